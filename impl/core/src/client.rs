@@ -1,0 +1,196 @@
+//! The client's side of §4.1 as a pure state machine: one request at a time per lane, f+1 matching replies.
+//!
+//! A client sends to the primary it believes in; on timeout it sends to all replicas, with doubling patience. It
+//! learns the view from the replies that it accepts, never from fewer than f+1.
+
+use crate::membership::Membership;
+use crate::message::{Reply, Request, Signed};
+use crate::types::{ReplicaId, Timestamp, View};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What happens to a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientInput {
+    /// The user wants an operation executed. The request is signed and its timestamp above all earlier ones.
+    Submit(Arc<Signed<Request>>),
+    /// A reply, its signature checked.
+    Reply(Signed<Reply>),
+    /// The timer ran out.
+    Timeout,
+}
+
+/// What a lane asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEffect {
+    /// Send the request to one replica.
+    Send {
+        /// The believed primary.
+        to: ReplicaId,
+        /// The request.
+        request: Arc<Signed<Request>>,
+    },
+    /// Send the request to all replicas.
+    Broadcast(Arc<Signed<Request>>),
+    /// Start the timer again.
+    SetTimer(Duration),
+    /// Stop the timer.
+    CancelTimer,
+    /// f+1 replicas agree on the result.
+    Done {
+        /// The request's timestamp.
+        timestamp: Timestamp,
+        /// The result.
+        result: Arc<[u8]>,
+        /// The view that f+1 of them were in, at least.
+        view: View,
+    },
+}
+
+/// Why a client ignores an input.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientRejection {
+    /// A request is outstanding on this lane.
+    #[error("a request is outstanding on this lane")]
+    Busy,
+    /// The timestamp does not rise.
+    #[error("timestamp {got} does not follow {last}")]
+    OldTimestamp {
+        /// The last one used.
+        last: Timestamp,
+        /// The request's.
+        got: Timestamp,
+    },
+    /// Nothing is outstanding.
+    #[error("nothing is outstanding")]
+    Idle,
+    /// The reply answers another request.
+    #[error("reply to {got}, waiting for {expected}")]
+    OtherRequest {
+        /// Outstanding.
+        expected: Timestamp,
+        /// Answered.
+        got: Timestamp,
+    },
+    /// The replica is not a member.
+    #[error("{0} is not a member")]
+    NotAMember(ReplicaId),
+}
+
+/// How long a client waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Before it sends to all replicas.
+    pub first: Duration,
+    /// At the most, as it doubles.
+    pub max: Duration,
+}
+
+/// One lane of a client.
+#[derive(Clone, Debug)]
+pub struct ClientLane {
+    membership: Membership,
+    patience: Patience,
+    view: View,
+    last: Timestamp,
+    outstanding: Option<Outstanding>,
+}
+
+#[derive(Clone, Debug)]
+struct Outstanding {
+    request: Arc<Signed<Request>>,
+    wait: Duration,
+    replies: BTreeMap<ReplicaId, (View, Arc<[u8]>)>,
+}
+
+impl ClientLane {
+    /// A lane with nothing outstanding.
+    pub fn new(membership: Membership, patience: Patience) -> Self {
+        Self {
+            membership,
+            patience,
+            view: View::default(),
+            last: Timestamp::default(),
+            outstanding: None,
+        }
+    }
+
+    /// The view that the client believes in.
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// Whether a request is outstanding.
+    pub fn is_busy(&self) -> bool {
+        self.outstanding.is_some()
+    }
+
+    /// Handles one input. A rejected input changes nothing.
+    pub fn step(&mut self, input: ClientInput) -> Result<Vec<ClientEffect>, ClientRejection> {
+        match input {
+            ClientInput::Submit(request) => self.on_submit(request),
+            ClientInput::Reply(reply) => self.on_reply(reply.body),
+            ClientInput::Timeout => self.on_timeout(),
+        }
+    }
+
+    fn on_submit(
+        &mut self,
+        request: Arc<Signed<Request>>,
+    ) -> Result<Vec<ClientEffect>, ClientRejection> {
+        let got = request.body.timestamp;
+        if self.is_busy() {
+            return Err(ClientRejection::Busy);
+        }
+        if got <= self.last {
+            return Err(ClientRejection::OldTimestamp { last: self.last, got });
+        }
+        self.last = got;
+        let wait = self.patience.first;
+        let to = self.membership.primary(self.view);
+        self.outstanding =
+            Some(Outstanding { request: Arc::clone(&request), wait, replies: BTreeMap::new() });
+        Ok(vec![ClientEffect::Send { to, request }, ClientEffect::SetTimer(wait)])
+    }
+
+    /// §4.1: a result counts when f+1 replicas, each for itself, answer the same to this timestamp.
+    fn on_reply(&mut self, reply: Reply) -> Result<Vec<ClientEffect>, ClientRejection> {
+        let weak = self.membership.weak();
+        if !self.membership.contains(reply.replica) {
+            return Err(ClientRejection::NotAMember(reply.replica));
+        }
+        let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
+        let expected = outstanding.request.body.timestamp;
+        let mine = &outstanding.request.body;
+        if (mine.client, mine.lane, expected) != (reply.client, reply.lane, reply.timestamp) {
+            return Err(ClientRejection::OtherRequest { expected, got: reply.timestamp });
+        }
+        outstanding.replies.insert(reply.replica, (reply.view, Arc::clone(&reply.result)));
+        let mut views: Vec<View> = outstanding
+            .replies
+            .values()
+            .filter(|(_, result)| *result == reply.result)
+            .map(|(view, _)| *view)
+            .collect();
+        if views.len() < weak {
+            return Ok(Vec::new());
+        }
+        // The f+1st highest of the claimed views: some correct replica is in it or beyond.
+        views.sort_unstable_by(|a, b| b.cmp(a));
+        self.view = self.view.max(views[weak - 1]);
+        self.outstanding = None;
+        let view = self.view;
+        let done = ClientEffect::Done { timestamp: expected, result: reply.result, view };
+        Ok(vec![ClientEffect::CancelTimer, done])
+    }
+
+    fn on_timeout(&mut self) -> Result<Vec<ClientEffect>, ClientRejection> {
+        let max = self.patience.max;
+        let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
+        let request = Arc::clone(&outstanding.request);
+        outstanding.wait = outstanding.wait.saturating_mul(2).min(max);
+        let wait = outstanding.wait;
+        Ok(vec![ClientEffect::Broadcast(request), ClientEffect::SetTimer(wait)])
+    }
+}

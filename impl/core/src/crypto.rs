@@ -1,0 +1,228 @@
+//! What the core asks of signatures, and which signatures a message must carry.
+//!
+//! The core makes no key and knows no curve: [`Signer`] and [`Verifier`] are the caller's. It decides *what* is
+//! signed (a domain-separated statement) and *whose* signature each nested part needs. A [`Verified`] message
+//! can be made in one way only, by [`verify`], so an unverified one cannot reach [`crate::Replica::step`].
+
+use crate::canonical::{Canonical, PROTOCOL};
+use crate::message::{
+    Batch, Checkpoint, Commit, CommitCertificate, Message, NewView, PrePrepare, Prepare,
+    PreparedCertificate, Proposal, Reply, Request, Signed, StableCertificate, Status, ViewChange,
+};
+use crate::params::Params;
+use crate::rejection::Rejection;
+use crate::types::{Digest, Principal, Signature};
+use std::fmt;
+
+/// A body that someone signs.
+pub trait Body: Canonical {
+    /// Keeps signatures of different kinds of body apart.
+    const KIND: u8;
+
+    /// Whose signature it needs.
+    fn signer(&self) -> Principal;
+}
+
+macro_rules! replica_body {
+    ($($body:ty = $kind:literal),* $(,)?) => {$(
+        impl Body for $body {
+            const KIND: u8 = $kind;
+
+            fn signer(&self) -> Principal {
+                Principal::Replica(self.replica)
+            }
+        }
+    )*};
+}
+
+replica_body! {
+    PrePrepare = 2, Prepare = 3, Commit = 4, Checkpoint = 5, ViewChange = 6, NewView = 7, Reply = 8, Status = 9,
+}
+
+impl Body for Request {
+    const KIND: u8 = 1;
+
+    fn signer(&self) -> Principal {
+        Principal::Client(self.client)
+    }
+}
+
+/// A statement of one cluster: a body with everything that keeps its signature from meaning anything else.
+pub struct Statement<'a> {
+    cluster: Digest,
+    kind: u8,
+    body: &'a dyn Canonical,
+}
+
+impl<'a> Statement<'a> {
+    /// `body` as a statement in the cluster with id `cluster`.
+    pub fn new<B: Body>(cluster: Digest, body: &'a B) -> Self {
+        Self { cluster, kind: B::KIND, body }
+    }
+
+    /// The bytes to sign: protocol name and version, kind, cluster id, canonical body.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend(PROTOCOL);
+        bytes.push(self.kind);
+        bytes.extend(self.cluster.0);
+        self.body.encode(&mut bytes);
+        bytes
+    }
+}
+
+/// Signs in the name of one replica or client.
+pub trait Signer: Send + Sync {
+    /// Signs `statement`. Deterministic: the same statement gives the same signature.
+    fn sign(&self, statement: &Statement<'_>) -> Signature;
+}
+
+/// Knows the public keys of all replicas and of the clients on the allow-list.
+pub trait Verifier: Send + Sync {
+    /// Whether `signature` is `principal`'s signature of `statement`. An unknown principal has none.
+    fn verify(
+        &self,
+        principal: Principal,
+        statement: &Statement<'_>,
+        signature: &Signature,
+    ) -> bool;
+}
+
+/// Signs `body`.
+pub fn sign<B: Body>(signer: &dyn Signer, cluster: Digest, body: B) -> Signed<B> {
+    let signature = signer.sign(&Statement::new(cluster, &body));
+    Signed { body, signature }
+}
+
+/// A value all of whose signatures were checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+
+    /// The value, by reference.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Checks every signature of `message`, those nested in certificates included, after its shape: lists longer
+/// than the protocol allows are refused before the first signature costs anything.
+pub fn verify(
+    params: &Params,
+    verifier: &dyn Verifier,
+    message: Message,
+) -> Result<Verified<Message>, Rejection> {
+    let check = Check { params, verifier };
+    match &message {
+        Message::Request(request) => check.request(request)?,
+        Message::PrePrepare(proposal) => check.proposal(proposal)?,
+        Message::Prepare(prepare) => check.signed(prepare)?,
+        Message::Commit(commit) => check.signed(commit)?,
+        Message::Checkpoint(checkpoint) => check.signed(checkpoint)?,
+        Message::ViewChange(view_change) => check.view_change(view_change)?,
+        Message::NewView(new_view) => check.new_view(new_view)?,
+        Message::Status(status) => check.signed(status)?,
+        Message::Committed(certificate) => check.committed(certificate)?,
+        Message::Stable(certificate) => check.stable(certificate)?,
+        // These prove themselves by a digest, or ask for something that is public in the cluster.
+        Message::Batch(batch) => check.batch(batch)?,
+        Message::FetchBatch(_) | Message::FetchState(_) | Message::StateData(_) => {}
+    }
+    Ok(Verified(message))
+}
+
+/// Checks a reply's signature, for clients.
+pub fn verify_reply(
+    params: &Params,
+    verifier: &dyn Verifier,
+    reply: Signed<Reply>,
+) -> Result<Verified<Signed<Reply>>, Rejection> {
+    Check { params, verifier }.signed(&reply)?;
+    Ok(Verified(reply))
+}
+
+struct Check<'a> {
+    params: &'a Params,
+    verifier: &'a dyn Verifier,
+}
+
+impl Check<'_> {
+    fn signed<B: Body>(&self, signed: &Signed<B>) -> Result<(), Rejection> {
+        let signer = signed.body.signer();
+        let statement = Statement::new(self.params.cluster, &signed.body);
+        match self.verifier.verify(signer, &statement, &signed.signature) {
+            true => Ok(()),
+            false => Err(Rejection::BadSignature { signer }),
+        }
+    }
+
+    fn all<B: Body>(&self, list: &[Signed<B>], most: usize) -> Result<(), Rejection> {
+        at_most(list.len(), most)?;
+        list.iter().try_for_each(|signed| self.signed(signed))
+    }
+
+    fn request(&self, request: &Signed<Request>) -> Result<(), Rejection> {
+        let (len, max) = (request.body.operation.len(), self.params.operation_bytes_max);
+        if len > max {
+            return Err(Rejection::OperationTooLarge { len, max });
+        }
+        self.signed(request)
+    }
+
+    fn batch(&self, batch: &Batch) -> Result<(), Rejection> {
+        at_most(batch.requests.len(), self.params.batch_requests_max)?;
+        at_most(batch.operation_bytes(), self.params.batch_bytes_max())?;
+        batch.requests.iter().try_for_each(|request| self.request(request))
+    }
+
+    fn proposal(&self, proposal: &Proposal) -> Result<(), Rejection> {
+        self.signed(&proposal.pre_prepare)?;
+        self.batch(&proposal.batch)
+    }
+
+    fn certificate(&self, certificate: &PreparedCertificate) -> Result<(), Rejection> {
+        self.all(&certificate.prepares, self.params.membership.prepares())?;
+        self.signed(&certificate.pre_prepare)
+    }
+
+    fn stable(&self, certificate: &StableCertificate) -> Result<(), Rejection> {
+        self.all(&certificate.checkpoints, self.params.membership.quorum())
+    }
+
+    fn committed(&self, certificate: &CommitCertificate) -> Result<(), Rejection> {
+        self.all(&certificate.commits, self.params.membership.quorum())?;
+        self.batch(&certificate.batch)
+    }
+
+    fn view_change(&self, view_change: &Signed<ViewChange>) -> Result<(), Rejection> {
+        at_most(view_change.body.prepared.len(), self.params.window_len())?;
+        self.signed(view_change)?;
+        self.stable(&view_change.body.stable)?;
+        view_change.body.prepared.iter().try_for_each(|certificate| self.certificate(certificate))
+    }
+
+    fn new_view(&self, new_view: &Signed<NewView>) -> Result<(), Rejection> {
+        at_most(new_view.body.view_changes.len(), self.params.membership.quorum())?;
+        self.all(&new_view.body.pre_prepares, self.params.window_len())?;
+        self.signed(new_view)?;
+        new_view.body.view_changes.iter().try_for_each(|view_change| self.view_change(view_change))
+    }
+}
+
+fn at_most(len: usize, max: usize) -> Result<(), Rejection> {
+    match len <= max {
+        true => Ok(()),
+        false => Err(Rejection::TooLong { len, max }),
+    }
+}
+
+impl fmt::Debug for Statement<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statement").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! What must be on disk before which message leaves the machine, and what a restarted replica rebuilds from it.
+//!
+//! The paper assumes replicas that never forget (§4). A replica here writes each vote, promise and certificate
+//! before it sends it; then crash and restart is no protocol step at all. [`Durable`] is the fold of the records
+//! in the order they were written; a store may keep the records, or the fold, or both.
+
+use crate::message::{
+    Checkpoint, NewView, PreparedCertificate, Proposal, Signed, StableCertificate, ViewChange,
+};
+use crate::types::{SeqNum, View};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One fact that the replica must not forget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// A pre-prepare was made (primary) or accepted (backup) in the current view. Before PRE-PREPARE and PREPARE.
+    Accepted(Arc<Proposal>),
+    /// A batch prepared. Before COMMIT.
+    Prepared(Arc<PreparedCertificate>),
+    /// A checkpoint was taken. Before CHECKPOINT.
+    Checkpoint(Signed<Checkpoint>),
+    /// A checkpoint is stable; everything at or below it may be forgotten. Before anything is.
+    Stable(Arc<StableCertificate>),
+    /// No vote in an earlier view from now on. Before VIEW-CHANGE.
+    ViewChange(Arc<Signed<ViewChange>>),
+    /// The view is active. Before NEW-VIEW (primary) and the PREPAREs for O (backup). The pre-prepares of O follow
+    /// as [`Record::Accepted`].
+    NewView(Arc<Signed<NewView>>),
+}
+
+/// Everything that the records say.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Durable {
+    /// The current view.
+    pub view: View,
+    /// Whether it is still being changed to.
+    pub changing: bool,
+    /// The VIEW-CHANGE for the current view, if it was sent.
+    pub view_change: Option<Arc<Signed<ViewChange>>>,
+    /// The NEW-VIEW that began the current view; `None` in view 0 and while changing.
+    pub new_view: Option<Arc<Signed<NewView>>>,
+    /// The last stable checkpoint; 0 at first.
+    pub low_water_mark: SeqNum,
+    /// Its proof.
+    pub stable: Arc<StableCertificate>,
+    /// Pre-prepares made or accepted in the current view.
+    pub accepted: BTreeMap<SeqNum, Arc<Proposal>>,
+    /// The prepared certificate of the highest view, by sequence number.
+    pub prepared: BTreeMap<SeqNum, Arc<PreparedCertificate>>,
+    /// Batches that `prepared` names and `accepted` no longer holds.
+    pub batches: BTreeMap<SeqNum, Arc<Proposal>>,
+    /// This replica's checkpoints at and above the stable one.
+    pub checkpoints: BTreeMap<SeqNum, Signed<Checkpoint>>,
+}
+
+impl Durable {
+    /// Adds a record.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Accepted(proposal) => {
+                self.accepted.insert(proposal.pre_prepare.body.seq, Arc::clone(proposal));
+            }
+            Record::Prepared(certificate) => self.apply_prepared(certificate),
+            Record::Checkpoint(checkpoint) => {
+                self.checkpoints.insert(checkpoint.body.seq, checkpoint.clone());
+            }
+            Record::Stable(certificate) => self.apply_stable(certificate),
+            Record::ViewChange(view_change) => {
+                self.view = view_change.body.view;
+                self.changing = true;
+                self.view_change = Some(Arc::clone(view_change));
+                self.new_view = None;
+                self.accepted.clear();
+            }
+            Record::NewView(new_view) => {
+                self.view = new_view.body.view;
+                self.changing = false;
+                self.view_change.take_if(|own| own.body.view != new_view.body.view);
+                self.new_view = Some(Arc::clone(new_view));
+                self.accepted.clear();
+            }
+        }
+    }
+
+    fn apply_prepared(&mut self, certificate: &Arc<PreparedCertificate>) {
+        let seq = certificate.pre_prepare.body.seq;
+        self.prepared.insert(seq, Arc::clone(certificate));
+        if let Some(proposal) = self.accepted.get(&seq) {
+            self.batches.insert(seq, Arc::clone(proposal));
+        }
+    }
+
+    fn apply_stable(&mut self, certificate: &Arc<StableCertificate>) {
+        let Some(first) = certificate.checkpoints.first() else { return };
+        let (seq, above) = (first.body.seq, first.body.seq.next());
+        self.low_water_mark = seq;
+        self.stable = Arc::clone(certificate);
+        self.accepted = self.accepted.split_off(&above);
+        self.prepared = self.prepared.split_off(&above);
+        self.batches = self.batches.split_off(&above);
+        self.checkpoints = self.checkpoints.split_off(&seq);
+    }
+}

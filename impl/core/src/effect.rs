@@ -1,0 +1,115 @@
+//! Everything a replica can ask of its caller. The order of a step's effects is part of the contract.
+
+use crate::durable::Record;
+use crate::input::Timer;
+use crate::manifest::Manifest;
+use crate::message::{Message, Reply, Request, Signed, StatePart};
+use crate::replies::ReplyTable;
+use crate::types::{Digest, ReplicaId, SeqNum};
+use core::time::Duration;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// One thing to do. A caller performs a step's effects in order, and lets nothing leave the machine (send,
+/// broadcast, reply, serve) before every earlier [`Effect::Persist`], [`Effect::Execute`] and
+/// [`Effect::Install`] is durable. Many steps may share one write to disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write `Record` to the durable log.
+    Persist(Record),
+    /// Send to one replica.
+    Send {
+        /// The recipient.
+        to: ReplicaId,
+        /// The message.
+        message: Message,
+    },
+    /// Send to all other replicas.
+    Broadcast(Message),
+    /// Apply requests to the service, in order, then answer with [`crate::Input::Executed`] before any other
+    /// input. The service state, the reply table and `seq` become durable together, and together with the
+    /// records of the step that the answer causes.
+    Execute {
+        /// The sequence number of the batch.
+        seq: SeqNum,
+        /// What is left of the batch without the requests that were executed before; may be empty.
+        requests: Vec<Arc<Signed<Request>>>,
+        /// Whether the answer must hold the digests of the service's chunks.
+        checkpoint: bool,
+    },
+    /// Keep the state as it is now, to serve it under this manifest until a later checkpoint is stable.
+    StoreCheckpoint {
+        /// Sequence number and chunk digests.
+        manifest: Manifest,
+        /// The bytes of chunk 0, the reply table.
+        reply_chunk: Arc<[u8]>,
+    },
+    /// Send a reply to its client, if it is connected.
+    Reply(Signed<Reply>),
+    /// Start a timer, or start it again.
+    SetTimer {
+        /// Which.
+        timer: Timer,
+        /// When it runs out.
+        after: Duration,
+    },
+    /// Stop a timer.
+    CancelTimer(Timer),
+    /// Send a part of a stored checkpoint to a replica, as [`Message::StateData`].
+    ServeState {
+        /// The recipient.
+        to: ReplicaId,
+        /// The checkpoint.
+        seq: SeqNum,
+        /// The part.
+        part: StatePart,
+    },
+    /// Keep a fetched chunk, already checked, until [`Effect::Install`].
+    StageChunk {
+        /// The checkpoint that is fetched.
+        seq: SeqNum,
+        /// The chunk's index in the manifest.
+        index: u32,
+        /// Its bytes.
+        bytes: Arc<[u8]>,
+    },
+    /// Replace the service state by the staged chunks and the reply table by `replies`, in one transaction, then
+    /// answer with [`crate::Input::Installed`] before any other input.
+    Install {
+        /// Sequence number and chunk digests.
+        manifest: Manifest,
+        /// The reply table of the checkpoint.
+        replies: ReplyTable,
+    },
+    /// Stop: this replica must not go on. Nothing else follows.
+    Halt(HaltReason),
+}
+
+/// Why a replica stops by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HaltReason {
+    /// A quorum agrees on another state: this replica's service is not deterministic, or its store was changed
+    /// from outside.
+    #[error(
+        "checkpoint {seq}: this replica's state has digest {ours}, a quorum's has {theirs}; \
+         the service is not deterministic here, or its store was changed from outside"
+    )]
+    StateDiverged {
+        /// The checkpoint.
+        seq: SeqNum,
+        /// This replica's digest.
+        ours: Digest,
+        /// The quorum's.
+        theirs: Digest,
+    },
+    /// Two quorums decided differently: more than f replicas are faulty.
+    #[error("batch {seq} was committed as {first} and as {second}: more than f replicas are faulty")]
+    ConflictingCertificates {
+        /// The sequence number.
+        seq: SeqNum,
+        /// One digest.
+        first: Digest,
+        /// The other.
+        second: Digest,
+    },
+}

@@ -1,0 +1,142 @@
+//! What a replica is told once, at its start.
+
+use crate::membership::Membership;
+use crate::types::{Digest, ReplicaId};
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The largest log window, L: bounds the log, and the size of VIEW-CHANGE and NEW-VIEW.
+pub const WINDOW_MAX: u64 = 4096;
+
+/// A replica's parameters. All but `replica` are the same everywhere in a cluster, and are covered by the
+/// cluster id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Params {
+    /// This replica.
+    pub replica: ReplicaId,
+    /// The replicas and their quorums.
+    pub membership: Membership,
+    /// The digest of the cluster's genesis configuration: keeps signatures of different clusters apart.
+    pub cluster: Digest,
+    /// A checkpoint is taken every so many sequence numbers, K (§4.3).
+    #[doc(alias = "K")]
+    pub checkpoint_interval: u64,
+    /// The size of the log, L = H − h (§4.3); a multiple of K, at least 2K, so that ordering need not wait for
+    /// a checkpoint to become stable.
+    #[doc(alias = "L")]
+    pub window: u64,
+    /// The primary proposes while fewer than so many batches are ordered but not executed.
+    pub pipeline: u64,
+    /// The most requests in a batch.
+    pub batch_requests_max: usize,
+    /// The most bytes of an operation.
+    pub operation_bytes_max: usize,
+    /// The most lanes of a client; bounds the reply table and the waiting requests.
+    pub lanes_max: u16,
+    /// The most reply bytes that the reply table keeps of one request.
+    pub result_bytes_max: usize,
+    /// How long a request may wait before its primary is suspected, T (§4.4); doubles from view to view.
+    pub view_timeout: Duration,
+    /// The bound of the doubling.
+    pub view_timeout_max: Duration,
+    /// How often a replica says what it has.
+    pub status_interval: Duration,
+    /// The bug that this replica is built to have, to show that conformance notices it.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: Option<crate::planted::PlantedBug>,
+}
+
+/// Parameters that contradict the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ParamsError {
+    /// The replica's id is not below n.
+    #[error("replica {replica} is not one of the {n} replicas 0..={}", n - 1)]
+    NotAMember {
+        /// The id.
+        replica: ReplicaId,
+        /// The size of the cluster.
+        n: usize,
+    },
+    /// K is zero.
+    #[error("checkpoint_interval is 0; it must be at least 1")]
+    NoInterval,
+    /// L is not a multiple of K in 2K..=[`WINDOW_MAX`].
+    #[error(
+        "window {window} must be a multiple of checkpoint_interval {interval}, from {} to {WINDOW_MAX}",
+        2 * interval
+    )]
+    Window {
+        /// L.
+        window: u64,
+        /// K.
+        interval: u64,
+    },
+    /// A size or duration that must be positive is zero.
+    #[error("{field} is 0; it must be at least 1")]
+    Zero {
+        /// The parameter's name.
+        field: &'static str,
+    },
+}
+
+impl Params {
+    /// Parameters of `replica`, with defaults for everything that the cluster file may leave out.
+    pub fn new(replica: ReplicaId, membership: Membership, cluster: Digest) -> Self {
+        Self {
+            replica,
+            membership,
+            cluster,
+            checkpoint_interval: 64,
+            window: 128,
+            pipeline: 32,
+            batch_requests_max: 400,
+            operation_bytes_max: 64 * 1024,
+            lanes_max: 1024,
+            result_bytes_max: 64 * 1024,
+            view_timeout: Duration::from_secs(2),
+            view_timeout_max: Duration::from_secs(60),
+            status_interval: Duration::from_millis(250),
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
+        }
+    }
+
+    /// Checks what the types cannot.
+    pub fn validate(&self) -> Result<(), ParamsError> {
+        let (window, interval) = (self.window, self.checkpoint_interval);
+        if !self.membership.contains(self.replica) {
+            return Err(ParamsError::NotAMember { replica: self.replica, n: self.membership.n() });
+        }
+        if interval == 0 {
+            return Err(ParamsError::NoInterval);
+        }
+        if window > WINDOW_MAX || window % interval != 0 || window / interval < 2 {
+            return Err(ParamsError::Window { window, interval });
+        }
+        let positive = [
+            ("pipeline", self.pipeline != 0),
+            ("batch_requests_max", self.batch_requests_max != 0),
+            ("operation_bytes_max", self.operation_bytes_max != 0),
+            ("lanes_max", self.lanes_max != 0),
+            ("result_bytes_max", self.result_bytes_max != 0),
+            ("view_timeout", !self.view_timeout.is_zero()),
+            ("view_timeout_max", self.view_timeout_max >= self.view_timeout),
+            ("status_interval", !self.status_interval.is_zero()),
+        ];
+        match positive.into_iter().find(|(_, ok)| !ok) {
+            Some((field, _)) => Err(ParamsError::Zero { field }),
+            None => Ok(()),
+        }
+    }
+
+    /// The window as a length.
+    pub fn window_len(&self) -> usize {
+        self.window as usize
+    }
+
+    /// The most operation bytes in a batch: a batch is closed when the next operation would pass it.
+    pub fn batch_bytes_max(&self) -> usize {
+        self.operation_bytes_max.saturating_mul(8)
+    }
+}

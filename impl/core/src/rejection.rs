@@ -1,0 +1,263 @@
+//! Every reason to ignore an input. A rejection is a value, never a log line, and a rejected input leaves the
+//! replica as it was.
+
+use crate::effect::HaltReason;
+use crate::types::{Digest, Lane, Principal, ReplicaId, SeqNum, Timestamp, View};
+use thiserror::Error;
+
+/// Why an input was ignored. One variant a guard, with what was expected and what came.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Rejection {
+    /// A signature does not match its body and signer, or the signer is unknown.
+    #[error("signature of {signer:?} does not verify")]
+    BadSignature {
+        /// The claimed signer.
+        signer: Principal,
+    },
+    /// A list is longer than the protocol allows.
+    #[error("a list holds {len} elements, at most {max} are possible")]
+    TooLong {
+        /// Its length.
+        len: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// An operation is larger than the cluster allows.
+    #[error("operation of {len} bytes, at most {max} are allowed")]
+    OperationTooLarge {
+        /// Its length.
+        len: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A replica id is not below n.
+    #[error("{replica} is not a member")]
+    NotAMember {
+        /// The id.
+        replica: ReplicaId,
+    },
+    /// A vote came over another replica's channel.
+    #[error("{signer} signed this, but it came from {from}")]
+    NotFromSigner {
+        /// The signer.
+        signer: ReplicaId,
+        /// The channel's replica.
+        from: ReplicaId,
+    },
+    /// A replica's own message came back to it.
+    #[error("own message")]
+    OwnMessage,
+    /// The message belongs to another view than the replica's.
+    #[error("view {got}, this replica is in view {expected}")]
+    WrongView {
+        /// The replica's view.
+        expected: View,
+        /// The message's.
+        got: View,
+    },
+    /// The replica is between views.
+    #[error("view {view} is not active yet")]
+    ViewNotActive {
+        /// The view that is being changed to.
+        view: View,
+    },
+    /// The sequence number is not in (h, H].
+    #[error("sequence number {seq} is not in ({low}, {high}]")]
+    OutsideWindow {
+        /// The message's.
+        seq: SeqNum,
+        /// The low water mark.
+        low: SeqNum,
+        /// The high water mark.
+        high: SeqNum,
+    },
+    /// A pre-prepare or NEW-VIEW is not from the view's primary.
+    #[error("{got} is not the primary {expected} of the view")]
+    NotPrimary {
+        /// The primary.
+        expected: ReplicaId,
+        /// The signer.
+        got: ReplicaId,
+    },
+    /// The primary sent PREPARE; its pre-prepare is its vote (§4.2).
+    #[error("{replica} is the primary of its view and must not send PREPARE")]
+    PrepareFromPrimary {
+        /// The primary.
+        replica: ReplicaId,
+    },
+    /// A digest does not match what it names.
+    #[error("digest {got}, expected {expected}")]
+    WrongDigest {
+        /// The digest of what came along.
+        expected: Digest,
+        /// The digest that the message names.
+        got: Digest,
+    },
+    /// The same signer said something else for the same view and sequence number: evidence of a fault.
+    #[error("{replica} sent {first} and {second} for {view} {seq}")]
+    Equivocation {
+        /// The liar.
+        replica: ReplicaId,
+        /// The view.
+        view: View,
+        /// The sequence number.
+        seq: SeqNum,
+        /// The first digest.
+        first: Digest,
+        /// The second digest.
+        second: Digest,
+    },
+    /// The message is known already.
+    #[error("known already")]
+    Duplicate,
+    /// A null batch outside NEW-VIEW.
+    #[error("the null batch is ordered by a view change only")]
+    NullBatch,
+    /// A lane beyond the cluster's bound.
+    #[error("{lane}, the cluster allows {max} lanes a client")]
+    LaneTooHigh {
+        /// The lane.
+        lane: Lane,
+        /// The bound.
+        max: u16,
+    },
+    /// The lane has a later request already.
+    #[error("timestamp {got}, the lane is at {last} already")]
+    OldTimestamp {
+        /// The lane's last.
+        last: Timestamp,
+        /// The request's.
+        got: Timestamp,
+    },
+    /// A checkpoint's sequence number is not a multiple of K.
+    #[error("{seq} is not a multiple of the checkpoint interval {interval}")]
+    NotACheckpoint {
+        /// The sequence number.
+        seq: SeqNum,
+        /// K.
+        interval: u64,
+    },
+    /// A certificate does not have the votes it needs.
+    #[error("certificate of {got} votes, needs {needed}")]
+    WrongQuorumSize {
+        /// Votes needed.
+        needed: usize,
+        /// Votes in it.
+        got: usize,
+    },
+    /// Two votes of a certificate are of one signer, or not in rising order.
+    #[error("certificate's signers are not in strictly rising order at {replica}")]
+    SignersNotRising {
+        /// The offender.
+        replica: ReplicaId,
+    },
+    /// A certificate's votes differ in view, sequence number or digest.
+    #[error("certificate's votes do not match")]
+    MixedCertificate,
+    /// A certificate in P is of the view that is changed to, or a later one.
+    #[error("certificate of view {got} in a VIEW-CHANGE for view {view}")]
+    CertificateFromFuture {
+        /// The VIEW-CHANGE's view.
+        view: View,
+        /// The certificate's.
+        got: View,
+    },
+    /// P's sequence numbers do not rise.
+    #[error("P is not in strictly rising order at {seq}")]
+    CertificatesNotRising {
+        /// The offender.
+        seq: SeqNum,
+    },
+    /// The checkpoint's proof does not match h.
+    #[error("VIEW-CHANGE claims h = {claimed}, its proof is for {proven}")]
+    UnprovenCheckpoint {
+        /// The claimed low water mark.
+        claimed: SeqNum,
+        /// What the proof shows.
+        proven: SeqNum,
+    },
+    /// O differs from what V says (§4.4).
+    #[error("O differs from the recomputed one at position {position}")]
+    WrongNewView {
+        /// The first differing position.
+        position: usize,
+    },
+    /// The timer is not running.
+    #[error("timer is not running")]
+    TimerNotRunning,
+    /// There are no views left.
+    #[error("no view after {view}")]
+    LastView {
+        /// The last view.
+        view: View,
+    },
+    /// Nothing asked for this.
+    #[error("nothing asked for this")]
+    NotRequested,
+    /// State data does not match its digest.
+    #[error("state data with digest {got}, expected {expected}")]
+    WrongStateData {
+        /// By manifest or certificate.
+        expected: Digest,
+        /// Of the data.
+        got: Digest,
+    },
+    /// State data that matches its digest but cannot be read.
+    #[error("state data cannot be read")]
+    UnreadableStateData,
+    /// What was asked for is not here.
+    #[error("not here")]
+    Unavailable,
+    /// A completion that does not match what was asked for.
+    #[error("completion for {got}, expected {expected:?}")]
+    UnexpectedCompletion {
+        /// What was asked for.
+        expected: Option<SeqNum>,
+        /// What was completed.
+        got: SeqNum,
+    },
+    /// The replica has halted.
+    #[error("halted: {0}")]
+    Halted(HaltReason),
+}
+
+impl Rejection {
+    /// The variant's name, for metrics and reports.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::BadSignature { .. } => "bad-signature",
+            Self::TooLong { .. } => "too-long",
+            Self::OperationTooLarge { .. } => "operation-too-large",
+            Self::NotAMember { .. } => "not-a-member",
+            Self::NotFromSigner { .. } => "not-from-signer",
+            Self::OwnMessage => "own-message",
+            Self::WrongView { .. } => "wrong-view",
+            Self::ViewNotActive { .. } => "view-not-active",
+            Self::OutsideWindow { .. } => "outside-window",
+            Self::NotPrimary { .. } => "not-primary",
+            Self::PrepareFromPrimary { .. } => "prepare-from-primary",
+            Self::WrongDigest { .. } => "wrong-digest",
+            Self::Equivocation { .. } => "equivocation",
+            Self::Duplicate => "duplicate",
+            Self::NullBatch => "null-batch",
+            Self::LaneTooHigh { .. } => "lane-too-high",
+            Self::OldTimestamp { .. } => "old-timestamp",
+            Self::NotACheckpoint { .. } => "not-a-checkpoint",
+            Self::WrongQuorumSize { .. } => "wrong-quorum-size",
+            Self::SignersNotRising { .. } => "signers-not-rising",
+            Self::MixedCertificate => "mixed-certificate",
+            Self::CertificateFromFuture { .. } => "certificate-from-future",
+            Self::CertificatesNotRising { .. } => "certificates-not-rising",
+            Self::UnprovenCheckpoint { .. } => "unproven-checkpoint",
+            Self::WrongNewView { .. } => "wrong-new-view",
+            Self::TimerNotRunning => "timer-not-running",
+            Self::LastView { .. } => "last-view",
+            Self::NotRequested => "not-requested",
+            Self::WrongStateData { .. } => "wrong-state-data",
+            Self::UnreadableStateData => "unreadable-state-data",
+            Self::Unavailable => "unavailable",
+            Self::UnexpectedCompletion { .. } => "unexpected-completion",
+            Self::Halted(_) => "halted",
+        }
+    }
+}

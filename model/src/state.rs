@@ -1,0 +1,243 @@
+//! The state of the group: what each honest replica knows, and what it has put on the network.
+//!
+//! The network is not a bag of messages in flight. It is the set of what every honest replica ever sent,
+//! which only grows. A message that nobody ever uses was lost; one that is used late was delayed; one that is
+//! used twice was duplicated. So loss, delay, duplication and reordering need no action of their own.
+
+use std::hash::{Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
+use crate::value::{Applied, Value, ValueSet};
+
+/// A prepared certificate for one slot: a PRE-PREPARE and q−1 PREPAREs that agree on view and value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The view in which the value prepared.
+    pub view: View,
+    /// The value.
+    pub value: Value,
+}
+
+/// What a CHECKPOINT's digest covers: the service state and the reply table.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct StateDigest {
+    /// Operations applied to the service, in order.
+    pub applied: Applied,
+    /// The reply table: clients whose request was answered.
+    pub served: ValueSet,
+}
+
+/// A VIEW-CHANGE message. Its view is where it is stored; the proof C is implied (see [`crate::view_change`]).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct ViewChange {
+    /// The last checkpoint that the sender can prove stable, h.
+    pub low_water_mark: Slot,
+    /// P: for each slot above h, the prepared certificate with the highest view.
+    pub prepared: [Option<Certificate>; MAX_SLOTS],
+}
+
+/// A NEW-VIEW message. Its view is where it is stored; V is implied: some valid V gives this outcome.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct NewView {
+    /// min-s: the highest stable checkpoint in V.
+    pub min_s: Slot,
+    /// max-s: the highest slot with a certificate in V, or min-s.
+    pub max_s: Slot,
+    /// O: the value of the PRE-PREPARE for each slot in (min-s, max-s].
+    pub order: [Value; MAX_SLOTS],
+}
+
+/// Everything an honest replica has ever put on the network. It survives everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sent {
+    /// Per view and slot, values of its PREPAREs, or of its PRE-PREPAREs where it is the primary of the view
+    /// (the primary sends no PREPARE).
+    pub prepares: [[ValueSet; MAX_SLOTS]; MAX_VIEWS],
+    /// Per view and slot, values of its COMMITs.
+    pub commits: [[ValueSet; MAX_SLOTS]; MAX_VIEWS],
+    /// Per view, its VIEW-CHANGE.
+    pub view_changes: [Option<ViewChange>; MAX_VIEWS],
+    /// Per view, its NEW-VIEW.
+    pub new_views: [Option<NewView>; MAX_VIEWS],
+    /// Per slot, its CHECKPOINT.
+    pub checkpoints: [Option<StateDigest>; MAX_SLOTS],
+}
+
+/// One honest replica. The Byzantine replica has one too, which stays as it was at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ReplicaState {
+    /// The view it is in, or is changing to.
+    pub view: View,
+    /// Whether it takes part in that view; false between its VIEW-CHANGE and a NEW-VIEW.
+    pub active: bool,
+    /// Low water mark h: the last stable checkpoint.
+    pub low_water_mark: Slot,
+    /// The last slot executed, or reached by state transfer.
+    pub last_executed: Slot,
+    /// Per slot, the value of the PRE-PREPARE accepted in the current view.
+    pub accepted: [Value; MAX_SLOTS],
+    /// Per slot above h, the prepared certificate with the highest view.
+    pub certificates: [Option<Certificate>; MAX_SLOTS],
+    /// Operations applied to the service.
+    pub applied: Applied,
+    /// Clients in the reply table.
+    pub served: ValueSet,
+    /// History, not read by any rule: per slot, the value executed (none where state transfer skipped it).
+    pub executed: [Value; MAX_SLOTS],
+    /// What it has put on the network.
+    pub sent: Sent,
+}
+
+impl Default for ReplicaState {
+    fn default() -> Self {
+        Self {
+            view: View(0),
+            active: true,
+            low_water_mark: Slot::GENESIS,
+            last_executed: Slot::GENESIS,
+            accepted: [Value::NONE; MAX_SLOTS],
+            certificates: [None; MAX_SLOTS],
+            applied: Applied::default(),
+            served: ValueSet::EMPTY,
+            executed: [Value::NONE; MAX_SLOTS],
+            sent: Sent::default(),
+        }
+    }
+}
+
+impl ReplicaState {
+    /// The digest of its service state and reply table.
+    #[must_use]
+    pub const fn digest(&self) -> StateDigest {
+        StateDigest { applied: self.applied, served: self.served }
+    }
+
+    /// Makes `slot` the low water mark and forgets what lies at or below it (§4.3).
+    pub(crate) fn collect_garbage(&mut self, slot: Slot) {
+        self.low_water_mark = self.low_water_mark.max(slot);
+        for collected in Slot::GENESIS.until(self.low_water_mark) {
+            self.accepted[collected.index()] = Value::NONE;
+            self.certificates[collected.index()] = None;
+        }
+    }
+
+    /// Its canonical bytes: equal exactly for equal states.
+    fn encode(&self) -> [u8; ENCODED_LEN] {
+        // Taken apart field by field, so that a new field does not compile until it is encoded.
+        let Self {
+            view,
+            active,
+            low_water_mark,
+            last_executed,
+            accepted,
+            certificates,
+            applied,
+            served,
+            executed,
+            sent: Sent { prepares, commits, view_changes, new_views, checkpoints },
+        } = self;
+        let mut out = Encoder { bytes: [0; ENCODED_LEN], len: 0 };
+        out.put([view.0, u8::from(*active), low_water_mark.0, last_executed.0]);
+        out.put(accepted.map(|value| value.0));
+        out.put(executed.map(|value| value.0));
+        out.put(applied.0.to_le_bytes());
+        out.put([served.0]);
+        certificates.iter().for_each(|certificate| out.put(encode_certificate(certificate)));
+        prepares.iter().for_each(|slots| out.put(slots.map(|values| values.0)));
+        commits.iter().for_each(|slots| out.put(slots.map(|values| values.0)));
+        for view_change in view_changes {
+            match view_change {
+                None => out.len += VIEW_CHANGE_LEN,
+                Some(ViewChange { low_water_mark, prepared }) => {
+                    out.put([1, low_water_mark.0]);
+                    prepared.iter().for_each(|one| out.put(encode_certificate(one)));
+                }
+            }
+        }
+        for new_view in new_views {
+            match new_view {
+                None => out.len += NEW_VIEW_LEN,
+                Some(NewView { min_s, max_s, order }) => {
+                    out.put([1, min_s.0, max_s.0]);
+                    out.put(order.map(|value| value.0));
+                }
+            }
+        }
+        for checkpoint in checkpoints {
+            match checkpoint {
+                None => out.len += CHECKPOINT_LEN,
+                Some(StateDigest { applied, served }) => {
+                    let [low, high] = applied.0.to_le_bytes();
+                    out.put([1, low, high, served.0]);
+                }
+            }
+        }
+        debug_assert_eq!(out.len, ENCODED_LEN);
+        out.bytes
+    }
+}
+
+const VIEW_CHANGE_LEN: usize = 2 + 2 * MAX_SLOTS;
+const NEW_VIEW_LEN: usize = 3 + MAX_SLOTS;
+const CHECKPOINT_LEN: usize = 4;
+const ENCODED_LEN: usize = 7
+    + 4 * MAX_SLOTS
+    + 2 * MAX_VIEWS * MAX_SLOTS
+    + MAX_VIEWS * (VIEW_CHANGE_LEN + NEW_VIEW_LEN)
+    + MAX_SLOTS * CHECKPOINT_LEN;
+
+/// A certificate's value is never none, so two zero bytes stand for no certificate.
+fn encode_certificate(certificate: &Option<Certificate>) -> [u8; 2] {
+    certificate.map_or([0, 0], |Certificate { view, value }| [view.0, value.0])
+}
+
+struct Encoder {
+    bytes: [u8; ENCODED_LEN],
+    len: usize,
+}
+
+impl Encoder {
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes[self.len..self.len + N].copy_from_slice(&bytes);
+        self.len += N;
+    }
+}
+
+// By hand because a derived Hash feeds some two hundred single bytes to the hasher, and the checker's speed
+// is the speed of hashing states. One write of the canonical bytes is five times faster.
+impl Hash for ReplicaState {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write(&self.encode());
+    }
+}
+
+/// The state of the whole group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct State {
+    /// The replicas, by id.
+    pub replicas: Vec<ReplicaState>,
+}
+
+impl State {
+    /// A group of `replicas` before anything happened: view 0, everybody active, nothing sent. All clients'
+    /// requests exist from the start; one that was not sent yet is one whose message is delayed.
+    #[must_use]
+    pub fn initial(replicas: u8) -> Self {
+        Self { replicas: vec![ReplicaState::default(); usize::from(replicas)] }
+    }
+
+    /// One replica.
+    #[must_use]
+    pub fn replica(&self, id: ReplicaId) -> &ReplicaState {
+        &self.replicas[id.index()]
+    }
+}
