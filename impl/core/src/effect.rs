@@ -103,7 +103,9 @@ pub enum HaltReason {
         theirs: Digest,
     },
     /// Two quorums decided differently: more than f replicas are faulty.
-    #[error("batch {seq} was committed as {first} and as {second}: more than f replicas are faulty")]
+    #[error(
+        "batch {seq} was committed as {first} and as {second}: more than f replicas are faulty"
+    )]
     ConflictingCertificates {
         /// The sequence number.
         seq: SeqNum,

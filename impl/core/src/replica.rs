@@ -1,29 +1,187 @@
-//! The replica.
-use crate::crypto::Signer;
-use crate::{Durable, Effect, Input, Params, Rejection, ServiceState};
+//! The replica: its state, and the one function that changes it.
+
+use crate::checkpoint::Checkpoints;
+use crate::crypto::{Body, Signer, Verified, sign};
+use crate::effect::{Effect, HaltReason};
+use crate::execution::Executing;
+use crate::input::{Input, Timer};
+use crate::log::Log;
+use crate::manifest::Manifest;
+use crate::message::{Batch, Message, NewView, Signed, ViewChange};
+use crate::params::Params;
+use crate::pending::Pending;
+use crate::rejection::Rejection;
+use crate::replies::ReplyTable;
+use crate::timer::ViewTimer;
+use crate::transfer::Transfer;
+use crate::types::{Digest, ReplicaId, SeqNum, View};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
-/// A replica (§4).
+/// A step's result: the effects, in order, or the reason why nothing happened.
+pub(crate) type Outcome = Result<Vec<Effect>, Rejection>;
+
+/// This replica's key. Equal to any other, so that replicas can be compared.
 #[derive(Clone)]
+pub(crate) struct Key(pub(crate) Arc<dyn Signer>);
+
+impl PartialEq for Key {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+/// A replica (§4): everything that it knows. See [`Replica::step`].
+#[derive(Clone, Debug, PartialEq)]
 pub struct Replica {
     pub(crate) params: Arc<Params>,
-    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) key: Key,
+    /// The current view.
+    pub(crate) view: View,
+    /// Whether it takes part in it, or still waits for its NEW-VIEW.
+    pub(crate) active: bool,
+    pub(crate) log: Log,
+    /// The highest sequence number that this replica, as primary, ordered in the current view.
+    pub(crate) last_proposed: SeqNum,
+    pub(crate) last_executed: SeqNum,
+    /// The batch that the service is executing.
+    pub(crate) executing: Option<Executing>,
+    pub(crate) replies: ReplyTable,
+    pub(crate) pending: Pending,
+    pub(crate) checkpoints: Checkpoints,
+    /// The checkpoints whose state this replica can serve.
+    pub(crate) manifests: BTreeMap<SeqNum, Manifest>,
+    /// The latest VIEW-CHANGE of each replica, for the current view or a later one.
+    pub(crate) view_changes: BTreeMap<ReplicaId, Arc<Signed<ViewChange>>>,
+    /// The NEW-VIEW that began the current view, kept for replicas that missed it.
+    pub(crate) new_view: Option<Arc<Signed<NewView>>>,
+    /// A valid NEW-VIEW that waits for state or batches.
+    pub(crate) awaited: Option<Arc<Signed<NewView>>>,
+    /// Batches that the awaited NEW-VIEW needs: asked for, or here already.
+    pub(crate) fetched: BTreeMap<Digest, Option<Arc<Batch>>>,
+    pub(crate) transfer: Option<Transfer>,
+    pub(crate) timer: ViewTimer,
+    /// The replicas whose STATUS was answered since the last tick.
+    pub(crate) answered: BTreeSet<ReplicaId>,
+    pub(crate) halted: Option<HaltReason>,
+    /// The digest of the null batch.
+    pub(crate) null: Digest,
 }
 
 impl Replica {
-    /// A replica as its durable log and its service left it; both are default at the very first start. The
-    /// effects start its timers and say again what it had said.
-    pub fn recover(
-        params: Arc<Params>,
-        signer: Arc<dyn Signer>,
-        _durable: Durable,
-        _service: ServiceState,
-    ) -> (Self, Vec<Effect>) {
-        (Self { params, signer }, Vec::new())
+    /// Handles one input: the effects, to be performed in order, or the reason why nothing happened. After a
+    /// rejection the replica is exactly as before.
+    pub fn step(&mut self, input: Input) -> Result<Vec<Effect>, Rejection> {
+        if let Some(reason) = &self.halted {
+            return Err(Rejection::Halted(reason.clone()));
+        }
+        let outcome = match input {
+            Input::Message { from, message } => self.on_message(from, message),
+            Input::Request(message) => self.on_client_message(message),
+            Input::Timer(Timer::ViewChange) => self.on_view_timer(),
+            Input::Timer(Timer::Status) => self.on_status_timer(),
+            Input::Suspect => self.on_suspect(),
+            Input::Executed { seq, results, chunks } => self.on_executed(seq, results, chunks),
+            Input::Installed { seq } => self.on_installed(seq),
+        };
+        self.check_invariants();
+        outcome
     }
 
-    /// Handles one input: the effects, in order, or the reason why nothing happened.
-    pub fn step(&mut self, _input: Input) -> Result<Vec<Effect>, Rejection> {
-        Ok(Vec::new())
+    fn on_message(&mut self, from: ReplicaId, message: Verified<Message>) -> Outcome {
+        if !self.params.membership.contains(from) {
+            return Err(Rejection::NotAMember { replica: from });
+        }
+        if from == self.params.replica {
+            return Err(Rejection::OwnMessage);
+        }
+        match message.into_inner() {
+            Message::Request(request) => self.on_request(request, false),
+            Message::PrePrepare(proposal) => self.on_pre_prepare(proposal),
+            Message::Prepare(prepare) => self.on_prepare(from, prepare),
+            Message::Commit(commit) => self.on_commit(from, commit),
+            Message::Checkpoint(checkpoint) => self.on_checkpoint(from, checkpoint),
+            Message::ViewChange(view_change) => self.on_view_change(view_change),
+            Message::NewView(new_view) => self.on_new_view(new_view),
+            Message::Status(status) => self.on_status(from, &status.body),
+            Message::Committed(certificate) => self.on_committed(certificate),
+            Message::Stable(certificate) => self.on_stable(certificate),
+            Message::FetchBatch(digest) => self.on_fetch_batch(from, digest),
+            Message::Batch(batch) => self.on_batch(batch),
+            Message::FetchState(fetch) => self.on_fetch_state(from, fetch),
+            Message::StateData(data) => self.on_state_data(&data),
+        }
+    }
+
+    fn on_client_message(&mut self, message: Verified<Message>) -> Outcome {
+        match message.into_inner() {
+            Message::Request(request) => self.on_request(request, true),
+            Message::PrePrepare(_)
+            | Message::Prepare(_)
+            | Message::Commit(_)
+            | Message::Checkpoint(_)
+            | Message::ViewChange(_)
+            | Message::NewView(_)
+            | Message::Status(_)
+            | Message::Committed(_)
+            | Message::Stable(_)
+            | Message::FetchBatch(_)
+            | Message::Batch(_)
+            | Message::FetchState(_)
+            | Message::StateData(_) => Err(Rejection::NotRequested),
+        }
+    }
+
+    /// Whether this replica is the primary of its view.
+    pub(crate) fn is_primary(&self) -> bool {
+        self.params.membership.primary(self.view) == self.params.replica
+    }
+
+    pub(crate) fn signed<B: Body>(&self, body: B) -> Signed<B> {
+        sign(&*self.key.0, self.params.cluster, body)
+    }
+
+    /// A vote counts only under its signer's own hand: the signer is a member, not this replica, and the owner
+    /// of the channel that it came on.
+    pub(crate) fn check_vote_origin(
+        &self,
+        from: ReplicaId,
+        signer: ReplicaId,
+    ) -> Result<(), Rejection> {
+        match signer == from {
+            true => Ok(()),
+            false => Err(Rejection::NotFromSigner { signer, from }),
+        }
+    }
+
+    /// Votes are taken for the current view, also while it is not active yet (they are counted when it is).
+    pub(crate) fn check_view(&self, got: View) -> Result<(), Rejection> {
+        match got == self.view {
+            true => Ok(()),
+            false => Err(Rejection::WrongView { expected: self.view, got }),
+        }
+    }
+
+    /// §4.2, §4.3: sequence numbers are taken in (h, H] only.
+    pub(crate) fn check_window(&self, seq: SeqNum) -> Result<(), Rejection> {
+        match self.log.contains(seq) {
+            true => Ok(()),
+            false => {
+                Err(Rejection::OutsideWindow { seq, low: self.log.low(), high: self.log.high() })
+            }
+        }
+    }
+
+    /// Stops for good.
+    pub(crate) fn halt(&mut self, reason: HaltReason, effects: &mut Vec<Effect>) {
+        self.halted = Some(reason.clone());
+        effects.push(Effect::Halt(reason));
     }
 }

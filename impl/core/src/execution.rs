@@ -1,0 +1,124 @@
+//! §4.1, §4.2: execution in sequence order, each request exactly once, and the replies.
+
+use crate::effect::Effect;
+use crate::message::{Reply, Request, Signed};
+use crate::pending::RequestId;
+use crate::planted::planted;
+use crate::rejection::Rejection;
+use crate::replica::{Outcome, Replica};
+use crate::replies::LastReply;
+use crate::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A batch that the service is executing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Executing {
+    pub(crate) seq: SeqNum,
+    /// All requests of the batch.
+    batch: Vec<RequestId>,
+    /// The requests that the service was asked to apply.
+    applied: Vec<RequestId>,
+}
+
+impl Replica {
+    /// §4.2: the next batch is executed when it is committed and all before it are executed.
+    pub(crate) fn execute_next(&mut self, effects: &mut Vec<Effect>) {
+        if self.executing.is_some() || self.halted.is_some() {
+            return;
+        }
+        let seq = self.last_executed.next();
+        let Some(certificate) = self.log.slot(seq).and_then(|slot| slot.committed.clone()) else {
+            return;
+        };
+        let requests = self.not_yet_executed(&certificate.batch.requests);
+        let batch = certificate.batch.requests.iter().map(|request| request.body.id()).collect();
+        let applied = requests.iter().map(|request| request.body.id()).collect();
+        self.executing = Some(Executing { seq, batch, applied });
+        effects.push(Effect::Execute { seq, requests, checkpoint: self.is_checkpoint(seq) });
+    }
+
+    /// §4.1: exactly-once. A request counts only if its timestamp is above its lane's last, whatever a faulty
+    /// primary put into the batch.
+    fn not_yet_executed(&self, batch: &[Signed<Request>]) -> Vec<Arc<Signed<Request>>> {
+        let mut last: BTreeMap<(ClientId, Lane), Timestamp> = BTreeMap::new();
+        let mut fresh = Vec::new();
+        for request in batch {
+            let RequestId { client, lane, timestamp } = request.body.id();
+            let seen = last.get(&(client, lane)).is_some_and(|last| timestamp <= *last);
+            let executed = self.replies.is_executed(client, lane, timestamp);
+            if (seen || executed) && !planted!(self.params, DuplicateExecution) {
+                continue;
+            }
+            last.insert((client, lane), timestamp);
+            fresh.push(Arc::new(request.clone()));
+        }
+        fresh
+    }
+
+    pub(crate) fn on_executed(
+        &mut self,
+        seq: SeqNum,
+        results: Vec<Arc<[u8]>>,
+        chunks: Option<Vec<Digest>>,
+    ) -> Outcome {
+        let expected = self.executing.as_ref().map(|executing| executing.seq);
+        let unexpected = Rejection::UnexpectedCompletion { expected, got: seq };
+        let Some(executing) = self.executing.take_if(|executing| {
+            executing.seq == seq
+                && executing.applied.len() == results.len()
+                && (chunks.is_some() || !seq.0.is_multiple_of(self.params.checkpoint_interval))
+        }) else {
+            return Err(unexpected);
+        };
+        // All checks passed; nothing has changed yet (but for what was taken).
+        assert_eq!(seq, self.last_executed.next(), "batches are executed in order");
+        let mut effects = Vec::new();
+        self.last_executed = seq;
+        if !executing.applied.is_empty() {
+            self.timer.on_progress(&self.params);
+        }
+        for (id, result) in executing.applied.iter().zip(results) {
+            let reply = LastReply { timestamp: id.timestamp, result };
+            effects.push(self.reply(*id, &reply));
+            self.replies.record(id.client, id.lane, reply);
+        }
+        for id in executing.batch {
+            self.pending.settle(id.client, id.lane, &self.replies);
+        }
+        if let Some(chunks) = chunks.filter(|_| self.is_checkpoint(seq)) {
+            self.take_checkpoint(seq, chunks, &mut effects);
+        }
+        if self.active {
+            self.refresh_timer(&mut effects);
+        }
+        self.propose(&mut effects);
+        self.execute_next(&mut effects);
+        Ok(effects)
+    }
+
+    /// §4.1: the last request of a lane is answered again; an earlier one never.
+    pub(crate) fn reply_again(&self, id: RequestId) -> Outcome {
+        match self.replies.last(id.client, id.lane) {
+            Some(last) if last.timestamp == id.timestamp => Ok(vec![self.reply(id, last)]),
+            Some(last) => Err(Rejection::OldTimestamp { last: last.timestamp, got: id.timestamp }),
+            None => Err(Rejection::Duplicate),
+        }
+    }
+
+    fn reply(&self, id: RequestId, reply: &LastReply) -> Effect {
+        Effect::Reply(self.signed(Reply {
+            view: self.view,
+            client: id.client,
+            lane: id.lane,
+            timestamp: reply.timestamp,
+            replica: self.params.replica,
+            result: Arc::clone(&reply.result),
+        }))
+    }
+
+    /// §4.3: whether a checkpoint is taken after executing `seq`.
+    fn is_checkpoint(&self, seq: SeqNum) -> bool {
+        seq.0.is_multiple_of(self.params.checkpoint_interval)
+    }
+}

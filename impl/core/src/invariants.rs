@@ -1,0 +1,37 @@
+//! What is true of a replica after every step, whatever its peers sent.
+
+use crate::replica::Replica;
+
+impl Replica {
+    /// Asserts the invariants of one replica. Cheap enough to run after every step; a planted bug may break
+    /// them, and is to be found by conformance, not by these.
+    pub(crate) fn check_invariants(&self) {
+        if cfg!(feature = "planted-bugs") || self.halted.is_some() {
+            return;
+        }
+        let (low, high) = (self.log.low(), self.log.high());
+        assert!(low <= self.last_executed, "h is stable, so executed");
+        assert!(self.last_executed <= high, "nothing above H is executed");
+        debug_assert!(low.0.is_multiple_of(self.params.checkpoint_interval), "h is a checkpoint");
+        debug_assert!(self.log.slots().all(|(seq, _)| low < seq && seq <= high), "the window");
+        debug_assert!(
+            self.log.slots().all(|(_, slot)| {
+                slot.proposal
+                    .as_ref()
+                    .is_none_or(|p| self.active && p.pre_prepare.body.view == self.view)
+            }),
+            "an accepted pre-prepare is of the active view"
+        );
+        debug_assert!(
+            self.log
+                .slots()
+                .all(|(_, slot)| { slot.prepared.as_ref().is_none_or(|p| p.view() <= self.view) }),
+            "nothing prepared in a later view"
+        );
+        debug_assert!(self.view_changes.len() <= self.params.membership.n(), "one a replica");
+        debug_assert!(
+            self.view_changes.values().all(|known| known.body.view >= self.view),
+            "no VIEW-CHANGE for a view that was left"
+        );
+    }
+}

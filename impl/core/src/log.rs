@@ -1,0 +1,165 @@
+//! The log: what is known about each sequence number in (h, H] (§4.2, §4.3).
+
+use crate::membership::Membership;
+use crate::message::{
+    Batch, Commit, CommitCertificate, Prepare, PreparedCertificate, Proposal, Signed,
+};
+use crate::types::{Digest, ReplicaId, SeqNum, View};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A prepared certificate with its batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prepared {
+    pub(crate) certificate: Arc<PreparedCertificate>,
+    pub(crate) batch: Arc<Batch>,
+}
+
+impl Prepared {
+    pub(crate) fn view(&self) -> View {
+        self.certificate.pre_prepare.body.view
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        self.certificate.pre_prepare.body.digest
+    }
+}
+
+/// One sequence number. Votes are of the replica's current view, one a replica, so a liar can fill no more
+/// than its own place.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Slot {
+    /// The pre-prepare that was made or accepted in the current view.
+    pub(crate) proposal: Option<Arc<Proposal>>,
+    /// PREPAREs of the current view, whatever their digest.
+    pub(crate) prepares: BTreeMap<ReplicaId, Signed<Prepare>>,
+    /// COMMITs of the current view, whatever their digest.
+    pub(crate) commits: BTreeMap<ReplicaId, Signed<Commit>>,
+    /// The prepared certificate of the highest view.
+    pub(crate) prepared: Option<Prepared>,
+    /// The commit certificate; final, whatever its view.
+    pub(crate) committed: Option<Arc<CommitCertificate>>,
+}
+
+impl Slot {
+    /// Digest of the accepted pre-prepare.
+    pub(crate) fn accepted(&self) -> Option<Digest> {
+        self.proposal.as_ref().map(|proposal| proposal.pre_prepare.body.digest)
+    }
+
+    /// Whether the slot's pre-prepare prepared in `view`.
+    pub(crate) fn is_prepared_in(&self, view: View) -> bool {
+        self.prepared.as_ref().is_some_and(|prepared| prepared.view() == view)
+    }
+
+    /// The batch with `digest`, wherever the slot has it.
+    fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
+        let proposed = self
+            .proposal
+            .as_ref()
+            .filter(|proposal| proposal.pre_prepare.body.digest == digest)
+            .map(|proposal| &proposal.batch);
+        let prepared = self.prepared.as_ref().filter(|prepared| prepared.digest() == digest);
+        let committed = self
+            .committed
+            .as_ref()
+            .filter(|certificate| certificate.digest() == Some(digest))
+            .map(|certificate| &certificate.batch);
+        proposed.or(prepared.map(|prepared| &prepared.batch)).or(committed)
+    }
+}
+
+impl CommitCertificate {
+    /// The digest that the certificate's COMMITs name.
+    pub fn digest(&self) -> Option<Digest> {
+        self.commits.first().map(|commit| commit.body.digest)
+    }
+}
+
+/// The slots in (h, H]. There is no other way to reach a slot than through [`Log::slot_mut`], which asserts the
+/// window, so a sequence number chosen by a liar costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    low: SeqNum,
+    window: u64,
+    slots: BTreeMap<SeqNum, Slot>,
+}
+
+impl Log {
+    pub(crate) fn new(low: SeqNum, window: u64) -> Self {
+        Self { low, window, slots: BTreeMap::new() }
+    }
+
+    /// The low water mark, h.
+    #[doc(alias = "h")]
+    pub(crate) fn low(&self) -> SeqNum {
+        self.low
+    }
+
+    /// The high water mark, H = h + L.
+    #[doc(alias = "H")]
+    pub(crate) fn high(&self) -> SeqNum {
+        SeqNum(self.low.0.saturating_add(self.window))
+    }
+
+    /// Whether `seq` is in (h, H] (§4.2, pre-prepare condition 4).
+    pub(crate) fn contains(&self, seq: SeqNum) -> bool {
+        self.low < seq && seq <= self.high()
+    }
+
+    pub(crate) fn slot(&self, seq: SeqNum) -> Option<&Slot> {
+        self.slots.get(&seq)
+    }
+
+    pub(crate) fn slot_mut(&mut self, seq: SeqNum) -> &mut Slot {
+        debug_assert!(self.contains(seq) || cfg!(feature = "planted-bugs"));
+        self.slots.entry(seq).or_default()
+    }
+
+    pub(crate) fn slots(&self) -> impl DoubleEndedIterator<Item = (SeqNum, &Slot)> {
+        self.slots.iter().map(|(seq, slot)| (*seq, slot))
+    }
+
+    /// Moves the low water mark and forgets everything at or below it (§4.3).
+    pub(crate) fn truncate(&mut self, low: SeqNum) {
+        assert!(low >= self.low, "the low water mark never falls");
+        self.low = low;
+        self.slots = self.slots.split_off(&low.next());
+    }
+
+    /// Forgets the current view's pre-prepares and votes; certificates stay (§4.4).
+    pub(crate) fn leave_view(&mut self) {
+        for slot in self.slots.values_mut() {
+            slot.proposal = None;
+            slot.prepares.clear();
+            slot.commits.clear();
+        }
+        self.slots.retain(|_, slot| slot.prepared.is_some() || slot.committed.is_some());
+    }
+
+    /// The batch with `digest`, if any slot has it.
+    pub(crate) fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
+        self.slots.values().find_map(|slot| slot.batch(digest))
+    }
+}
+
+/// The PREPAREs of backups of `view` that match `digest`.
+pub(crate) fn matching_prepares(
+    slot: &Slot,
+    membership: &Membership,
+    view: View,
+    digest: Digest,
+) -> Vec<Signed<Prepare>> {
+    let primary = membership.primary(view);
+    let matches =
+        |prepare: &&Signed<Prepare>| prepare.body.digest == digest && prepare.body.view == view;
+    let backups = slot.prepares.values().filter(|prepare| prepare.body.replica != primary);
+    backups.filter(matches).cloned().collect()
+}
+
+/// The COMMITs of `view` that match `digest`.
+pub(crate) fn matching_commits(slot: &Slot, view: View, digest: Digest) -> Vec<Signed<Commit>> {
+    let matches =
+        |commit: &&Signed<Commit>| commit.body.digest == digest && commit.body.view == view;
+    slot.commits.values().filter(matches).cloned().collect()
+}

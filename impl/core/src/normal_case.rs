@@ -1,0 +1,329 @@
+//! §4.1 and §4.2: from a request to a committed batch.
+
+use crate::certificate::check_committed;
+use crate::durable::Record;
+use crate::effect::{Effect, HaltReason};
+use crate::log::{Prepared, matching_commits, matching_prepares};
+use crate::message::{
+    Batch, Commit, CommitCertificate, Message, PrePrepare, Prepare, PreparedCertificate, Proposal,
+    Request, Signed,
+};
+use crate::planted::planted;
+use crate::rejection::Rejection;
+use crate::replica::{Outcome, Replica};
+use crate::types::{Digest, ReplicaId, SeqNum, View};
+use std::sync::Arc;
+
+impl Replica {
+    /// §4.1, §4.4: a request comes from its client, or from a backup that relays it. The primary orders it; a
+    /// backup relays it and protects it with its timer. A request that was executed is answered again.
+    pub(crate) fn on_request(
+        &mut self,
+        request: Arc<Signed<Request>>,
+        from_client: bool,
+    ) -> Outcome {
+        let id = request.body.id();
+        if id.lane.0 >= self.params.lanes_max {
+            return Err(Rejection::LaneTooHigh { lane: id.lane, max: self.params.lanes_max });
+        }
+        if self.replies.is_executed(id.client, id.lane, id.timestamp) {
+            return self.reply_again(id);
+        }
+        let relays = from_client && self.active && !self.is_primary();
+        if let Some(last) = self.pending.waiting(id.client, id.lane) {
+            if last > id.timestamp {
+                return Err(Rejection::OldTimestamp { last, got: id.timestamp });
+            }
+            if last == id.timestamp {
+                // The client sent it again: the relay may have been lost.
+                let again = || vec![self.relay(request)];
+                return if relays { Ok(again()) } else { Err(Rejection::Duplicate) };
+            }
+        }
+        // All checks passed; nothing has changed yet.
+        let mut effects = Vec::new();
+        self.pending.insert(Arc::clone(&request));
+        if relays {
+            effects.push(self.relay(request));
+        }
+        self.propose(&mut effects);
+        if self.active {
+            self.refresh_timer(&mut effects);
+        }
+        Ok(effects)
+    }
+
+    fn relay(&self, request: Arc<Signed<Request>>) -> Effect {
+        let to = self.params.membership.primary(self.view);
+        Effect::Send { to, message: Message::Request(request) }
+    }
+
+    /// §4.2: the primary gives waiting requests the next sequence numbers, while the window and the pipeline have
+    /// room.
+    pub(crate) fn propose(&mut self, effects: &mut Vec<Effect>) {
+        while self.active && self.is_primary() {
+            let seq = self.last_proposed.max(self.log.low()).next();
+            let in_flight = self.last_proposed.0.saturating_sub(self.last_executed.0);
+            if !self.log.contains(seq) || in_flight >= self.params.pipeline {
+                return;
+            }
+            let (count, bytes) = (self.params.batch_requests_max, self.params.batch_bytes_max());
+            let requests = self.pending.take_unordered(count, bytes);
+            if requests.is_empty() {
+                return;
+            }
+            let requests = requests.iter().map(|request| Signed::clone(request)).collect();
+            let batch = Arc::new(Batch { requests });
+            self.last_proposed = seq;
+            let proposal = Arc::new(self.make_proposal(seq, batch.digest(), batch));
+            self.log.slot_mut(seq).proposal = Some(Arc::clone(&proposal));
+            effects.push(Effect::Persist(Record::Accepted(Arc::clone(&proposal))));
+            effects.push(Effect::Broadcast(Message::PrePrepare(proposal)));
+            self.advance(seq, effects);
+        }
+    }
+
+    fn make_proposal(&self, seq: SeqNum, digest: Digest, batch: Arc<Batch>) -> Proposal {
+        let replica = self.params.replica;
+        let pre_prepare = self.signed(PrePrepare { view: self.view, seq, digest, replica });
+        Proposal { pre_prepare, batch }
+    }
+
+    /// §4.2: a backup accepts a pre-prepare if it is from the primary of its active view, in the window, matches
+    /// its batch, and is the first for its view and sequence number.
+    pub(crate) fn on_pre_prepare(&mut self, proposal: Arc<Proposal>) -> Outcome {
+        self.check_pre_prepare(&proposal)?;
+        // All checks passed; nothing has changed yet.
+        let seq = proposal.pre_prepare.body.seq;
+        let mut effects = vec![Effect::Persist(Record::Accepted(Arc::clone(&proposal)))];
+        self.accept(proposal, &mut effects);
+        self.advance(seq, &mut effects);
+        Ok(effects)
+    }
+
+    fn check_pre_prepare(&self, proposal: &Proposal) -> Result<(), Rejection> {
+        let body = &proposal.pre_prepare.body;
+        if body.replica == self.params.replica {
+            return Err(Rejection::OwnMessage);
+        }
+        if !planted!(self.params, VotesAfterViewChange) || body.view > self.view {
+            self.check_view(body.view)?;
+            if !self.active {
+                return Err(Rejection::ViewNotActive { view: self.view });
+            }
+        }
+        let expected = self.params.membership.primary(body.view);
+        if body.replica != expected && !planted!(self.params, PrePrepareFromNonPrimary) {
+            return Err(Rejection::NotPrimary { expected, got: body.replica });
+        }
+        let above = planted!(self.params, AboveHighWaterMark) && body.seq > self.log.high();
+        let below = planted!(self.params, LowWaterMarkIgnored) && body.seq <= self.log.low();
+        if !above && !below {
+            self.check_window(body.seq)?;
+        }
+        let expected = proposal.batch.digest();
+        if body.digest != expected {
+            return Err(Rejection::WrongDigest { expected, got: body.digest });
+        }
+        if proposal.batch.is_null() {
+            return Err(Rejection::NullBatch);
+        }
+        let too_high = |request: &&Signed<Request>| request.body.lane.0 >= self.params.lanes_max;
+        if let Some(request) = proposal.batch.requests.iter().find(too_high) {
+            let (lane, max) = (request.body.lane, self.params.lanes_max);
+            return Err(Rejection::LaneTooHigh { lane, max });
+        }
+        match self.log.slot(body.seq).and_then(|slot| slot.accepted()) {
+            None => Ok(()),
+            Some(first) if first == body.digest => Err(Rejection::Duplicate),
+            Some(_) if planted!(self.params, SecondConflictingPrePrepare) => Ok(()),
+            Some(first) => Err(Rejection::Equivocation {
+                replica: body.replica,
+                view: body.view,
+                seq: body.seq,
+                first,
+                second: body.digest,
+            }),
+        }
+    }
+
+    /// Logs a pre-prepare and sends PREPARE for it.
+    pub(crate) fn accept(&mut self, proposal: Arc<Proposal>, effects: &mut Vec<Effect>) {
+        let PrePrepare { view, seq, digest, .. } = proposal.pre_prepare.body;
+        let replica = self.params.replica;
+        let prepare = self.signed(Prepare { view, seq, digest, replica });
+        let slot = self.log.slot_mut(seq);
+        slot.proposal = Some(proposal);
+        slot.prepares.insert(replica, prepare.clone());
+        effects.push(Effect::Broadcast(Message::Prepare(prepare)));
+    }
+
+    /// §4.2: PREPAREs of backups are logged; q−1 that match the accepted pre-prepare make it prepared.
+    pub(crate) fn on_prepare(&mut self, from: ReplicaId, prepare: Signed<Prepare>) -> Outcome {
+        let body = &prepare.body;
+        self.check_vote_origin(from, body.replica)?;
+        self.check_view(body.view)?;
+        self.check_window(body.seq)?;
+        let primary = self.params.membership.primary(body.view);
+        if body.replica == primary && !planted!(self.params, PrimaryPrepareCounted) {
+            return Err(Rejection::PrepareFromPrimary { replica: body.replica });
+        }
+        let slot = self.log.slot(body.seq);
+        let known = slot.and_then(|slot| slot.prepares.get(&from)).map(|known| known.body.digest);
+        check_first_vote(from, body.view, body.seq, known, body.digest)?;
+        // All checks passed; nothing has changed yet.
+        let seq = body.seq;
+        let mut effects = Vec::new();
+        self.log.slot_mut(seq).prepares.insert(from, prepare);
+        self.advance(seq, &mut effects);
+        Ok(effects)
+    }
+
+    /// §4.2: COMMITs are logged; q that match a prepared batch commit it.
+    pub(crate) fn on_commit(&mut self, from: ReplicaId, commit: Signed<Commit>) -> Outcome {
+        let body = &commit.body;
+        self.check_vote_origin(from, body.replica)?;
+        if !planted!(self.params, CommitsMatchedWithoutView) {
+            self.check_view(body.view)?;
+        }
+        self.check_window(body.seq)?;
+        let slot = self.log.slot(body.seq);
+        let known = slot.and_then(|slot| slot.commits.get(&from)).map(|known| known.body.digest);
+        check_first_vote(from, body.view, body.seq, known, body.digest)?;
+        // All checks passed; nothing has changed yet.
+        let seq = body.seq;
+        let mut effects = Vec::new();
+        self.log.slot_mut(seq).commits.insert(from, commit);
+        self.advance(seq, &mut effects);
+        Ok(effects)
+    }
+
+    /// A commit certificate is final, in whichever view its COMMITs were sent and whichever view this replica is
+    /// in: any correct replica can bring another up with it.
+    pub(crate) fn on_committed(&mut self, certificate: Arc<CommitCertificate>) -> Outcome {
+        let (seq, digest) = check_committed(&self.params, &certificate)?;
+        self.check_window(seq)?;
+        let known = self.log.slot(seq).and_then(|slot| slot.committed.as_ref());
+        if seq <= self.last_executed || known.is_some_and(|known| known.digest() == Some(digest)) {
+            return Err(Rejection::Duplicate);
+        }
+        // All checks passed; nothing has changed yet.
+        let mut effects = Vec::new();
+        self.commit(seq, certificate, &mut effects);
+        self.execute_next(&mut effects);
+        Ok(effects)
+    }
+
+    /// Takes a slot as far as its votes carry it: prepared, then committed, then executed (§4.2).
+    pub(crate) fn advance(&mut self, seq: SeqNum, effects: &mut Vec<Effect>) {
+        if !self.active {
+            return;
+        }
+        let Some(slot) = self.log.slot(seq) else { return };
+        let Some(proposal) = slot.proposal.clone() else { return };
+        let (view, digest) = (self.view, proposal.pre_prepare.body.digest);
+        if !slot.is_prepared_in(view) {
+            let matching = self.prepares_for(seq, view, digest);
+            let needed = self.params.membership.prepares()
+                - usize::from(planted!(self.params, PrepareQuorumOneShort));
+            if matching.len() < needed {
+                return;
+            }
+            let prepares = matching.into_iter().take(needed).collect();
+            self.prepare(seq, &proposal, prepares, effects);
+        }
+        self.collect_commits(seq, &proposal, effects);
+        self.execute_next(effects);
+    }
+
+    fn prepares_for(&self, seq: SeqNum, view: View, digest: Digest) -> Vec<Signed<Prepare>> {
+        let Some(slot) = self.log.slot(seq) else { return Vec::new() };
+        if planted!(self.params, PreparesMatchedWithoutDigest) {
+            return slot.prepares.values().cloned().collect();
+        }
+        if planted!(self.params, PrimaryPrepareCounted) {
+            let matches = |prepare: &&Signed<Prepare>| prepare.body.digest == digest;
+            return slot.prepares.values().filter(matches).cloned().collect();
+        }
+        matching_prepares(slot, &self.params.membership, view, digest)
+    }
+
+    /// §4.2: the batch is prepared here; COMMIT says so.
+    fn prepare(
+        &mut self,
+        seq: SeqNum,
+        proposal: &Proposal,
+        prepares: Vec<Signed<Prepare>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
+        let replica = self.params.replica;
+        let certificate =
+            PreparedCertificate { pre_prepare: proposal.pre_prepare.clone(), prepares };
+        let certificate = Arc::new(certificate);
+        let commit = self.signed(Commit { view, seq, digest, replica });
+        let slot = self.log.slot_mut(seq);
+        let batch = Arc::clone(&proposal.batch);
+        slot.prepared = Some(Prepared { certificate: Arc::clone(&certificate), batch });
+        slot.commits.insert(replica, commit.clone());
+        effects.push(Effect::Persist(Record::Prepared(certificate)));
+        effects.push(Effect::Broadcast(Message::Commit(commit)));
+    }
+
+    /// §4.2: committed-local is prepared, and q COMMITs that match the pre-prepare, the own one included.
+    fn collect_commits(&mut self, seq: SeqNum, proposal: &Proposal, effects: &mut Vec<Effect>) {
+        let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
+        let Some(slot) = self.log.slot(seq) else { return };
+        let mut commits = matching_commits(slot, view, digest);
+        if planted!(self.params, CommitsMatchedWithoutView) {
+            commits = slot.commits.values().filter(|c| c.body.digest == digest).cloned().collect();
+        }
+        let needed = match () {
+            () if planted!(self.params, ExecuteOnPrepared) => 1,
+            () if planted!(self.params, CommitQuorumOneShort) => {
+                self.params.membership.quorum() - 1
+            }
+            () => self.params.membership.quorum(),
+        };
+        let known = slot.committed.as_ref().map(|known| known.digest() == Some(digest));
+        if commits.len() < needed || known == Some(true) {
+            return;
+        }
+        commits.truncate(needed);
+        let batch = Arc::clone(&proposal.batch);
+        self.commit(seq, Arc::new(CommitCertificate { commits, batch }), effects);
+    }
+
+    /// The batch is final at `seq`. Two different certificates for one sequence number mean that more than f
+    /// replicas are faulty: the replica stops.
+    fn commit(
+        &mut self,
+        seq: SeqNum,
+        certificate: Arc<CommitCertificate>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let slot = self.log.slot_mut(seq);
+        let known = slot.committed.as_ref().and_then(|known| known.digest());
+        match (known, certificate.digest()) {
+            (Some(first), Some(second)) if first != second => {
+                self.halt(HaltReason::ConflictingCertificates { seq, first, second }, effects);
+            }
+            (Some(_) | None, Some(_) | None) => slot.committed = Some(certificate),
+        }
+    }
+}
+
+/// The first vote of a replica is kept; a different second one is evidence of a fault.
+fn check_first_vote(
+    replica: ReplicaId,
+    view: View,
+    seq: SeqNum,
+    known: Option<Digest>,
+    second: Digest,
+) -> Result<(), Rejection> {
+    match known {
+        None => Ok(()),
+        Some(first) if first == second => Err(Rejection::Duplicate),
+        Some(first) => Err(Rejection::Equivocation { replica, view, seq, first, second }),
+    }
+}

@@ -1,0 +1,128 @@
+//! Requests that wait for execution (§4.1, §4.4): at most one a lane, in order of arrival.
+
+use crate::message::{Request, Signed};
+use crate::replies::ReplyTable;
+use crate::types::{ClientId, Lane, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Names a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RequestId {
+    pub(crate) client: ClientId,
+    pub(crate) lane: Lane,
+    pub(crate) timestamp: Timestamp,
+}
+
+impl Request {
+    pub(crate) fn id(&self) -> RequestId {
+        RequestId { client: self.client, lane: self.lane, timestamp: self.timestamp }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Waiting {
+    request: Arc<Signed<Request>>,
+    arrival: u64,
+}
+
+/// The waiting requests. Bounded: one a lane, and the lanes of each client on the allow-list are bounded.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Pending {
+    lanes: BTreeMap<(ClientId, Lane), Waiting>,
+    arrivals: BTreeMap<u64, (ClientId, Lane)>,
+    arrived: u64,
+    /// Arrivals below this were proposed in the current view, or found to be ordered in it.
+    cursor: u64,
+    /// The highest timestamp of each lane that the current view's log orders, at its primary.
+    ordered: BTreeMap<(ClientId, Lane), Timestamp>,
+}
+
+impl Pending {
+    /// The timestamp that waits on a lane.
+    pub(crate) fn waiting(&self, client: ClientId, lane: Lane) -> Option<Timestamp> {
+        self.lanes.get(&(client, lane)).map(|waiting| waiting.request.body.timestamp)
+    }
+
+    /// Whether this very request waits.
+    pub(crate) fn contains(&self, id: RequestId) -> bool {
+        self.waiting(id.client, id.lane) == Some(id.timestamp)
+    }
+
+    /// Adds a request; an earlier one of its lane was given up by the client.
+    pub(crate) fn insert(&mut self, request: Arc<Signed<Request>>) {
+        let key = (request.body.client, request.body.lane);
+        let arrival = self.arrived;
+        self.arrived += 1;
+        self.arrivals.insert(arrival, key);
+        if let Some(earlier) = self.lanes.insert(key, Waiting { request, arrival }) {
+            self.arrivals.remove(&earlier.arrival);
+        }
+    }
+
+    /// Drops a lane's request if the reply table says that it, or a later one, was executed.
+    pub(crate) fn settle(&mut self, client: ClientId, lane: Lane, replies: &ReplyTable) {
+        let Some(timestamp) = self.waiting(client, lane) else { return };
+        if replies.is_executed(client, lane, timestamp)
+            && let Some(settled) = self.lanes.remove(&(client, lane))
+        {
+            self.arrivals.remove(&settled.arrival);
+        }
+    }
+
+    /// [`Self::settle`] for every lane.
+    pub(crate) fn settle_all(&mut self, replies: &ReplyTable) {
+        let lanes: Vec<_> = self.lanes.keys().copied().collect();
+        lanes.into_iter().for_each(|(client, lane)| self.settle(client, lane, replies));
+    }
+
+    /// The request that waits longest.
+    pub(crate) fn oldest(&self) -> Option<&Arc<Signed<Request>>> {
+        let (_, key) = self.arrivals.first_key_value()?;
+        self.lanes.get(key).map(|waiting| &waiting.request)
+    }
+
+    /// A view begins that orders `ordered` already.
+    pub(crate) fn begin_view<'a>(&mut self, ordered: impl Iterator<Item = &'a Signed<Request>>) {
+        self.cursor = 0;
+        self.ordered.clear();
+        ordered.for_each(|request| self.mark_ordered(&request.body));
+    }
+
+    /// Whether the current view's log orders this request, or a later one of its lane.
+    pub(crate) fn is_ordered(&self, id: RequestId) -> bool {
+        self.ordered.get(&(id.client, id.lane)).is_some_and(|last| *last >= id.timestamp)
+    }
+
+    fn mark_ordered(&mut self, request: &Request) {
+        let last = self.ordered.entry((request.client, request.lane)).or_default();
+        *last = (*last).max(request.timestamp);
+    }
+
+    /// Takes the next requests to propose, oldest first: at most `count`, and as many as `bytes` has room for,
+    /// but at least one if any is left.
+    pub(crate) fn take_unordered(
+        &mut self,
+        count: usize,
+        bytes: usize,
+    ) -> Vec<Arc<Signed<Request>>> {
+        let mut taken = Vec::new();
+        let mut room = bytes;
+        while taken.len() < count {
+            let Some((&arrival, key)) = self.arrivals.range(self.cursor..).next() else { break };
+            let Some(waiting) = self.lanes.get(key) else { break };
+            let request = Arc::clone(&waiting.request);
+            if !self.is_ordered(request.body.id()) {
+                let len = request.body.operation.len();
+                if len > room && !taken.is_empty() {
+                    break;
+                }
+                room = room.saturating_sub(len);
+                self.mark_ordered(&request.body);
+                taken.push(request);
+            }
+            self.cursor = arrival + 1;
+        }
+        taken
+    }
+}

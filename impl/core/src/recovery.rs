@@ -1,0 +1,131 @@
+//! Restart (§4 assumes replicas that do not forget): a replica is rebuilt from what it made durable, so that
+//! a crash is no protocol step. Votes of others are not kept; their senders are asked again by STATUS.
+
+use crate::checkpoint::Checkpoints;
+use crate::crypto::Signer;
+use crate::durable::Durable;
+use crate::effect::Effect;
+use crate::input::{ServiceState, Timer};
+use crate::log::{Log, Prepared};
+use crate::message::{Batch, Commit, Message, PrePrepare, Prepare};
+use crate::params::Params;
+use crate::pending::Pending;
+use crate::planted::planted;
+use crate::replica::{Key, Replica};
+use crate::timer::ViewTimer;
+use crate::types::SeqNum;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+impl Replica {
+    /// A replica as its durable log and its service left it; both are default at the very first start. The
+    /// effects start its timers and repeat an unfinished VIEW-CHANGE.
+    pub fn recover(
+        params: Arc<Params>,
+        signer: Arc<dyn Signer>,
+        durable: Durable,
+        service: ServiceState,
+    ) -> (Self, Vec<Effect>) {
+        let durable = with_planted_amnesia(&params, durable);
+        let low = durable.low_water_mark;
+        let mut replica = Self {
+            view: durable.view,
+            active: !durable.changing,
+            log: Log::new(low, params.window),
+            last_proposed: low,
+            last_executed: service.last_executed,
+            executing: None,
+            replies: service.replies,
+            pending: Pending::default(),
+            checkpoints: Checkpoints::default(),
+            manifests: service.manifests.into_iter().map(|m| (m.seq, m)).collect(),
+            view_changes: BTreeMap::new(),
+            new_view: durable.new_view.clone(),
+            awaited: None,
+            fetched: BTreeMap::new(),
+            transfer: None,
+            timer: ViewTimer::new(&params),
+            answered: BTreeSet::new(),
+            halted: None,
+            null: Batch::default().digest(),
+            params,
+            key: Key(signer),
+        };
+        replica.restore_log(&durable);
+        replica.restore_checkpoints(&durable);
+        let own = durable.view_change.filter(|_| !replica.active);
+        replica.view_changes.extend(own.map(|own| (replica.params.replica, own)));
+        let effects = replica.restart_effects();
+        replica.check_invariants();
+        (replica, effects)
+    }
+
+    fn restore_log(&mut self, durable: &Durable) {
+        let own = self.params.replica;
+        for (&seq, certificate) in &durable.prepared {
+            let Some(proposal) = durable.batches.get(&seq) else { continue };
+            let PrePrepare { view, digest, .. } = certificate.pre_prepare.body;
+            let batch = Arc::clone(&proposal.batch);
+            let commit = self.signed(Commit { view, seq, digest, replica: own });
+            let current = self.active && view == self.view;
+            let slot = self.log.slot_mut(seq);
+            slot.prepared = Some(Prepared { certificate: Arc::clone(certificate), batch });
+            if current {
+                slot.commits.insert(own, commit);
+            }
+        }
+        for (&seq, proposal) in &durable.accepted {
+            let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
+            let is_backup = !self.is_primary();
+            let prepare = self.signed(Prepare { view, seq, digest, replica: own });
+            let slot = self.log.slot_mut(seq);
+            slot.proposal = Some(Arc::clone(proposal));
+            if is_backup {
+                slot.prepares.insert(own, prepare);
+            }
+        }
+        if self.is_primary() {
+            let last = durable.accepted.last_key_value().map_or(SeqNum(0), |(seq, _)| *seq);
+            let planned = durable.new_view.iter().flat_map(|nv| &nv.body.pre_prepares);
+            let planned = planned.map(|pre_prepare| pre_prepare.body.seq).max();
+            self.last_proposed = last.max(planned.unwrap_or_default()).max(self.log.low());
+            let batches = durable.accepted.values().flat_map(|p| &p.batch.requests);
+            self.pending.begin_view(batches);
+        }
+    }
+
+    fn restore_checkpoints(&mut self, durable: &Durable) {
+        self.checkpoints.stable = Arc::clone(&durable.stable);
+        for (seq, checkpoint) in &durable.checkpoints {
+            if self.log.contains(*seq) {
+                self.checkpoints.insert(checkpoint.clone());
+            }
+        }
+    }
+
+    fn restart_effects(&self) -> Vec<Effect> {
+        let after = self.params.status_interval;
+        let mut effects = vec![Effect::SetTimer { timer: Timer::Status, after }];
+        let own = self.view_changes.get(&self.params.replica).cloned();
+        effects.extend(own.map(|own| Effect::Broadcast(Message::ViewChange(own))));
+        effects
+    }
+}
+
+fn with_planted_amnesia(params: &Params, mut durable: Durable) -> Durable {
+    if planted!(params, RestartForgetsAccepted) {
+        durable.accepted.clear();
+    }
+    if planted!(params, RestartForgetsCertificate) {
+        durable.prepared.clear();
+    }
+    if planted!(params, RestartForgetsViewChange)
+        && durable.changing
+        && let Some(view) = durable.view.0.checked_sub(1)
+    {
+        durable.view = crate::types::View(view);
+        durable.changing = false;
+        durable.view_change = None;
+    }
+    durable
+}

@@ -1,0 +1,124 @@
+//! Retransmission. Loss is normal: each replica says from time to time what it has, and its peers send what it
+//! lacks. The paper's channel retransmits until received (§2); this is how.
+
+use crate::effect::Effect;
+use crate::input::Timer;
+use crate::message::{Message, Signed, Status};
+use crate::rejection::Rejection;
+use crate::replica::{Outcome, Replica};
+use crate::types::ReplicaId;
+use std::sync::Arc;
+
+/// The most sequence numbers that one STATUS is answered for: a replica that lacks more asks again.
+const SLOTS_PER_ANSWER: usize = 16;
+
+impl Replica {
+    /// Says what this replica has, and asks again for what it waits for.
+    pub(crate) fn on_status_timer(&mut self) -> Outcome {
+        self.answered.clear();
+        let mut effects =
+            vec![Effect::SetTimer { timer: Timer::Status, after: self.params.status_interval }];
+        let status = self.signed(Status {
+            replica: self.params.replica,
+            view: self.view,
+            active: self.active,
+            low_water_mark: self.log.low(),
+            last_executed: self.last_executed,
+        });
+        effects.push(Effect::Broadcast(Message::Status(status)));
+        if !self.active
+            && let Some(own) = self.view_changes.get(&self.params.replica)
+        {
+            effects.push(Effect::Broadcast(Message::ViewChange(Arc::clone(own))));
+        }
+        let missing = self.fetched.iter().filter(|(_, batch)| batch.is_none());
+        effects.extend(missing.map(|(digest, _)| Effect::Broadcast(Message::FetchBatch(*digest))));
+        self.continue_transfer(&mut effects);
+        Ok(effects)
+    }
+
+    /// Answers a peer's STATUS with what it lacks; once a peer between two own ticks.
+    pub(crate) fn on_status(&mut self, from: ReplicaId, status: &Status) -> Outcome {
+        self.check_vote_origin(from, status.replica)?;
+        if self.answered.contains(&from) {
+            return Err(Rejection::Duplicate);
+        }
+        // All checks passed; nothing has changed yet.
+        self.answered.insert(from);
+        let mut messages = Vec::new();
+        self.help_with_state(status, &mut messages);
+        self.help_with_view(status, &mut messages);
+        self.help_with_votes(status, &mut messages);
+        let send = |message| Effect::Send { to: from, message };
+        Ok(messages.into_iter().map(send).collect())
+    }
+
+    /// Batches that are final here, or the proof of a checkpoint beyond the peer's reach.
+    fn help_with_state(&self, status: &Status, messages: &mut Vec<Message>) {
+        if status.low_water_mark < self.log.low() {
+            messages.push(Message::Stable(Arc::clone(&self.checkpoints.stable)));
+        }
+        let lacks = self.log.slots().filter(|(seq, _)| *seq > status.last_executed);
+        let final_here = lacks.filter_map(|(_, slot)| slot.committed.as_ref());
+        let certificates = final_here.take(SLOTS_PER_ANSWER).cloned();
+        messages.extend(certificates.map(Message::Committed));
+        let own = self.checkpoints.votes.iter().filter(|(seq, _)| **seq > status.low_water_mark);
+        let own = own.filter_map(|(_, votes)| votes.get(&self.params.replica));
+        messages.extend(own.take(SLOTS_PER_ANSWER).cloned().map(Message::Checkpoint));
+    }
+
+    /// The NEW-VIEW of a view that the peer is not active in, or the VIEW-CHANGEs for it.
+    fn help_with_view(&self, status: &Status, messages: &mut Vec<Message>) {
+        let behind = status.view < self.view || (status.view == self.view && !status.active);
+        if !behind {
+            return;
+        }
+        match &self.new_view {
+            Some(new_view) if self.active => {
+                messages.push(Message::NewView(Arc::clone(new_view)));
+            }
+            Some(_) | None => {
+                let known = self.view_changes.values();
+                let others = known.filter(|known| known.body.replica != status.replica);
+                messages.extend(others.cloned().map(Message::ViewChange));
+            }
+        }
+    }
+
+    /// Pre-prepares, and the own votes, of what is not final yet.
+    fn help_with_votes(&self, status: &Status, messages: &mut Vec<Message>) {
+        if status.view != self.view || !self.active {
+            return;
+        }
+        let own = self.params.replica;
+        let open = self.log.slots().filter(|(seq, slot)| {
+            *seq > status.last_executed && slot.committed.is_none() && slot.proposal.is_some()
+        });
+        for (_, slot) in open.take(SLOTS_PER_ANSWER) {
+            if status.active {
+                // O's pre-prepares reach an inactive peer inside its NEW-VIEW.
+                let theirs = |p: &&Arc<_>| is_not_from(p, status.replica);
+                let proposal = slot.proposal.iter().filter(theirs).cloned();
+                messages.extend(proposal.map(Message::PrePrepare));
+            }
+            messages.extend(slot.prepares.get(&own).cloned().map(Message::Prepare));
+            messages.extend(slot.commits.get(&own).cloned().map(Message::Commit));
+        }
+    }
+
+    /// The signed STATUS of this replica, for operators.
+    pub fn status(&self) -> Status {
+        Status {
+            replica: self.params.replica,
+            view: self.view,
+            active: self.active,
+            low_water_mark: self.log.low(),
+            last_executed: self.last_executed,
+        }
+    }
+}
+
+fn is_not_from(proposal: &crate::message::Proposal, replica: ReplicaId) -> bool {
+    let Signed { body, .. } = &proposal.pre_prepare;
+    body.replica != replica && !proposal.batch.is_null()
+}

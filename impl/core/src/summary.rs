@@ -1,0 +1,67 @@
+//! What one replica's protocol state is, in a form that can be compared and read.
+
+use crate::replica::Replica;
+use crate::replies::ReplyTable;
+use crate::types::{Digest, ReplicaId, SeqNum, View};
+use std::collections::BTreeMap;
+
+/// The protocol state of a replica. Two replicas with equal summaries will never contradict one another's votes;
+/// what it leaves out are the votes of others, which can be sent again, and timers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// The current view.
+    pub view: View,
+    /// Whether it is active.
+    pub active: bool,
+    /// The low water mark, h.
+    pub low_water_mark: SeqNum,
+    /// The last batch executed.
+    pub last_executed: SeqNum,
+    /// The digest pre-prepared here in the current view, by sequence number.
+    pub accepted: BTreeMap<SeqNum, Digest>,
+    /// The prepared certificate of the highest view, by sequence number: view and digest.
+    pub prepared: BTreeMap<SeqNum, (View, Digest)>,
+    /// The digest of the own checkpoints above h.
+    pub checkpoints: BTreeMap<SeqNum, Digest>,
+    /// The reply table.
+    pub replies: ReplyTable,
+    /// Whether it has halted.
+    pub halted: bool,
+}
+
+impl Replica {
+    /// The replica's protocol state.
+    pub fn summary(&self) -> Summary {
+        let slots = || self.log.slots();
+        let own = self.params.replica;
+        let votes = self.checkpoints.votes.iter();
+        let checkpoints =
+            votes.filter_map(|(seq, votes)| Some((*seq, votes.get(&own)?.body.digest)));
+        Summary {
+            replica: own,
+            view: self.view,
+            active: self.active,
+            low_water_mark: self.log.low(),
+            last_executed: self.last_executed,
+            accepted: slots().filter_map(|(seq, s)| Some((seq, s.accepted()?))).collect(),
+            prepared: slots()
+                .filter_map(|(seq, s)| s.prepared.as_ref().map(|p| (seq, (p.view(), p.digest()))))
+                .collect(),
+            checkpoints: checkpoints.collect(),
+            replies: self.replies.clone(),
+            halted: self.halted.is_some(),
+        }
+    }
+
+    /// The view-change timer is running.
+    pub fn is_view_timer_running(&self) -> bool {
+        self.timer.is_running()
+    }
+
+    /// The replica's parameters.
+    pub fn params(&self) -> &crate::Params {
+        &self.params
+    }
+}

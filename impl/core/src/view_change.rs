@@ -1,0 +1,364 @@
+//! §4.4: leaving a view, and beginning the next.
+
+use crate::certificate::check_view_change;
+use crate::durable::Record;
+use crate::effect::Effect;
+use crate::message::{Batch, Message, NewView, PrePrepare, Proposal, Signed, ViewChange};
+use crate::new_view::{Plan, plan};
+use crate::planted::planted;
+use crate::rejection::Rejection;
+use crate::replica::{Outcome, Replica};
+use crate::types::{Digest, ReplicaId, View};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Replica {
+    /// §4.4: the timer ran out, so the primary is suspected.
+    pub(crate) fn on_view_timer(&mut self) -> Outcome {
+        if !self.timer.is_running() {
+            return Err(Rejection::TimerNotRunning);
+        }
+        self.on_suspect()
+    }
+
+    /// Leaves the current view for the next.
+    pub(crate) fn on_suspect(&mut self) -> Outcome {
+        let Some(next) = self.view.next() else {
+            return Err(Rejection::LastView { view: self.view });
+        };
+        let mut effects = Vec::new();
+        self.start_view_change(next, &mut effects);
+        Ok(effects)
+    }
+
+    /// §4.4: votes in no view before `to` from now on, and tells the others what prepared here.
+    fn start_view_change(&mut self, to: View, effects: &mut Vec<Effect>) {
+        assert!(to > self.view, "views only rise");
+        self.stop_timer_for_view_change(effects);
+        let view_change = Arc::new(self.make_view_change(to));
+        self.view = to;
+        self.active = false;
+        if !planted!(self.params, VotesAfterViewChange) {
+            self.log.leave_view();
+        }
+        self.pending.begin_view(std::iter::empty());
+        self.view_changes.retain(|_, known| known.body.view >= to);
+        self.view_changes.insert(self.params.replica, Arc::clone(&view_change));
+        self.awaited.take_if(|awaited| awaited.body.view < to);
+        effects.push(Effect::Persist(Record::ViewChange(Arc::clone(&view_change))));
+        effects.push(Effect::Broadcast(Message::ViewChange(view_change)));
+        self.refresh_timer(effects);
+        self.try_new_view(effects);
+    }
+
+    /// P: for every sequence number above h that prepared here, in whichever view, the certificate of the
+    /// highest view.
+    fn make_view_change(&self, to: View) -> Signed<ViewChange> {
+        let prepared = self
+            .log
+            .slots()
+            .filter_map(|(_, slot)| slot.prepared.as_ref())
+            .filter(|_| !planted!(self.params, POmitted))
+            .filter(|p| !planted!(self.params, PFromLastViewOnly) || p.view() == self.view)
+            .map(|prepared| (*prepared.certificate).clone())
+            .collect();
+        self.signed(ViewChange {
+            view: to,
+            low_water_mark: self.log.low(),
+            stable: (*self.checkpoints.stable).clone(),
+            prepared,
+            replica: self.params.replica,
+        })
+    }
+
+    /// §4.4: a VIEW-CHANGE is kept if it is valid, for a view that this replica may still enter, and the sender's
+    /// latest. f+1 of them for later views make this replica join the earliest of those.
+    pub(crate) fn on_view_change(&mut self, view_change: Arc<Signed<ViewChange>>) -> Outcome {
+        let body = &view_change.body;
+        let sender = body.replica;
+        if !self.params.membership.contains(sender) {
+            return Err(Rejection::NotAMember { replica: sender });
+        }
+        if sender == self.params.replica {
+            return Err(Rejection::OwnMessage);
+        }
+        if body.view < self.view || (body.view == self.view && self.active) {
+            return Err(Rejection::WrongView { expected: self.view, got: body.view });
+        }
+        let known = self.view_changes.get(&sender);
+        if known.is_some_and(|known| known.body.view >= body.view) {
+            return Err(Rejection::Duplicate);
+        }
+        check_view_change(&self.params, body)?;
+        // All checks passed; nothing has changed yet.
+        let mut effects = Vec::new();
+        self.view_changes.insert(sender, view_change);
+        match self.view_to_join() {
+            Some(view) => self.start_view_change(view, &mut effects),
+            None => {
+                if !self.active {
+                    self.refresh_timer(&mut effects);
+                }
+                self.try_new_view(&mut effects);
+            }
+        }
+        Ok(effects)
+    }
+
+    /// §4.4: when f+1 others are past this replica's view, one of them is correct: join the earliest of their
+    /// views, so that a slow timer delays nobody, and f liars move nobody.
+    fn view_to_join(&self) -> Option<View> {
+        let others = self.view_changes.values().filter(|known| known.body.view > self.view);
+        let views: Vec<View> = others.map(|known| known.body.view).collect();
+        views.iter().min().copied().filter(|_| views.len() >= self.params.membership.weak())
+    }
+
+    /// §4.4: the primary of the view being changed to begins it with q VIEW-CHANGEs, its own among them, once it
+    /// has the state of min-s and the batches that O names.
+    pub(crate) fn try_new_view(&mut self, effects: &mut Vec<Effect>) {
+        if self.active || !self.is_primary() {
+            return;
+        }
+        let chosen = self.choose_view_changes();
+        let needed = self.params.membership.quorum()
+            - usize::from(planted!(self.params, NewViewQuorumOneShort));
+        if chosen.len() < needed || !self.view_changes.contains_key(&self.params.replica) {
+            return;
+        }
+        let plan = plan(&self.params, self.null, chosen.iter().map(|known| &**known));
+        if self.has_everything_for(&plan, effects) {
+            self.begin_view(chosen, &plan, effects);
+        }
+    }
+
+    /// The own VIEW-CHANGE for this view, and the first others, up to a quorum; in rising order of replica.
+    fn choose_view_changes(&self) -> Vec<Arc<Signed<ViewChange>>> {
+        let own = self.params.replica;
+        let stale = planted!(self.params, StaleViewChangeInV);
+        let fits = |known: &&Arc<Signed<ViewChange>>| known.body.view == self.view || stale;
+        let others = self.view_changes.values().filter(|known| known.body.replica != own);
+        let needed = self.params.membership.quorum() - 1;
+        let mut chosen: Vec<_> = others.filter(fits).take(needed).cloned().collect();
+        chosen.extend(self.view_changes.get(&own).cloned());
+        chosen.sort_by_key(|known| known.body.replica);
+        chosen
+    }
+
+    fn begin_view(
+        &mut self,
+        view_changes: Vec<Arc<Signed<ViewChange>>>,
+        plan: &Plan,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (view, replica) = (self.view, self.params.replica);
+        let order = plan.order.iter();
+        let pre_prepares: Vec<_> = order
+            .map(|(&seq, &digest)| self.signed(PrePrepare { view, seq, digest, replica }))
+            .collect();
+        let body = NewView { view, view_changes, pre_prepares, replica };
+        let new_view = Arc::new(self.signed(body));
+        let proposals = self.enter_view(&new_view, plan, effects);
+        for proposal in &proposals {
+            self.log.slot_mut(proposal.pre_prepare.body.seq).proposal = Some(Arc::clone(proposal));
+        }
+        let last = plan.order.last_key_value().map_or(plan.min_s, |(seq, _)| *seq);
+        self.last_proposed = last.max(self.log.low());
+        let ordered = proposals.iter().flat_map(|proposal| &proposal.batch.requests);
+        self.pending.begin_view(ordered);
+        effects.push(Effect::Broadcast(Message::NewView(new_view)));
+        self.resume(&proposals, effects);
+    }
+
+    /// §4.4: a backup accepts a NEW-VIEW that is signed by the view's primary, holds q valid VIEW-CHANGEs for
+    /// exactly this view, and whose O is what the backup computes from them.
+    pub(crate) fn on_new_view(&mut self, new_view: Arc<Signed<NewView>>) -> Outcome {
+        let plan = self.check_new_view(&new_view.body)?;
+        // All checks passed; nothing has changed yet.
+        let mut effects = Vec::new();
+        self.awaited = Some(new_view);
+        self.follow_awaited(&plan, &mut effects);
+        Ok(effects)
+    }
+
+    fn check_new_view(&self, body: &NewView) -> Result<Plan, Rejection> {
+        let expected = self.params.membership.primary(body.view);
+        if body.replica == self.params.replica {
+            return Err(Rejection::OwnMessage);
+        }
+        if body.view < self.view || (body.view == self.view && self.active) {
+            return Err(Rejection::WrongView { expected: self.view, got: body.view });
+        }
+        if body.replica != expected {
+            return Err(Rejection::NotPrimary { expected, got: body.replica });
+        }
+        if self.awaited.as_ref().is_some_and(|awaited| awaited.body.view >= body.view) {
+            return Err(Rejection::Duplicate);
+        }
+        check_v(&self.params, body)?;
+        let plan = plan(&self.params, self.null, body.view_changes.iter().map(|known| &**known));
+        if planted!(self.params, NewViewNotRecomputed) {
+            let claimed = body.pre_prepares.iter().map(|o| (o.body.seq, o.body.digest)).collect();
+            return Ok(Plan { order: claimed, ..plan });
+        }
+        let expected = plan.order.iter().map(|(seq, digest)| (*seq, *digest, body.replica));
+        let matches = |position: usize, expected| {
+            let got = body.pre_prepares.get(position).map(|signed| &signed.body);
+            let got = got.filter(|got| got.view == body.view);
+            got.map(|got| (got.seq, got.digest, got.replica)) == Some(expected)
+        };
+        let wrong =
+            expected.enumerate().position(|(position, expected)| !matches(position, expected));
+        let surplus = Some(plan.order.len()).filter(|len| body.pre_prepares.len() > *len);
+        match wrong.or(surplus) {
+            Some(position) => Err(Rejection::WrongNewView { position }),
+            None => Ok(plan),
+        }
+    }
+
+    /// Enters the awaited view if the state and the batches that it needs are here.
+    pub(crate) fn try_awaited(&mut self, effects: &mut Vec<Effect>) {
+        let Some(awaited) = self.awaited.clone() else { return };
+        let view_changes = awaited.body.view_changes.iter().map(|known| &**known);
+        let plan = plan(&self.params, self.null, view_changes);
+        self.follow_awaited(&plan, effects);
+    }
+
+    fn follow_awaited(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
+        if !self.has_everything_for(plan, effects) {
+            return;
+        }
+        let Some(new_view) = self.awaited.take() else { return };
+        if self.view != new_view.body.view {
+            self.stop_timer_for_view_change(effects);
+            self.log.leave_view();
+            self.view = new_view.body.view;
+        }
+        let proposals = self.enter_view(&new_view, plan, effects);
+        self.pending.begin_view(std::iter::empty());
+        for proposal in &proposals {
+            self.accept(Arc::clone(proposal), effects);
+        }
+        self.resume(&proposals, effects);
+    }
+
+    /// The part of entering a view that primary and backups share. Returns O's pre-prepares above h, each with
+    /// its batch.
+    fn enter_view(
+        &mut self,
+        new_view: &Arc<Signed<NewView>>,
+        plan: &Plan,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Arc<Proposal>> {
+        let pre_prepares = new_view.body.pre_prepares.iter();
+        let proposals: Vec<_> = pre_prepares
+            .filter_map(|signed| {
+                let batch = self.find_batch(signed.body.digest)?;
+                Some(Arc::new(Proposal { pre_prepare: signed.clone(), batch }))
+            })
+            .collect();
+        if plan.min_s > self.log.low() {
+            self.stabilise(plan.min_s, Arc::clone(&plan.stable), effects);
+        }
+        self.active = true;
+        let view = self.view;
+        self.view_changes.retain(|_, known| known.body.view > view);
+        self.fetched.clear();
+        self.new_view = Some(Arc::clone(new_view));
+        effects.push(Effect::Persist(Record::NewView(Arc::clone(new_view))));
+        let window = |proposal: &Arc<Proposal>| {
+            self.log.contains(proposal.pre_prepare.body.seq)
+                || (planted!(self.params, MinSIgnored) && !proposal.batch.is_null())
+        };
+        let proposals: Vec<_> = proposals.into_iter().filter(window).collect();
+        let accepted = proposals.iter().map(|proposal| Record::Accepted(Arc::clone(proposal)));
+        effects.extend(accepted.map(Effect::Persist));
+        proposals
+    }
+
+    /// Goes on in the view that was just entered.
+    fn resume(&mut self, proposals: &[Arc<Proposal>], effects: &mut Vec<Effect>) {
+        self.refresh_timer(effects);
+        for proposal in proposals {
+            self.advance(proposal.pre_prepare.body.seq, effects);
+        }
+        self.propose(effects);
+    }
+
+    /// Whether the state of min-s and all batches of O are here; asks for what is not.
+    fn has_everything_for(&mut self, plan: &Plan, effects: &mut Vec<Effect>) -> bool {
+        if plan.min_s > self.last_executed {
+            self.learn_stable(Arc::clone(&plan.stable), effects);
+            self.begin_transfer(effects);
+            return false;
+        }
+        let above = plan.order.range(self.log.low().next()..);
+        let missing: BTreeSet<Digest> =
+            above.map(|(_, digest)| *digest).filter(|d| self.find_batch(*d).is_none()).collect();
+        self.fetched.retain(|digest, batch| batch.is_some() || missing.contains(digest));
+        for digest in &missing {
+            if !self.fetched.contains_key(digest) {
+                self.fetched.insert(*digest, None);
+                effects.push(Effect::Broadcast(Message::FetchBatch(*digest)));
+            }
+        }
+        missing.is_empty()
+    }
+
+    /// The batch with `digest`, if it is here.
+    pub(crate) fn find_batch(&self, digest: Digest) -> Option<Arc<Batch>> {
+        if digest == self.null {
+            return Some(Arc::new(Batch::default()));
+        }
+        let fetched = || self.fetched.get(&digest).and_then(Option::as_ref);
+        self.log.batch(digest).or_else(fetched).cloned()
+    }
+
+    /// Another replica lacks a batch.
+    pub(crate) fn on_fetch_batch(&self, from: ReplicaId, digest: Digest) -> Outcome {
+        let batch = self.log.batch(digest).ok_or(Rejection::Unavailable)?;
+        Ok(vec![Effect::Send { to: from, message: Message::Batch(Arc::clone(batch)) }])
+    }
+
+    /// A batch that this replica asked for.
+    pub(crate) fn on_batch(&mut self, batch: Arc<Batch>) -> Outcome {
+        let digest = batch.digest();
+        match self.fetched.get(&digest) {
+            Some(None) => {}
+            Some(Some(_)) => return Err(Rejection::Duplicate),
+            None => return Err(Rejection::NotRequested),
+        }
+        // All checks passed; nothing has changed yet.
+        let mut effects = Vec::new();
+        self.fetched.insert(digest, Some(batch));
+        self.try_awaited(&mut effects);
+        self.try_new_view(&mut effects);
+        Ok(effects)
+    }
+}
+
+/// V: exactly q VIEW-CHANGEs of different replicas, all for exactly this view, each valid.
+fn check_v(params: &crate::Params, body: &NewView) -> Result<(), Rejection> {
+    let needed = params.membership.quorum() - usize::from(planted!(params, NewViewQuorumOneShort));
+    let got = body.view_changes.len();
+    if got != needed {
+        return Err(Rejection::WrongQuorumSize { needed, got });
+    }
+    let mut last = None;
+    for view_change in &body.view_changes {
+        let ViewChange { view, replica, .. } = view_change.body;
+        let stale = planted!(params, StaleViewChangeInV) && view < body.view;
+        if view != body.view && !stale {
+            return Err(Rejection::WrongView { expected: body.view, got: view });
+        }
+        if !params.membership.contains(replica) {
+            return Err(Rejection::NotAMember { replica });
+        }
+        let twice = planted!(params, ViewChangeSenderCountedTwice) && last == Some(replica);
+        if last.is_some_and(|last| last >= replica) && !twice {
+            return Err(Rejection::SignersNotRising { replica });
+        }
+        last = Some(replica);
+        check_view_change(params, &view_change.body)?;
+    }
+    Ok(())
+}
