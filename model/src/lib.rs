@@ -1,1 +1,145 @@
-//! Placeholder.
+//! PBFT as a Stateright model.
+
+pub mod action;
+pub mod adversary;
+pub mod checkpoint;
+pub mod config;
+pub mod ids;
+pub mod mutant;
+pub mod new_view;
+pub mod normal_case;
+pub mod quorum;
+pub mod state;
+pub mod value;
+pub mod view_change;
+
+pub use action::Action;
+pub use config::{Config, ConfigError};
+pub use ids::{MAX_REPLICAS, MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
+pub use mutant::Mutant;
+pub use new_view::Witness;
+pub use quorum::Quorums;
+pub use state::{Certificate, NewView, ReplicaState, Sent, State, StateDigest, ViewChange};
+use stateright::Model;
+pub use value::{Applied, Value, ValueSet};
+
+/// The protocol within the bounds of a configuration.
+#[derive(Clone, Debug)]
+pub struct Pbft {
+    config: Config,
+    mutant: Option<Mutant>,
+}
+
+impl Pbft {
+    /// The correct protocol.
+    #[must_use]
+    pub const fn new(config: Config) -> Self {
+        Self { config, mutant: None }
+    }
+
+    /// The protocol with one bug planted.
+    #[must_use]
+    pub const fn with_mutant(mut self, mutant: Option<Mutant>) -> Self {
+        self.mutant = mutant;
+        self
+    }
+
+    /// Its bounds.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The bug planted, if any.
+    #[must_use]
+    pub const fn mutant(&self) -> Option<Mutant> {
+        self.mutant
+    }
+
+    /// Whether this bug is planted.
+    pub(crate) fn breaks(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// The primary of a view: v mod n.
+    #[must_use]
+    pub const fn primary(&self, view: View) -> ReplicaId {
+        ReplicaId(view.0 % self.config.replicas())
+    }
+
+    /// Whether the replica is the Byzantine one.
+    #[must_use]
+    pub fn is_byzantine(&self, replica: ReplicaId) -> bool {
+        self.config.byzantine() == Some(replica)
+    }
+
+    /// The replicas that follow the protocol.
+    pub fn honest(&self) -> impl Iterator<Item = ReplicaId> + use<> {
+        let byzantine = self.config.byzantine();
+        (0..self.config.replicas()).map(ReplicaId).filter(move |id| Some(*id) != byzantine)
+    }
+
+    /// All clients' requests.
+    pub fn requests(&self) -> impl Iterator<Item = Value> + use<> {
+        (1..=self.config.values()).map(Value::request)
+    }
+
+    /// Whether the action is enabled in the state.
+    #[must_use]
+    pub fn is_enabled(&self, state: &State, action: &Action) -> bool {
+        let mut actions = Vec::new();
+        self.actions(state, &mut actions);
+        actions.contains(action)
+    }
+}
+
+impl Model for Pbft {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State::initial(self.config.replicas())]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let outcomes = self.byzantine_new_views(state);
+        for replica in self.honest() {
+            self.pre_prepares(state, replica, actions);
+            self.prepares(state, replica, actions);
+            self.commits(state, replica, actions);
+            self.executions(state, replica, actions);
+            self.stabilisations(state, replica, actions);
+            self.state_transfers(state, replica, actions);
+            self.view_changes(state, replica, actions);
+            self.new_views(state, replica, actions);
+            self.view_entries(state, replica, &outcomes, actions);
+            self.restarts(state, replica, actions);
+        }
+    }
+
+    fn properties(&self) -> Vec<stateright::Property<Self>> {
+        vec![stateright::Property::always("explored", |_, _| true)]
+    }
+
+    /// The state after an action that is enabled. Guards are not evaluated again: see [`Pbft::is_enabled`].
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let mut next = state.clone();
+        let replica = next.replicas.get_mut(action.replica().index())?;
+        match action {
+            Action::PrePrepare { slot, value, .. } => replica.pre_prepare(slot, value),
+            Action::Prepare { slot, value, .. } => replica.prepare(slot, value),
+            Action::Commit { slot, .. } => replica.commit(slot),
+            Action::Execute { value, .. } => self.execute(replica, value),
+            Action::Stabilise { slot, .. } => replica.collect_garbage(slot),
+            Action::StateTransfer { slot, digest, .. } => replica.transfer(slot, digest),
+            Action::StartViewChange { to, .. } => {
+                let proven = self.proven_checkpoint(state, state.replica(action.replica()));
+                self.start_view_change(replica, action.replica(), to, proven);
+            }
+            Action::NewView { outcome, .. } => replica.send_new_view(outcome),
+            Action::EnterView { view, outcome, .. } => replica.enter_view(view, outcome),
+            Action::Restart { .. } => self.restart(replica, action.replica()),
+        }
+        Some(next)
+    }
+}

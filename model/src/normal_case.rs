@@ -1,0 +1,186 @@
+//! The normal case, §4.2: PRE-PREPARE, PREPARE, COMMIT, execution.
+
+use crate::Pbft;
+use crate::action::Action;
+use crate::ids::{ReplicaId, Slot, View};
+use crate::mutant::Mutant;
+use crate::state::{Certificate, ReplicaState, State};
+use crate::value::{Value, ValueSet};
+
+impl Pbft {
+    /// The primary assigns the next slot to a request that it has neither executed nor assigned in this view,
+    /// while the slot is at most h+L.
+    pub(crate) fn pre_prepares(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
+        let replica = state.replica(id);
+        if !replica.active || self.primary(replica.view) != id {
+            return;
+        }
+        let assigned = Slot::GENESIS
+            .until(self.config.last_slot())
+            .rfind(|slot| replica.accepted[slot.index()].is_some());
+        let slot = assigned.unwrap_or_default().max(replica.low_water_mark).next();
+        if slot > self.last_acceptable(replica) {
+            return;
+        }
+        for value in self.requests() {
+            if !replica.served.contains(value) && !replica.accepted.contains(&value) {
+                actions.push(Action::PrePrepare { replica: id, slot, value });
+            }
+        }
+    }
+
+    /// The last slot that the replica takes part in: h+L (§4.2, condition 4 of a PRE-PREPARE).
+    fn last_acceptable(&self, replica: &ReplicaState) -> Slot {
+        if self.breaks(Mutant::AboveHighWaterMark) {
+            return self.config.last_slot();
+        }
+        self.config.high_water_mark(replica.low_water_mark)
+    }
+
+    /// A backup accepts a PRE-PREPARE of the primary of its view (§4.2): it is active in the view, has accepted
+    /// no other for the slot, the slot is in the window, and a client signed the request. Null batches are
+    /// proposed by NEW-VIEW only, see [`crate::new_view`].
+    pub(crate) fn prepares(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
+        let replica = state.replica(id);
+        let primary = self.primary(replica.view);
+        if !replica.active || primary == id {
+            return;
+        }
+        let low_ignored = self.breaks(Mutant::LowWaterMarkIgnored);
+        let low = if low_ignored { Slot::GENESIS } else { replica.low_water_mark };
+        for slot in low.until(self.last_acceptable(replica)) {
+            let accepted = replica.accepted[slot.index()];
+            let second = self.breaks(Mutant::SecondConflictingPrePrepare);
+            if accepted.is_some() && !second {
+                continue;
+            }
+            for value in self.proposals(state, replica.view, slot).iter() {
+                if value != accepted && value != Value::NULL {
+                    actions.push(Action::Prepare { replica: id, slot, value });
+                }
+            }
+        }
+    }
+
+    /// The values that a backup may be sent in a PRE-PREPARE for (view, slot).
+    fn proposals(&self, state: &State, view: View, slot: Slot) -> ValueSet {
+        let mut proposals = self.pre_prepared(state, view, slot);
+        if self.breaks(Mutant::PrePrepareFromNonPrimary) && self.config.byzantine().is_some() {
+            self.requests().for_each(|value| proposals.insert(value));
+        }
+        proposals
+    }
+
+    /// A replica sends COMMIT when what it accepted has prepared: q−1 PREPAREs from distinct backups match.
+    pub(crate) fn commits(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
+        let replica = state.replica(id);
+        if !replica.active {
+            return;
+        }
+        for slot in replica.low_water_mark.until(self.config.last_slot()) {
+            let value = replica.accepted[slot.index()];
+            let certificate = Some(Certificate { view: replica.view, value });
+            if value.is_none() || replica.certificates[slot.index()] == certificate {
+                continue;
+            }
+            let votes = self.prepare_votes(state, replica.view, slot, value);
+            if votes >= self.prepares_needed() {
+                actions.push(Action::Commit { replica: id, slot });
+            }
+        }
+    }
+
+    /// A replica executes its next slot when q COMMITs match, of any one view: a commit certificate is final and
+    /// can be passed on, so neither the replica's view nor whether it is active matters.
+    pub(crate) fn executions(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
+        let replica = state.replica(id);
+        let slot = replica.last_executed.next();
+        if slot > self.config.high_water_mark(replica.low_water_mark) {
+            return;
+        }
+        let mut seen = ValueSet::EMPTY;
+        for view in (0..=self.config.max_view().0).rev().map(View) {
+            for value in self.committed_values(state, replica, view, slot).iter() {
+                if !seen.contains(value) {
+                    seen.insert(value);
+                    actions.push(Action::Execute { replica: id, view, value });
+                }
+            }
+        }
+    }
+
+    /// The values that the replica takes for committed in (view, slot).
+    fn committed_values(
+        &self,
+        state: &State,
+        replica: &ReplicaState,
+        view: View,
+        slot: Slot,
+    ) -> ValueSet {
+        let mut committed = self.certified_values(state, view, slot);
+        if self.breaks(Mutant::ExecuteOnPrepared)
+            && let Some(certificate) = replica.certificates[slot.index()]
+            && certificate.view == view
+        {
+            committed.insert(certificate.value);
+        }
+        committed
+    }
+
+    /// The values with a commit certificate in (view, slot): q COMMITs, the Byzantine one included.
+    pub(crate) fn certified_values(&self, state: &State, view: View, slot: Slot) -> ValueSet {
+        let short = u8::from(self.breaks(Mutant::CommitQuorumOneShort));
+        let needed = self.config.quorums().quorum - short;
+        let voted = self.honest().fold(ValueSet::EMPTY, |voted, replica| {
+            voted.union(state.replica(replica).sent.commits[view.index()][slot.index()])
+        });
+        let mut certified = ValueSet::EMPTY;
+        for value in voted.iter() {
+            if self.commit_votes(state, view, slot, value) >= needed {
+                certified.insert(value);
+            }
+        }
+        certified
+    }
+
+    /// Executes the next slot: applies the value unless its client was served (exactly once), and sends
+    /// CHECKPOINT where one is due (§4.3).
+    pub(crate) fn execute(&self, replica: &mut ReplicaState, value: Value) {
+        let slot = replica.last_executed.next();
+        replica.last_executed = slot;
+        replica.executed[slot.index()] = value;
+        let duplicate =
+            replica.served.contains(value) && !self.breaks(Mutant::DuplicateExecution);
+        if value != Value::NULL && !duplicate {
+            replica.applied.push(value);
+            replica.served.insert(value);
+        }
+        if self.config.is_checkpoint(slot) {
+            replica.sent.checkpoints[slot.index()] = Some(replica.digest());
+            if self.breaks(Mutant::GcBeforeStability) {
+                replica.collect_garbage(slot);
+            }
+        }
+    }
+}
+
+impl ReplicaState {
+    /// The primary proposes: its PRE-PREPARE stands for its PREPARE.
+    pub(crate) fn pre_prepare(&mut self, slot: Slot, value: Value) {
+        self.accepted[slot.index()] = value;
+        self.sent.prepares[self.view.index()][slot.index()].insert(value);
+    }
+
+    /// A backup accepts a PRE-PREPARE and sends PREPARE.
+    pub(crate) fn prepare(&mut self, slot: Slot, value: Value) {
+        self.accepted[slot.index()] = value;
+        self.sent.prepares[self.view.index()][slot.index()].insert(value);
+    }
+
+    /// A replica has prepared what it accepted, and sends COMMIT.
+    pub(crate) fn commit(&mut self, slot: Slot) {
+        let value = self.accepted[slot.index()];
+        self.certificates[slot.index()] = Some(Certificate { view: self.view, value });
+        self.sent.commits[self.view.index()][slot.index()].insert(value);
+    }
+}
