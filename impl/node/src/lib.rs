@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The runtime around `pbft-core`.
+
+pub mod codec;
+pub mod frame;
+pub mod hex;
+pub mod keyring;
+pub mod keys;

@@ -1,0 +1,229 @@
+//! What travels in frames, and how large each kind may be.
+//!
+//! After the TLS handshake both ends send a [`Hello`]. A replica's connection to another then carries
+//! [`Message`]s, one way. A client's connection carries [`ClientFrame`]s to the replica and [`ReplicaFrame`]s back.
+
+use crate::codec::{self, CodecError, FRAME_BYTES_MAX};
+use pbft_core::Params;
+use pbft_core::message::{Message, Reply, Request, Signed};
+use pbft_core::types::{Digest, Lane, ReplicaId, SeqNum, Timestamp, View};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// The version of everything on the wire; there is exactly one, and no negotiation.
+pub const WIRE_VERSION: u16 = 1;
+
+/// The largest part of a state that is transferred in one frame: a manifest, a reply table, or a chunk.
+pub const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The first frame in each direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`WIRE_VERSION`].
+    pub version: u16,
+    /// The cluster id, which covers the whole configuration that must be the same everywhere.
+    pub cluster: Digest,
+}
+
+/// The bytes of a [`Hello`].
+pub const HELLO_BYTES: usize = 34;
+
+/// What a client sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientFrame {
+    /// An operation to order and execute.
+    Request(Arc<Signed<Request>>),
+    /// Asks how the replica is; nothing of the answer is ordered.
+    StatusRequest,
+}
+
+/// What a client receives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplicaFrame {
+    /// The result of an operation.
+    Reply(Signed<Reply>),
+    /// The replica will not work on a request. One replica's refusal proves nothing; f+1 do.
+    Refused {
+        /// The request's lane.
+        lane: Lane,
+        /// The request's timestamp.
+        timestamp: Timestamp,
+        /// Why.
+        reason: RefusalReason,
+    },
+    /// How the replica is.
+    Status(StatusReport),
+}
+
+/// Why a replica refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Error)]
+pub enum RefusalReason {
+    /// Too much waits already.
+    #[error("the replica is overloaded; try again later")]
+    Overloaded,
+    /// The operation is larger than `operation_bytes_max`.
+    #[error("the operation is larger than the cluster allows")]
+    OperationTooLarge,
+    /// The lane is not below `lanes_max`.
+    #[error("the lane is higher than the cluster allows")]
+    LaneTooHigh,
+    /// A later request of the lane was executed already.
+    #[error("the timestamp is not above the lane's last")]
+    OldTimestamp,
+    /// The request is not signed by the client whose connection this is.
+    #[error("the request is not signed by this connection's client")]
+    NotYours,
+}
+
+/// How a replica is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// Its view.
+    pub view: View,
+    /// Whether it takes part in the view.
+    pub active: bool,
+    /// Its last stable checkpoint.
+    pub low_water_mark: SeqNum,
+    /// The digest of that checkpoint; `None` for the initial state.
+    pub checkpoint: Option<Digest>,
+    /// The last batch that it executed.
+    pub last_executed: SeqNum,
+    /// The digest of the service's state after it.
+    pub state: Digest,
+    /// How often its store was opened.
+    pub incarnation: u64,
+}
+
+/// A frame that is larger than its kind can be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// It is larger than its kind can be.
+    #[error("a {kind} of {len} bytes, at most {max} are possible")]
+    TooLarge {
+        /// The kind of message.
+        kind: &'static str,
+        /// The frame's length.
+        len: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+const NUMBER: usize = 8;
+const LIST: usize = 8;
+const TAG: usize = 4;
+const SIGNATURE: usize = 64;
+const VOTE: usize = 8 + 8 + 32 + 4 + SIGNATURE;
+const CHECKPOINT: usize = 8 + 32 + 4 + SIGNATURE;
+const REQUEST: usize = 4 + 2 + 8 + LIST + SIGNATURE;
+const STATUS: usize = 4 + 8 + 1 + 8 + 8 + SIGNATURE;
+
+/// The most bytes of each kind of frame, computed from the parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimits {
+    request: usize,
+    batch: usize,
+    committed: usize,
+    stable: usize,
+    view_change: usize,
+    new_view: usize,
+    reply: usize,
+}
+
+impl FrameLimits {
+    /// The limits of a cluster with these parameters.
+    pub fn new(params: &Params) -> Self {
+        let (quorum, window) = (params.membership.quorum(), params.window_len());
+        let batch = LIST
+            .saturating_add(params.batch_requests_max.saturating_mul(REQUEST))
+            .saturating_add(params.batch_bytes_max());
+        let stable = LIST + quorum * CHECKPOINT;
+        let certificate = VOTE + LIST + params.membership.prepares() * VOTE;
+        let view_change =
+            2 * NUMBER + stable + LIST + window.saturating_mul(certificate) + 4 + SIGNATURE;
+        let new_view = NUMBER
+            + LIST
+            + quorum.saturating_mul(view_change)
+            + LIST
+            + window.saturating_mul(VOTE)
+            + 4
+            + SIGNATURE;
+        Self {
+            request: REQUEST.saturating_add(params.operation_bytes_max),
+            batch,
+            committed: batch.saturating_add(LIST + quorum * VOTE),
+            stable,
+            view_change,
+            new_view,
+            reply: (8 + 4 + 2 + 8 + 4 + LIST + SIGNATURE).saturating_add(params.result_bytes_max),
+        }
+    }
+
+    /// The largest frame between replicas.
+    pub fn peer_frame(&self) -> usize {
+        let state = 2 * NUMBER + LIST + STATE_BYTES_MAX;
+        [self.request, self.batch.saturating_add(VOTE), self.committed, self.view_change, self.new_view, state]
+            .into_iter()
+            .fold(0, usize::max)
+            .saturating_add(TAG)
+    }
+
+    /// The largest frame from a client.
+    pub fn client_frame(&self) -> usize {
+        self.request.saturating_add(TAG)
+    }
+
+    /// The largest frame to a client.
+    pub fn replica_frame(&self) -> usize {
+        self.reply.max(256).saturating_add(TAG)
+    }
+
+    /// Whether every frame fits into what the codec allows.
+    pub fn are_possible(&self) -> bool {
+        self.peer_frame().max(self.client_frame()).max(self.replica_frame()) <= FRAME_BYTES_MAX
+    }
+
+    /// The most bytes of a message of the kind with this tag, and the kind's name.
+    fn of_tag(&self, tag: u32) -> Option<(&'static str, usize)> {
+        let (kind, len) = match tag {
+            0 => ("request", self.request),
+            1 => ("pre-prepare", VOTE.saturating_add(self.batch)),
+            2 => ("prepare", VOTE),
+            3 => ("commit", VOTE),
+            4 => ("checkpoint", CHECKPOINT),
+            5 => ("view-change", self.view_change),
+            6 => ("new-view", self.new_view),
+            7 => ("status", STATUS),
+            8 => ("committed", self.committed),
+            9 => ("stable", self.stable),
+            10 => ("fetch-batch", 32),
+            11 => ("batch", self.batch),
+            12 => ("fetch-state", 2 * NUMBER),
+            13 => ("state-data", 2 * NUMBER + LIST + STATE_BYTES_MAX),
+            _ => return None,
+        };
+        Some((kind, len.saturating_add(TAG)))
+    }
+
+    /// Reads a replica's message, after its length was compared with what its kind can have.
+    pub fn decode_message(&self, frame: &[u8]) -> Result<Message, FrameError> {
+        let tag = frame.first_chunk::<4>().map(|tag| u32::from_le_bytes(*tag));
+        if let Some((kind, max)) = tag.and_then(|tag| self.of_tag(tag)) {
+            let len = frame.len();
+            if len > max {
+                return Err(FrameError::TooLarge { kind, len, max });
+            }
+        }
+        Ok(codec::decode(frame)?)
+    }
+}
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

@@ -1,0 +1,117 @@
+//! Whose key is whose: the core's [`Signer`] and [`Verifier`] over real keys.
+
+use crate::keys::{PublicKey, SecretKey};
+use pbft_core::crypto::{Signer, Statement, Verifier};
+use pbft_core::types::{ClientId, Principal, ReplicaId, Signature};
+use std::collections::BTreeMap;
+
+/// The public keys of all replicas and of the clients on the allow-list.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRing {
+    keys: BTreeMap<Principal, PublicKey>,
+    owners: BTreeMap<[u8; 32], Principal>,
+}
+
+impl KeyRing {
+    /// A ring with these keys, in order of replica, and these clients' keys.
+    pub fn new(
+        replicas: impl IntoIterator<Item = PublicKey>,
+        clients: impl IntoIterator<Item = (ClientId, PublicKey)>,
+    ) -> Self {
+        let mut ring = Self::default();
+        for (id, key) in (0..).zip(replicas) {
+            ring.insert(Principal::Replica(ReplicaId(id)), key);
+        }
+        for (id, key) in clients {
+            ring.insert(Principal::Client(id), key);
+        }
+        ring
+    }
+
+    fn insert(&mut self, principal: Principal, key: PublicKey) {
+        self.keys.insert(principal, key);
+        self.owners.insert(key.to_bytes(), principal);
+    }
+
+    /// The key of `principal`.
+    pub fn key(&self, principal: Principal) -> Option<PublicKey> {
+        self.keys.get(&principal).copied()
+    }
+
+    /// The owner of the key with this encoding.
+    pub fn owner(&self, key: &[u8; 32]) -> Option<Principal> {
+        self.owners.get(key).copied()
+    }
+}
+
+impl Verifier for KeyRing {
+    fn verify(&self, principal: Principal, statement: &Statement<'_>, signature: &Signature) -> bool {
+        self.keys
+            .get(&principal)
+            .is_some_and(|key| key.verify(&statement.bytes(), &signature.to_bytes()))
+    }
+}
+
+/// Signs with one secret key, in the name of whomever it belongs to: a replica or a client.
+#[derive(Clone, Debug)]
+pub struct KeySigner(SecretKey);
+
+impl KeySigner {
+    /// A signer with this key.
+    pub fn new(key: SecretKey) -> Self {
+        Self(key)
+    }
+}
+
+impl Signer for KeySigner {
+    fn sign(&self, statement: &Statement<'_>) -> Signature {
+        Signature::from_bytes(&self.0.sign(&statement.bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pbft_core::canonical::{HashDomain, hash};
+    use pbft_core::crypto::sign;
+    use pbft_core::message::Status;
+    use pbft_core::types::{SeqNum, View};
+
+    fn status(replica: u32) -> Status {
+        Status {
+            replica: ReplicaId(replica),
+            view: View(1),
+            active: true,
+            low_water_mark: SeqNum(0),
+            last_executed: SeqNum(3),
+        }
+    }
+
+    #[test]
+    fn a_signature_counts_for_its_signer_cluster_and_body_only() {
+        let keys: Vec<SecretKey> = (0..4).map(|seed| SecretKey::from_seed(&[seed; 32])).collect();
+        let ring = KeyRing::new(keys.iter().map(SecretKey::public), []);
+        let cluster = hash(HashDomain::Cluster, b"this");
+        let signed = sign(&KeySigner::new(keys[1].clone()), cluster, status(1));
+        let holds = |id: u32, cluster, body: &Status| {
+            let statement = Statement::new(cluster, body);
+            ring.verify(Principal::Replica(ReplicaId(id)), &statement, &signed.signature)
+        };
+        assert!(holds(1, cluster, &signed.body));
+        assert!(!holds(2, cluster, &signed.body), "another replica's key");
+        assert!(!holds(9, cluster, &signed.body), "nobody's key");
+        assert!(!holds(1, hash(HashDomain::Cluster, b"other"), &signed.body), "another cluster");
+        assert!(!holds(1, cluster, &Status { view: View(2), ..signed.body }), "another body");
+    }
+
+    #[test]
+    fn the_owner_of_a_key_is_found() {
+        let keys: Vec<SecretKey> = (0..5).map(|seed| SecretKey::from_seed(&[seed; 32])).collect();
+        let ring =
+            KeyRing::new(keys[..4].iter().map(SecretKey::public), [(ClientId(7), keys[4].public())]);
+        let owner = |key: &SecretKey| ring.owner(&key.public().to_bytes());
+        assert_eq!(owner(&keys[2]), Some(Principal::Replica(ReplicaId(2))));
+        assert_eq!(owner(&keys[4]), Some(Principal::Client(ClientId(7))));
+        assert_eq!(owner(&SecretKey::from_seed(&[99; 32])), None);
+    }
+}
