@@ -55,9 +55,7 @@ mod tests {
     use super::*;
     use crate::hex;
     use pbft_core::message::{Batch, FetchState, Message, Prepare, Request, Signed, StatePart};
-    use pbft_core::types::{
-        ClientId, Digest, Lane, ReplicaId, SeqNum, Signature, Timestamp, View,
-    };
+    use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Signature, Timestamp, View};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::sync::Arc;
@@ -87,13 +85,21 @@ mod tests {
             digest: Digest([0xaa; 32]),
             replica: ReplicaId(3),
         }));
-        let fetch =
-            Message::FetchState(FetchState { seq: SeqNum(64), part: StatePart::Chunk(7) });
+        let fetch = Message::FetchState(FetchState { seq: SeqNum(64), part: StatePart::Chunk(7) });
         let vectors = [
-            (prepare, format!("0200000002000000000000000201000000000000{}03000000{r}{s}", "aa".repeat(32))),
+            (
+                prepare,
+                format!(
+                    "0200000002000000000000000201000000000000{}03000000{r}{s}",
+                    "aa".repeat(32)
+                ),
+            ),
             (
                 batch(b"hi"),
-                format!("0b000000010000000000000003000000010009000000000000000200000000000000{}{r}{s}", "6869"),
+                format!(
+                    "0b000000010000000000000003000000010009000000000000000200000000000000{}{r}{s}",
+                    "6869"
+                ),
             ),
             (fetch, "0c00000040000000000000000100000007000000".to_owned()),
         ];

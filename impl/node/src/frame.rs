@@ -168,10 +168,17 @@ impl FrameLimits {
     /// The largest frame between replicas.
     pub fn peer_frame(&self) -> usize {
         let state = 2 * NUMBER + LIST + STATE_BYTES_MAX;
-        [self.request, self.batch.saturating_add(VOTE), self.committed, self.view_change, self.new_view, state]
-            .into_iter()
-            .fold(0, usize::max)
-            .saturating_add(TAG)
+        [
+            self.request,
+            self.batch.saturating_add(VOTE),
+            self.committed,
+            self.view_change,
+            self.new_view,
+            state,
+        ]
+        .into_iter()
+        .fold(0, usize::max)
+        .saturating_add(TAG)
     }
 
     /// The largest frame from a client.

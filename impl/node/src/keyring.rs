@@ -45,7 +45,12 @@ impl KeyRing {
 }
 
 impl Verifier for KeyRing {
-    fn verify(&self, principal: Principal, statement: &Statement<'_>, signature: &Signature) -> bool {
+    fn verify(
+        &self,
+        principal: Principal,
+        statement: &Statement<'_>,
+        signature: &Signature,
+    ) -> bool {
         self.keys
             .get(&principal)
             .is_some_and(|key| key.verify(&statement.bytes(), &signature.to_bytes()))
@@ -107,8 +112,10 @@ mod tests {
     #[test]
     fn the_owner_of_a_key_is_found() {
         let keys: Vec<SecretKey> = (0..5).map(|seed| SecretKey::from_seed(&[seed; 32])).collect();
-        let ring =
-            KeyRing::new(keys[..4].iter().map(SecretKey::public), [(ClientId(7), keys[4].public())]);
+        let ring = KeyRing::new(
+            keys[..4].iter().map(SecretKey::public),
+            [(ClientId(7), keys[4].public())],
+        );
         let owner = |key: &SecretKey| ring.owner(&key.public().to_bytes());
         assert_eq!(owner(&keys[2]), Some(Principal::Replica(ReplicaId(2))));
         assert_eq!(owner(&keys[4]), Some(Principal::Client(ClientId(7))));

@@ -37,7 +37,9 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// Others can read or write it.
-    #[error("{path}: mode is {mode:04o}, others have access to this secret key; run: chmod 600 {path}")]
+    #[error(
+        "{path}: mode is {mode:04o}, others have access to this secret key; run: chmod 600 {path}"
+    )]
     Permissions {
         /// The file.
         path: PathBuf,
@@ -180,7 +182,8 @@ impl SecretKey {
     /// Writes a key file with mode 0600; an existing file is never replaced.
     pub fn create(&self, path: &Path) -> Result<(), KeyError> {
         let remedy = "choose a new directory; keys are never overwritten";
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let io = |source: std::io::Error| KeyError::Io { path: path.to_owned(), source, remedy };
         let mut file = File::from(rustix::fs::open(path, flags, mode).map_err(|e| io(e.into()))?);
@@ -191,7 +194,8 @@ impl SecretKey {
 
     /// Reads a key file, if nobody but this user can have read or written it.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let io = |source: std::io::Error, remedy| KeyError::Io { path: path.to_owned(), source, remedy };
+        let io =
+            |source: std::io::Error, remedy| KeyError::Io { path: path.to_owned(), source, remedy };
         let metadata = std::fs::symlink_metadata(path)
             .map_err(|e| io(e, "give the right directory, or write one with `pbft testnet`"))?;
         if !metadata.is_file() {
@@ -286,7 +290,9 @@ mod tests {
     fn other_content_is_refused() {
         let good = format!("{HEADER}\n{}\n", "ab".repeat(32));
         assert!(parse(good.as_bytes()).is_some());
-        for bad in [&good[..good.len() - 1], &good[1..], &good.to_uppercase(), "", &format!("{good}\n")] {
+        for bad in
+            [&good[..good.len() - 1], &good[1..], &good.to_uppercase(), "", &format!("{good}\n")]
+        {
             assert!(parse(bad.as_bytes()).is_none(), "{bad:?}");
         }
     }

@@ -5,3 +5,7 @@ pub mod frame;
 pub mod hex;
 pub mod keyring;
 pub mod keys;
+pub mod ledger;
+pub mod service;
+pub mod state;
+pub mod store;

@@ -1,0 +1,260 @@
+//! The replica's disk: the durable log, the service's state, the reply table and the checkpoints, in one
+//! transactional file (redb).
+//!
+//! Everything that a group of steps asks to be durable goes into one write transaction, and nothing that depends on it leaves
+//! the machine before [`Transaction::commit`] has returned. The log is cut short whenever a checkpoint is stable:
+//! then the records are folded into one [`Durable`]. A store belongs to one replica of one cluster for ever, and
+//! refuses to be opened as anybody else's.
+
+mod disk;
+mod error;
+mod identity;
+mod tables;
+mod transaction;
+
+pub use disk::MemoryDisk;
+pub use error::StoreError;
+pub use identity::Identity;
+pub use transaction::{Chunk, Transaction};
+
+use crate::codec;
+use crate::state::chunk_pairs;
+use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::message::StatePart;
+use pbft_core::replies::{LastReply, ReplyTable};
+use pbft_core::types::{ClientId, Digest, Lane, SeqNum};
+use pbft_core::{Durable, Record, ServiceState};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use std::path::{Path, PathBuf};
+use tables::{
+    CHUNKS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, MANIFESTS, META, REPLIES,
+    SERVICE,
+};
+
+/// The name of the store's file in a data directory.
+pub const STORE_FILE: &str = "data.redb";
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+    path: PathBuf,
+    identity: Identity,
+    incarnation: u64,
+    /// The fold of the committed log.
+    durable: Durable,
+    /// The key of the next log record.
+    next_record: u64,
+}
+
+impl Store {
+    /// Makes a new store in `directory`, for the first start of `identity`'s replica and for no other occasion.
+    pub fn create(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
+        let path = directory.join(STORE_FILE);
+        if path.exists() {
+            return Err(StoreError::Exists { path });
+        }
+        identity.write(directory)?;
+        let database = Database::create(&path).map_err(|e| StoreError::at(&path, e))?;
+        tables::initialise(&database, &identity).map_err(|e| e.with_path(&path))?;
+        std::fs::File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|source| StoreError::Io { path: directory.to_owned(), source })?;
+        Self::load(database, path, identity)
+    }
+
+    /// Opens the store of `identity`'s replica in `directory`. Whatever is wrong with it, nothing is written.
+    pub fn open(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
+        let path = directory.join(STORE_FILE);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.len() == 0 => return Err(StoreError::Empty { path }),
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { path });
+            }
+            Err(source) => return Err(StoreError::Io { path, source }),
+        }
+        identity.check(directory)?;
+        let database = Database::open(&path).map_err(|e| StoreError::at(&path, e))?;
+        Self::load(database, path, identity)
+    }
+
+    /// Opens a store in memory, empty or as an earlier one left it: the same code on another medium.
+    pub fn in_memory(disk: &MemoryDisk, identity: Identity) -> Result<Self, StoreError> {
+        let path = PathBuf::from("memory");
+        let fresh = disk.is_empty();
+        let database = Database::builder().create_with_backend(disk.clone())?;
+        if fresh {
+            tables::initialise(&database, &identity)?;
+        }
+        Self::load(database, path, identity)
+    }
+
+    fn load(database: Database, path: PathBuf, identity: Identity) -> Result<Self, StoreError> {
+        let mut store = Self {
+            database,
+            path,
+            identity,
+            incarnation: 0,
+            durable: Durable::default(),
+            next_record: 0,
+        };
+        store.check_identity().map_err(|e| e.with_path(&store.path))?;
+        store.read_log().map_err(|e| e.with_path(&store.path))?;
+        store.count_incarnation().map_err(|e| e.with_path(&store.path))?;
+        Ok(store)
+    }
+
+    fn check_identity(&self) -> Result<(), StoreError> {
+        let read = self.database.begin_read()?;
+        let meta = match read.open_table(META) {
+            Err(redb::TableError::TableDoesNotExist(_)) => {
+                return Err(StoreError::corrupt("it was never initialised"));
+            }
+            meta => meta?,
+        };
+        let Some(stored) = meta.get(IDENTITY)? else {
+            return Err(StoreError::corrupt("it does not say whose it is"));
+        };
+        let stored: Identity = decode("identity", stored.value())?;
+        self.identity.compare(&stored, &self.path)
+    }
+
+    fn read_log(&mut self) -> Result<(), StoreError> {
+        let read = self.database.begin_read()?;
+        let meta = read.open_table(META)?;
+        if let Some(bytes) = meta.get(DURABLE)? {
+            self.durable = decode("durable", bytes.value())?;
+        }
+        for entry in read.open_table(LOG)?.iter()? {
+            let (key, bytes) = entry?;
+            let record: Record = decode("log record", bytes.value())?;
+            self.durable.apply(&record);
+            self.next_record = key.value() + 1;
+        }
+        Ok(())
+    }
+
+    fn count_incarnation(&mut self) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        {
+            let mut meta = write.open_table(META)?;
+            let last: u64 = match meta.get(INCARNATION)? {
+                Some(bytes) => decode("incarnation", bytes.value())?,
+                None => 0,
+            };
+            self.incarnation = last + 1;
+            meta.insert(INCARNATION, &*codec::encode(&self.incarnation)?)?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Begins the one write transaction.
+    pub fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        Transaction::begin(self)
+    }
+
+    /// The fold of the log: what the replica must not have forgotten.
+    pub fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    /// How often the store was opened, this time included.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Whose store it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What the service's side knows at a restart.
+    pub fn service_state(&self) -> Result<ServiceState, StoreError> {
+        let read = self.database.begin_read()?;
+        let mut replies = ReplyTable::default();
+        for entry in read.open_table(REPLIES)?.iter()? {
+            let (key, bytes) = entry?;
+            let (client, lane) = key.value();
+            let reply: LastReply = decode("reply", bytes.value())?;
+            replies.record(ClientId(client), Lane(lane), reply);
+        }
+        let mut manifests = Vec::new();
+        for entry in read.open_table(MANIFESTS)?.iter()? {
+            manifests.push(decode_manifest(entry?.1.value())?);
+        }
+        Ok(ServiceState { last_executed: self.last_executed()?, replies, manifests })
+    }
+
+    /// The last batch that the service executed.
+    pub fn last_executed(&self) -> Result<SeqNum, StoreError> {
+        let read = self.database.begin_read()?;
+        match read.open_table(META)?.get(EXECUTED)? {
+            Some(bytes) => decode("executed", bytes.value()),
+            None => Ok(SeqNum::default()),
+        }
+    }
+
+    /// A part of a stored checkpoint; `None` if it is not (or no longer) here.
+    pub fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = self.database.begin_read()?;
+        let manifests = read.open_table(MANIFESTS)?;
+        let Some(bytes) = manifests.get(seq.0)? else { return Ok(None) };
+        let index = match part {
+            StatePart::Manifest => return Ok(Some(bytes.value().to_vec())),
+            StatePart::Chunk(index) => index as usize,
+        };
+        let manifest = decode_manifest(bytes.value())?;
+        let Some(digest) = manifest.chunks.get(index) else { return Ok(None) };
+        let chunks = read.open_table(CHUNKS)?;
+        Ok(chunks.get(&digest.0)?.map(|bytes| bytes.value().to_vec()))
+    }
+
+    /// One digest of the service's whole state: equal at replicas that executed the same.
+    pub fn state_digest(&self) -> Result<Digest, StoreError> {
+        let read = self.database.begin_read()?;
+        let service = read.open_table(SERVICE)?;
+        let digests: Vec<u8> =
+            chunk_pairs(service.iter()?)?.iter().flat_map(|chunk| chunk_digest(chunk).0).collect();
+        Ok(chunk_digest(&digests))
+    }
+
+    /// The service's pairs with keys from `start` on, at most `limit`, for inspection.
+    pub fn pairs(&self, start: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let read = self.database.begin_read()?;
+        let service = read.open_table(SERVICE)?;
+        let mut pairs = Vec::new();
+        for entry in service.range(start..)?.take(limit) {
+            let (key, value) = entry?;
+            pairs.push((key.value().to_vec(), value.value().to_vec()));
+        }
+        Ok(pairs)
+    }
+
+    /// The stored evidence of equivocation, one line each.
+    pub fn evidence(&self) -> Result<Vec<String>, StoreError> {
+        let read = self.database.begin_read()?;
+        let table = read.open_table(EVIDENCE)?;
+        table.iter()?.map(|entry| Ok(entry?.1.value().to_owned())).collect()
+    }
+
+    /// How many records the log holds beside their fold.
+    pub fn log_records(&self) -> Result<u64, StoreError> {
+        Ok(self.database.begin_read()?.open_table(LOG)?.len()?)
+    }
+}
+
+fn decode<T: serde::Serialize + serde::de::DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<T, StoreError> {
+    codec::decode(bytes).map_err(|e| StoreError::corrupt(format!("{what} {e}")))
+}
+
+fn decode_manifest(bytes: &[u8]) -> Result<Manifest, StoreError> {
+    Manifest::decode(bytes).ok_or_else(|| StoreError::corrupt("a manifest cannot be read"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! The tables of a store.
+
+use super::{Identity, StoreError};
+use crate::codec;
+use redb::{Database, TableDefinition};
+
+/// Single values by name.
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// The records since the last fold.
+pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
+/// The last reply per client and lane.
+pub(super) const REPLIES: TableDefinition<(u32, u16), &[u8]> = TableDefinition::new("replies");
+/// The service's pairs.
+pub(super) const SERVICE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("service");
+/// Stored checkpoints: manifests by sequence number.
+pub(super) const MANIFESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("manifests");
+/// The chunks of all stored checkpoints by digest, so that an unchanged chunk is stored once.
+pub(super) const CHUNKS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("chunks");
+/// Fetched chunks of a checkpoint that is not complete yet.
+pub(super) const STAGED: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("staged");
+/// Equivocations by (replica, view, sequence number).
+pub(super) const EVIDENCE: TableDefinition<(u32, u64, u64), &str> =
+    TableDefinition::new("evidence");
+
+/// In [`META`]: the [`Identity`].
+pub(super) const IDENTITY: &str = "identity";
+/// In [`META`]: how often the store was opened.
+pub(super) const INCARNATION: &str = "incarnation";
+/// In [`META`]: the fold of all earlier records.
+pub(super) const DURABLE: &str = "durable";
+/// In [`META`]: the last batch executed.
+pub(super) const EXECUTED: &str = "executed";
+
+/// Writes the identity and makes every table, so that readers need not wonder whether one exists.
+pub(super) fn initialise(database: &Database, identity: &Identity) -> Result<(), StoreError> {
+    let write = database.begin_write()?;
+    {
+        let mut meta = write.open_table(META)?;
+        meta.insert(IDENTITY, &*codec::encode(identity)?)?;
+        write.open_table(LOG)?;
+        write.open_table(REPLIES)?;
+        write.open_table(SERVICE)?;
+        write.open_table(MANIFESTS)?;
+        write.open_table(CHUNKS)?;
+        write.open_table(STAGED)?;
+        write.open_table(EVIDENCE)?;
+    }
+    write.commit()?;
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! One test body for both media, and what only files can get wrong.
+
+use super::*;
+use pbft_core::message::{
+    Batch, Checkpoint, PrePrepare, Proposal, Request, Signed, StableCertificate,
+};
+use pbft_core::types::{ReplicaId, Signature, Timestamp, View};
+use std::sync::Arc;
+
+fn identity(replica: u32) -> Identity {
+    Identity::new(Digest([7; 32]), ReplicaId(replica))
+}
+
+fn signed<B>(body: B) -> Signed<B> {
+    Signed { body, signature: Signature::default() }
+}
+
+fn accepted(seq: u64) -> Record {
+    let pre_prepare = signed(PrePrepare {
+        view: View(0),
+        seq: SeqNum(seq),
+        digest: Digest::default(),
+        replica: ReplicaId(0),
+    });
+    Record::Accepted(Arc::new(Proposal { pre_prepare, batch: Arc::new(Batch::default()) }))
+}
+
+fn stable(seq: u64) -> Record {
+    let checkpoint =
+        signed(Checkpoint { seq: SeqNum(seq), digest: Digest::default(), replica: ReplicaId(1) });
+    Record::Stable(Arc::new(StableCertificate { checkpoints: vec![checkpoint] }))
+}
+
+fn request(client: u32, timestamp: u64) -> Request {
+    Request {
+        client: ClientId(client),
+        lane: Lane(0),
+        timestamp: Timestamp(timestamp),
+        operation: Vec::new(),
+    }
+}
+
+fn reply(timestamp: u64) -> LastReply {
+    LastReply { timestamp: Timestamp(timestamp), result: Arc::from(&b"done"[..]) }
+}
+
+/// A medium that can be opened again and again.
+enum Medium {
+    File(tempfile::TempDir),
+    Memory(MemoryDisk),
+}
+
+impl Medium {
+    fn both() -> [Self; 2] {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        drop(Store::create(directory.path(), identity(0)).expect("created"));
+        [Self::File(directory), Self::Memory(MemoryDisk::default())]
+    }
+
+    fn open(&self) -> Store {
+        match self {
+            Self::File(directory) => Store::open(directory.path(), identity(0)),
+            Self::Memory(disk) => Store::in_memory(disk, identity(0)),
+        }
+        .expect("opened")
+    }
+}
+
+/// Executes a batch that puts `pairs`, and takes a checkpoint after it.
+fn execute(store: &mut Store, seq: u64, pairs: &[(&[u8], &[u8])]) -> Manifest {
+    let mut transaction = store.begin().expect("begun");
+    transaction
+        .with_state(|state| {
+            pairs.iter().for_each(|(key, value)| state.put(key, value).expect("small"));
+        })
+        .expect("executed");
+    let asked = request(1, seq);
+    transaction.executed(SeqNum(seq), [(&asked, reply(seq))]).expect("recorded");
+    let chunks = transaction.chunks().expect("read");
+    let mut digests = vec![chunk_digest(b"replies")];
+    digests.extend(chunks.iter().map(|chunk| chunk.digest));
+    let manifest = Manifest { seq: SeqNum(seq), chunks: digests };
+    transaction.store_checkpoint(&manifest, b"replies", &chunks).expect("stored");
+    transaction.commit().expect("committed");
+    manifest
+}
+
+#[test]
+fn what_is_committed_survives_and_nothing_else() {
+    for medium in Medium::both() {
+        let mut store = medium.open();
+        let mut transaction = store.begin().expect("begun");
+        transaction.append(&accepted(1)).expect("appended");
+        transaction.append(&accepted(2)).expect("appended");
+        transaction.commit().expect("committed");
+        let mut lost = store.begin().expect("begun");
+        lost.append(&accepted(3)).expect("appended");
+        lost.with_state(|state| state.put(b"lost", b"")).expect("open").expect("small");
+        drop(lost);
+        let before = store.durable().clone();
+        drop(store);
+        let store = medium.open();
+        assert_eq!(store.durable(), &before);
+        assert_eq!(before.accepted.keys().copied().collect::<Vec<_>>(), [SeqNum(1), SeqNum(2)]);
+        assert_eq!(store.pairs(b"", 9).expect("read"), []);
+    }
+}
+
+#[test]
+fn the_service_state_returns_with_its_replies_and_checkpoints() {
+    for medium in Medium::both() {
+        let mut store = medium.open();
+        let manifest = execute(&mut store, 2, &[(b"a", b"1"), (b"b", b"2")]);
+        let digest = store.state_digest().expect("read");
+        drop(store);
+        let store = medium.open();
+        let state = store.service_state().expect("read");
+        assert_eq!(state.last_executed, SeqNum(2));
+        assert_eq!(state.replies.last(ClientId(1), Lane(0)), Some(&reply(2)));
+        assert_eq!(state.manifests, [manifest.clone()]);
+        assert_eq!(store.state_digest().expect("read"), digest);
+        let part = |part| store.state_part(SeqNum(2), part).expect("read");
+        assert_eq!(part(StatePart::Manifest), Some(manifest.encode()));
+        assert_eq!(part(StatePart::Chunk(0)).as_deref(), Some(&b"replies"[..]));
+        assert_eq!(chunk_digest(&part(StatePart::Chunk(1)).expect("there")), manifest.chunks[1]);
+        assert_eq!(part(StatePart::Chunk(2)), None);
+    }
+}
+
+#[test]
+fn a_stable_checkpoint_cuts_the_log_and_lets_go_of_earlier_checkpoints() {
+    for medium in Medium::both() {
+        let mut store = medium.open();
+        execute(&mut store, 2, &[(b"a", b"1")]);
+        execute(&mut store, 4, &[(b"a", b"2")]);
+        let mut transaction = store.begin().expect("begun");
+        (1..=6).for_each(|seq| transaction.append(&accepted(seq)).expect("appended"));
+        transaction.append(&stable(4)).expect("appended");
+        transaction.append(&accepted(7)).expect("appended");
+        transaction.commit().expect("committed");
+        assert_eq!(store.log_records().expect("read"), 1);
+        let before = store.durable().clone();
+        assert_eq!(before.accepted.keys().map(|seq| seq.0).collect::<Vec<_>>(), [5, 6, 7]);
+        drop(store);
+        let store = medium.open();
+        assert_eq!(store.durable(), &before);
+        let state = store.service_state().expect("read");
+        assert_eq!(state.manifests.iter().map(|m| m.seq.0).collect::<Vec<_>>(), [4]);
+        assert_eq!(store.state_part(SeqNum(2), StatePart::Chunk(1)).expect("read"), None);
+        assert!(store.state_part(SeqNum(4), StatePart::Chunk(1)).expect("read").is_some());
+    }
+}
+
+#[test]
+fn a_fetched_state_replaces_what_was_there() {
+    let mut source = Medium::both().map(|medium| medium.open());
+    for (medium, source) in Medium::both().into_iter().zip(&mut source) {
+        let large = vec![5; 40_000];
+        let manifest = execute(source, 8, &[(b"a", &large), (b"b", &large), (b"c", b"3")]);
+        let mut store = medium.open();
+        execute(&mut store, 2, &[(b"old", b"gone"), (b"a", b"1")]);
+        let mut replies = ReplyTable::default();
+        replies.record(ClientId(2), Lane(1), reply(9));
+        let mut transaction = store.begin().expect("begun");
+        for index in 1..manifest.chunks.len() as u32 {
+            let bytes = source.state_part(SeqNum(8), StatePart::Chunk(index)).expect("read");
+            transaction.stage(SeqNum(8), index, &bytes.expect("there")).expect("staged");
+        }
+        let manifest = Manifest {
+            chunks: [&[chunk_digest(&replies.encode())], &manifest.chunks[1..]].concat(),
+            ..manifest
+        };
+        transaction.install(&manifest, &replies).expect("installed");
+        transaction.commit().expect("committed");
+        let digest = store.state_digest().expect("read");
+        drop(store);
+        let store = medium.open();
+        assert_eq!(store.state_digest().expect("read"), digest);
+        assert_eq!(digest, source.state_digest().expect("read"));
+        let state = store.service_state().expect("read");
+        assert_eq!((state.last_executed, state.replies), (SeqNum(8), replies));
+        assert!(state.manifests.contains(&manifest), "it can be served");
+    }
+}
+
+#[test]
+fn an_incomplete_state_is_not_installed() {
+    let mut store = Medium::Memory(MemoryDisk::default()).open();
+    let manifest = Manifest { seq: SeqNum(8), chunks: vec![Digest::default(), Digest([9; 32])] };
+    let mut transaction = store.begin().expect("begun");
+    let refused = transaction.install(&manifest, &ReplyTable::default());
+    assert!(matches!(refused, Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn each_opening_is_counted() {
+    for medium in Medium::both() {
+        let first = medium.open().incarnation();
+        assert_eq!(medium.open().incarnation(), first + 1);
+    }
+}
+
+#[test]
+fn evidence_is_kept_once_a_slot() {
+    let mut store = Medium::Memory(MemoryDisk::default()).open();
+    let mut transaction = store.begin().expect("begun");
+    for (seq, line) in [(1, "first"), (1, "again"), (2, "second")] {
+        transaction.add_evidence(ReplicaId(3), View(0), SeqNum(seq), line).expect("added");
+    }
+    transaction.commit().expect("committed");
+    assert_eq!(store.evidence().expect("read"), ["first", "second"]);
+}
+
+#[test]
+fn a_failing_disk_fails_the_commit() {
+    let disk = MemoryDisk::default();
+    let mut store = Store::in_memory(&disk, identity(0)).expect("opened");
+    let mut transaction = store.begin().expect("begun");
+    transaction.append(&accepted(1)).expect("appended");
+    disk.set_failing(true);
+    let failed = transaction.commit();
+    assert!(matches!(failed, Err(StoreError::Database { .. })), "{failed:?}");
+}
+
+/// Everything in a directory, to show that nothing changed.
+fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(directory)
+        .expect("listed")
+        .map(|entry| entry.expect("read").path())
+        .map(|path| (path.clone(), std::fs::read(path).expect("read")))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn foreign_missing_and_damaged_stores_are_refused_and_left_alone() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path();
+    assert!(matches!(Store::open(path, identity(0)), Err(StoreError::Missing { .. })));
+    assert_eq!(snapshot(path), []);
+    drop(Store::create(path, identity(0)).expect("created"));
+    let before = snapshot(path);
+    let foreign = [identity(1), Identity::new(Digest([8; 32]), ReplicaId(0))];
+    for (identity, field) in foreign.into_iter().zip(["replica", "cluster"]) {
+        let error = Store::open(path, identity).expect_err("refused").to_string();
+        assert!(error.contains(&format!("{field} is")) && error.contains("--dir"), "{error}");
+    }
+    assert!(matches!(Store::create(path, identity(0)), Err(StoreError::Exists { .. })));
+    assert_eq!(snapshot(path), before);
+
+    // A store of another replica under the right text file: the database itself says so too.
+    let other = tempfile::tempdir().expect("temporary directory");
+    drop(Store::create(other.path(), identity(1)).expect("created"));
+    std::fs::copy(path.join("store.id"), other.path().join("store.id")).expect("copied");
+    assert!(matches!(Store::open(other.path(), identity(0)), Err(StoreError::Foreign { .. })));
+
+    std::fs::write(path.join(STORE_FILE), b"").expect("emptied");
+    assert!(matches!(Store::open(path, identity(0)), Err(StoreError::Empty { .. })));
+    std::fs::write(path.join(STORE_FILE), b"not a database").expect("overwritten");
+    let error = Store::open(path, identity(0)).expect_err("refused");
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+}
+
+#[test]
+fn a_store_is_opened_by_one_process_at_a_time() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let _first = Store::create(directory.path(), identity(0)).expect("created");
+    let second = Store::open(directory.path(), identity(0));
+    assert!(matches!(second, Err(StoreError::Locked { .. })), "{second:?}");
+}

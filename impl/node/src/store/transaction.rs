@@ -1,0 +1,245 @@
+//! One write transaction: everything that a group of steps makes durable together.
+
+use super::tables::{
+    CHUNKS, DURABLE, EVIDENCE, EXECUTED, LOG, MANIFESTS, META, REPLIES, SERVICE, STAGED,
+};
+use super::{Store, StoreError, decode_manifest};
+use crate::codec;
+use crate::state::{State, chunk_pairs, unchunk};
+use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::message::{Request, StatePart};
+use pbft_core::replies::{LastReply, ReplyTable};
+use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
+use pbft_core::{Durable, Record};
+use redb::{ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
+use std::collections::BTreeSet;
+
+/// The most equivocations that are kept: a liar must not fill the disk.
+const EVIDENCE_MAX: u64 = 4096;
+
+/// A piece of the service's state with its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The digest of `bytes`.
+    pub digest: Digest,
+    /// Sorted pairs, encoded.
+    pub bytes: Vec<u8>,
+}
+
+/// An open write transaction. Dropped without a commit, it never happened.
+pub struct Transaction<'s> {
+    store: &'s mut Store,
+    write: WriteTransaction,
+    /// The log's fold with the records of this transaction, once there is one.
+    durable: Option<Durable>,
+    next_record: u64,
+}
+
+impl std::fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction")
+            .field("next_record", &self.next_record)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'s> Transaction<'s> {
+    pub(super) fn begin(store: &'s mut Store) -> Result<Self, StoreError> {
+        let mut write = store.database.begin_write()?;
+        write.set_durability(redb::Durability::Immediate)?;
+        let next_record = store.next_record;
+        Ok(Self { store, write, durable: None, next_record })
+    }
+
+    /// Makes everything durable. After an error nothing may leave the machine any more: what is on the disk is
+    /// not known, and asking again could be answered by a page cache that has forgotten the failure.
+    pub fn commit(self) -> Result<(), StoreError> {
+        let Self { store, write, durable, next_record } = self;
+        write.commit().map_err(|e| StoreError::from(e).with_path(&store.path))?;
+        if let Some(durable) = durable {
+            store.durable = durable;
+        }
+        store.next_record = next_record;
+        Ok(())
+    }
+
+    /// Adds a record to the log. A stable checkpoint folds the log, and lets go of earlier checkpoints.
+    pub fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        let durable = self.durable.get_or_insert_with(|| self.store.durable.clone());
+        durable.apply(record);
+        if let Record::Stable(_) = record {
+            return self.fold();
+        }
+        self.write.open_table(LOG)?.insert(self.next_record, &*codec::encode(record)?)?;
+        self.next_record += 1;
+        Ok(())
+    }
+
+    fn fold(&mut self) -> Result<(), StoreError> {
+        let Some(durable) = &self.durable else { return Ok(()) };
+        let stable = durable.low_water_mark;
+        self.write.open_table(META)?.insert(DURABLE, &*codec::encode(durable)?)?;
+        self.write.open_table(LOG)?.retain(|_, _| false)?;
+        let mut manifests = self.write.open_table(MANIFESTS)?;
+        manifests.retain(|seq, _| seq >= stable.0)?;
+        let mut kept = BTreeSet::new();
+        for entry in manifests.iter()? {
+            kept.extend(decode_manifest(entry?.1.value())?.chunks);
+        }
+        self.write.open_table(CHUNKS)?.retain(|digest, _| kept.contains(&Digest(*digest)))?;
+        self.write.open_table(STAGED)?.retain(|(seq, _), _| seq >= stable.0)?;
+        Ok(())
+    }
+
+    /// Lets `use_state` read and change the service's state.
+    pub fn with_state<R>(
+        &mut self,
+        use_state: impl FnOnce(&mut State<'_>) -> R,
+    ) -> Result<R, StoreError> {
+        let table = self.write.open_table(SERVICE)?;
+        let mut state = State::new(table);
+        let result = use_state(&mut state);
+        state.finish()?;
+        Ok(result)
+    }
+
+    /// Records that batch `seq` was executed, with the results of its requests.
+    pub fn executed<'r>(
+        &mut self,
+        seq: SeqNum,
+        results: impl IntoIterator<Item = (&'r Request, LastReply)>,
+    ) -> Result<(), StoreError> {
+        let mut replies = self.write.open_table(REPLIES)?;
+        for (request, reply) in results {
+            let key = (request.client.0, request.lane.0);
+            replies.insert(key, &*codec::encode(&reply)?)?;
+        }
+        self.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
+        Ok(())
+    }
+
+    /// The service's state as chunks.
+    pub fn chunks(&self) -> Result<Vec<Chunk>, StoreError> {
+        let service = self.write.open_table(SERVICE)?;
+        let chunks = chunk_pairs(service.iter()?)?;
+        Ok(chunks.into_iter().map(|bytes| Chunk { digest: chunk_digest(&bytes), bytes }).collect())
+    }
+
+    /// Keeps a checkpoint, to serve it.
+    pub fn store_checkpoint(
+        &mut self,
+        manifest: &Manifest,
+        reply_chunk: &[u8],
+        chunks: &[Chunk],
+    ) -> Result<(), StoreError> {
+        let mut table = self.write.open_table(CHUNKS)?;
+        table.insert(&chunk_digest(reply_chunk).0, reply_chunk)?;
+        for chunk in chunks {
+            if table.get(&chunk.digest.0)?.is_none() {
+                table.insert(&chunk.digest.0, &*chunk.bytes)?;
+            }
+        }
+        let known = |digest: &Digest| Ok::<_, StoreError>(table.get(&digest.0)?.is_some());
+        for digest in &manifest.chunks {
+            if !known(digest)? {
+                let what =
+                    format!("checkpoint {} names a chunk that the state lacks", manifest.seq);
+                return Err(StoreError::corrupt(what));
+            }
+        }
+        self.write.open_table(MANIFESTS)?.insert(manifest.seq.0, &*manifest.encode())?;
+        Ok(())
+    }
+
+    /// A part of a checkpoint, also of one that this transaction stored.
+    pub fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
+        let manifests = self.write.open_table(MANIFESTS)?;
+        let Some(bytes) = manifests.get(seq.0)? else { return Ok(None) };
+        let index = match part {
+            StatePart::Manifest => return Ok(Some(bytes.value().to_vec())),
+            StatePart::Chunk(index) => index as usize,
+        };
+        let manifest = decode_manifest(bytes.value())?;
+        let Some(digest) = manifest.chunks.get(index) else { return Ok(None) };
+        let chunks = self.write.open_table(CHUNKS)?;
+        Ok(chunks.get(&digest.0)?.map(|bytes| bytes.value().to_vec()))
+    }
+
+    /// Keeps a fetched chunk.
+    pub fn stage(&mut self, seq: SeqNum, index: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write.open_table(STAGED)?.insert((seq.0, index), bytes)?;
+        Ok(())
+    }
+
+    /// Replaces the service's state by the staged chunks, and the reply table by `replies`. The checkpoint is kept,
+    /// to serve it.
+    pub fn install(&mut self, manifest: &Manifest, replies: &ReplyTable) -> Result<(), StoreError> {
+        let chunks = self.collect_chunks(manifest)?;
+        self.replace_state(&chunks)?;
+        let mut table = self.write.open_table(REPLIES)?;
+        table.retain(|_, _| false)?;
+        for (client, lane, reply) in replies.iter() {
+            table.insert((client.0, lane.0), &*codec::encode(reply)?)?;
+        }
+        drop(table);
+        self.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&manifest.seq)?)?;
+        self.write.open_table(STAGED)?.retain(|_, _| false)?;
+        self.store_checkpoint(manifest, &replies.encode(), &chunks)
+    }
+
+    fn replace_state(&mut self, chunks: &[Chunk]) -> Result<(), StoreError> {
+        let mut service = self.write.open_table(SERVICE)?;
+        service.retain(|_, _| false)?;
+        let mut last: Option<&[u8]> = None;
+        for chunk in chunks {
+            let pairs = unchunk(&chunk.bytes);
+            for (key, value) in
+                pairs.ok_or_else(|| StoreError::corrupt("a chunk cannot be read"))?
+            {
+                if last.is_some_and(|last| last >= key) {
+                    return Err(StoreError::corrupt("the keys of a fetched state do not rise"));
+                }
+                service.insert(key, value)?;
+                last = Some(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The service's chunks of `manifest`: fetched ones, and those that were here anyway.
+    fn collect_chunks(&self, manifest: &Manifest) -> Result<Vec<Chunk>, StoreError> {
+        let (staged, stored) = (self.write.open_table(STAGED)?, self.write.open_table(CHUNKS)?);
+        let own = self.chunks()?;
+        let mut chunks = Vec::new();
+        for (index, digest) in (0u32..).zip(&manifest.chunks).skip(1) {
+            let bytes = match staged.get((manifest.seq.0, index))? {
+                Some(bytes) => Some(bytes.value().to_vec()),
+                None => match stored.get(&digest.0)? {
+                    Some(bytes) => Some(bytes.value().to_vec()),
+                    None => own.iter().find(|c| c.digest == *digest).map(|c| c.bytes.clone()),
+                },
+            };
+            let what = || format!("chunk {index} of checkpoint {} was never fetched", manifest.seq);
+            let bytes = bytes.ok_or_else(|| StoreError::corrupt(what()))?;
+            chunks.push(Chunk { digest: *digest, bytes });
+        }
+        Ok(chunks)
+    }
+
+    /// Keeps a replica's two contradicting statements, unless there is evidence against it for this slot, or more
+    /// than enough evidence altogether.
+    pub fn add_evidence(
+        &mut self,
+        replica: ReplicaId,
+        view: View,
+        seq: SeqNum,
+        line: &str,
+    ) -> Result<(), StoreError> {
+        let mut table = self.write.open_table(EVIDENCE)?;
+        let key = (replica.0, view.0, seq.0);
+        if table.len()? < EVIDENCE_MAX && table.get(key)?.is_none() {
+            table.insert(key, line)?;
+        }
+        Ok(())
+    }
+}
