@@ -1,11 +1,17 @@
 //! The runtime around `pbft-core`.
 
+mod blocking;
 pub mod codec;
+pub mod driver;
 pub mod frame;
 pub mod hex;
+pub mod inbox;
 pub mod keyring;
 pub mod keys;
 pub mod ledger;
+pub mod network;
+mod perform;
 pub mod service;
 pub mod state;
 pub mod store;
+mod timers;

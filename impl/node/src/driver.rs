@@ -1,0 +1,321 @@
+//! One task owns one replica: take verified inputs, step, perform the effects, commit, release.
+//!
+//! The driver drains what has arrived, up to a bound, and makes the effects of all those steps durable with one
+//! write to disk (group commit). Only then do their messages leave.
+
+use crate::blocking::blocking;
+use crate::codec::{self, CodecError};
+use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
+use crate::inbox::{Event, Inbox, Queues};
+use crate::network::{Network, Outgoing};
+use crate::perform::{Group, Performer};
+use crate::service::Service;
+use crate::store::{Store, StoreError};
+use crate::timers::Timers;
+use bytes::Bytes;
+use pbft_core::crypto::{Signer, Verifier};
+use pbft_core::message::{Message, Request};
+use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
+use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica};
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// The most steps that share one write: bounds how long the first of them waits.
+const GROUP_STEPS_MAX: usize = 256;
+
+/// Sees every step of a replica: the one place where the protocol can be watched.
+pub trait Observer: Send {
+    /// `replica` has just handled `input`, with this outcome. Nothing of it has left the machine.
+    fn on_step(
+        &mut self,
+        input: &Input,
+        outcome: &Result<Vec<Effect>, Rejection>,
+        replica: &Replica,
+    );
+
+    /// All steps so far are durable, and what they say was handed to the network.
+    fn on_release(&mut self) {}
+}
+
+/// What a driver is made of.
+pub struct Parts {
+    /// The replica's parameters.
+    pub params: Arc<Params>,
+    /// Signs in the replica's name.
+    pub signer: Arc<dyn Signer>,
+    /// Knows everybody's public keys.
+    pub verifier: Arc<dyn Verifier>,
+    /// The replica's disk.
+    pub store: Store,
+    /// What is replicated.
+    pub service: Box<dyn Service>,
+    /// Where messages go.
+    pub network: Box<dyn Network>,
+    /// Who watches.
+    pub observer: Option<Box<dyn Observer>>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("params", &self.params).finish_non_exhaustive()
+    }
+}
+
+/// Why a driver ended by itself. The process must not go on.
+#[derive(Debug, Error)]
+pub enum DriverError {
+    /// The store failed; what is on the disk is not known.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The protocol says that this replica must not go on.
+    #[error("this replica has halted: {0}")]
+    Halted(HaltReason),
+    /// The replica did not accept the answer to its own request.
+    #[error("the replica refused its service's answer: {0}; this is a bug, please report it")]
+    Completion(Rejection),
+    /// A message cannot be written.
+    #[error("a message cannot be encoded: {0}; this is a bug, please report it")]
+    Codec(#[from] CodecError),
+    /// The parameters' messages would not fit into frames.
+    #[error("messages could be larger than any frame; lower `window` or `operation_bytes_max`")]
+    FramesTooLarge,
+}
+
+/// Drives one replica.
+pub struct Driver {
+    replica: Replica,
+    store: Store,
+    performer: Performer,
+    network: Box<dyn Network>,
+    observer: Option<Box<dyn Observer>>,
+    queues: Queues,
+    /// What recovery asked for; performed first.
+    recovered: Vec<Effect>,
+    /// The last computed digest of the service's state, and the batch that it is of.
+    state_digest: Option<(SeqNum, Digest)>,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("replica", &self.replica).finish_non_exhaustive()
+    }
+}
+
+/// Who waits for the end of a group.
+#[derive(Default)]
+struct Waiting {
+    status: Vec<ClientId>,
+    barriers: Vec<oneshot::Sender<()>>,
+}
+
+impl Driver {
+    /// A driver for the replica that the store remembers, and the way to reach it.
+    pub fn new(parts: Parts) -> Result<(Self, Inbox), DriverError> {
+        let Parts { params, signer, verifier, store, service, network, observer } = parts;
+        if !FrameLimits::new(&params).are_possible() {
+            return Err(DriverError::FramesTooLarge);
+        }
+        let (inbox, queues) = Inbox::new(Arc::clone(&params), verifier);
+        let result_bytes_max = params.result_bytes_max;
+        let (durable, service_state) = (store.durable().clone(), store.service_state()?);
+        let (replica, recovered) = Replica::recover(params, signer, durable, service_state);
+        let performer = Performer { service, timers: Timers::default(), result_bytes_max };
+        let state_digest = None;
+        let driver =
+            Self { replica, store, performer, network, observer, queues, recovered, state_digest };
+        Ok((driver, inbox))
+    }
+
+    /// The replica as it is now.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Runs until [`Inbox::stop`], or until something makes going on wrong.
+    pub async fn run(mut self) -> Result<(), DriverError> {
+        self.group(None)?;
+        loop {
+            let first = tokio::select! {
+                biased;
+                _ = self.queues.stop.wait_for(|stop| *stop) => return Ok(()),
+                () = self.performer.timers.wait() => None,
+                Some(event) = self.queues.peers.recv() => Some(event),
+                Some(event) = self.queues.clients.recv() => Some(event),
+            };
+            self.group(first)?;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Handles `first` and what else has arrived; commits; releases.
+    fn group(&mut self, first: Option<Event>) -> Result<(), DriverError> {
+        let mut waiting = Waiting::default();
+        let Self { replica, store, performer, observer, queues, recovered, .. } = self;
+        let mut group = Group::new(store);
+        let mut steps = Steps { replica, performer, observer };
+        steps.perform(std::mem::take(recovered), &mut group)?;
+        let mut next = first.or_else(|| queues.next(0));
+        for turn in 1..=GROUP_STEPS_MAX {
+            while let Some(timer) = steps.performer.timers.take_due() {
+                steps.step(Input::Timer(timer), &mut group)?;
+            }
+            match next.take() {
+                Some(Event::Input(input)) => steps.step(*input, &mut group)?,
+                Some(Event::Status(client)) => waiting.status.push(client),
+                Some(Event::Barrier(done)) => waiting.barriers.push(done),
+                None => break,
+            }
+            if group.halt.is_some() {
+                break;
+            }
+            if turn < GROUP_STEPS_MAX {
+                next = queues.next(turn);
+            }
+        }
+        let Group { writes, outbox, halt, .. } = group;
+        blocking(|| writes.commit())?;
+        self.release(outbox, waiting)?;
+        match halt {
+            Some(reason) => Err(DriverError::Halted(reason)),
+            None => Ok(()),
+        }
+    }
+
+    fn release(&mut self, outbox: Vec<Outgoing>, waiting: Waiting) -> Result<(), DriverError> {
+        outbox.into_iter().for_each(|outgoing| outgoing.release(&mut *self.network));
+        if !waiting.status.is_empty() {
+            let report = ReplicaFrame::Status(self.report()?);
+            let frame = Bytes::from(codec::encode(&report)?);
+            for client in waiting.status {
+                self.network.reply(client, frame.clone());
+            }
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.on_release();
+        }
+        for done in waiting.barriers {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+        }
+        Ok(())
+    }
+
+    fn report(&mut self) -> Result<StatusReport, StoreError> {
+        let status = self.replica.status();
+        let last_executed = self.store.last_executed()?;
+        let state = match self.state_digest {
+            Some((seq, digest)) if seq == last_executed => digest,
+            _ => blocking(|| self.store.state_digest())?,
+        };
+        self.state_digest = Some((last_executed, state));
+        Ok(StatusReport {
+            replica: status.replica,
+            view: status.view,
+            active: status.active,
+            low_water_mark: status.low_water_mark,
+            checkpoint: self.store.durable().stable.checkpoints.first().map(|c| c.body.digest),
+            last_executed,
+            state,
+            incarnation: self.store.incarnation(),
+        })
+    }
+}
+
+impl Queues {
+    /// The next event, from replicas and clients in turns, so that neither can starve the other.
+    fn next(&mut self, turn: usize) -> Option<Event> {
+        let Self { peers, clients, .. } = self;
+        let (first, second) = match turn.is_multiple_of(2) {
+            true => (peers, clients),
+            false => (clients, peers),
+        };
+        first.try_recv().or_else(|_| second.try_recv()).ok()
+    }
+}
+
+/// Steps the replica, and performs what it asks for.
+struct Steps<'d> {
+    replica: &'d mut Replica,
+    performer: &'d mut Performer,
+    observer: &'d mut Option<Box<dyn Observer>>,
+}
+
+impl Steps<'_> {
+    /// One input from outside, and the completions that follow from it.
+    fn step(&mut self, input: Input, group: &mut Group<'_>) -> Result<(), DriverError> {
+        let refusable = refusable(&input);
+        match self.observed(input) {
+            Ok(effects) => self.perform(effects, group),
+            Err(rejection) => {
+                note_equivocation(&rejection, group)?;
+                if let (Some(request), Some(reason)) = (refusable, refusal(&rejection)) {
+                    group.outbox.push(request.refused(reason)?);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Performs a step's effects, and feeds back what they bring about before anything else happens.
+    fn perform(&mut self, effects: Vec<Effect>, group: &mut Group<'_>) -> Result<(), DriverError> {
+        for effect in effects {
+            self.performer.perform(effect, group)?;
+        }
+        while let Some(completion) = group.completions.pop_front() {
+            let effects = self.observed(completion).map_err(DriverError::Completion)?;
+            for effect in effects {
+                self.performer.perform(effect, group)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The trace point: every step of every replica passes here and nowhere else.
+    fn observed(&mut self, input: Input) -> Result<Vec<Effect>, Rejection> {
+        let Some(observer) = self.observer else { return self.replica.step(input) };
+        let seen = input.clone();
+        let outcome = self.replica.step(input);
+        observer.on_step(&seen, &outcome, self.replica);
+        outcome
+    }
+}
+
+/// The lane and timestamp of a client's own request: the one kind of input whose rejection somebody waits for.
+fn refusable(input: &Input) -> Option<RequestId> {
+    let Input::Request(message) = input else { return None };
+    let Message::Request(request) = message.get() else { return None };
+    let Request { client, lane, timestamp, .. } = request.body;
+    Some(RequestId { client, lane, timestamp })
+}
+
+struct RequestId {
+    client: ClientId,
+    lane: Lane,
+    timestamp: Timestamp,
+}
+
+impl RequestId {
+    fn refused(self, reason: RefusalReason) -> Result<Outgoing, CodecError> {
+        let Self { client, lane, timestamp } = self;
+        let frame = codec::encode(&ReplicaFrame::Refused { lane, timestamp, reason })?;
+        Ok(Outgoing::Reply { client, frame: Bytes::from(frame) })
+    }
+}
+
+/// The rejections that a client can do something about.
+fn refusal(rejection: &Rejection) -> Option<RefusalReason> {
+    match rejection {
+        Rejection::OperationTooLarge { .. } => Some(RefusalReason::OperationTooLarge),
+        Rejection::LaneTooHigh { .. } => Some(RefusalReason::LaneTooHigh),
+        Rejection::OldTimestamp { .. } => Some(RefusalReason::OldTimestamp),
+        _ => None,
+    }
+}
+
+/// A replica that contradicts itself is faulty: that is worth keeping.
+fn note_equivocation(rejection: &Rejection, group: &mut Group<'_>) -> Result<(), StoreError> {
+    let Rejection::Equivocation { replica, view, seq, .. } = rejection else { return Ok(()) };
+    tracing::warn!(%replica, %view, %seq, "equivocation: {rejection}");
+    group.transaction()?.add_evidence(*replica, *view, *seq, &rejection.to_string())
+}

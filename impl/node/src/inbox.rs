@@ -1,0 +1,176 @@
+//! The way into a driver: frames are read and verified here, by the task of the connection that they came on, so
+//! that verification runs in parallel between senders and in order for each. What arrives in the driver's queues
+//! is verified; queues are bounded, so a slow replica slows its peers' connections and sheds its clients' load.
+
+use crate::blocking::blocking;
+use crate::codec;
+use crate::frame::{ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame};
+use pbft_core::crypto::{Verifier, verify};
+use pbft_core::message::{Message, Request, Signed};
+use pbft_core::types::{ClientId, ReplicaId};
+use pbft_core::{Input, Params, Rejection};
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Verified inputs from replicas that wait for the driver.
+const PEER_QUEUE: usize = 256;
+
+/// Verified requests that wait for the driver; more are refused as overload.
+const CLIENT_QUEUE: usize = 1024;
+
+/// Frames above this size are verified where blocking is allowed.
+const LARGE_FRAME: usize = 4 * 1024;
+
+/// One thing in a driver's queue.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// An input for the replica.
+    Input(Box<Input>),
+    /// A client asks how the replica is.
+    Status(ClientId),
+    /// Somebody wants to know when everything before this has been performed.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// The driver's ends of the queues.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    pub(crate) peers: mpsc::Receiver<Event>,
+    pub(crate) clients: mpsc::Receiver<Event>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Why a frame did not reach the replica.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InboxError {
+    /// It is not a frame of its kind. Its sender is faulty, or of another version.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// It does not verify.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// A request that will not be worked on; `answer` tells its client.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: RefusalReason,
+        /// The frame that says so.
+        answer: ReplicaFrame,
+    },
+    /// The driver is gone.
+    #[error("the replica has stopped")]
+    Stopped,
+}
+
+/// Delivers frames to one driver. Clones deliver to the same.
+#[derive(Clone)]
+pub struct Inbox {
+    params: Arc<Params>,
+    verifier: Arc<dyn Verifier>,
+    limits: FrameLimits,
+    peers: mpsc::Sender<Event>,
+    clients: mpsc::Sender<Event>,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").field("replica", &self.params.replica).finish_non_exhaustive()
+    }
+}
+
+impl Inbox {
+    pub(crate) fn new(params: Arc<Params>, verifier: Arc<dyn Verifier>) -> (Self, Queues) {
+        let (peers, peers_queue) = mpsc::channel(PEER_QUEUE);
+        let (clients, clients_queue) = mpsc::channel(CLIENT_QUEUE);
+        let (stop, stopped) = watch::channel(false);
+        let limits = FrameLimits::new(&params);
+        let inbox = Self { params, verifier, limits, peers, clients, stop: Arc::new(stop) };
+        (inbox, Queues { peers: peers_queue, clients: clients_queue, stop: stopped })
+    }
+
+    /// The sizes that frames are held to.
+    pub fn limits(&self) -> &FrameLimits {
+        &self.limits
+    }
+
+    /// A frame from `from`'s authenticated connection: an encoded [`Message`]. Waits while the queue is full.
+    pub async fn peer_frame(&self, from: ReplicaId, frame: &[u8]) -> Result<(), InboxError> {
+        let check = || -> Result<_, InboxError> {
+            let message = self.limits.decode_message(frame)?;
+            Ok(verify(&self.params, &*self.verifier, message)?)
+        };
+        let message = match frame.len() > LARGE_FRAME {
+            true => blocking(check)?,
+            false => check()?,
+        };
+        self.input(Input::Message { from, message }).await
+    }
+
+    /// A frame from `client`'s authenticated connection: an encoded [`ClientFrame`]. Never waits.
+    pub fn client_frame(&self, client: ClientId, frame: &[u8]) -> Result<(), InboxError> {
+        let (len, max) = (frame.len(), self.limits.client_frame());
+        if len > max {
+            return Err(FrameError::TooLarge { kind: "client frame", len, max }.into());
+        }
+        match codec::decode(frame).map_err(FrameError::from)? {
+            ClientFrame::Request(request) => self.request(client, request),
+            ClientFrame::StatusRequest => {
+                // A queue that is full will be full of what the answer would say.
+                let _ = self.clients.try_send(Event::Status(client));
+                Ok(())
+            }
+        }
+    }
+
+    fn request(&self, client: ClientId, request: Arc<Signed<Request>>) -> Result<(), InboxError> {
+        let refused = |reason| {
+            let Request { lane, timestamp, .. } = request.body;
+            let answer = ReplicaFrame::Refused { lane, timestamp, reason };
+            InboxError::Refused { reason, answer }
+        };
+        if request.body.client != client {
+            return Err(refused(RefusalReason::NotYours));
+        }
+        if self.clients.capacity() == 0 {
+            // Before the signature costs anything.
+            return Err(refused(RefusalReason::Overloaded));
+        }
+        let message = Message::Request(Arc::clone(&request));
+        let message = match verify(&self.params, &*self.verifier, message) {
+            Ok(message) => message,
+            Err(Rejection::OperationTooLarge { .. }) => {
+                return Err(refused(RefusalReason::OperationTooLarge));
+            }
+            Err(rejection) => return Err(rejection.into()),
+        };
+        self.clients.try_send(Event::Input(Box::new(Input::Request(message)))).map_err(
+            |e| match e {
+                mpsc::error::TrySendError::Full(_) => refused(RefusalReason::Overloaded),
+                mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
+            },
+        )
+    }
+
+    /// An input that needs no verification, such as [`Input::Suspect`].
+    pub async fn input(&self, input: Input) -> Result<(), InboxError> {
+        let event = Event::Input(Box::new(input));
+        self.peers.send(event).await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// Returns when everything delivered before has been stepped, made durable and released.
+    pub async fn settled(&self) -> Result<(), InboxError> {
+        for queue in [&self.clients, &self.peers] {
+            let (done, is_done) = oneshot::channel();
+            queue.send(Event::Barrier(done)).await.map_err(|_| InboxError::Stopped)?;
+            is_done.await.map_err(|_| InboxError::Stopped)?;
+        }
+        Ok(())
+    }
+
+    /// Asks the driver to end after what it is doing.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}

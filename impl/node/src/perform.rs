@@ -1,0 +1,198 @@
+//! What the driver does for each effect. The order of the effects is the core's contract: what a replica says is
+//! held back until everything it depends on is durable, with one write to disk for a whole group of steps.
+
+use crate::codec;
+use crate::frame::ReplicaFrame;
+use crate::network::Outgoing;
+use crate::service::Service;
+use crate::store::{Chunk, Store, StoreError, Transaction};
+use crate::timers::Timers;
+use bytes::Bytes;
+use pbft_core::message::{Message, Request, Signed, StateData, StatePart};
+use pbft_core::replies::LastReply;
+use pbft_core::types::{ReplicaId, SeqNum};
+use pbft_core::{Effect, HaltReason, Input};
+use std::sync::Arc;
+
+/// A result longer than the cluster's `result_bytes_max` is replaced by this one, the same everywhere.
+const RESULT_TOO_LARGE: &[u8] = b"refused: the result is larger than result_bytes_max";
+
+/// The writes of a group of steps: a transaction that begins with the first of them.
+pub(crate) enum Writes<'s> {
+    Idle(&'s mut Store),
+    Open(Transaction<'s>),
+    /// In the middle of [`Writes::open`], or after it failed.
+    Failed,
+}
+
+impl<'s> Writes<'s> {
+    fn open(&mut self) -> Result<&mut Transaction<'s>, StoreError> {
+        if let Self::Idle(_) = self
+            && let Self::Idle(store) = std::mem::replace(self, Self::Failed)
+        {
+            *self = Self::Open(store.begin()?);
+        }
+        match self {
+            Self::Open(transaction) => Ok(transaction),
+            Self::Idle(_) | Self::Failed => {
+                Err(StoreError::corrupt("a transaction could not begin"))
+            }
+        }
+    }
+
+    fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Self::Idle(store) => store.state_part(seq, part),
+            Self::Open(transaction) => transaction.state_part(seq, part),
+            Self::Failed => Ok(None),
+        }
+    }
+
+    pub(crate) fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Open(transaction) => transaction.commit(),
+            Self::Idle(_) => Ok(()),
+            Self::Failed => Err(StoreError::corrupt("a transaction could not begin")),
+        }
+    }
+}
+
+/// One group of steps under way.
+pub(crate) struct Group<'s> {
+    pub(crate) writes: Writes<'s>,
+    /// What leaves the machine after the commit, in order.
+    pub(crate) outbox: Vec<Outgoing>,
+    /// What the replica must be told before anything else.
+    pub(crate) completions: std::collections::VecDeque<Input>,
+    pub(crate) halt: Option<HaltReason>,
+    /// The chunks of the state as the last execution left it, if it asked for them.
+    chunks: Vec<Chunk>,
+}
+
+impl<'s> Group<'s> {
+    pub(crate) fn new(store: &'s mut Store) -> Self {
+        Self {
+            writes: Writes::Idle(store),
+            outbox: Vec::new(),
+            completions: std::collections::VecDeque::new(),
+            halt: None,
+            chunks: Vec::new(),
+        }
+    }
+
+    pub(crate) fn transaction(&mut self) -> Result<&mut Transaction<'s>, StoreError> {
+        self.writes.open()
+    }
+
+    fn send(&mut self, to: ReplicaId, message: &Message) -> Result<(), StoreError> {
+        let frame = Bytes::from(codec::encode(message)?);
+        self.outbox.push(Outgoing::Send { to, frame });
+        Ok(())
+    }
+}
+
+/// Performs effects for one replica.
+pub(crate) struct Performer {
+    pub(crate) service: Box<dyn Service>,
+    pub(crate) timers: Timers,
+    pub(crate) result_bytes_max: usize,
+}
+
+impl Performer {
+    /// Performs one effect, or notes it in `group` for after the commit.
+    pub(crate) fn perform(
+        &mut self,
+        effect: Effect,
+        group: &mut Group<'_>,
+    ) -> Result<(), StoreError> {
+        match effect {
+            Effect::Persist(record) => group.transaction()?.append(&record)?,
+            Effect::Send { to, message } => group.send(to, &message)?,
+            Effect::Broadcast(message) => {
+                let frame = Bytes::from(codec::encode(&message)?);
+                group.outbox.push(Outgoing::Broadcast(frame));
+            }
+            Effect::Execute { seq, requests, checkpoint } => {
+                self.execute(seq, &requests, checkpoint, group)?;
+            }
+            Effect::StoreCheckpoint { manifest, reply_chunk } => {
+                let chunks = std::mem::take(&mut group.chunks);
+                group.transaction()?.store_checkpoint(&manifest, &reply_chunk, &chunks)?;
+            }
+            Effect::Reply(reply) => {
+                let client = reply.body.client;
+                let frame = Bytes::from(codec::encode(&ReplicaFrame::Reply(reply))?);
+                group.outbox.push(Outgoing::Reply { client, frame });
+            }
+            Effect::SetTimer { timer, after } => self.timers.set(timer, after),
+            Effect::CancelTimer(timer) => self.timers.cancel(timer),
+            Effect::ServeState { to, seq, part } => serve(to, seq, part, group)?,
+            Effect::StageChunk { seq, index, bytes } => {
+                group.transaction()?.stage(seq, index, &bytes)?;
+            }
+            Effect::Install { manifest, replies } => {
+                group.transaction()?.install(&manifest, &replies)?;
+                group.completions.push_back(Input::Installed { seq: manifest.seq });
+            }
+            Effect::Halt(reason) => group.halt = Some(reason),
+        }
+        Ok(())
+    }
+
+    /// Service state, reply table and sequence number change together.
+    fn execute(
+        &self,
+        seq: SeqNum,
+        requests: &[Arc<Signed<Request>>],
+        checkpoint: bool,
+        group: &mut Group<'_>,
+    ) -> Result<(), StoreError> {
+        let transaction = group.transaction()?;
+        let results: Vec<Arc<[u8]>> = transaction.with_state(|state| {
+            let execute = |request: &Arc<Signed<Request>>| {
+                let Request { client, operation, .. } = &request.body;
+                self.bounded(self.service.execute(state, *client, operation))
+            };
+            requests.iter().map(execute).collect()
+        })?;
+        let replies = requests.iter().zip(&results).map(|(request, result)| {
+            let timestamp = request.body.timestamp;
+            (&request.body, LastReply { timestamp, result: Arc::clone(result) })
+        });
+        transaction.executed(seq, replies)?;
+        let chunks = match checkpoint {
+            true => {
+                group.chunks = group.transaction()?.chunks()?;
+                Some(group.chunks.iter().map(|chunk| chunk.digest).collect())
+            }
+            false => None,
+        };
+        group.completions.push_back(Input::Executed { seq, results, chunks });
+        Ok(())
+    }
+
+    fn bounded(&self, result: Vec<u8>) -> Arc<[u8]> {
+        match result.len() <= self.result_bytes_max {
+            true => result.into(),
+            false => RESULT_TOO_LARGE.iter().take(self.result_bytes_max).copied().collect(),
+        }
+    }
+}
+
+fn serve(
+    to: ReplicaId,
+    seq: SeqNum,
+    part: StatePart,
+    group: &mut Group<'_>,
+) -> Result<(), StoreError> {
+    match group.writes.state_part(seq, part)? {
+        Some(bytes) => {
+            let data = StateData { seq, part, bytes: bytes.into() };
+            group.send(to, &Message::StateData(Arc::new(data)))
+        }
+        None => {
+            tracing::debug!(%to, %seq, ?part, "state that was asked for is not here any more");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Production drivers, stores, frames and signatures under a paused clock: nothing happens but what a test makes
+//! happen.
+
+mod common;
+
+use common::{CLIENT, Cluster, Node, params, request};
+use pbft_core::message::Message;
+use pbft_core::types::{ReplicaId, SeqNum};
+use pbft_core::{Effect, Input, Rejection, Replica};
+use pbft_node::codec;
+use pbft_node::driver::{DriverError, Observer};
+use pbft_node::frame::{ClientFrame, FrameError, RefusalReason, ReplicaFrame, StatusReport};
+use pbft_node::inbox::InboxError;
+use pbft_node::network::Outgoing;
+use pbft_node::store::{Identity, MemoryDisk, Store};
+use std::sync::{Arc, Mutex};
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_executed_everywhere_and_survive_restarts() {
+    let mut cluster = Cluster::start(4);
+    for (timestamp, operation) in [(1, "deposit alice 100"), (2, "withdraw alice 30")] {
+        let frame = request(0, timestamp, operation);
+        cluster.node(0).inbox.client_frame(CLIENT, &frame).expect("taken");
+        cluster.run().await;
+    }
+    assert_eq!(cluster.results(1), ["ok 100"; 4]);
+    assert_eq!(cluster.results(2), ["ok 70"; 4]);
+    for id in 0..4 {
+        let disk = cluster.nodes[id].take().expect("running").kill().await;
+        cluster.nodes[id] = Some(Node::start(id as u32, 4, disk, None));
+    }
+    let frame = request(0, 3, "balance alice");
+    cluster.node(0).inbox.client_frame(CLIENT, &frame).expect("taken");
+    cluster.run().await;
+    assert_eq!(cluster.results(3), ["ok 70"; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_primary_is_replaced_and_catches_up_by_state_transfer() {
+    let mut cluster = Cluster::start(4);
+    let disk = cluster.nodes[0].take().expect("running").kill().await;
+    let frame = request(0, 1, "deposit alice 1");
+    for id in 1..4 {
+        cluster.node(id).inbox.client_frame(CLIENT, &frame).expect("taken");
+    }
+    cluster.run().await;
+    assert_eq!(cluster.results(1), [""; 0], "nobody orders it yet");
+    tokio::time::advance(params(0, 4).view_timeout).await;
+    cluster.run().await;
+    assert_eq!(cluster.results(1), ["ok 1"; 3]);
+    for timestamp in 2..12 {
+        let frame = request(0, timestamp, "deposit alice 1");
+        cluster.node(1).inbox.client_frame(CLIENT, &frame).expect("taken");
+        cluster.run().await;
+    }
+    assert_eq!(cluster.results(11), ["ok 11"; 3]);
+
+    cluster.nodes[0] = Some(Node::start(0, 4, disk, None));
+    for _ in 0..20 {
+        tokio::time::advance(params(0, 4).status_interval).await;
+        cluster.run().await;
+    }
+    let frame = codec::encode(&ClientFrame::StatusRequest).expect("encoded");
+    for id in 0..4 {
+        cluster.node(id).inbox.client_frame(CLIENT, &frame).expect("taken");
+    }
+    cluster.replies.clear();
+    cluster.run().await;
+    let reports: Vec<StatusReport> = cluster
+        .replies
+        .iter()
+        .filter_map(|(_, frame)| match frame {
+            ReplicaFrame::Status(report) => Some(*report),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reports.len(), 4);
+    for report in &reports {
+        assert_eq!(report.state, reports[1].state, "{report:?}");
+        assert_eq!(report.last_executed, reports[1].last_executed, "{report:?}");
+        assert_eq!((report.view.0, report.active), (1, true), "{report:?}");
+    }
+}
+
+/// Counts steps and releases.
+#[derive(Clone, Default)]
+struct Watch(Arc<Mutex<(Vec<&'static str>, usize)>>);
+
+impl Observer for Watch {
+    fn on_step(&mut self, input: &Input, outcome: &Result<Vec<Effect>, Rejection>, _: &Replica) {
+        let mut seen = self.0.lock().expect("not poisoned");
+        seen.0.push(match (input, outcome) {
+            (_, Err(rejection)) => rejection.kind(),
+            (Input::Request(_), Ok(_)) => "request",
+            (Input::Message { message, .. }, Ok(_)) => message.get().kind(),
+            (Input::Timer(_) | Input::Suspect, Ok(_)) => "timer",
+            (Input::Executed { .. } | Input::Installed { .. }, Ok(_)) => "completion",
+        });
+    }
+
+    fn on_release(&mut self) {
+        self.0.lock().expect("not poisoned").1 += 1;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_are_observed_before_and_released_after_the_commit() {
+    let watch = Watch::default();
+    let mut node = Node::start(0, 4, MemoryDisk::default(), Some(Box::new(watch.clone())));
+    let inbox = node.inbox.clone();
+    let frame = request(0, 1, "open a");
+    inbox.client_frame(CLIENT, &frame).expect("taken");
+    inbox.client_frame(CLIENT, &frame).expect("taken");
+    inbox.settled().await.expect("running");
+    let seen = watch.0.lock().expect("not poisoned").0.clone();
+    assert_eq!(seen, ["request", "duplicate"]);
+    assert!(matches!(node.sent.try_recv(), Ok(Outgoing::Broadcast(_))), "the pre-prepare");
+
+    // What it told the others, it remembers.
+    let disk = node.kill().await;
+    let store = Store::in_memory(&disk, Identity::new(common::CLUSTER, ReplicaId(0)));
+    let store = store.expect("opened");
+    assert!(store.durable().accepted.contains_key(&SeqNum(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_leaves_when_the_disk_fails() {
+    let mut node = Node::start(0, 4, MemoryDisk::default(), None);
+    let inbox = node.inbox.clone();
+    inbox.settled().await.expect("running");
+    node.disk.set_failing(true);
+    inbox.client_frame(CLIENT, &request(0, 1, "open a")).expect("taken");
+    let ended = (&mut node.task).await.expect("no panic");
+    assert!(matches!(ended, Err(DriverError::Store(_))), "{ended:?}");
+    assert!(node.sent.try_recv().is_err(), "the pre-prepare was not durable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_are_not_what_they_should_be_are_refused() {
+    let node = Node::start(1, 4, MemoryDisk::default(), None);
+    let inbox = &node.inbox;
+    let from = ReplicaId(0);
+    let refused = inbox.peer_frame(from, &[1, 2, 3]).await;
+    assert!(matches!(refused, Err(InboxError::Frame(FrameError::Codec(_)))), "{refused:?}");
+    let huge = [&[2, 0, 0, 0], &[0; 10_000][..]].concat();
+    let refused = inbox.peer_frame(from, &huge).await;
+    assert!(matches!(refused, Err(InboxError::Frame(FrameError::TooLarge { .. }))), "{refused:?}");
+    let mut forged = request(0, 1, "open a");
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let refused = inbox.client_frame(CLIENT, &forged);
+    let forgery = matches!(refused, Err(InboxError::Rejected(Rejection::BadSignature { .. })));
+    assert!(forgery, "{refused:?}");
+    let refused = inbox.client_frame(pbft_core::types::ClientId(9), &request(0, 1, "open a"));
+    let reason = match &refused {
+        Err(InboxError::Refused { reason, .. }) => Some(*reason),
+        _ => None,
+    };
+    assert_eq!(reason, Some(RefusalReason::NotYours), "{refused:?}");
+    inbox.settled().await.expect("still running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overloaded_replica_says_so() {
+    let node = Node::start(0, 4, MemoryDisk::default(), None);
+    // The driver does not run while this task does not wait.
+    let refused = (1..2000).find_map(|timestamp| {
+        node.inbox.client_frame(CLIENT, &request(0, timestamp, "open a")).err()
+    });
+    let Some(InboxError::Refused { reason, answer }) = refused else {
+        panic!("the queue has no bound: {refused:?}")
+    };
+    assert_eq!(reason, RefusalReason::Overloaded);
+    assert!(matches!(answer, ReplicaFrame::Refused { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn contradictions_are_kept_as_evidence() {
+    let node = Node::start(1, 4, MemoryDisk::default(), None);
+    for operation in ["open a", "open b"] {
+        // Replica 0, the primary, proposes two batches for one sequence number.
+        let mut liar = Node::start(0, 4, MemoryDisk::default(), None);
+        liar.inbox.client_frame(CLIENT, &request(0, 1, operation)).expect("taken");
+        liar.inbox.settled().await.expect("running");
+        let Ok(Outgoing::Broadcast(frame)) = liar.sent.try_recv() else {
+            panic!("no pre-prepare was sent")
+        };
+        assert!(matches!(codec::decode(&frame), Ok(Message::PrePrepare(_))));
+        node.inbox.peer_frame(ReplicaId(0), &frame).await.expect("verified");
+    }
+    node.inbox.settled().await.expect("running");
+    let disk = node.kill().await;
+    let store = Store::in_memory(&disk, Identity::new(common::CLUSTER, ReplicaId(1)));
+    let evidence = store.expect("opened").evidence().expect("read");
+    assert_eq!(evidence.len(), 1);
+    assert!(evidence[0].starts_with("r0 sent"), "{evidence:?}");
+}
