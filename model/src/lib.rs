@@ -2,16 +2,23 @@
 
 pub mod action;
 pub mod adversary;
+pub mod bfs;
+pub mod check;
 pub mod checkpoint;
 pub mod config;
 pub mod ids;
 pub mod mutant;
 pub mod new_view;
 pub mod normal_case;
+pub mod properties;
 pub mod quorum;
+pub mod reduction;
+pub mod run;
 pub mod state;
+pub mod trace;
 pub mod value;
 pub mod view_change;
+pub mod witnesses;
 
 pub use action::Action;
 pub use config::{Config, ConfigError};
@@ -19,6 +26,7 @@ pub use ids::{MAX_REPLICAS, MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
 pub use mutant::Mutant;
 pub use new_view::Witness;
 pub use quorum::Quorums;
+pub use reduction::Reductions;
 pub use state::{Certificate, NewView, ReplicaState, Sent, State, StateDigest, ViewChange};
 use stateright::Model;
 pub use value::{Applied, Value, ValueSet};
@@ -28,19 +36,27 @@ pub use value::{Applied, Value, ValueSet};
 pub struct Pbft {
     config: Config,
     mutant: Option<Mutant>,
+    reductions: Reductions,
 }
 
 impl Pbft {
     /// The correct protocol.
     #[must_use]
     pub const fn new(config: Config) -> Self {
-        Self { config, mutant: None }
+        Self { config, mutant: None, reductions: Reductions::NONE }
     }
 
     /// The protocol with one bug planted.
     #[must_use]
     pub const fn with_mutant(mut self, mutant: Option<Mutant>) -> Self {
         self.mutant = mutant;
+        self
+    }
+
+    /// The same behaviours up to names, in fewer states.
+    #[must_use]
+    pub const fn with_reductions(mut self, reductions: Reductions) -> Self {
+        self.reductions = reductions;
         self
     }
 
@@ -54,6 +70,12 @@ impl Pbft {
     #[must_use]
     pub const fn mutant(&self) -> Option<Mutant> {
         self.mutant
+    }
+
+    /// The reductions applied to every state.
+    #[must_use]
+    pub const fn reductions(&self) -> Reductions {
+        self.reductions
     }
 
     /// Whether this bug is planted.
@@ -117,10 +139,6 @@ impl Model for Pbft {
         }
     }
 
-    fn properties(&self) -> Vec<stateright::Property<Self>> {
-        vec![stateright::Property::always("explored", |_, _| true)]
-    }
-
     /// The state after an action that is enabled. Guards are not evaluated again: see [`Pbft::is_enabled`].
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         let mut next = state.clone();
@@ -140,6 +158,6 @@ impl Model for Pbft {
             Action::EnterView { view, outcome, .. } => replica.enter_view(view, outcome),
             Action::Restart { .. } => self.restart(replica, action.replica()),
         }
-        Some(next)
+        Some(self.canonical(next))
     }
 }

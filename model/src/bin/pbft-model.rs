@@ -1,17 +1,13 @@
 //! Counts states.
-use pbft_model::{Config, Pbft};
-use stateright::{Checker, Model};
+use pbft_model::{Config, check::*, run::*};
 fn main() {
+    let red: pbft_model::Reductions = std::env::var("RED").unwrap_or("none".into()).parse().unwrap();
     for name in std::env::args().skip(1) {
         let config: Config = name.parse().unwrap();
-        let start = std::time::Instant::now();
-        let checker = Pbft::new(config).checker().threads(2).spawn_dfs().join();
-        println!(
-            "{config} unique {} edges {} depth {} {:.1}s",
-            checker.unique_state_count(),
-            checker.state_count() - 1,
-            checker.max_depth(),
-            start.elapsed().as_secs_f64()
-        );
+        let r = check(&config, CheckOptions{reductions: red, ..Default::default()}, &mut Stderr::new());
+        println!("{config} unique {} edges {} depth {} {:.1}s {:?} {:?}", r.unique_states, r.edges, r.depth, r.seconds, r.verdict, r.peak_memory_bytes.map(|b|b>>20));
+        for (w,b) in &r.witnesses { if !b { println!("  missing {w}") } }
+        for (w,b) in &r.properties { if b!="holds" { println!("  {w} {b}") } }
+        if let Some(t)=&r.counterexample { println!("{}", t.render(&t.model().unwrap())) }
     }
 }

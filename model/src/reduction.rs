@@ -1,0 +1,257 @@
+//! Reductions: states that the rules cannot tell apart are explored once.
+//!
+//! A reduction maps a state to a canonical one inside `next_state`, so that every engine profits. Each can be
+//! switched off, and the tests compare verdicts and reachable facts with the unreduced model. Conformance runs
+//! without: a canonical state may have permuted replicas, which a replay could not follow.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+use crate::Pbft;
+use crate::ids::ReplicaId;
+use crate::state::{Certificate, ReplicaState, State, StateDigest};
+use crate::value::{Applied, Value, ValueSet};
+
+/// Which reductions are on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reductions {
+    /// Requests differ in name only: they are numbered in the order in which they appear.
+    pub values: bool,
+    /// Honest replicas that lead no view of the model differ in name only: they are sorted.
+    pub replicas: bool,
+}
+
+impl Reductions {
+    /// No reduction: the model as it is written.
+    pub const NONE: Self = Self { values: false, replicas: false };
+    /// All reductions.
+    pub const ALL: Self = Self { values: true, replicas: true };
+}
+
+impl fmt::Display for Reductions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.values, self.replicas) {
+            (false, false) => write!(f, "none"),
+            (true, false) => write!(f, "values"),
+            (false, true) => write!(f, "replicas"),
+            (true, true) => write!(f, "values,replicas"),
+        }
+    }
+}
+
+impl Serialize for Reductions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A reduction that does not exist was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{0}` is not a reduction: use `none`, `all`, or a list of `values` and `replicas`")]
+pub struct UnknownReduction(String);
+
+impl FromStr for Reductions {
+    type Err = UnknownReduction;
+
+    fn from_str(list: &str) -> Result<Self, UnknownReduction> {
+        match list {
+            "none" => return Ok(Self::NONE),
+            "all" => return Ok(Self::ALL),
+            _ => {}
+        }
+        let mut reductions = Self::NONE;
+        for name in list.split(',') {
+            match name {
+                "values" => reductions.values = true,
+                "replicas" => reductions.replicas = true,
+                _ => return Err(UnknownReduction(name.to_owned())),
+            }
+        }
+        Ok(reductions)
+    }
+}
+
+impl Pbft {
+    /// The canonical form of a state under the reductions that are on.
+    #[must_use]
+    pub fn canonical(&self, mut state: State) -> State {
+        let reductions = self.reductions();
+        if reductions.replicas {
+            self.sort_equals(&mut state);
+        }
+        if reductions.values && self.relabel(&mut state) && reductions.replicas {
+            self.sort_equals(&mut state);
+        }
+        state
+    }
+
+    /// Whether a replica differs from others of its kind in name only: it follows the protocol and leads no view.
+    fn is_exchangeable(&self, id: ReplicaId) -> bool {
+        id.0 > self.config.max_view().0 && !self.is_byzantine(id)
+    }
+
+    /// Sorts the exchangeable replicas. Insertion sort: there are two or three, mostly in order.
+    fn sort_equals(&self, state: &mut State) {
+        let replicas = self.config.replicas();
+        for id in (0..replicas).map(ReplicaId).filter(|id| self.is_exchangeable(*id)) {
+            let mut at = id.index();
+            let earlier = (0..id.0).rev().map(ReplicaId);
+            for before in earlier.filter(|before| self.is_exchangeable(*before)) {
+                if state.replicas[before.index()] <= state.replicas[at] {
+                    break;
+                }
+                state.replicas.swap(before.index(), at);
+                at = before.index();
+            }
+        }
+    }
+
+    /// Numbers the requests in the order in which they appear; whether that changed anything.
+    fn relabel(&self, state: &mut State) -> bool {
+        let mut naming = Naming::new(self.config.values());
+        for replica in &state.replicas {
+            if naming.is_complete() {
+                break;
+            }
+            replica.appearances(&mut naming);
+        }
+        let Some(names) = naming.finish() else { return false };
+        state.replicas.iter_mut().for_each(|replica| replica.rename(&names));
+        true
+    }
+}
+
+/// New names for requests, given out as they appear.
+struct Naming {
+    names: [Value; 8],
+    given: u8,
+    total: u8,
+}
+
+/// The new name of each value, by its old one.
+type Names = [Value; 8];
+
+impl Naming {
+    fn new(total: u8) -> Self {
+        Self { names: [Value::NONE; 8], given: 0, total }
+    }
+
+    /// With all but one name given, the last is known too.
+    fn is_complete(&self) -> bool {
+        self.given + 1 >= self.total
+    }
+
+    fn see(&mut self, value: Value) {
+        if value.is_request() && self.names[usize::from(value.0)].is_none() {
+            self.given += 1;
+            self.names[usize::from(value.0)] = Value::request(self.given);
+        }
+    }
+
+    /// A set does not say which of its values came first, so only a set of one names anything.
+    fn see_set(&mut self, values: ValueSet) {
+        if values.len() == 1 {
+            values.iter().for_each(|value| self.see(value));
+        }
+    }
+
+    /// The names, unless nothing changes. Values that did not appear alone anywhere keep their order.
+    fn finish(mut self) -> Option<Names> {
+        for client in 1..=self.total {
+            self.see(Value::request(client));
+        }
+        for kept in [Value::NONE, Value::NULL, Value::FORGED] {
+            self.names[usize::from(kept.0)] = kept;
+        }
+        let changed = (1..=self.total).map(Value::request).any(|value| self.name(value) != value);
+        changed.then_some(self.names)
+    }
+
+    fn name(&self, value: Value) -> Value {
+        self.names[usize::from(value.0)]
+    }
+}
+
+fn rename(value: &mut Value, names: &Names) {
+    *value = names[usize::from(value.0)];
+}
+
+fn rename_set(values: &mut ValueSet, names: &Names) {
+    // Below 4 there are only none and null, which keep their names.
+    if values.0 >= 4 {
+        let mut renamed = ValueSet::EMPTY;
+        values.iter().for_each(|value| renamed.insert(names[usize::from(value.0)]));
+        *values = renamed;
+    }
+}
+
+fn rename_applied(applied: &mut Applied, names: &Names) {
+    let mut renamed = Applied::default();
+    applied.iter().for_each(|value| renamed.push(names[usize::from(value.0)]));
+    *applied = renamed;
+}
+
+fn rename_certificates(certificates: &mut [Option<Certificate>], names: &Names) {
+    certificates.iter_mut().flatten().for_each(|one| rename(&mut one.value, names));
+}
+
+fn rename_digest(digest: &mut StateDigest, names: &Names) {
+    rename_applied(&mut digest.applied, names);
+    rename_set(&mut digest.served, names);
+}
+
+impl ReplicaState {
+    /// Shows every value in it to `naming`, in a fixed order.
+    fn appearances(&self, naming: &mut Naming) {
+        let sent = &self.sent;
+        sent.prepares.iter().flatten().for_each(|values| naming.see_set(*values));
+        if naming.is_complete() {
+            return;
+        }
+        self.accepted.iter().chain(&self.executed).for_each(|value| naming.see(*value));
+        self.applied.iter().for_each(|value| naming.see(value));
+        self.certificates.iter().flatten().for_each(|one| naming.see(one.value));
+        sent.commits.iter().flatten().for_each(|values| naming.see_set(*values));
+        let view_changes = sent.view_changes.iter().flatten();
+        let prepared = view_changes.flat_map(|one| one.prepared.iter().flatten());
+        prepared.for_each(|one| naming.see(one.value));
+        let orders = sent.new_views.iter().flatten().flat_map(|one| one.order.iter());
+        orders.for_each(|value| naming.see(*value));
+        let digests = sent.checkpoints.iter().flatten();
+        digests.for_each(|digest| digest.applied.iter().for_each(|value| naming.see(value)));
+    }
+
+    /// Gives every value in it its new name.
+    fn rename(&mut self, names: &Names) {
+        self.accepted.iter_mut().for_each(|value| rename(value, names));
+        self.executed.iter_mut().for_each(|value| rename(value, names));
+        rename_certificates(&mut self.certificates, names);
+        rename_applied(&mut self.applied, names);
+        rename_set(&mut self.served, names);
+        let sent = &mut self.sent;
+        sent.prepares.iter_mut().flatten().for_each(|values| rename_set(values, names));
+        sent.commits.iter_mut().flatten().for_each(|values| rename_set(values, names));
+        let view_changes = sent.view_changes.iter_mut().flatten();
+        view_changes.for_each(|one| rename_certificates(&mut one.prepared, names));
+        let orders = sent.new_views.iter_mut().flatten();
+        orders.for_each(|one| one.order.iter_mut().for_each(|value| rename(value, names)));
+        sent.checkpoints.iter_mut().flatten().for_each(|digest| rename_digest(digest, names));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for name in ["none", "values", "replicas", "values,replicas"] {
+            assert_eq!(name.parse::<Reductions>().map(|one| one.to_string()), Ok(name.to_owned()));
+        }
+        assert_eq!("all".parse(), Ok(Reductions::ALL));
+        assert!("values,other".parse::<Reductions>().is_err());
+    }
+}

@@ -1,0 +1,203 @@
+//! What must be reachable: a model in which nothing happens satisfies every safety property.
+//!
+//! Some of these are facts about a path. They are recognised in states that only such a path leads to, so that
+//! no history variable multiplies the states.
+
+use crate::Pbft;
+use crate::config::Config;
+use crate::ids::{MAX_VIEWS, ReplicaId, Slot, View};
+use crate::state::{ReplicaState, State};
+use crate::value::Value;
+
+/// Something that some reachable state must show.
+#[derive(Clone, Copy, Debug)]
+pub struct Sometimes {
+    /// Name, as it appears in reports.
+    pub name: &'static str,
+    /// What it says, in a sentence.
+    pub statement: &'static str,
+    /// Whether a configuration is large enough for it.
+    pub applicable: fn(&Config) -> bool,
+    /// Whether a state shows it.
+    pub shown: fn(&Pbft, &State) -> bool,
+}
+
+/// All witnesses.
+pub const WITNESSES: [Sometimes; 11] = [
+    Sometimes {
+        name: "executed",
+        statement: "a request is executed",
+        applicable: |_| true,
+        shown: |model, state| honest(model, state).any(|one| one.last_executed > Slot::GENESIS),
+    },
+    Sometimes {
+        name: "executed-from-certificate",
+        statement: "a value that prepared in one view commits only in a later one, and is executed",
+        applicable: |config| config.max_view() > View(0),
+        shown: executed_from_certificate,
+    },
+    Sometimes {
+        name: "null-batch-executed",
+        statement: "a null batch fills a gap and is executed",
+        // A gap below a certificate: an honest primary proposes two requests, or a faulty one skips a slot.
+        applicable: |config| {
+            let two_requests = config.values() >= 2;
+            let faulty_primary = leads_below(config, config.max_view());
+            config.last_slot() >= Slot(2)
+                && config.window() >= 2
+                && config.max_view() > View(0)
+                && (two_requests || faulty_primary)
+        },
+        shown: |model, state| honest(model, state).any(|one| one.executed.contains(&Value::NULL)),
+    },
+    Sometimes {
+        name: "duplicate-order-executed",
+        statement: "a request is ordered at two slots, and both are executed",
+        applicable: |config| {
+            config.last_slot() >= Slot(2)
+                && config.window() >= 2
+                && leads_below(config, config.max_view().next())
+        },
+        shown: |model, state| {
+            honest(model, state).any(|one| {
+                let [first, second, _] = one.executed;
+                first.is_request() && first == second
+            })
+        },
+    },
+    Sometimes {
+        name: "stable-checkpoint",
+        statement: "a checkpoint becomes stable",
+        applicable: |config| config.checkpoint_interval().is_some(),
+        shown: |model, state| honest(model, state).any(|one| one.low_water_mark > Slot::GENESIS),
+    },
+    Sometimes {
+        name: "state-transfer",
+        statement: "a replica reaches a slot by state transfer",
+        applicable: |config| config.checkpoint_interval().is_some(),
+        shown: |model, state| {
+            honest(model, state).any(|one| {
+                Slot::GENESIS
+                    .until(one.last_executed)
+                    .any(|slot| one.executed[slot.index()].is_none())
+            })
+        },
+    },
+    Sometimes {
+        name: "equivocation-healed",
+        statement: "a faulty primary splits the backups at a slot, and the slot is executed",
+        applicable: |config| {
+            config.values() >= 2 && leads_below(config, config.max_view().next())
+        },
+        shown: equivocation_healed,
+    },
+    Sometimes {
+        name: "view-1-entered",
+        statement: "a replica is active in view 1",
+        applicable: |config| config.max_view() >= View(1),
+        shown: |model, state| entered(model, state, View(1)),
+    },
+    Sometimes {
+        name: "view-2-entered",
+        statement: "a replica is active in view 2",
+        applicable: |config| config.max_view() >= View(2),
+        shown: |model, state| entered(model, state, View(2)),
+    },
+    Sometimes {
+        name: "last-view-entered",
+        statement: "a replica is active in the highest view of the configuration",
+        applicable: |_| true,
+        shown: |model, state| entered(model, state, model.config().max_view()),
+    },
+    Sometimes {
+        name: "join-jump",
+        statement: "a replica joins a view change more than one view ahead",
+        applicable: |config| config.max_view() >= View(2),
+        shown: join_jump,
+    },
+];
+
+/// The names of the witnesses that a state shows, among those that the configuration is large enough for.
+#[must_use]
+pub fn shown(model: &Pbft, state: &State) -> Vec<&'static str> {
+    WITNESSES
+        .iter()
+        .filter(|one| (one.applicable)(model.config()) && (one.shown)(model, state))
+        .map(|one| one.name)
+        .collect()
+}
+
+fn honest(model: &Pbft, state: &State) -> impl Iterator<Item = ReplicaState> {
+    model.honest().map(|id| *state.replica(id))
+}
+
+/// Whether the Byzantine replica is primary of a view below `view`.
+fn leads_below(config: &Config, view: View) -> bool {
+    config.byzantine().is_some_and(|id| id.0 < view.0)
+}
+
+fn entered(model: &Pbft, state: &State, view: View) -> bool {
+    model.honest().any(|id| {
+        let replica = state.replica(id);
+        replica.active && replica.view == view
+    })
+}
+
+fn slots(model: &Pbft) -> impl DoubleEndedIterator<Item = Slot> + use<> {
+    Slot::GENESIS.until(model.config().last_slot())
+}
+
+/// Executed, committed in a later view only, and some honest replica committed to it (so it had prepared) in an
+/// earlier view: then the certificate carried it.
+fn executed_from_certificate(model: &Pbft, state: &State) -> bool {
+    slots(model).any(|slot| {
+        let values = model.honest().map(|id| state.replica(id).executed[slot.index()]);
+        values.filter(|value| value.is_request()).any(|value| {
+            let certified =
+                |view: View| model.certified_values(state, view, slot).contains(value);
+            let prepared = |view: View| {
+                let sent =
+                    |id: ReplicaId| state.replica(id).sent.commits[view.index()][slot.index()];
+                model.honest().any(|id| sent(id).contains(value))
+            };
+            let first = (0..=model.config().max_view().0).map(View).find(|view| certified(*view));
+            first.is_some_and(|first| (0..first.0).map(View).any(prepared))
+        })
+    })
+}
+
+/// Different PREPAREs of honest backups in one view that the Byzantine replica leads, and the slot executed.
+fn equivocation_healed(model: &Pbft, state: &State) -> bool {
+    slots(model).any(|slot| {
+        let executed = model.honest().any(|id| state.replica(id).executed[slot.index()].is_some());
+        executed
+            && (0..MAX_VIEWS).any(|view| {
+                let faulty = model.is_byzantine(model.primary(View(view as u8)));
+                let sent = |id| state.replica(id).sent.prepares[view][slot.index()];
+                let mut votes = model.honest().map(sent).filter(|values| !values.is_empty());
+                let first = votes.next();
+                faulty && votes.any(|other| Some(other) != first)
+            })
+    })
+}
+
+/// A VIEW-CHANGE for a view without one for the view before, which nobody can have entered: no NEW-VIEW for it
+/// was sent, nor can the Byzantine primary have formed one.
+fn join_jump(model: &Pbft, state: &State) -> bool {
+    (2..=model.config().max_view().0).any(|to| {
+        let before = View(to - 1);
+        let primary = model.primary(before);
+        let never_entered = if model.is_byzantine(primary) {
+            let sent = |id| state.replica(id).sent.view_changes[before.index()].is_some();
+            let asked = model.honest().filter(|id| sent(*id)).count() as u8;
+            asked + model.byzantine_vote() < model.config().quorums().quorum
+        } else {
+            state.replica(primary).sent.new_views[before.index()].is_none()
+        };
+        never_entered
+            && model.honest().any(|id| {
+                let sent = &state.replica(id).sent.view_changes;
+                sent[usize::from(to)].is_some() && sent[before.index()].is_none()
+            })
+    })
+}
