@@ -1,1 +1,11 @@
-//! Placeholder.
+//! Shows that the model and the production replica are the same protocol.
+
+pub mod divergence;
+pub mod host;
+pub mod keys;
+pub mod network;
+pub mod probe;
+pub mod refinement;
+pub mod replay;
+pub mod service;
+pub mod step;

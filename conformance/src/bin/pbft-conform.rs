@@ -1,0 +1,12 @@
+//! Temporary driver.
+use pbft_conformance::replay::{Counters, Replay};
+fn main() {
+    for name in std::env::args().skip(1) {
+        let config = name.parse().expect("config");
+        let (report, divergence) = Replay::new(config, 1).run(&Counters::default());
+        println!("{report:#?} {:.0} edges/s", report.edges as f64 / report.seconds);
+        if let Some(d) = divergence {
+            println!("{d}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A difference between the model and the code, told so that one can act on it.
+
+use pbft_model as model;
+use serde::Serialize;
+use std::fmt;
+
+/// What kind of difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The code did something before the last message that the model's step needs.
+    Early,
+    /// The code refused what the model allows.
+    Refused,
+    /// The code accepted what the model forbids.
+    Accepted,
+    /// The code refused for another reason than the rule says.
+    WrongRejection,
+    /// A rejection, or a message that is no step of the model, changed the replica.
+    StateChanged,
+    /// The messages differ.
+    Messages,
+    /// The executed operations or the replies differ.
+    Execution,
+    /// The states differ.
+    State,
+    /// Something left the machine before it was durable.
+    NotDurable,
+    /// A restart changed the replica.
+    Restart,
+    /// The replica stopped.
+    Halted,
+    /// The replay could not build a message that the model counts on.
+    Harness,
+}
+
+impl Kind {
+    /// Where to look first.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Early => "the code acts on fewer votes, or other votes, than the rule asks for",
+            Self::Refused => "a guard in the code is stricter than the rule",
+            Self::Accepted => "a guard is missing in the code",
+            Self::WrongRejection => {
+                "another guard refused first; the one under test may be missing"
+            }
+            Self::StateChanged => "a handler changed state before all its guards",
+            Self::Messages => "the code says something else than the model at this step",
+            Self::Execution => "the code executes or replies otherwise than the model",
+            Self::State => "the code's state after the step is not what the model says",
+            Self::NotDurable => "a send comes before the write that it depends on",
+            Self::Restart => "what is durable does not bring back the replica",
+            Self::Halted => "the replica detected an impossible state",
+            Self::Harness => "the replay itself, or the abstraction, is wrong",
+        }
+    }
+}
+
+/// A step at which model and code differ, without its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What kind.
+    pub kind: Kind,
+    /// One sentence.
+    pub what: String,
+    /// `-` what the model says, `+` what the code says.
+    pub diff: Vec<String>,
+}
+
+impl Difference {
+    /// A difference without a diff.
+    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), diff: Vec::new() }
+    }
+
+    /// Adds the lines of a diff.
+    #[must_use]
+    pub fn with_diff(mut self, diff: Vec<String>) -> Self {
+        self.diff = diff;
+        self
+    }
+}
+
+/// The first difference on a path, with all that is needed to see it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Divergence {
+    /// Which replay: `core` or `node`.
+    pub arm: &'static str,
+    /// The configuration.
+    pub config: String,
+    /// The seed of the schedules.
+    pub seed: u64,
+    /// The number of the step, from 1.
+    pub step: usize,
+    /// The replica.
+    pub replica: u8,
+    /// The model's action, or the probe.
+    pub action: String,
+    /// What kind of difference.
+    pub kind: Kind,
+    /// One sentence.
+    pub what: String,
+    /// `-` what the model says, `+` what the code says.
+    pub diff: Vec<String>,
+    /// The steps that led here.
+    pub path: Vec<String>,
+    /// The same steps, to be read by a program.
+    #[serde(skip)]
+    pub actions: Vec<model::Action>,
+    /// The command that shows it again.
+    pub reproduce: String,
+    /// The command that shows the way here in the Explorer.
+    pub explore: String,
+}
+
+/// How many steps before the difference are shown.
+const CONTEXT: usize = 5;
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { arm, config, step, replica, action, kind, what, .. } = self;
+        writeln!(
+            f,
+            "DIVERGENCE ({kind:?}) between the model and the {arm}, {config}, step {step}"
+        )?;
+        let skipped = self.path.len().saturating_sub(CONTEXT);
+        if skipped > 0 {
+            writeln!(f, "   … {skipped} steps before")?;
+        }
+        for (index, action) in self.path.iter().enumerate().skip(skipped) {
+            writeln!(f, "  {:>3}. {action}", index + 1)?;
+        }
+        writeln!(f, "→ {step:>3}. {action}")?;
+        writeln!(f, "  replica {replica}: {what}")?;
+        for line in &self.diff {
+            writeln!(f, "    {line}")?;
+        }
+        writeln!(f, "  look at: {}", kind.hint())?;
+        writeln!(f, "  seed {}; again: {}", self.seed, self.reproduce)?;
+        write!(f, "  the model around it: {}", self.explore)
+    }
+}

@@ -1,0 +1,228 @@
+//! A core replica with the smallest possible world around it: a durable log, a history as its service. It does
+//! what [`pbft_core::Effect`] asks, in order, and reports what left the machine.
+
+use crate::refinement::vocabulary::Vocabulary;
+use crate::service;
+use pbft_core::durable::{Durable, Record};
+use pbft_core::message::{Message, Reply, Signed};
+use pbft_core::replies::LastReply;
+use pbft_core::types::{Principal, ReplicaId, SeqNum};
+use pbft_core::{Effect, Input, Rejection, Replica, ServiceState};
+use pbft_model as model;
+use std::sync::Arc;
+
+/// A replica and what a crash leaves of it.
+#[derive(Clone)]
+pub struct Host {
+    /// The replica.
+    pub replica: Replica,
+    /// What its records say.
+    pub durable: Durable,
+    /// What its service's store says.
+    pub service: ServiceState,
+    /// The operations that its service applied, in order.
+    pub history: Vec<model::Value>,
+    staged: Vec<Arc<[u8]>>,
+}
+
+/// What one input made a replica do that others can see, or that survives a crash.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// Messages to all.
+    pub broadcasts: Vec<Message>,
+    /// Messages to one.
+    pub sends: Vec<(ReplicaId, Message)>,
+    /// Batches executed, with the operations that were applied.
+    pub executed: Vec<(SeqNum, Vec<model::Value>)>,
+    /// Replies to clients.
+    pub replies: Vec<Signed<Reply>>,
+    /// Number of records written.
+    pub records: usize,
+    /// A checkpoint whose state was installed.
+    pub installed: Option<SeqNum>,
+    /// A message that left before what it depends on was durable.
+    pub undurable: Option<Message>,
+    /// Why the replica stopped.
+    pub halted: Option<String>,
+}
+
+impl Observation {
+    /// Whether nothing happened that the model would call a step.
+    pub fn is_silent(&self) -> bool {
+        let Self { broadcasts, sends, executed, replies, records, installed, undurable, halted } =
+            self;
+        *records == 0
+            && executed.is_empty()
+            && replies.is_empty()
+            && installed.is_none()
+            && undurable.is_none()
+            && halted.is_none()
+            && broadcasts.iter().all(is_retransmission)
+            && sends.iter().all(|(_, message)| is_retransmission(message))
+    }
+}
+
+/// Messages that move copies of others, and are no step of the model.
+pub fn is_retransmission(message: &Message) -> bool {
+    match message {
+        Message::Status(_)
+        | Message::FetchBatch(_)
+        | Message::FetchState(_)
+        | Message::Request(_)
+        | Message::Batch(_)
+        | Message::StateData(_)
+        | Message::Committed(_)
+        | Message::Stable(_) => true,
+        Message::PrePrepare(_)
+        | Message::Prepare(_)
+        | Message::Commit(_)
+        | Message::Checkpoint(_)
+        | Message::ViewChange(_)
+        | Message::NewView(_) => false,
+    }
+}
+
+impl Host {
+    /// A replica at its very first start.
+    pub fn new(vocabulary: &Vocabulary, replica: model::ReplicaId) -> Self {
+        let params = Arc::clone(vocabulary.params(replica));
+        let signer = vocabulary.keys.signer(Principal::Replica(params.replica));
+        let (replica, _) =
+            Replica::recover(params, signer, Durable::default(), ServiceState::default());
+        Self {
+            replica,
+            durable: Durable::default(),
+            service: ServiceState::default(),
+            history: Vec::new(),
+            staged: Vec::new(),
+        }
+    }
+
+    /// The same replica after a crash and a restart.
+    pub fn restarted(&self, vocabulary: &Vocabulary) -> Replica {
+        let own = self.replica.params();
+        let params = Arc::clone(vocabulary.params(model::ReplicaId(own.replica.0 as u8)));
+        let signer = vocabulary.keys.signer(Principal::Replica(own.replica));
+        Replica::recover(params, signer, self.durable.clone(), self.service.clone()).0
+    }
+
+    /// Handles an input, and the completions that it leads to.
+    pub fn step(&mut self, input: Input) -> Result<Observation, Rejection> {
+        let mut seen = Observation::default();
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            for effect in self.replica.step(input)? {
+                next = self.perform(effect, &mut seen).or(next);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn perform(&mut self, effect: Effect, seen: &mut Observation) -> Option<Input> {
+        match effect {
+            Effect::Persist(record) => {
+                seen.records += 1;
+                self.durable.apply(&record);
+                if let Record::Stable(_) = record {
+                    let low = self.durable.low_water_mark;
+                    self.service.manifests.retain(|manifest| manifest.seq >= low);
+                }
+            }
+            Effect::Broadcast(message) => {
+                if !self.is_durable(&message) {
+                    seen.undurable = Some(message.clone());
+                }
+                seen.broadcasts.push(message);
+            }
+            Effect::Send { to, message } => seen.sends.push((to, message)),
+            Effect::Execute { seq, requests, checkpoint } => {
+                return Some(self.execute(seq, &requests, checkpoint, seen));
+            }
+            Effect::StoreCheckpoint { manifest, .. } => self.service.manifests.push(manifest),
+            Effect::Reply(reply) => seen.replies.push(reply),
+            Effect::SetTimer { .. } | Effect::CancelTimer(_) | Effect::ServeState { .. } => {}
+            Effect::StageChunk { bytes, .. } => self.staged.push(bytes),
+            Effect::Install { manifest, replies } => {
+                let seq = manifest.seq;
+                self.history = self.installed_history();
+                self.service.last_executed = seq;
+                self.service.replies = replies;
+                self.service.manifests.push(manifest);
+                seen.installed = Some(seq);
+                return Some(Input::Installed { seq });
+            }
+            Effect::Halt(reason) => seen.halted = Some(reason.to_string()),
+        }
+        None
+    }
+
+    /// Chunk 0 is the reply table, which the core keeps; chunk 1 is the history.
+    fn installed_history(&mut self) -> Vec<model::Value> {
+        let staged = std::mem::take(&mut self.staged);
+        staged
+            .get(1)
+            .map(|bytes| bytes.iter().copied().map(model::Value).collect())
+            .unwrap_or_default()
+    }
+
+    fn execute(
+        &mut self,
+        seq: SeqNum,
+        requests: &[Arc<Signed<pbft_core::message::Request>>],
+        checkpoint: bool,
+        seen: &mut Observation,
+    ) -> Input {
+        let mut results = Vec::new();
+        let mut applied = Vec::new();
+        for request in requests {
+            let value = service::value(&request.body.operation);
+            let result = service::shared_result(self.history.len());
+            self.history.push(value);
+            applied.push(value);
+            let body = &request.body;
+            let reply = LastReply { timestamp: body.timestamp, result: Arc::clone(&result) };
+            self.service.replies.record(body.client, body.lane, reply);
+            results.push(result);
+        }
+        self.service.last_executed = seq;
+        seen.executed.push((seq, applied));
+        let snapshot = || service::snapshot(self.history.iter().copied());
+        let chunks = checkpoint.then(|| vec![pbft_core::manifest::chunk_digest(&snapshot())]);
+        Input::Executed { seq, results, chunks }
+    }
+
+    /// Whether the records written so far bind the replica to this message.
+    fn is_durable(&self, message: &Message) -> bool {
+        let durable = &self.durable;
+        let accepted = |seq, view, digest| {
+            durable.accepted.get(&seq).is_some_and(|proposal| {
+                let body = &proposal.pre_prepare.body;
+                (body.view, body.digest) == (view, digest)
+            })
+        };
+        match message {
+            Message::PrePrepare(proposal) => {
+                let body = &proposal.pre_prepare.body;
+                accepted(body.seq, body.view, body.digest)
+            }
+            Message::Prepare(vote) => accepted(vote.body.seq, vote.body.view, vote.body.digest),
+            Message::Commit(vote) => {
+                durable.prepared.get(&vote.body.seq).is_some_and(|certificate| {
+                    let body = &certificate.pre_prepare.body;
+                    (body.view, body.digest) == (vote.body.view, vote.body.digest)
+                })
+            }
+            Message::Checkpoint(vote) => durable.checkpoints.get(&vote.body.seq) == Some(vote),
+            Message::ViewChange(own) => durable.view_change.as_ref() == Some(own),
+            Message::NewView(own) => durable.new_view.as_ref() == Some(own),
+            Message::Request(_)
+            | Message::Status(_)
+            | Message::Committed(_)
+            | Message::Stable(_)
+            | Message::FetchBatch(_)
+            | Message::Batch(_)
+            | Message::FetchState(_)
+            | Message::StateData(_) => true,
+        }
+    }
+}

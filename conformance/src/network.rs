@@ -1,0 +1,61 @@
+//! What the honest replicas of a replay have sent: the model's monotone network, with the concrete messages.
+
+use crate::refinement::message::Sent;
+use pbft_core::message::{Message, Signed, ViewChange};
+use pbft_model as model;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The messages of all honest replicas. Cheap to clone: each replica's are shared until it sends more.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    sent: Vec<Arc<BTreeMap<Sent, Message>>>,
+}
+
+impl Network {
+    /// Nothing sent yet.
+    pub fn new(replicas: u8) -> Self {
+        Self { sent: vec![Arc::default(); usize::from(replicas)] }
+    }
+
+    /// Adds messages of a replica.
+    pub fn add(&mut self, replica: model::ReplicaId, messages: Vec<(Sent, Message)>) {
+        if !messages.is_empty() {
+            Arc::make_mut(&mut self.sent[replica.index()]).extend(messages);
+        }
+    }
+
+    /// A replica's message.
+    pub fn get(&self, replica: model::ReplicaId, sent: &Sent) -> Option<&Message> {
+        self.sent[replica.index()].get(sent)
+    }
+
+    /// A replica's VIEW-CHANGE for a view.
+    pub fn view_change(
+        &self,
+        replica: model::ReplicaId,
+        view: model::View,
+    ) -> Option<Arc<Signed<ViewChange>>> {
+        self.sent[replica.index()].iter().find_map(|(sent, message)| match (sent, message) {
+            (Sent::ViewChange(of, _), Message::ViewChange(found)) if *of == view => {
+                Some(Arc::clone(found))
+            }
+            _ => None,
+        })
+    }
+
+    /// The states that CHECKPOINTs at `slot` tell of.
+    pub fn checkpoint_states(&self, slot: model::Slot) -> Vec<model::StateDigest> {
+        let sent = self.sent.iter().flat_map(|sent| sent.keys());
+        let at_slot = sent.filter_map(|sent| match sent {
+            Sent::Checkpoint(at, state) if *at == slot => Some(*state),
+            _ => None,
+        });
+        at_slot.collect()
+    }
+
+    /// How many messages a replica has sent.
+    pub fn count(&self, replica: model::ReplicaId) -> usize {
+        self.sent[replica.index()].len()
+    }
+}

@@ -1,0 +1,196 @@
+//! The dictionary: what the model's numbers are in the core, for one configuration.
+//!
+//! | model | core |
+//! |---|---|
+//! | `Value::request(c)` | the batch of client c's one request: lane 0, timestamp 1, operation `[c]` |
+//! | `Value::NULL` | the null batch |
+//! | `Value::FORGED` | a batch whose request no client signed |
+//! | `StateDigest` | the digest of the manifest of reply table and history |
+//! | the Byzantine replica's messages | messages signed with its key, made here |
+
+use crate::keys::Keys;
+use crate::service;
+use pbft_core::crypto::{Body, Verified, sign, verify};
+use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::message::{Batch, Message, Request, Signed};
+use pbft_core::replies::{LastReply, ReplyTable};
+use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Timestamp, View};
+use pbft_core::{Membership, Params, Rejection};
+use pbft_model as model;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The checkpoint interval that stands for "no checkpoint within the model's slots".
+const NO_CHECKPOINTS: u64 = 1000;
+
+/// The dictionary of one configuration.
+pub struct Vocabulary {
+    /// The model's bounds.
+    pub config: model::Config,
+    /// The keys of all replicas and clients.
+    pub keys: Arc<dyn Keys>,
+    params: Vec<Arc<Params>>,
+    requests: BTreeMap<model::Value, Arc<Signed<Request>>>,
+    batches: BTreeMap<model::Value, (Digest, Arc<Batch>)>,
+    values: BTreeMap<Digest, model::Value>,
+}
+
+impl Vocabulary {
+    /// The dictionary of `config`, its messages signed by `keys`.
+    pub fn new(config: model::Config, keys: Arc<dyn Keys>) -> Self {
+        Self::with_params(config, keys, |_| {})
+    }
+
+    /// The same, with the core's parameters adjusted.
+    #[allow(clippy::expect_used)]
+    pub fn with_params(
+        config: model::Config,
+        keys: Arc<dyn Keys>,
+        adjust: impl Fn(&mut Params),
+    ) -> Self {
+        let cluster = Digest([7; 32]);
+        let membership =
+            Membership::new(u32::from(config.replicas())).expect("a model has 4 to 7 replicas");
+        let interval = config.checkpoint_interval().map(u64::from);
+        let params = membership.replicas().map(|replica| {
+            let mut params = Params::new(replica, membership, cluster);
+            params.checkpoint_interval = interval.unwrap_or(NO_CHECKPOINTS);
+            params.window = interval.map_or(2 * NO_CHECKPOINTS, |_| u64::from(config.window()));
+            params.pipeline = params.window;
+            params.batch_requests_max = 1;
+            adjust(&mut params);
+            params.validate().expect("the model's bounds are valid parameters");
+            Arc::new(params)
+        });
+        let mut vocabulary = Self {
+            config,
+            params: params.collect(),
+            requests: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            values: BTreeMap::new(),
+            keys,
+        };
+        for client in 1..=config.values() {
+            let request = vocabulary.make_request(client);
+            let value = model::Value::request(client);
+            vocabulary.requests.insert(value, Arc::new(request.clone()));
+            vocabulary.define(value, Batch { requests: vec![request] });
+        }
+        let mut forged = vocabulary.make_request(1);
+        forged.body.timestamp = Timestamp(2);
+        vocabulary.define(model::Value::FORGED, Batch { requests: vec![forged] });
+        vocabulary.define(model::Value::NULL, Batch::default());
+        vocabulary
+    }
+
+    fn make_request(&self, client: u8) -> Signed<Request> {
+        let id = ClientId(u32::from(client));
+        let signer = self.keys.signer(Principal::Client(id));
+        let operation = service::operation(client);
+        let body = Request { client: id, lane: Lane(0), timestamp: Timestamp(1), operation };
+        sign(&*signer, self.cluster(), body)
+    }
+
+    fn define(&mut self, value: model::Value, batch: Batch) {
+        let digest = batch.digest();
+        self.values.insert(digest, value);
+        self.batches.insert(value, (digest, Arc::new(batch)));
+    }
+
+    /// The cluster id.
+    pub fn cluster(&self) -> Digest {
+        self.params[0].cluster
+    }
+
+    /// The core's parameters of a replica.
+    pub fn params(&self, replica: model::ReplicaId) -> &Arc<Params> {
+        &self.params[replica.index()]
+    }
+
+    /// The core's quorums.
+    pub fn membership(&self) -> Membership {
+        self.params[0].membership
+    }
+
+    /// The signed request of a value; `None` for values that no client signs.
+    pub fn request(&self, value: model::Value) -> Option<&Arc<Signed<Request>>> {
+        self.requests.get(&value)
+    }
+
+    /// The batch of a value.
+    pub fn batch(&self, value: model::Value) -> Arc<Batch> {
+        Arc::clone(&self.batches[&value].1)
+    }
+
+    /// The digest of a value.
+    pub fn digest(&self, value: model::Value) -> Digest {
+        self.batches[&value].0
+    }
+
+    /// The value with a digest.
+    pub fn value(&self, digest: Digest) -> Option<model::Value> {
+        self.values.get(&digest).copied()
+    }
+
+    /// Signs as a replica: the Byzantine one, or, for probes, one whose key was stolen.
+    pub fn sign_as<B: Body>(&self, replica: model::ReplicaId, body: B) -> Signed<B> {
+        let signer = self.keys.signer(Principal::Replica(replica_id(replica)));
+        sign(&*signer, self.cluster(), body)
+    }
+
+    /// Checks a message's signatures as the production node does.
+    pub fn verify(&self, message: Message) -> Result<Verified<Message>, Rejection> {
+        verify(&self.params[0], &*self.keys.verifier(), message)
+    }
+
+    /// The reply table of a model state.
+    pub fn replies(&self, state: &model::StateDigest) -> ReplyTable {
+        let mut table = ReplyTable::default();
+        for (position, value) in state.applied.iter().enumerate() {
+            if let Some(client) = value.client() {
+                let result = service::result(position).into();
+                let reply = LastReply { timestamp: Timestamp(1), result };
+                table.record(ClientId(u32::from(client)), Lane(0), reply);
+            }
+        }
+        table
+    }
+
+    /// The chunks of a model state: reply table first, then the service's.
+    pub fn chunks(&self, state: &model::StateDigest) -> Vec<Vec<u8>> {
+        vec![self.replies(state).encode(), service::snapshot(state.applied.iter())]
+    }
+
+    /// The manifest of a model state at a slot.
+    pub fn manifest(&self, slot: model::Slot, state: &model::StateDigest) -> Manifest {
+        let chunks = self.chunks(state).iter().map(|chunk| chunk_digest(chunk)).collect();
+        Manifest { seq: seq(slot), chunks }
+    }
+}
+
+/// A model replica in the core.
+pub fn replica_id(replica: model::ReplicaId) -> ReplicaId {
+    ReplicaId(u32::from(replica.0))
+}
+
+/// A model view in the core.
+pub fn view(view: model::View) -> View {
+    View(u64::from(view.0))
+}
+
+/// A model slot in the core.
+pub fn seq(slot: model::Slot) -> SeqNum {
+    SeqNum(u64::from(slot.0))
+}
+
+/// A core view in the model; `None` beyond the model's bounds.
+pub fn model_view(view: View) -> Option<model::View> {
+    let small = u8::try_from(view.0).ok()?;
+    (usize::from(small) < model::MAX_VIEWS).then_some(model::View(small))
+}
+
+/// A core sequence number in the model; `None` beyond the model's bounds.
+pub fn model_slot(seq: SeqNum) -> Option<model::Slot> {
+    let small = u8::try_from(seq.0).ok()?;
+    (usize::from(small) <= model::MAX_SLOTS).then_some(model::Slot(small))
+}
