@@ -157,7 +157,8 @@ impl Replica {
             .collect();
         let body = NewView { view, view_changes, pre_prepares, replica };
         let new_view = Arc::new(self.signed(body));
-        let proposals = self.enter_view(&new_view, plan, effects);
+        let proposals = self.proposals_of(&new_view);
+        let proposals = self.enter_view(&new_view, plan, proposals, effects);
         for proposal in &proposals {
             self.log.slot_mut(proposal.pre_prepare.body.seq).proposal = Some(Arc::clone(proposal));
         }
@@ -228,12 +229,14 @@ impl Replica {
             return;
         }
         let Some(new_view) = self.awaited.take() else { return };
+        // Before the old view's pre-prepares are forgotten: one of them may hold the only copy of a batch.
+        let proposals = self.proposals_of(&new_view);
         if self.view != new_view.body.view {
             self.stop_timer_for_view_change(effects);
             self.log.leave_view();
             self.view = new_view.body.view;
         }
-        let proposals = self.enter_view(&new_view, plan, effects);
+        let proposals = self.enter_view(&new_view, plan, proposals, effects);
         self.pending.begin_view(std::iter::empty());
         for proposal in &proposals {
             self.accept(Arc::clone(proposal), effects);
@@ -241,21 +244,23 @@ impl Replica {
         self.resume(&proposals, effects);
     }
 
-    /// The part of entering a view that primary and backups share. Returns O's pre-prepares above h, each with
-    /// its batch.
+    /// O's pre-prepares, each with its batch. All batches above h are here: [`Self::has_everything_for`].
+    fn proposals_of(&self, new_view: &Signed<NewView>) -> Vec<Arc<Proposal>> {
+        let with_batch = |signed: &Signed<PrePrepare>| {
+            let batch = self.find_batch(signed.body.digest)?;
+            Some(Arc::new(Proposal { pre_prepare: signed.clone(), batch }))
+        };
+        new_view.body.pre_prepares.iter().filter_map(with_batch).collect()
+    }
+
+    /// The part of entering a view that primary and backups share. Returns the proposals above h.
     fn enter_view(
         &mut self,
         new_view: &Arc<Signed<NewView>>,
         plan: &Plan,
+        proposals: Vec<Arc<Proposal>>,
         effects: &mut Vec<Effect>,
     ) -> Vec<Arc<Proposal>> {
-        let pre_prepares = new_view.body.pre_prepares.iter();
-        let proposals: Vec<_> = pre_prepares
-            .filter_map(|signed| {
-                let batch = self.find_batch(signed.body.digest)?;
-                Some(Arc::new(Proposal { pre_prepare: signed.clone(), batch }))
-            })
-            .collect();
         if plan.min_s > self.log.low() {
             self.stabilise(plan.min_s, Arc::clone(&plan.stable), effects);
         }
