@@ -2,6 +2,7 @@
 
 mod blocking;
 pub mod codec;
+pub mod config;
 pub mod driver;
 pub mod frame;
 pub mod hex;
@@ -15,3 +16,4 @@ pub mod service;
 pub mod state;
 pub mod store;
 mod timers;
+pub mod transport;

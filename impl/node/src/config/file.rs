@@ -1,0 +1,71 @@
+//! The cluster file's syntax.
+
+use serde::{Deserialize, Serialize};
+
+/// A whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterFile {
+    /// What concerns all.
+    pub cluster: ClusterTable,
+    /// The replicas, numbered from 0.
+    #[serde(default)]
+    pub replica: Vec<ReplicaEntry>,
+    /// The clients that are let in.
+    #[serde(default)]
+    pub client: Vec<ClientEntry>,
+}
+
+/// `[cluster]`. Everything but the name and the nonce has a default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterTable {
+    /// A name for people.
+    pub name: String,
+    /// 32 random hexadecimal digits: keep the signatures of two clusters apart, even with the same keys.
+    pub nonce: String,
+    /// A checkpoint every so many batches, K.
+    pub checkpoint_interval: Option<u64>,
+    /// The size of the log, L: a multiple of the interval, at least twice it.
+    pub window: Option<u64>,
+    /// The primary proposes while fewer than so many batches are not executed yet.
+    pub pipeline: Option<u64>,
+    /// The most requests in a batch.
+    pub batch_requests_max: Option<usize>,
+    /// The most bytes of an operation.
+    pub operation_bytes_max: Option<usize>,
+    /// The most requests that a client has outstanding.
+    pub lanes_max: Option<u16>,
+    /// The most bytes of a result.
+    pub result_bytes_max: Option<usize>,
+    /// How long a request may wait before the primary is suspected.
+    pub view_timeout_ms: Option<u64>,
+    /// The bound of that time's doubling.
+    pub view_timeout_max_ms: Option<u64>,
+    /// How often a replica says what it has.
+    pub status_interval_ms: Option<u64>,
+}
+
+/// `[[replica]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaEntry {
+    /// Its number.
+    pub id: u32,
+    /// Where it listens, `host:port`.
+    pub address: String,
+    /// Its public key, 64 hexadecimal digits.
+    pub public_key: String,
+}
+
+/// `[[client]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientEntry {
+    /// Its number.
+    pub id: u32,
+    /// A name for people.
+    pub name: String,
+    /// Its public key, 64 hexadecimal digits.
+    pub public_key: String,
+}

@@ -1,0 +1,116 @@
+use super::*;
+use crate::keys::SecretKey;
+
+fn key(seed: u8) -> String {
+    SecretKey::from_seed(&[seed; 32]).public().to_hex()
+}
+
+fn file(replicas: u8) -> ClusterFile {
+    let replica = (0..replicas).map(|id| ReplicaEntry {
+        id: id.into(),
+        address: format!("127.0.0.1:{}", 7000 + u16::from(id)),
+        public_key: key(id + 1),
+    });
+    let client = (0..2u8).map(|id| ClientEntry {
+        id: id.into(),
+        name: format!("client-{id}"),
+        public_key: key(100 + id),
+    });
+    let cluster =
+        ClusterTable { name: "test".into(), nonce: "0".repeat(32), ..ClusterTable::default() };
+    ClusterFile { cluster, replica: replica.collect(), client: client.collect() }
+}
+
+fn parse(file: &ClusterFile) -> Result<Cluster, ConfigError> {
+    let text = toml::to_string(file).expect("writable");
+    Cluster::parse(&text, Path::new("cluster.toml"))
+}
+
+#[test]
+fn a_good_file_says_who_everybody_is() {
+    let cluster = parse(&file(4)).expect("good");
+    assert_eq!(cluster.replicas().len(), 4);
+    assert_eq!(cluster.replica_with(cluster.replicas()[2].key), Some(ReplicaId(2)));
+    assert_eq!(cluster.client_named("client-1").map(|client| client.id), Some(ClientId(1)));
+    assert_eq!(cluster.params(ReplicaId(3)).replica, ReplicaId(3));
+    assert_eq!(cluster.params(ReplicaId(3)).cluster, cluster.id());
+}
+
+/// One way to spoil a file, the field that the message must name, and words that it must hold.
+type Spoiler = (fn(&mut ClusterFile), &'static str, &'static str);
+
+#[test]
+fn every_mistake_is_named_with_its_field_and_a_remedy() {
+    let spoilers: [Spoiler; 19] = [
+        (|f| f.replica.truncate(3), "replica", "at least 4"),
+        (|f| f.replica.clear(), "replica", "at least 4"),
+        (|f| f.replica[2].id = 1, "replica[2].id", "expected 2"),
+        (|f| f.replica.swap(0, 1), "replica[0].id", "in order"),
+        (|f| f.replica[1].address = "localhost".into(), "replica[1].address", "host:port"),
+        (|f| f.replica[1].address = "a b:1".into(), "replica[1].address", "host:port"),
+        (|f| f.replica[1].address = "a:0".into(), "replica[1].address", "host:port"),
+        (|f| f.replica[1].address = "a:65536".into(), "replica[1].address", "host:port"),
+        (|f| f.replica[1].address = "127.0.0.1:7000".into(), "replica[1].address", "replica 0's"),
+        (|f| f.replica[3].public_key = key(1), "replica[3].public_key", "replica[0].public_key"),
+        (|f| f.client[0].public_key = key(2), "client[0].public_key", "replica[1].public_key"),
+        (|f| f.replica[0].public_key = "zz".into(), "replica[0].public_key", "hexadecimal"),
+        (
+            |f| f.replica[0].public_key = format!("01{}", "0".repeat(62)),
+            "replica[0].public_key",
+            "weak",
+        ),
+        (|f| f.client[1].id = 0, "client[1].id", "own id"),
+        (|f| f.client[1].name = "client-0".into(), "client[1].name", "own name"),
+        (|f| f.client[1].name = "a/b".into(), "client[1].name", "characters"),
+        (|f| f.cluster.nonce = "1".into(), "cluster.nonce", "hexadecimal"),
+        (|f| f.cluster.window = Some(100), "cluster", "multiple of checkpoint_interval"),
+        (|f| f.cluster.operation_bytes_max = Some(1 << 40), "cluster", "lower"),
+    ];
+    for (spoil, field, words) in spoilers {
+        let mut file = file(4);
+        spoil(&mut file);
+        let error = parse(&file).expect_err(field).to_string();
+        let named = error.starts_with(&format!("cluster.toml: {field}: "));
+        assert!(named && error.contains(words), "{field}, {words}: {error}");
+    }
+}
+
+#[test]
+fn unknown_and_missing_fields_are_named_with_their_line() {
+    let good = toml::to_string(&file(4)).expect("writable");
+    let cases = [
+        (good.replace("nonce", "colour = 1\nnonce"), "colour"),
+        (good.replace("nonce", "nonsense"), "nonsense"),
+        (good.replacen("public_key", "key", 1), "key"),
+        (good.replacen("[[client]]", "[[customer]]", 1), "customer"),
+        ("[cluster".to_owned(), "line 1"),
+        (String::new(), "cluster"),
+    ];
+    for (text, words) in cases {
+        let error = Cluster::parse(&text, Path::new("cluster.toml")).expect_err(words).to_string();
+        assert!(error.starts_with("cluster.toml: line ") && error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn the_cluster_id_covers_everything_but_the_addresses() {
+    let id = |file: &ClusterFile| parse(file).expect("good").id();
+    let original = id(&file(4));
+    let changes: [fn(&mut ClusterFile); 7] = [
+        |f| f.cluster.name = "other".into(),
+        |f| f.cluster.nonce = "1".repeat(32),
+        |f| f.cluster.view_timeout_ms = Some(1),
+        |f| f.cluster.pipeline = Some(7),
+        |f| f.replica[1].public_key = key(50),
+        |f| f.client[0].name = "bob".into(),
+        |f| f.client.truncate(1),
+    ];
+    for change in changes {
+        let mut file = file(4);
+        change(&mut file);
+        assert_ne!(id(&file), original, "{file:?}");
+    }
+    let mut moved = file(4);
+    moved.replica[0].address = "example.org:1".into();
+    assert_eq!(id(&moved), original);
+}

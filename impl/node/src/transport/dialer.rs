@@ -1,0 +1,107 @@
+//! The connections that a replica dials: one to each other replica, for what it has to say.
+
+use super::handshake::{Connection, connect};
+use super::queue::FrameQueue;
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use pbft_core::types::{Digest, ReplicaId};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The first pause between attempts; doubles up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+
+/// The longest pause between attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// A write that takes longer means that nobody reads.
+pub(super) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Everything about one link.
+pub(super) struct Dialer {
+    pub(super) to: ReplicaId,
+    pub(super) address: String,
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) cluster: Digest,
+    pub(super) queue: Arc<FrameQueue>,
+}
+
+impl Dialer {
+    /// Keeps the link up for ever.
+    pub(super) async fn run(self) {
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            // The other end says nothing after its hello, so its frames need no room.
+            match connect(&self.address, Arc::clone(&self.tls), self.cluster, 0).await {
+                Ok(connection) => {
+                    tracing::info!(to = %self.to, "connected");
+                    backoff = BACKOFF_MIN;
+                    let reason = self.feed(connection).await;
+                    tracing::info!(to = %self.to, "disconnected: {reason}");
+                }
+                Err(error) => tracing::debug!(to = %self.to, address = self.address, "{error}"),
+            }
+            tokio::time::sleep(jittered(backoff)).await;
+            backoff = backoff.saturating_mul(2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Writes what is queued, until the connection ends.
+    async fn feed(&self, connection: Connection) -> String {
+        let (mut sink, mut stream) = connection.split();
+        loop {
+            tokio::select! {
+                heard = stream.next() => return match heard {
+                    None => "the other end hung up".to_owned(),
+                    Some(Ok(_)) => "the other end spoke out of turn".to_owned(),
+                    Some(Err(error)) => error.to_string(),
+                },
+                frames = self.queue.take() => {
+                    let Some(frames) = frames else { return "shutting down".to_owned() };
+                    if let Err(error) = write(&mut sink, frames).await {
+                        return error.to_string();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes frames, and flushes once.
+pub(super) async fn write<S>(sink: &mut S, frames: VecDeque<Bytes>) -> std::io::Result<()>
+where
+    S: futures_util::Sink<Bytes, Error = std::io::Error> + Unpin,
+{
+    let all = async {
+        for frame in frames {
+            sink.feed(frame).await?;
+        }
+        sink.flush().await
+    };
+    match tokio::time::timeout(WRITE_DEADLINE, all).await {
+        Ok(result) => result,
+        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Between half of `pause` and all of it, so that replicas that lost each other together do not return together.
+fn jittered(pause: Duration) -> Duration {
+    let mut byte = [0; 1];
+    // Without randomness there is no jitter, and nothing else is lost.
+    let _ = getrandom::fill(&mut byte);
+    pause / 2 + pause.mul_f64(f64::from(byte[0]) / 512.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_stay_within_their_bounds() {
+        for _ in 0..1000 {
+            let pause = jittered(BACKOFF_MAX);
+            assert!((BACKOFF_MAX / 2..=BACKOFF_MAX).contains(&pause), "{pause:?}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! From a TCP stream to a connection that knows who is at its other end.
+
+use super::tls::{alpn, raw_key};
+use crate::codec;
+use crate::frame::{FrameLimits, HELLO_BYTES, Hello, WIRE_VERSION};
+use crate::keyring::KeyRing;
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use pbft_core::types::{Digest, Principal};
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+
+/// From the first byte to the second [`Hello`]; who is slower is cut off.
+pub(super) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Frames over an authenticated connection.
+pub type Connection = Framed<TlsStream<TcpStream>, LengthDelimitedCodec>;
+
+/// Why a connection did not come about.
+#[derive(Debug, Error)]
+pub enum HandshakeError {
+    /// TCP or TLS failed; an unknown key is among the reasons.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The settings of TLS do not fit together.
+    #[error("{0}")]
+    Tls(#[from] rustls::Error),
+    /// It took too long.
+    #[error("no handshake within {HANDSHAKE_DEADLINE:?}")]
+    Deadline,
+    /// The other end does not speak this protocol.
+    #[error("the other end does not speak {}", String::from_utf8_lossy(&alpn()))]
+    Protocol,
+    /// The other end's key is nobody's.
+    #[error("the other end's key is not in the cluster file")]
+    UnknownKey,
+    /// The other end speaks another version.
+    #[error(
+        "the other end speaks version {0}, this one version {WIRE_VERSION}; run the same release everywhere"
+    )]
+    Version(u16),
+    /// The other end has another cluster file.
+    #[error(
+        "the other end has cluster id {theirs}, this one {ours}; give both the same cluster file"
+    )]
+    Cluster {
+        /// The other end's cluster id.
+        theirs: Digest,
+        /// This end's.
+        ours: Digest,
+    },
+    /// The other end hung up, or said something else than hello.
+    #[error("the other end did not say hello")]
+    NoHello,
+}
+
+fn framed(stream: TlsStream<TcpStream>, frame_max: usize) -> Connection {
+    let mut codec = LengthDelimitedCodec::builder();
+    codec.length_field_length(4).max_frame_length(frame_max.max(HELLO_BYTES));
+    Framed::new(stream, codec.new_codec())
+}
+
+/// Dials `address`, as whoever `tls` says, and makes sure that the expected replica answers. Frames of up to
+/// `frame_max` bytes are taken from it.
+pub async fn connect(
+    address: &str,
+    tls: Arc<rustls::ClientConfig>,
+    cluster: Digest,
+    frame_max: usize,
+) -> Result<Connection, HandshakeError> {
+    let dial = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        // Names play no part: the key is pinned. TLS wants one all the same.
+        let name = rustls::pki_types::ServerName::try_from("replica")
+            .map_err(|_| HandshakeError::Protocol)?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await?;
+        check_alpn(stream.get_ref().1.alpn_protocol())?;
+        let mut connection = framed(TlsStream::Client(stream), frame_max);
+        say_hello(&mut connection, cluster).await?;
+        hear_hello(&mut connection, cluster).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(HANDSHAKE_DEADLINE, dial).await.map_err(|_| HandshakeError::Deadline)?
+}
+
+/// What the accepting end of connections needs.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    pub(super) tls: TlsAcceptor,
+    pub(super) ring: Arc<KeyRing>,
+    pub(super) cluster: Digest,
+    pub(super) limits: FrameLimits,
+}
+
+impl Acceptor {
+    /// Finds out who is there.
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> Result<(Principal, Connection), HandshakeError> {
+        let accept = async {
+            stream.set_nodelay(true)?;
+            let stream = self.tls.accept(stream).await?;
+            let session = stream.get_ref().1;
+            check_alpn(session.alpn_protocol())?;
+            let keys = session.peer_certificates().unwrap_or_default();
+            let owner = keys.first().and_then(|key| self.ring.owner(&raw_key(key)?));
+            let principal = owner.ok_or(HandshakeError::UnknownKey)?;
+            let frame_max = match principal {
+                Principal::Replica(_) => self.limits.peer_frame(),
+                Principal::Client(_) => self.limits.client_frame(),
+            };
+            let mut connection = framed(TlsStream::Server(stream), frame_max);
+            // Said even to those who turn out to be wrong: their log should tell why.
+            say_hello(&mut connection, self.cluster).await?;
+            hear_hello(&mut connection, self.cluster).await?;
+            Ok((principal, connection))
+        };
+        tokio::time::timeout(HANDSHAKE_DEADLINE, accept)
+            .await
+            .map_err(|_| HandshakeError::Deadline)?
+    }
+}
+
+fn check_alpn(negotiated: Option<&[u8]>) -> Result<(), HandshakeError> {
+    match negotiated == Some(&alpn()) {
+        true => Ok(()),
+        false => Err(HandshakeError::Protocol),
+    }
+}
+
+async fn say_hello(connection: &mut Connection, cluster: Digest) -> Result<(), HandshakeError> {
+    let hello = Hello { version: WIRE_VERSION, cluster };
+    let frame = codec::encode(&hello).map_err(|_| HandshakeError::NoHello)?;
+    Ok(connection.send(Bytes::from(frame)).await?)
+}
+
+async fn hear_hello(connection: &mut Connection, cluster: Digest) -> Result<(), HandshakeError> {
+    let frame = connection.next().await.ok_or(HandshakeError::NoHello)??;
+    let Hello { version, cluster: theirs } =
+        codec::decode(&frame).map_err(|_| HandshakeError::NoHello)?;
+    if version != WIRE_VERSION {
+        return Err(HandshakeError::Version(version));
+    }
+    match theirs == cluster {
+        true => Ok(()),
+        false => Err(HandshakeError::Cluster { theirs, ours: cluster }),
+    }
+}

@@ -1,0 +1,195 @@
+//! The connections that others dial: replicas with something to say, and clients.
+
+use super::TcpNetwork;
+use super::dialer::{Dialer, write};
+use super::handshake::{Acceptor, Connection};
+use super::queue::FrameQueue;
+use super::tls::{TlsIdentity, client_config, server_config};
+use crate::codec;
+use crate::config::Cluster;
+use crate::inbox::{Inbox, InboxError};
+use crate::keys::SecretKey;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use pbft_core::types::{ClientId, Principal, ReplicaId};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+/// The most handshakes at a time; one more ends the oldest. A correct peer's handshake takes milliseconds, so a
+/// crowd that only connects cannot keep correct peers out.
+const HANDSHAKES_MAX: usize = 256;
+
+/// A replica says what it has several times a second; one that is silent for so long is gone.
+const PEER_IDLE: Duration = Duration::from_secs(30);
+
+/// A client that is silent for so long has to connect again.
+const CLIENT_IDLE: Duration = Duration::from_secs(600);
+
+/// Connects `inbox` and `network` to the world: accepts connections on `listener` and dials the other replicas, until
+/// the returned set of tasks is dropped.
+pub fn serve(
+    cluster: &Cluster,
+    key: &SecretKey,
+    listener: TcpListener,
+    inbox: Inbox,
+    network: &TcpNetwork,
+) -> Result<JoinSet<()>, rustls::Error> {
+    let identity = TlsIdentity::new(key)?;
+    let ring = Arc::new(cluster.key_ring());
+    let tls = TlsAcceptor::from(Arc::new(server_config(&identity, Arc::clone(&ring))?));
+    let mut tasks = JoinSet::new();
+    for (id, queue) in network.peers.iter() {
+        let Some(info) = cluster.replicas().get(id.0 as usize) else { continue };
+        let dialer = Dialer {
+            to: *id,
+            address: info.address.clone(),
+            tls: Arc::new(client_config(&identity, info.key)?),
+            cluster: cluster.id(),
+            queue: Arc::clone(queue),
+        };
+        tasks.spawn(dialer.run());
+    }
+    let limits = *inbox.limits();
+    let host = Host {
+        acceptor: Acceptor { tls, ring, cluster: cluster.id(), limits },
+        inbox,
+        network: network.clone(),
+        peers: Arc::default(),
+    };
+    tasks.spawn(host.run(listener));
+    Ok(tasks)
+}
+
+/// Aborts its task when dropped: a connection must not outlive the listener.
+#[derive(Debug)]
+struct Owned(AbortHandle);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The accepting end.
+#[derive(Clone)]
+struct Host {
+    acceptor: Acceptor,
+    inbox: Inbox,
+    network: TcpNetwork,
+    /// The task of each replica's latest connection.
+    peers: Arc<Mutex<BTreeMap<ReplicaId, Owned>>>,
+}
+
+impl Host {
+    async fn run(self, listener: TcpListener) {
+        // Dropping the sets ends their tasks.
+        let (mut handshakes, mut connections) = (JoinSet::new(), JoinSet::new());
+        let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, from)) => {
+                        oldest.retain(|handshake| !handshake.is_finished());
+                        if oldest.len() >= HANDSHAKES_MAX
+                            && let Some(handshake) = oldest.pop_front()
+                        {
+                            handshake.abort();
+                        }
+                        oldest.push_back(handshakes.spawn(self.clone().greet(stream, from)));
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, most likely: wait for connections to end.
+                        tracing::warn!("cannot accept connections: {error}");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(greeted) = handshakes.join_next() => {
+                    if let Ok(Some((principal, connection))) = greeted {
+                        self.host(principal, connection, &mut connections);
+                    }
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+
+    async fn greet(self, stream: TcpStream, from: SocketAddr) -> Option<(Principal, Connection)> {
+        match self.acceptor.accept(stream).await {
+            Ok(greeted) => Some(greeted),
+            Err(error) => {
+                tracing::warn!(%from, "connection refused: {error}");
+                None
+            }
+        }
+    }
+
+    fn host(&self, principal: Principal, connection: Connection, tasks: &mut JoinSet<()>) {
+        match principal {
+            Principal::Replica(id) => {
+                let task = tasks.spawn(listen_to_peer(id, connection, self.inbox.clone()));
+                let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+                // A replica that dials again has given up the connection before.
+                peers.insert(id, Owned(task));
+            }
+            Principal::Client(id) => match self.network.clients.enter(id) {
+                Some(queue) => {
+                    tasks.spawn(self.clone().serve_client(id, connection, queue));
+                }
+                None => tracing::warn!(client = %id, "connection refused: too many clients"),
+            },
+        }
+    }
+
+    async fn serve_client(self, id: ClientId, connection: Connection, queue: Arc<FrameQueue>) {
+        let (mut sink, mut stream) = connection.split();
+        let reading = async {
+            while let Ok(Some(Ok(frame))) = tokio::time::timeout(CLIENT_IDLE, stream.next()).await {
+                match self.inbox.client_frame(id, &frame) {
+                    Ok(()) => {}
+                    Err(InboxError::Refused { answer, .. }) => {
+                        let Ok(frame) = codec::encode(&answer) else { return };
+                        queue.push(Bytes::from(frame));
+                    }
+                    Err(error) => {
+                        tracing::warn!(client = %id, "disconnected: {error}");
+                        return;
+                    }
+                }
+            }
+        };
+        let writing = async {
+            while let Some(frames) = queue.take().await {
+                if write(&mut sink, frames).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = writing => {}
+        }
+        self.network.clients.leave(id, &queue);
+    }
+}
+
+/// Delivers a replica's messages, in order, until it says something that no correct replica says.
+async fn listen_to_peer(id: ReplicaId, mut connection: Connection, inbox: Inbox) {
+    let reason = loop {
+        match tokio::time::timeout(PEER_IDLE, connection.next()).await {
+            Ok(Some(Ok(frame))) => {
+                if let Err(error) = inbox.peer_frame(id, &frame).await {
+                    break error.to_string();
+                }
+            }
+            Ok(Some(Err(error))) => break error.to_string(),
+            Ok(None) => break "it hung up".to_owned(),
+            Err(_) => break format!("it was silent for {PEER_IDLE:?}"),
+        }
+    };
+    tracing::info!(from = %id, "connection ended: {reason}");
+}

@@ -1,0 +1,59 @@
+//! The network: TCP, TLS 1.3 in both directions of trust, length-delimited frames.
+//!
+//! A replica dials every other replica and speaks on the connection that it dialed; on those that others dialed it
+//! listens. So each direction between two replicas is one connection, and who dials whom is never negotiated. A
+//! client dials every replica and gets its replies on the same connection. One listener takes both: the key that the other
+//! end proves in the handshake says who it is, and an unknown key gets no further.
+//!
+//! Nothing here waits for a peer: each has a bounded queue that forgets its oldest frame, and status messages
+//! repair what is forgotten.
+
+mod clients;
+mod dialer;
+mod handshake;
+mod listener;
+mod queue;
+mod tls;
+
+pub use handshake::{Connection, HandshakeError, connect};
+pub use listener::serve;
+pub use queue::FrameQueue;
+pub use tls::{TlsIdentity, client_config, server_config};
+
+use crate::network::Network;
+use bytes::Bytes;
+use clients::ClientTable;
+use pbft_core::types::{ClientId, ReplicaId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The driver's network over TCP.
+#[derive(Clone, Debug)]
+pub struct TcpNetwork {
+    peers: Arc<BTreeMap<ReplicaId, Arc<FrameQueue>>>,
+    clients: Arc<ClientTable>,
+}
+
+impl TcpNetwork {
+    /// A network to these other replicas, with nobody connected yet: see [`serve`].
+    pub fn new(others: impl IntoIterator<Item = ReplicaId>) -> Self {
+        let peers = others.into_iter().map(|id| (id, Arc::new(FrameQueue::for_peer()))).collect();
+        Self { peers: Arc::new(peers), clients: Arc::default() }
+    }
+}
+
+impl Network for TcpNetwork {
+    fn send(&mut self, to: ReplicaId, frame: Bytes) {
+        if let Some(queue) = self.peers.get(&to) {
+            queue.push(frame);
+        }
+    }
+
+    fn broadcast(&mut self, frame: Bytes) {
+        self.peers.values().for_each(|queue| queue.push(frame.clone()));
+    }
+
+    fn reply(&mut self, client: ClientId, frame: Bytes) {
+        self.clients.send(client, &frame);
+    }
+}

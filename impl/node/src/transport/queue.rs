@@ -1,0 +1,120 @@
+//! A bounded queue of frames that forgets the oldest rather than wait.
+
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Frames that wait for one connection.
+#[derive(Debug)]
+pub struct FrameQueue {
+    state: Mutex<State>,
+    changed: Notify,
+    frames_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    dropped: u64,
+    closed: bool,
+}
+
+impl FrameQueue {
+    fn new(frames_max: usize, bytes_max: usize) -> Self {
+        Self { state: Mutex::default(), changed: Notify::new(), frames_max, bytes_max }
+    }
+
+    /// For messages to a replica: some windows full of votes, some chunks of state.
+    pub fn for_peer() -> Self {
+        Self::new(8192, 32 * 1024 * 1024)
+    }
+
+    /// For replies to a client: at least one for each lane that it can use by default.
+    pub fn for_client() -> Self {
+        Self::new(2048, 4 * 1024 * 1024)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a frame; drops the oldest ones while there are too many, or too many bytes beside the new one.
+    pub fn push(&self, frame: Bytes) {
+        let mut state = self.lock();
+        state.bytes += frame.len();
+        state.frames.push_back(frame);
+        while state.frames.len() > self.frames_max
+            || (state.bytes > self.bytes_max && state.frames.len() > 1)
+        {
+            let oldest = state.frames.pop_front().map_or(0, |frame| frame.len());
+            state.bytes -= oldest;
+            state.dropped += 1;
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Takes all frames, once there are any; `None` when the queue is closed. One task may wait at a time.
+    pub async fn take(&self) -> Option<VecDeque<Bytes>> {
+        loop {
+            {
+                let mut state = self.lock();
+                if state.closed {
+                    return None;
+                }
+                if !state.frames.is_empty() {
+                    state.bytes = 0;
+                    return Some(std::mem::take(&mut state.frames));
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Ends the queue: nothing more is taken from it.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// How many frames were forgotten.
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(queue: &FrameQueue) -> Vec<Bytes> {
+        queue.lock().frames.iter().cloned().collect()
+    }
+
+    #[test]
+    fn the_oldest_frames_are_forgotten() {
+        let queue = FrameQueue::new(3, 100);
+        for byte in 0..5u8 {
+            queue.push(Bytes::copy_from_slice(&[byte]));
+        }
+        assert_eq!(frames(&queue), [&[2u8][..], &[3], &[4]]);
+        assert_eq!(queue.dropped(), 2);
+        queue.push(Bytes::from(vec![9; 98]));
+        assert_eq!(frames(&queue).len(), 3, "two bytes and 98 fit");
+        queue.push(Bytes::from(vec![9; 200]));
+        assert_eq!(frames(&queue).len(), 1, "a large frame goes alone");
+    }
+
+    #[tokio::test]
+    async fn frames_are_taken_together_until_the_end() {
+        let queue = FrameQueue::for_client();
+        queue.push(Bytes::from_static(b"a"));
+        queue.push(Bytes::from_static(b"b"));
+        assert_eq!(queue.take().await.map(|frames| frames.len()), Some(2));
+        queue.close();
+        assert_eq!(queue.take().await, None);
+    }
+}
