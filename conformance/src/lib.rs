@@ -1,6 +1,7 @@
 //! Shows that the model and the production replica are the same protocol.
 
 pub mod divergence;
+pub mod grain;
 pub mod host;
 pub mod keys;
 pub mod network;

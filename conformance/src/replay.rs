@@ -1,10 +1,14 @@
 //! Model → core, every edge: walks the model's whole reachable graph depth first with a stack of replicas, so
 //! that each edge costs one step of one replica.
 
-use crate::divergence::{Difference, Divergence};
+use crate::divergence::{Difference, Divergence, Kind};
+use crate::grain::Walked;
 use crate::keys::NameKeys;
 use crate::probe::Probes;
+use crate::refinement::action::{Actor, Delivery, Script};
+use crate::refinement::byzantine::Source;
 use crate::refinement::vocabulary::Vocabulary;
+use crate::refinement::vocabulary::replica_id;
 use crate::step::{Step, Work, World};
 use pbft_model as model;
 use serde::Serialize;
@@ -24,6 +28,8 @@ pub struct ReplayReport {
     pub states: u64,
     /// Edges replayed.
     pub edges: u64,
+    /// Jumps replayed together with their NEW-VIEW, see [`crate::grain`].
+    pub composed: u64,
     /// Inputs given to replicas.
     pub steps: u64,
     /// Inputs that had to be refused, or to change nothing.
@@ -52,9 +58,17 @@ pub struct Counters {
 /// A replay of one configuration.
 pub struct Replay {
     pub(crate) model: model::Pbft,
+    pub(crate) walked: Walked,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) seed: u64,
     command: String,
+}
+
+/// What a walk collects.
+struct Walk<'a> {
+    visited: HashSet<u64>,
+    work: Work,
+    report: &'a mut ReplayReport,
 }
 
 struct Frame {
@@ -75,7 +89,9 @@ impl Replay {
         let vocabulary = vocabulary_with(config, bug);
         let planted = bug.map(|bug| format!(" --planted {bug}")).unwrap_or_default();
         let command = format!("pbft-conform replay --config {config} --seed {seed}{planted}");
-        Self { model: model::Pbft::new(config), vocabulary, seed, command }
+        let model = model::Pbft::new(config);
+        let walked = Walked { model: model.clone() };
+        Self { model, walked, vocabulary, seed, command }
     }
 
     fn choice(&self, fingerprint: u64, index: usize) -> u64 {
@@ -95,15 +111,15 @@ impl Replay {
     }
 
     fn walk(&self, counters: &Counters, report: &mut ReplayReport) -> Option<Divergence> {
-        let mut visited = HashSet::new();
+        let mut walk = Walk { visited: HashSet::new(), work: Work::default(), report };
         let mut stack: Vec<Frame> = Vec::new();
         let mut path: Vec<model::Action> = Vec::new();
-        let mut work = Work::default();
         for state in self.model.init_states() {
-            visited.insert(fingerprint(&state));
+            walk.visited.insert(fingerprint(&state));
             stack.push(self.frame(state, World::new(&self.vocabulary)));
         }
-        report.states = visited.len() as u64;
+        walk.report.states = walk.visited.len() as u64;
+        let mut divergence = None;
         while let Some(frame) = stack.last_mut() {
             let Some(&action) = frame.actions.get(frame.next) else {
                 stack.pop();
@@ -112,58 +128,103 @@ impl Replay {
             };
             let index = frame.next;
             frame.next += 1;
-            let Some(after) = self.model.next_state(&frame.state, action) else { continue };
-            let choice = self.choice(fingerprint(&frame.state), index);
-            let step = Step {
-                model: &self.model,
-                vocabulary: &self.vocabulary,
-                before: &frame.state,
-                action: &action,
-                after: &after,
-                choice,
-            };
-            let outcome = step.replay(&frame.world, &mut work).and_then(|world| {
-                let new = visited.insert(fingerprint(&after));
-                if new {
-                    let probes = Probes { model: &self.model, vocabulary: &self.vocabulary };
-                    let seen = probes.run(&after, &world, action.replica(), choice)?;
-                    work.probes += seen.len() as u64;
-                    for kind in seen {
-                        *report.rejections.entry(kind.to_owned()).or_default() += 1;
-                    }
+            match self.edge(frame, action, index, &mut walk) {
+                Ok(Some(frame)) => {
+                    counters.states.fetch_add(1, Ordering::Relaxed);
+                    path.push(action);
+                    stack.push(frame);
                 }
-                Ok((world, new))
-            });
-            match outcome {
-                Ok((world, new)) => {
-                    report.edges += 1;
-                    *report.actions.entry(action.name()).or_default() += 1;
-                    counters.edges.fetch_add(1, Ordering::Relaxed);
-                    if new {
-                        report.states += 1;
-                        counters.states.fetch_add(1, Ordering::Relaxed);
-                        path.push(action);
-                        let frame = self.frame(after, world);
-                        stack.push(frame);
-                    }
-                }
+                Ok(None) => {}
                 Err(difference) => {
-                    (report.steps, report.probes) = (work.steps, work.probes);
-                    return Some(self.divergence("core", &path, action, difference));
+                    divergence = Some(self.divergence("core", &path, action, difference));
+                    break;
                 }
             }
+            counters.edges.fetch_add(1, Ordering::Relaxed);
             if counters.stop.load(Ordering::Relaxed) {
                 break;
             }
         }
-        report.complete = stack.is_empty();
-        (report.steps, report.probes) = (work.steps, work.probes);
-        None
+        walk.report.complete = stack.is_empty();
+        (walk.report.steps, walk.report.probes) = (walk.work.steps, walk.work.probes);
+        divergence
+    }
+
+    /// Replays one edge; the frame of the state that it leads to, if that is new.
+    fn edge(
+        &self,
+        frame: &Frame,
+        action: model::Action,
+        index: usize,
+        walk: &mut Walk<'_>,
+    ) -> Result<Option<Frame>, Difference> {
+        let choice = self.choice(fingerprint(&frame.state), index);
+        let Some(after) = self.model.next_state(&frame.state, action) else {
+            return Err(Difference::new(Kind::Harness, "the model's action has no next state"));
+        };
+        let world = self
+            .step(&frame.state, &action, &after, choice)
+            .replay(&frame.world, &mut walk.work)?;
+        walk.report.edges += 1;
+        *walk.report.actions.entry(action.name()).or_default() += 1;
+        if !walk.visited.insert(fingerprint(&after)) {
+            return Ok(None);
+        }
+        walk.report.states += 1;
+        let probes = Probes { model: &self.model, vocabulary: &self.vocabulary };
+        for kind in probes.run(&after, &world, action.replica(), choice)? {
+            walk.work.probes += 1;
+            *walk.report.rejections.entry(kind.to_owned()).or_default() += 1;
+        }
+        for jump in self.walked.composed(&after) {
+            self.replay_composed(&after, &world, &jump, choice, walk)?;
+        }
+        Ok(Some(self.frame(after, world)))
+    }
+
+    pub(crate) fn step<'a>(
+        &'a self,
+        before: &'a model::State,
+        action: &'a model::Action,
+        after: &'a model::State,
+        choice: u64,
+    ) -> Step<'a> {
+        let (model, vocabulary) = (&self.model, &self.vocabulary);
+        Step { model, vocabulary, before, action, after, choice }
+    }
+
+    /// A jump and the NEW-VIEW that comes with it, as one step; the walk does not go on from there.
+    fn replay_composed(
+        &self,
+        state: &model::State,
+        world: &World,
+        jump: &model::Action,
+        choice: u64,
+        walk: &mut Walk<'_>,
+    ) -> Result<(), Difference> {
+        let harness = |what: String| Difference::new(Kind::Harness, what);
+        let source = Source { vocabulary: &self.vocabulary, network: &world.network };
+        let script = Script { model: &self.model, state, source, choice };
+        let deliveries = script
+            .deliveries(jump, Actor { timer_running: false })
+            .map_err(|missing| harness(missing.to_string()))?;
+        let own = jump.replica();
+        let all = (0..self.model.config().replicas()).map(model::ReplicaId);
+        let sends = |id: &model::ReplicaId| {
+            let from_id = |delivery: &Delivery| matches!(delivery, Delivery::Message { from, .. } if *from == replica_id(*id));
+            *id == own || deliveries.iter().any(from_id)
+        };
+        let senders: Vec<_> = all.filter(sends).collect();
+        let after = self.walked.after_composed(state, jump, &senders);
+        let after = after.ok_or_else(|| harness(format!("no V of {senders:?} after {jump}")))?;
+        self.step(state, jump, &after, choice).replay(world, &mut walk.work)?;
+        walk.report.composed += 1;
+        Ok(())
     }
 
     fn frame(&self, state: model::State, world: World) -> Frame {
         let mut actions = Vec::new();
-        self.model.actions(&state, &mut actions);
+        self.walked.actions(&state, &mut actions);
         Frame { state, world, actions, next: 0 }
     }
 
