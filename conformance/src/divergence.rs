@@ -30,6 +30,8 @@ pub enum Kind {
     Restart,
     /// The replica stopped.
     Halted,
+    /// The code panicked.
+    Panicked,
     /// The replay could not build a message that the model counts on.
     Harness,
 }
@@ -51,6 +53,7 @@ impl Kind {
             Self::NotDurable => "a send comes before the write that it depends on",
             Self::Restart => "what is durable does not bring back the replica",
             Self::Halted => "the replica detected an impossible state",
+            Self::Panicked => "an assertion of the code does not hold",
             Self::Harness => "the replay itself, or the abstraction, is wrong",
         }
     }

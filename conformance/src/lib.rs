@@ -5,6 +5,8 @@ pub mod grain;
 pub mod host;
 pub mod keys;
 pub mod network;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod probe;
 pub mod refinement;
 pub mod replay;

@@ -12,6 +12,7 @@ use pbft_core::message::{Message, StateData, StatePart};
 use pbft_core::types::ReplicaId;
 use pbft_core::{Input, Rejection};
 use pbft_model as model;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The replicas of a replay, and the network between them. Cheap to clone.
@@ -105,7 +106,10 @@ impl Step<'_> {
     }
 
     fn deliver(&self, host: &mut Host, delivery: &Delivery) -> Result<Observation, Difference> {
-        let outcome = input(self.vocabulary, delivery).and_then(|input| host.step(input));
+        let outcome = match input(self.vocabulary, delivery) {
+            Ok(input) => step_caught(host, input)?,
+            Err(rejection) => Err(rejection),
+        };
         outcome.map_err(|rejection| {
             let what = format!("refused {}: {rejection}", describe(delivery));
             let diff = vec!["- accepted".to_owned(), format!("+ {rejection:?}")];
@@ -352,6 +356,18 @@ pub fn input(vocabulary: &Vocabulary, delivery: &Delivery) -> Result<Input, Reje
         }
         Delivery::Timer(timer) => Input::Timer(*timer),
         Delivery::Suspect => Input::Suspect,
+    })
+}
+
+/// A step whose panic is a difference like any other.
+pub fn step_caught(
+    host: &mut Host,
+    input: Input,
+) -> Result<Result<Observation, Rejection>, Difference> {
+    catch_unwind(AssertUnwindSafe(|| host.step(input))).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Difference::new(Kind::Panicked, format!("panicked: {}", text.unwrap_or("no message")))
     })
 }
 

@@ -1,6 +1,21 @@
 //! Temporary driver.
 use pbft_conformance::replay::{Counters, Replay};
 fn main() {
+    #[cfg(feature = "planted-bugs")]
+    {
+        use pbft_conformance::planted::*;
+        std::panic::set_hook(Box::new(|_| {}));
+        for bug in pbft_core::planted::PlantedBug::ALL {
+            let h = hunt(*bug, 1, CONFIGURATIONS);
+            match h.divergence {
+                Some(d) => println!(
+                    "{:36} {:6.1}s {:18} step {:2} {:?} {} | {} {:?}",
+                    h.bug, h.seconds, d.config, d.step, d.kind, d.action, d.what, d.diff
+                ),
+                None => println!("{:36} {:6.1}s SURVIVES", h.bug, h.seconds),
+            }
+        }
+    }
     for name in std::env::args().skip(1) {
         let config = name.parse().expect("config");
         let (report, divergence) = Replay::new(config, 1).run(&Counters::default());
