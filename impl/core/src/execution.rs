@@ -88,12 +88,16 @@ impl Replica {
         }
         if let Some(chunks) = chunks.filter(|_| self.is_checkpoint(seq)) {
             self.take_checkpoint(seq, chunks, &mut effects);
+            self.settle_transfer(&mut effects);
         }
         if self.active {
             self.refresh_timer(&mut effects);
         }
         self.propose(&mut effects);
         self.execute_next(&mut effects);
+        // A NEW-VIEW may have waited for this state.
+        self.try_awaited(&mut effects);
+        self.try_new_view(&mut effects);
         Ok(effects)
     }
 

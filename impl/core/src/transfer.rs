@@ -63,10 +63,17 @@ impl Replica {
         }
     }
 
-    /// At each tick: begin, or ask the next source if this one was silent; forget what execution has reached.
-    pub(crate) fn continue_transfer(&mut self, effects: &mut Vec<Effect>) {
+    /// Execution has come as far as the target: nothing is fetched any more, and the proof makes the own checkpoint
+    /// stable.
+    pub(crate) fn settle_transfer(&mut self, effects: &mut Vec<Effect>) {
         let last_executed = self.last_executed;
-        self.transfer.take_if(|transfer| transfer.seq <= last_executed);
+        if let Some(transfer) = self.transfer.take_if(|transfer| transfer.seq <= last_executed) {
+            self.learn_stable(transfer.stable, effects);
+        }
+    }
+
+    /// At each tick: begin, or ask the next source if this one was silent.
+    pub(crate) fn continue_transfer(&mut self, effects: &mut Vec<Effect>) {
         let Some(transfer) = &mut self.transfer else { return };
         if !std::mem::take(&mut transfer.progress) {
             transfer.requested.clear();
