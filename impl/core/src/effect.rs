@@ -15,7 +15,7 @@ use thiserror::Error;
 /// [`Effect::Install`] is durable. Many steps may share one write to disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Write `Record` to the durable log.
+    /// Write `Record` to the durable log. The records of one step become durable together or not at all.
     Persist(Record),
     /// Send to one replica.
     Send {
@@ -74,7 +74,8 @@ pub enum Effect {
         bytes: Arc<[u8]>,
     },
     /// Replace the service state by the staged chunks and the reply table by `replies`, in one transaction, then
-    /// answer with [`crate::Input::Installed`] before any other input.
+    /// answer with [`crate::Input::Installed`] before any other input. The new state becomes durable together with
+    /// the records of the step that the answer causes, among them the proof that the state rests on.
     Install {
         /// Sequence number and chunk digests.
         manifest: Manifest,
