@@ -155,21 +155,29 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         let Some(first) = certificate.checkpoints.first() else { return };
-        let (seq, theirs) = (first.body.seq, first.body.digest);
+        let seq = first.body.seq;
         if seq > self.last_executed {
             self.target_transfer(certificate);
-            return;
+        } else if !self.halt_if_diverged(&certificate, effects) {
+            self.stabilise(seq, certificate, effects);
+            self.propose(effects);
         }
+    }
+
+    /// Stops for good if this replica's own checkpoint is not the one that a quorum has.
+    pub(crate) fn halt_if_diverged(
+        &mut self,
+        certificate: &StableCertificate,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(first) = certificate.checkpoints.first() else { return false };
+        let (seq, theirs) = (first.body.seq, first.body.digest);
         let own = self.checkpoints.vote(seq, self.params.replica).map(|own| own.body.digest);
-        match own {
-            Some(ours) if ours != theirs => {
-                self.halt(HaltReason::StateDiverged { seq, ours, theirs }, effects);
-            }
-            Some(_) | None => {
-                self.stabilise(seq, certificate, effects);
-                self.propose(effects);
-            }
+        let diverged = own.filter(|ours| *ours != theirs);
+        if let Some(ours) = diverged {
+            self.halt(HaltReason::StateDiverged { seq, ours, theirs }, effects);
         }
+        diverged.is_some()
     }
 
     /// §4.3: h moves to the stable checkpoint; everything at or below it is forgotten.

@@ -45,8 +45,8 @@ pub(crate) fn plan<'a>(
         }
     }
     let max_s = highest.last_key_value().map_or(start, |(seq, _)| *seq);
-    let order = (start.0 + 1..=max_s.0)
-        .map(SeqNum)
+    let order = (start.0..max_s.0)
+        .map(|before| SeqNum(before + 1))
         .map(|seq| (seq, highest.get(&seq).map_or(null, |claim| claim.digest)))
         .collect();
     Plan { min_s, stable: Arc::new(stable), order }

@@ -82,7 +82,7 @@ impl Replica {
         if let Some(reason) = &self.halted {
             return Err(Rejection::Halted(reason.clone()));
         }
-        let outcome = match input {
+        let mut outcome = match input {
             Input::Message { from, message } => self.on_message(from, message),
             Input::Request(message) => self.on_client_message(message),
             Input::Timer(Timer::ViewChange) => self.on_view_timer(),
@@ -91,6 +91,12 @@ impl Replica {
             Input::Executed { seq, results, chunks } => self.on_executed(seq, results, chunks),
             Input::Installed { seq } => self.on_installed(seq),
         };
+        if self.halted.is_some()
+            && let Ok(effects) = &mut outcome
+        {
+            let halt = effects.iter().position(|effect| matches!(effect, Effect::Halt(_)));
+            effects.truncate(halt.map_or(effects.len(), |at| at + 1));
+        }
         self.check_invariants();
         outcome
     }

@@ -116,7 +116,8 @@ impl Replica {
     /// §4.4: the primary of the view being changed to begins it with q VIEW-CHANGEs, its own among them, once it
     /// has the state of min-s and the batches that O names.
     pub(crate) fn try_new_view(&mut self, effects: &mut Vec<Effect>) {
-        if self.active || !self.is_primary() {
+        // A valid NEW-VIEW for a later view shows that too few replicas are left for this one.
+        if self.active || !self.is_primary() || self.awaited.is_some() {
             return;
         }
         let chosen = self.choose_view_changes();
@@ -294,6 +295,9 @@ impl Replica {
         if plan.min_s > self.last_executed {
             self.learn_stable(Arc::clone(&plan.stable), effects);
             self.begin_transfer(effects);
+            return false;
+        }
+        if self.halt_if_diverged(&plan.stable, effects) {
             return false;
         }
         let above = plan.order.range(self.log.low().next()..);
