@@ -53,7 +53,7 @@ impl Replica {
         Ok(effects)
     }
 
-    fn relay(&self, request: Arc<Signed<Request>>) -> Effect {
+    pub(crate) fn relay(&self, request: Arc<Signed<Request>>) -> Effect {
         let to = self.params.membership.primary(self.view);
         Effect::Send { to, message: Message::Request(request) }
     }

@@ -82,6 +82,15 @@ impl Pending {
         self.lanes.get(key).map(|waiting| &waiting.request)
     }
 
+    /// The requests that wait longest, at most `count`.
+    pub(crate) fn longest_waiting(
+        &self,
+        count: usize,
+    ) -> impl Iterator<Item = &Arc<Signed<Request>>> {
+        let keys = self.arrivals.values().take(count);
+        keys.filter_map(|key| self.lanes.get(key)).map(|waiting| &waiting.request)
+    }
+
     /// A view begins that orders `ordered` already.
     pub(crate) fn begin_view<'a>(&mut self, ordered: impl Iterator<Item = &'a Signed<Request>>) {
         self.cursor = 0;

@@ -46,6 +46,7 @@ impl Replica {
             transfer: None,
             timer: ViewTimer::new(&params),
             answered: BTreeSet::new(),
+            reported: BTreeMap::new(),
             halted: None,
             null: Batch::default().digest(),
             params,

@@ -70,6 +70,8 @@ pub struct Replica {
     pub(crate) timer: ViewTimer,
     /// The replicas whose STATUS was answered since the last tick.
     pub(crate) answered: BTreeSet<ReplicaId>,
+    /// The last batch that each peer executed, as its latest STATUS says.
+    pub(crate) reported: BTreeMap<ReplicaId, SeqNum>,
     pub(crate) halted: Option<HaltReason>,
     /// The digest of the null batch.
     pub(crate) null: Digest,

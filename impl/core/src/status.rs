@@ -3,14 +3,18 @@
 
 use crate::effect::Effect;
 use crate::input::Timer;
+use crate::log::Slot;
 use crate::message::{Message, Signed, Status};
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::types::ReplicaId;
+use crate::types::{ReplicaId, SeqNum};
 use std::sync::Arc;
 
 /// The most sequence numbers that one STATUS is answered for: a replica that lacks more asks again.
 const SLOTS_PER_ANSWER: usize = 16;
+
+/// The most waiting requests that a backup relays again at a tick.
+const RELAYS_PER_TICK: usize = 16;
 
 impl Replica {
     /// Says what this replica has, and asks again for what it waits for.
@@ -33,7 +37,15 @@ impl Replica {
         }
         let missing = self.fetched.iter().filter(|(_, batch)| batch.is_none());
         effects.extend(missing.map(|(digest, _)| Effect::Broadcast(Message::FetchBatch(*digest))));
+        if self.active && !self.is_primary() {
+            // The relay of a request may have been lost, or have gone to the primary of an earlier view.
+            let waiting = self.pending.longest_waiting(RELAYS_PER_TICK).cloned();
+            effects.extend(waiting.map(|request| self.relay(request)));
+        }
         self.continue_transfer(&mut effects);
+        // What a NEW-VIEW waits for may have come by another way than its own fetch.
+        self.try_awaited(&mut effects);
+        self.try_new_view(&mut effects);
         Ok(effects)
     }
 
@@ -45,6 +57,7 @@ impl Replica {
         }
         // All checks passed; nothing has changed yet.
         self.answered.insert(from);
+        self.reported.insert(from, status.last_executed);
         let mut messages = Vec::new();
         self.help_with_state(status, &mut messages);
         self.help_with_view(status, &mut messages);
@@ -91,10 +104,7 @@ impl Replica {
             return;
         }
         let own = self.params.replica;
-        let open = self.log.slots().filter(|(seq, slot)| {
-            *seq > status.last_executed && slot.committed.is_none() && slot.proposal.is_some()
-        });
-        for (_, slot) in open.take(SLOTS_PER_ANSWER) {
+        for slot in self.open_slots(status.last_executed).into_iter().take(SLOTS_PER_ANSWER) {
             if status.active {
                 // O's pre-prepares reach an inactive peer inside its NEW-VIEW.
                 let theirs = |p: &&Arc<_>| is_not_from(p, status.replica);
@@ -104,6 +114,20 @@ impl Replica {
             messages.extend(slot.prepares.get(&own).cloned().map(Message::Prepare));
             messages.extend(slot.commits.get(&own).cloned().map(Message::Commit));
         }
+    }
+
+    /// The slots without a commit certificate that somebody waits for: first those that this peer or this replica
+    /// waits for, then those of others. The latter were executed here before a restart, which forgets commit
+    /// certificates; together the replicas of the view collect them again for a replica that needs them, also those
+    /// that executed a batch without ever voting for it in this view.
+    fn open_slots(&self, executed_there: SeqNum) -> Vec<&Slot> {
+        let between_us = executed_there.min(self.last_executed);
+        let behind = self.reported.values().copied().min().unwrap_or(between_us);
+        let open = self.log.slots().filter(|(seq, slot)| {
+            *seq > behind.min(between_us) && slot.committed.is_none() && slot.proposal.is_some()
+        });
+        let (urgent, others): (Vec<_>, Vec<_>) = open.partition(|(seq, _)| *seq > between_us);
+        urgent.into_iter().chain(others).map(|(_, slot)| slot).collect()
     }
 
     /// The signed STATUS of this replica, for operators.
