@@ -46,6 +46,8 @@ pub struct Cluster {
     pub now: Duration,
     pub oracle: Oracle,
     pub byzantine: BTreeSet<ReplicaId>,
+    /// Messages sent and noteworthy effects, counted, so that a test can say that what it is about happened.
+    pub seen: BTreeMap<&'static str, usize>,
     /// Every rejection seen, by kind.
     pub rejections: BTreeMap<&'static str, usize>,
     /// Compares the replica before and after each rejection.
@@ -91,6 +93,7 @@ impl Cluster {
             now: Duration::ZERO,
             oracle: Oracle::default(),
             byzantine: BTreeSet::new(),
+            seen: BTreeMap::new(),
             rejections: BTreeMap::new(),
             compare_rejected: true,
         };
@@ -207,6 +210,9 @@ impl Cluster {
                 let results = node.service.execute(seq, &requests);
                 let chunks = checkpoint.then(|| node.service.chunk_digests());
                 self.oracle.on_execute(seq, &requests);
+                if requests.is_empty() {
+                    *self.seen.entry("execute-empty").or_default() += 1;
+                }
                 if node.service.skew == 0 {
                     self.oracle.on_state(&node.service);
                 }
@@ -230,6 +236,7 @@ impl Cluster {
             }
             Effect::StageChunk { seq, index, bytes } => node.service.stage(seq, index, bytes),
             Effect::Install { manifest, replies } => {
+                *self.seen.entry("install").or_default() += 1;
                 let seq = manifest.seq;
                 node.service.install(manifest, replies);
                 self.oracle.on_state(&node.service);
@@ -242,6 +249,7 @@ impl Cluster {
 
     fn send(&mut self, from: u32, to: ReplicaId, message: Message) {
         self.oracle.on_send(ReplicaId(from), &self.nodes[from as usize].durable, &message);
+        *self.seen.entry(message.kind()).or_default() += 1;
         assert_ne!(to.0, from, "nobody sends to itself: {message:?}");
         if self.is_up(to.0) {
             self.queue.push_back(Envelope { from: ReplicaId(from), to, message });

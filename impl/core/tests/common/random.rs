@@ -33,6 +33,8 @@ pub struct Disorder {
     pub loss: u64,
     pub crashes: u64,
     pub suspicion: u64,
+    /// Whether f replicas stay down when everything else heals.
+    pub dead: bool,
     /// Clients that submit requests until the end; each has one outstanding.
     pub clients: u32,
     pub requests_each: u64,
@@ -97,7 +99,12 @@ pub fn run_on(cluster: &mut Cluster, seed: u64, disorder: Disorder) {
         }
         step_once(cluster, &mut rng, &clients, disorder);
     }
-    heal(cluster, &mut clients, seed);
+    let faults = cluster.params(0).membership.faults();
+    for _ in 0..if disorder.dead { faults } else { 0 } {
+        let id = rng.below(cluster.nodes.len()) as u32;
+        cluster.corrupt(id);
+    }
+    heal(cluster, &mut clients, seed, disorder.dead && disorder.crashes > 0);
 }
 
 fn step_once(cluster: &mut Cluster, rng: &mut Rng, clients: &Clients, disorder: Disorder) {
@@ -138,15 +145,18 @@ fn deliver_some(cluster: &mut Cluster, rng: &mut Rng, loss: u64) {
     let _ = cluster.deliver(envelope);
 }
 
-/// From now on nothing is lost: everything must be executed everywhere within two minutes of virtual time.
-pub fn heal(cluster: &mut Cluster, clients: &mut Clients, seed: u64) {
+/// From now on nothing is lost: everything must be executed everywhere within minutes of virtual time, and without a
+/// further request. Only where restarts lost commit certificates, and f replicas that voted for them never come back, a
+/// replica that went ahead to a view of its own may have to wait for the others to need it: `nudge` allows for one more
+/// request after some time.
+pub fn heal(cluster: &mut Cluster, clients: &mut Clients, seed: u64, nudge: bool) {
     for id in cluster.ids() {
         let is_correct = !cluster.byzantine.contains(&pbft_core::types::ReplicaId(id));
         if is_correct && !cluster.is_up(id) {
             cluster.restart(id);
         }
     }
-    for _ in 0..240 {
+    for round in 0..300 {
         let done = clients.advance(cluster);
         clients.waiting().iter().for_each(|request| cluster.request_all(request));
         cluster.pass(500);
@@ -154,9 +164,18 @@ pub fn heal(cluster: &mut Cluster, clients: &mut Clients, seed: u64) {
             cluster.assert_equal();
             return;
         }
+        if nudge && round == 200 {
+            cluster.request_all(&craft::request(super::keys::CLIENTS - 1, 1));
+        }
     }
     let states: Vec<_> =
         cluster.nodes.iter().map(|node| node.replica.as_ref().map(|r| r.status())).collect();
+    if std::env::var("DUMP").is_ok() {
+        cluster
+            .ids()
+            .filter(|id| cluster.is_up(*id))
+            .for_each(|id| println!("{:#?}", cluster.replica(id)));
+    }
     panic!("seed {seed}: not healed, {} wait, {states:#?}", clients.waiting().len());
 }
 
