@@ -25,13 +25,7 @@ pub(crate) struct Claims {
 
 impl Pbft {
     /// PREPAREs for (view, slot, value) from distinct backups (§4.2), the Byzantine one's included.
-    pub(crate) fn prepare_votes(
-        &self,
-        state: &State,
-        view: View,
-        slot: Slot,
-        value: Value,
-    ) -> u8 {
+    pub(crate) fn prepare_votes(&self, state: &State, view: View, slot: Slot, value: Value) -> u8 {
         let primary = self.primary(view);
         let primary_counts = self.breaks(Mutant::PrimaryPrepareCounted);
         let any_digest = self.breaks(Mutant::PreparesMatchedWithoutDigest);
@@ -86,6 +80,10 @@ impl Pbft {
             if !digests.contains(&digest) && self.checkpoint_votes(state, slot, digest) >= needed {
                 digests.push(digest);
             }
+        }
+        // Never in the correct protocol: where the Byzantine replica's word is enough, any state is stable.
+        if self.byzantine_vote() >= needed {
+            digests.extend(self.invented_states());
         }
         digests
     }

@@ -56,8 +56,7 @@ where
     M::Action: Clone,
 {
     let mut frontier = Frontier::start(model, limits.seed);
-    let mut result =
-        Search { unique_states: 0, edges: 0, depth: 0, complete: false, found: None };
+    let mut result = Search { unique_states: 0, edges: 0, depth: 0, complete: false, found: None };
     let mut matching = frontier.level.iter().position(|state| matches(model, state));
     while matching.is_none() && !frontier.level.is_empty() {
         result.depth += 1;

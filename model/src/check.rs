@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use stateright::{Checker, HasDiscoveries, Model};
 
+use crate::Pbft;
 use crate::action::Action;
 use crate::bfs::{self, Limits};
 use crate::config::Config;
@@ -26,7 +27,6 @@ use crate::run::{Counts, ExitCode, Progress, peak_memory};
 use crate::state::State;
 use crate::trace::Trace;
 use crate::witnesses::WITNESSES;
-use crate::Pbft;
 
 /// How to check.
 #[derive(Clone, Copy, Debug)]
@@ -178,19 +178,15 @@ impl Model for Sweep {
 
 /// Explores every reachable state of a configuration, or stops at a violation and finds a shortest path to one.
 pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress) -> CheckReport {
-    let pbft =
-        Pbft::new(*config).with_mutant(options.mutant).with_reductions(options.reductions);
+    let pbft = Pbft::new(*config).with_mutant(options.mutant).with_reductions(options.reductions);
     let sweep = Sweep::new(pbft.clone());
     let seen = Arc::clone(&sweep.seen);
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = options.threads.map_or(cores, NonZeroUsize::get);
     let started = Instant::now();
     progress.begin(&config.to_string());
-    let mut checker = sweep
-        .checker()
-        .threads(threads)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_dfs();
+    let mut checker =
+        sweep.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_dfs();
     let counts = |checker: &dyn CountsStates| checker.counts(&seen);
     while !checker.is_done() {
         thread::sleep(Duration::from_millis(5));
@@ -268,7 +264,8 @@ const SHORTEST_MAX_STATES: u64 = 12_000_000;
 fn shortest_violation(pbft: &Pbft, progress: &mut dyn Progress) -> Option<Trace> {
     progress.begin("shortest counterexample");
     let limits = Limits { max_states: SHORTEST_MAX_STATES, ..Limits::default() };
-    let violates = |model: &Pbft, state: &State| PROPERTIES.iter().any(|one| !(one.holds)(model, state));
+    let violates =
+        |model: &Pbft, state: &State| PROPERTIES.iter().any(|one| !(one.holds)(model, state));
     let search = bfs::search(pbft, limits, violates, progress);
     progress.end();
     search.found.map(|path| Trace::new(pbft, &path))

@@ -38,13 +38,12 @@ impl Pbft {
     }
 
     /// States that a lying source may send to a replica that does not check them: any one request applied.
-    fn invented_states(&self) -> Vec<StateDigest> {
+    pub(crate) fn invented_states(&self) -> Vec<StateDigest> {
         if self.config.byzantine().is_none() {
             return Vec::new();
         }
         let one = |value| {
-            let mut digest =
-                StateDigest { applied: Applied::default(), served: ValueSet::EMPTY };
+            let mut digest = StateDigest { applied: Applied::default(), served: ValueSet::EMPTY };
             digest.applied.push(value);
             digest.served.insert(value);
             digest

@@ -50,7 +50,9 @@ pub enum ConfigError {
         reason: &'static str,
     },
     /// A field that has no default is absent.
-    #[error("`{name}` does not say {field}; a full name is `n4-b0-v2-s1-d2`, optionally with `-k1-l2`")]
+    #[error(
+        "`{name}` does not say {field}; a full name is `n4-b0-v2-s1-d2`, optionally with `-k1-l2`"
+    )]
     Missing {
         /// The whole name.
         name: String,

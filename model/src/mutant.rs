@@ -3,8 +3,21 @@
 use serde::{Deserialize, Serialize};
 
 /// One planted bug.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
+#[clap(rename_all = "kebab-case")]
 pub enum Mutant {
     /// Execution on q−1 COMMITs.
     CommitQuorumOneShort,
@@ -68,4 +81,11 @@ pub enum Mutant {
     CommitsMatchedWithoutView,
     /// COMMITs are counted whatever their digest.
     CommitsMatchedWithoutDigest,
+}
+
+impl std::fmt::Display for Mutant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = clap::ValueEnum::to_possible_value(self);
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
 }

@@ -19,7 +19,7 @@ pub struct Witness {
 }
 
 /// The VIEW-CHANGEs of V, merged: the highest checkpoint, and per slot the certificate with the highest view.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Merged {
     min_s: Slot,
     certificates: [Option<Certificate>; MAX_SLOTS],
@@ -46,6 +46,41 @@ impl Pbft {
             }
         }
         merged
+    }
+
+    /// What the VIEW-CHANGEs merge to. Their order does not matter, except where a mutant lets two values prepare in one
+    /// view: then either may be taken.
+    fn merge_all(&self, merged: Merged, view_changes: &[&ViewChange]) -> Vec<Merged> {
+        if self.mutant().is_none() || view_changes.is_empty() {
+            let merge = |merged, sent: &&ViewChange| self.merge(merged, sent);
+            return vec![view_changes.iter().fold(merged, merge)];
+        }
+        let mut results = Vec::new();
+        for (first, sent) in view_changes.iter().enumerate() {
+            let mut rest = view_changes.to_vec();
+            rest.remove(first);
+            for result in self.merge_all(self.merge(merged, sent), &rest) {
+                if !results.contains(&result) {
+                    results.push(result);
+                }
+            }
+        }
+        results
+    }
+
+    /// What V merges to with the Byzantine replica's VIEW-CHANGE in it, again in either order under a mutant.
+    fn with_claim<'a>(
+        &'a self,
+        merged: &'a Merged,
+        claim: &'a ViewChange,
+    ) -> impl Iterator<Item = Merged> + 'a {
+        let claim_last = self.merge(*merged, claim);
+        let claim_first = self.mutant().map(|_| {
+            let honest = ViewChange { low_water_mark: merged.min_s, prepared: merged.certificates };
+            self.merge(self.merge(Merged::default(), claim), &honest)
+        });
+        let differs = move |other: &Merged| *other != claim_last;
+        [claim_last].into_iter().chain(claim_first.filter(differs))
     }
 
     /// O: from min-s to max-s the value of the certificate with the highest view, null for gaps.
@@ -111,10 +146,10 @@ impl Pbft {
             if own_needed && !senders.contains(&primary) {
                 continue;
             }
-            let merged = members
-                .iter()
-                .fold(Merged::default(), |merged, (_, sent)| self.merge(merged, sent));
-            parts.push((senders, merged, honest < needed));
+            let sent: Vec<_> = members.iter().map(|(_, sent)| *sent).collect();
+            for merged in self.merge_all(Merged::default(), &sent) {
+                parts.push((senders.clone(), merged, honest < needed));
+            }
         }
         parts
     }
@@ -134,7 +169,7 @@ impl Pbft {
         for (_, merged, open) in &parts {
             if *open {
                 for claim in &claims {
-                    add(self.outcome(&self.merge(*merged, claim)));
+                    self.with_claim(merged, claim).for_each(|merged| add(self.outcome(&merged)));
                 }
             } else {
                 add(self.outcome(merged));
@@ -154,11 +189,13 @@ impl Pbft {
                     let mut senders = senders;
                     senders.push(byzantine);
                     senders.sort_unstable();
-                    witnesses.extend(claims.iter().map(|claim| Witness {
-                        senders: senders.clone(),
-                        byzantine_claim: Some(*claim),
-                        outcome: self.outcome(&self.merge(merged, claim)),
-                    }));
+                    for claim in &claims {
+                        witnesses.extend(self.with_claim(&merged, claim).map(|merged| Witness {
+                            senders: senders.clone(),
+                            byzantine_claim: Some(*claim),
+                            outcome: self.outcome(&merged),
+                        }));
+                    }
                 }
                 Some(_) | None => witnesses.push(Witness {
                     senders,

@@ -149,8 +149,7 @@ impl Pbft {
         let slot = replica.last_executed.next();
         replica.last_executed = slot;
         replica.executed[slot.index()] = value;
-        let duplicate =
-            replica.served.contains(value) && !self.breaks(Mutant::DuplicateExecution);
+        let duplicate = replica.served.contains(value) && !self.breaks(Mutant::DuplicateExecution);
         if value != Value::NULL && !duplicate {
             replica.applied.push(value);
             replica.served.insert(value);

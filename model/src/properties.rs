@@ -152,9 +152,8 @@ fn survives(model: &Pbft, state: &State, committed_in: View, slot: Slot, value: 
         } else {
             state.replica(primary).sent.new_views[later.index()]
         };
-        let carried = new_view.is_none_or(|new_view| {
-            new_view.min_s >= slot || new_view.order[slot.index()] == value
-        });
+        let carried = new_view
+            .is_none_or(|new_view| new_view.min_s >= slot || new_view.order[slot.index()] == value);
         let prepared = model.prepared_values(state, later, slot);
         carried && prepared.iter().all(|other| other == value)
     })

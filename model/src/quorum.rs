@@ -24,12 +24,7 @@ impl Quorums {
     #[must_use]
     pub const fn of(replicas: u8) -> Self {
         let faulty = replicas.saturating_sub(1) / 3;
-        Self {
-            replicas,
-            faulty,
-            quorum: (replicas + faulty + 1).div_ceil(2),
-            weak: faulty + 1,
-        }
+        Self { replicas, faulty, quorum: (replicas + faulty + 1).div_ceil(2), weak: faulty + 1 }
     }
 
     /// PREPAREs from distinct backups that, with the PRE-PREPARE, make a prepared certificate: q−1.

@@ -88,6 +88,38 @@ impl Pbft {
         state
     }
 
+    /// The least of all renamings of a state: equal exactly for states that the reductions may take for one. Slower
+    /// than [`Pbft::canonical`], which settles for a representative that is cheap to find.
+    pub(crate) fn least_renaming(&self, state: &State) -> State {
+        let reductions = self.reductions();
+        let mut orders = vec![Vec::new()];
+        let values = if reductions.values { self.config.values() } else { 0 };
+        for client in 1..=values {
+            let insert = |order: &Vec<Value>| {
+                let order = order.clone();
+                (0..=order.len()).map(move |at| {
+                    let mut longer = order.clone();
+                    longer.insert(at, Value::request(client));
+                    longer
+                })
+            };
+            orders = orders.iter().flat_map(insert).collect();
+        }
+        let renamings = orders.iter().map(|order| {
+            let mut naming = Naming::new(self.config.values());
+            order.iter().for_each(|value| naming.see(*value));
+            let mut renamed = state.clone();
+            if let Some(names) = naming.finish() {
+                renamed.replicas.iter_mut().for_each(|replica| replica.rename(&names));
+            }
+            if reductions.replicas {
+                self.sort_equals(&mut renamed);
+            }
+            renamed
+        });
+        renamings.min().unwrap_or_else(|| state.clone())
+    }
+
     /// Whether a replica differs from others of its kind in name only: it follows the protocol and leads no view.
     fn is_exchangeable(&self, id: ReplicaId) -> bool {
         id.0 > self.config.max_view().0 && !self.is_byzantine(id)

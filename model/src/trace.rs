@@ -66,6 +66,20 @@ impl Trace {
         text
     }
 
+    /// The first step that is not enabled where it is taken, if there is one.
+    #[must_use]
+    pub fn first_disabled(&self, model: &Pbft) -> Option<usize> {
+        let model = model.clone().with_reductions(Reductions::NONE);
+        let mut state = State::initial(model.config().replicas());
+        for (step, action) in self.actions.iter().enumerate() {
+            if !model.is_enabled(&state, action) {
+                return Some(step);
+            }
+            state = model.next_state(&state, *action)?;
+        }
+        None
+    }
+
     /// Where the Explorer shows the path: the index of each action among those enabled.
     #[must_use]
     pub fn explorer_fragment(&self, model: &Pbft) -> String {
@@ -94,7 +108,7 @@ fn run(model: &Pbft, actions: &[Action]) -> State {
 }
 
 /// The steps of the plain model that a path of the reduced model stands for. A canonical state is a renaming of
-/// the plain one, so a step of either has a counterpart in the other.
+/// the plain one, so a step of either has a counterpart in the other, which ends in a renaming of the same state.
 fn concrete(model: &Pbft, path: &[Action]) -> Vec<Action> {
     if model.reductions() == Reductions::NONE {
         return path.to_vec();
@@ -105,10 +119,11 @@ fn concrete(model: &Pbft, path: &[Action]) -> Vec<Action> {
     let mut actions = Vec::new();
     for step in path {
         let Some(target) = model.next_state(&canonical, *step) else { break };
+        let least = model.least_renaming(&target);
         let counterpart = plain
             .next_steps(&state)
             .into_iter()
-            .find(|(_, next)| model.canonical(next.clone()) == target);
+            .find(|(_, next)| model.least_renaming(next) == least);
         let Some((action, next)) = counterpart else { break };
         actions.push(action);
         (canonical, state) = (target, next);

@@ -86,9 +86,7 @@ pub const WITNESSES: [Sometimes; 11] = [
     Sometimes {
         name: "equivocation-healed",
         statement: "a faulty primary splits the backups at a slot, and the slot is executed",
-        applicable: |config| {
-            config.values() >= 2 && leads_below(config, config.max_view().next())
-        },
+        applicable: |config| config.values() >= 2 && leads_below(config, config.max_view().next()),
         shown: equivocation_healed,
     },
     Sometimes {
@@ -153,8 +151,7 @@ fn executed_from_certificate(model: &Pbft, state: &State) -> bool {
     slots(model).any(|slot| {
         let values = model.honest().map(|id| state.replica(id).executed[slot.index()]);
         values.filter(|value| value.is_request()).any(|value| {
-            let certified =
-                |view: View| model.certified_values(state, view, slot).contains(value);
+            let certified = |view: View| model.certified_values(state, view, slot).contains(value);
             let prepared = |view: View| {
                 let sent =
                     |id: ReplicaId| state.replica(id).sent.commits[view.index()][slot.index()];

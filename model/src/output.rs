@@ -1,0 +1,239 @@
+//! Results for people: tables and sentences.
+
+use std::fmt::{self, Write};
+use std::path::Path;
+
+use clap::ValueEnum;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::check::{CheckReport, Verdict};
+use crate::mutant_record::RECORD;
+use crate::mutants::MutantReport;
+use crate::properties::PROPERTIES;
+use crate::trace::Trace;
+use crate::witnesses::WITNESSES;
+use crate::{Config, Mutant, Pbft};
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().copied());
+    table
+}
+
+/// A number with spaces between groups of three digits.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// One line for each configuration.
+#[must_use]
+pub fn check_table(reports: &[CheckReport]) -> Table {
+    let mut table = table(&[
+        "configuration",
+        "states",
+        "edges",
+        "depth",
+        "complete",
+        "properties",
+        "witnesses",
+        "seconds",
+    ]);
+    for report in reports {
+        let holding = report.properties.values().filter(|result| *result == "holds").count();
+        let found = report.witnesses.values().filter(|found| **found).count();
+        table.add_row([
+            report.config.to_string(),
+            grouped(report.unique_states),
+            grouped(report.edges),
+            report.depth.to_string(),
+            if report.complete { "yes" } else { "no" }.to_owned(),
+            format!("{holding}/{}", report.properties.len()),
+            format!("{found}/{}", report.witnesses.len()),
+            format!("{:.1}", report.seconds),
+        ]);
+    }
+    table
+}
+
+/// What is not as it should be in a report, with the shortest counterexample.
+#[must_use]
+pub fn check_details(report: &CheckReport, directory: &Path) -> String {
+    let mut text = String::new();
+    if report.verdict == Verdict::Holds {
+        return text;
+    }
+    for (name, result) in report.properties.iter().filter(|(_, result)| *result == "violated") {
+        let _ = writeln!(text, "{}: {name} is {result}", report.config);
+    }
+    for (name, _) in report.witnesses.iter().filter(|(_, found)| !**found) {
+        let _ = writeln!(text, "{}: witness {name} was not reached", report.config);
+    }
+    if let Some(trace) = &report.counterexample
+        && let Ok(model) = trace.model()
+    {
+        text += &trace_text(trace, &model);
+        let file = directory.join(format!("{}.trace.json", report.config));
+        let _ = writeln!(text, "  again:    pbft-model replay {}", file.display());
+    }
+    text
+}
+
+/// A path step by step, what its last state violates, and how to see it in the Explorer.
+#[must_use]
+pub fn trace_text(trace: &Trace, model: &Pbft) -> String {
+    let mut text = String::new();
+    let mutant = trace.mutant.map_or(String::new(), |mutant| format!(" --mutant {mutant}"));
+    let _ = writeln!(
+        text,
+        "{}{mutant}: {} steps to a state that violates {}",
+        trace.config,
+        trace.actions.len(),
+        if trace.shows.is_empty() { "nothing".to_owned() } else { trace.shows.join(", ") },
+    );
+    text += &trace.render(model);
+    let fragment = trace.explorer_fragment(model);
+    let _ = writeln!(text, "  explore:  pbft-model explore --config {}{mutant}", trace.config);
+    let _ = writeln!(text, "            then http://127.0.0.1:3000/{fragment}");
+    text
+}
+
+/// The verdict on all configurations.
+#[must_use]
+pub fn check_summary(reports: &[CheckReport]) -> String {
+    let states: u64 = reports.iter().map(|report| report.unique_states).sum();
+    let edges: u64 = reports.iter().map(|report| report.edges).sum();
+    let seconds: f64 = reports.iter().map(|report| report.seconds).sum();
+    let bound: f64 = reports.iter().map(|report| report.collision_bound).sum();
+    let memory = reports.iter().filter_map(|report| report.peak_memory_bytes).max();
+    let memory = memory.map_or(String::new(), |bytes| format!(", peak memory {} MiB", bytes >> 20));
+    let verdict = if reports.iter().any(|report| report.verdict == Verdict::Violated) {
+        "VIOLATED"
+    } else if reports.iter().any(|report| report.verdict == Verdict::Inconclusive) {
+        "INCONCLUSIVE"
+    } else {
+        "holds"
+    };
+    format!(
+        "{verdict}: {} configurations, {} states, {} edges in {seconds:.1} s \
+         ({} states/s{memory}); chance of a hash collision below {bound:.1e}",
+        reports.len(),
+        grouped(states),
+        grouped(edges),
+        grouped((states as f64 / seconds.max(1e-9)) as u64),
+    )
+}
+
+/// One line for each mutant.
+#[must_use]
+pub fn mutant_table(reports: &[MutantReport]) -> Table {
+    let mut table =
+        table(&["mutant", "rule broken", "fate", "configuration", "steps", "states", "s"]);
+    for report in reports {
+        let fate = match (&report.killed_by, report.equivalent) {
+            (Some(property), _) => format!("killed by {property}"),
+            (None, true) if report.as_recorded => "equivalent".to_owned(),
+            (None, _) => "SURVIVES".to_owned(),
+        };
+        table.add_row([
+            report.name.clone(),
+            report.rule.to_owned(),
+            fate,
+            report.config.clone(),
+            report.length.map_or(String::new(), |length| length.to_string()),
+            grouped(report.states),
+            format!("{:.1}", report.seconds),
+        ]);
+    }
+    table
+}
+
+/// How many mutants were killed.
+#[must_use]
+pub fn mutant_summary(reports: &[MutantReport]) -> String {
+    let killed = reports.iter().filter(|report| report.killed && !report.equivalent).count();
+    let equivalent = reports.iter().filter(|report| report.equivalent).count();
+    let odd = reports.iter().filter(|report| !report.as_recorded);
+    let odd: Vec<_> = odd.map(|report| report.name.as_str()).collect();
+    let odd = if odd.is_empty() {
+        "all as recorded".to_owned()
+    } else {
+        format!("NOT AS RECORDED: {}", odd.join(", "))
+    };
+    format!("{killed} killed, {equivalent} equivalent; {odd}")
+}
+
+/// A name with what it stands for.
+#[derive(Clone, Debug, Serialize)]
+struct Entry {
+    name: String,
+    statement: String,
+}
+
+/// Everything that has a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Catalogue {
+    quick_preset: Vec<Config>,
+    properties: Vec<Entry>,
+    witnesses: Vec<Entry>,
+    mutants: Vec<Entry>,
+}
+
+impl Catalogue {
+    /// The names of this version.
+    #[must_use]
+    pub fn new() -> Self {
+        let entry = |name: &str, statement: &str| Entry {
+            name: name.to_owned(),
+            statement: statement.to_owned(),
+        };
+        let mutant = |mutant: &Mutant| {
+            let row = RECORD.iter().find(|row| row.mutant == *mutant);
+            entry(&mutant.to_string(), row.map_or("", |row| row.rule))
+        };
+        Self {
+            quick_preset: Config::quick_preset(),
+            properties: PROPERTIES.iter().map(|one| entry(one.name, one.statement)).collect(),
+            witnesses: WITNESSES.iter().map(|one| entry(one.name, one.statement)).collect(),
+            mutants: Mutant::value_variants().iter().map(mutant).collect(),
+        }
+    }
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for Catalogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Configurations of the quick preset:")?;
+        for config in &self.quick_preset {
+            writeln!(f, "  {config}")?;
+        }
+        let sections = [
+            ("Properties, in every state:", &self.properties),
+            ("Witnesses, in some state where the bounds allow:", &self.witnesses),
+            ("Mutants, with the rule that each breaks:", &self.mutants),
+        ];
+        for (title, entries) in sections {
+            writeln!(f, "\n{title}")?;
+            for entry in entries {
+                writeln!(f, "  {:<32} {}", entry.name, entry.statement)?;
+            }
+        }
+        Ok(())
+    }
+}
