@@ -95,7 +95,7 @@ mod tests {
 
     /// The smallest q such that any two sets of q replicas share more than f, found by counting.
     fn smallest_intersecting(n: usize, f: usize) -> usize {
-        (1..=n).find(|q| 2 * q >= n + f + 1).expect("q = n always intersects")
+        (1..=n).find(|q| 2 * q > n + f).expect("q = n always intersects")
     }
 
     #[test]

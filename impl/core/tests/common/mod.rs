@@ -29,6 +29,7 @@ pub struct Envelope {
 }
 
 /// One replica with its disk and timers. Without a replica it has crashed; the disk stays.
+#[derive(Clone)]
 pub struct Node {
     pub replica: Option<Replica>,
     pub durable: Durable,
@@ -39,6 +40,7 @@ pub struct Node {
 }
 
 /// The cluster. Replicas in `byzantine` run no code: the test speaks for them.
+#[derive(Clone)]
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub queue: VecDeque<Envelope>,
@@ -48,8 +50,12 @@ pub struct Cluster {
     pub byzantine: BTreeSet<ReplicaId>,
     /// Messages sent and noteworthy effects, counted, so that a test can say that what it is about happened.
     pub seen: BTreeMap<&'static str, usize>,
+    /// Requests beyond those of the run's clients, see [`random::heal`].
+    pub nudges: u64,
     /// Every rejection seen, by kind.
     pub rejections: BTreeMap<&'static str, usize>,
+    /// After each step, compares the replica with what would be left of it after a crash.
+    pub compare_restarted: bool,
     /// Compares the replica before and after each rejection.
     pub compare_rejected: bool,
 }
@@ -94,7 +100,9 @@ impl Cluster {
             oracle: Oracle::default(),
             byzantine: BTreeSet::new(),
             seen: BTreeMap::new(),
+            nudges: 0,
             rejections: BTreeMap::new(),
+            compare_restarted: false,
             compare_rejected: true,
         };
         cluster.ids().for_each(|id| cluster.restart(id));
@@ -160,10 +168,13 @@ impl Cluster {
     pub fn input(&mut self, id: u32, input: Input) -> Result<Vec<Effect>, Rejection> {
         let Some(replica) = self.nodes[id as usize].replica.as_mut() else { return Ok(Vec::new()) };
         let before = self.compare_rejected.then(|| replica.clone());
-        let shown = self.compare_rejected.then(|| format!("{input:?}"));
+        let shown = self.compare_rejected.then(|| input.clone());
         match replica.step(input) {
             Ok(effects) => {
                 let completions = self.perform(id, effects.clone());
+                if completions.is_empty() && self.compare_restarted {
+                    self.assert_survives_restart(id);
+                }
                 for completion in completions {
                     self.input(id, completion).expect("a completion that was asked for");
                 }
@@ -338,6 +349,16 @@ impl Cluster {
         for id in self.ids().filter(|id| self.is_up(*id)).collect::<Vec<_>>() {
             let _ = self.request(id, request);
         }
+    }
+
+    /// What a crash at this moment would leave is what the replica is: a restart is no step of the protocol.
+    fn assert_survives_restart(&self, id: u32) {
+        let node = &self.nodes[id as usize];
+        let Some(replica) = node.replica.as_ref().filter(|_| node.halted.is_none()) else { return };
+        let (durable, state) = (node.durable.clone(), node.service.state());
+        let key = Arc::new(replica_key(id));
+        let (again, _) = Replica::recover(Arc::clone(&node.params), key, durable, state);
+        assert_eq!(again.summary(), replica.summary(), "r{id} after a restart");
     }
 
     /// All replicas that are up have the same state, and executed `seq`.

@@ -14,6 +14,8 @@ const CHUNKS: usize = 4;
 /// How often each operation was executed.
 pub type Entries = BTreeMap<Vec<u8>, u64>;
 
+type Chunks = Vec<Arc<[u8]>>;
+
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Service {
     pub last_executed: SeqNum,
@@ -22,7 +24,7 @@ pub struct Service {
     pub entries: Entries,
     /// Added to each result: a service with another value here is not deterministic.
     pub skew: u64,
-    stored: BTreeMap<SeqNum, (Manifest, Vec<Arc<[u8]>>)>,
+    stored: BTreeMap<SeqNum, (Manifest, Chunks)>,
     staged: BTreeMap<(SeqNum, u32), Arc<[u8]>>,
 }
 
