@@ -1,15 +1,44 @@
 //! A core replica with the smallest possible world around it: a durable log, a history as its service. It does
 //! what [`pbft_core::Effect`] asks, in order, and reports what left the machine.
 
+use crate::divergence::{Difference, Kind};
+use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::service;
 use pbft_core::durable::{Durable, Record};
+use pbft_core::manifest::chunk_digest;
 use pbft_core::message::{Message, Reply, Signed};
 use pbft_core::replies::LastReply;
 use pbft_core::types::{Principal, ReplicaId, SeqNum};
-use pbft_core::{Effect, Input, Rejection, Replica, ServiceState};
+use pbft_core::{Effect, Input, Rejection, Replica, ServiceState, Summary};
 use pbft_model as model;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// A replica that can be replayed on: alone, or inside a production node.
+pub trait Subject {
+    /// Gives it a delivery, and waits until everything that follows from it has happened.
+    fn deliver(
+        &mut self,
+        vocabulary: &Vocabulary,
+        delivery: &Delivery,
+    ) -> Result<Result<Observation, Rejection>, Difference>;
+
+    /// Its protocol state.
+    fn summary(&self) -> Summary;
+
+    /// The operations that its service applied.
+    fn history(&self) -> Vec<model::Value>;
+
+    /// Its protocol state after a crash and a restart; `None` if this is not the moment to try.
+    fn summary_after_restart(
+        &mut self,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<Summary>, Difference>;
+
+    /// Whether its view-change timer runs.
+    fn is_timer_running(&self) -> bool;
+}
 
 /// A replica and what a crash leaves of it.
 #[derive(Clone)]
@@ -47,6 +76,20 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// Adds what happened next.
+    pub fn extend(&mut self, more: Self) {
+        let Self { broadcasts, sends, executed, replies, records, installed, undurable, halted } =
+            more;
+        self.broadcasts.extend(broadcasts);
+        self.sends.extend(sends);
+        self.executed.extend(executed);
+        self.replies.extend(replies);
+        self.records += records;
+        self.installed = self.installed.or(installed);
+        self.undurable = self.undurable.take().or(undurable);
+        self.halted = self.halted.take().or(halted);
+    }
+
     /// Whether nothing happened that the model would call a step.
     pub fn is_silent(&self) -> bool {
         let Self { broadcasts, sends, executed, replies, records, installed, undurable, halted } =
@@ -80,6 +123,56 @@ pub fn is_retransmission(message: &Message) -> bool {
         | Message::ViewChange(_)
         | Message::NewView(_) => false,
     }
+}
+
+impl Subject for Host {
+    fn deliver(
+        &mut self,
+        vocabulary: &Vocabulary,
+        delivery: &Delivery,
+    ) -> Result<Result<Observation, Rejection>, Difference> {
+        let input = match input(vocabulary, delivery) {
+            Ok(input) => input,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        // A panic is a difference like any other.
+        catch_unwind(AssertUnwindSafe(|| self.step(input))).map_err(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Difference::new(Kind::Panicked, format!("panicked: {}", text.unwrap_or("no message")))
+        })
+    }
+
+    fn summary(&self) -> Summary {
+        self.replica.summary()
+    }
+
+    fn history(&self) -> Vec<model::Value> {
+        self.history.clone()
+    }
+
+    fn summary_after_restart(
+        &mut self,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<Summary>, Difference> {
+        Ok(Some(self.restarted(vocabulary).summary()))
+    }
+
+    fn is_timer_running(&self) -> bool {
+        self.replica.is_view_timer_running()
+    }
+}
+
+/// A delivery as an input, its signatures checked as the node would.
+fn input(vocabulary: &Vocabulary, delivery: &Delivery) -> Result<Input, Rejection> {
+    Ok(match delivery {
+        Delivery::Client(message) => Input::Request(vocabulary.verify(message.clone())?),
+        Delivery::Message { from, message } => {
+            Input::Message { from: *from, message: vocabulary.verify(message.clone())? }
+        }
+        Delivery::Timer(timer) => Input::Timer(*timer),
+        Delivery::Suspect => Input::Suspect,
+    })
 }
 
 impl Host {
@@ -159,10 +252,7 @@ impl Host {
     /// Chunk 0 is the reply table, which the core keeps; chunk 1 is the history.
     fn installed_history(&mut self) -> Vec<model::Value> {
         let staged = std::mem::take(&mut self.staged);
-        staged
-            .get(1)
-            .map(|bytes| bytes.iter().copied().map(model::Value).collect())
-            .unwrap_or_default()
+        staged.get(1).map(|chunk| service::history(chunk)).unwrap_or_default()
     }
 
     fn execute(
@@ -176,7 +266,7 @@ impl Host {
         let mut applied = Vec::new();
         for request in requests {
             let value = service::value(&request.body.operation);
-            let result = service::shared_result(self.history.len());
+            let result = service::result(self.history.len());
             self.history.push(value);
             applied.push(value);
             let body = &request.body;
@@ -186,8 +276,8 @@ impl Host {
         }
         self.service.last_executed = seq;
         seen.executed.push((seq, applied));
-        let snapshot = || service::snapshot(self.history.iter().copied());
-        let chunks = checkpoint.then(|| vec![pbft_core::manifest::chunk_digest(&snapshot())]);
+        let digests = || service::chunks(&self.history).iter().map(|c| chunk_digest(c)).collect();
+        let chunks = checkpoint.then(digests);
         Input::Executed { seq, results, chunks }
     }
 

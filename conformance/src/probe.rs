@@ -3,12 +3,11 @@
 //! any effect.
 
 use crate::divergence::{Difference, Kind};
-use crate::host::{Host, Observation};
+use crate::host::{Host, Subject};
 use crate::refinement::action::Delivery;
 use crate::refinement::byzantine::Source;
 use crate::refinement::vocabulary::{Vocabulary, replica_id, seq, view as core_view};
-use crate::step::{World, describe, input, step_caught};
-use pbft_core::Rejection;
+use crate::step::{World, describe};
 use pbft_core::message::{Message, NewView, Signed, StableCertificate, ViewChange};
 use pbft_core::types::SeqNum;
 use pbft_model as model;
@@ -111,14 +110,14 @@ impl Probes<'_> {
             return Err(Difference::new(Kind::Harness, "an empty probe"));
         };
         for delivery in earlier {
-            let seen = self.deliver(&mut probed, delivery)?;
+            let seen = probed.deliver(self.vocabulary, delivery)?;
             let silent = seen.is_ok_and(|seen| seen.is_silent());
             if !silent {
                 return Err(accepted(probe, delivery));
             }
         }
         let before = probed.clone();
-        let outcome = self.deliver(&mut probed, last)?;
+        let outcome = probed.deliver(self.vocabulary, last)?;
         match (outcome, probe.expected) {
             (Ok(seen), Expected::Nothing) if seen.is_silent() => Ok("no effect"),
             (Ok(_), Expected::Nothing | Expected::Refused(_)) => Err(accepted(probe, last)),
@@ -136,17 +135,6 @@ impl Probes<'_> {
                 format!("probe {}: {}", probe.name, describe(last)),
             )
             .with_diff(vec![format!("- {expected:?}"), format!("+ {}", rejection.kind())])),
-        }
-    }
-
-    fn deliver(
-        &self,
-        probed: &mut Host,
-        delivery: &Delivery,
-    ) -> Result<Result<Observation, Rejection>, Difference> {
-        match input(self.vocabulary, delivery) {
-            Ok(input) => step_caught(probed, input),
-            Err(rejection) => Ok(Err(rejection)),
         }
     }
 }

@@ -1,8 +1,17 @@
 //! The service of the replays: a history. It applies an operation by appending it, so two replicas have the same
 //! state exactly when they applied the same operations in the same order.
+//!
+//! On the core it is a list. In the production node it is a [`Service`] like any other, whose state lies in the
+//! node's store; its snapshot is the one pair of that state, as the node encodes it.
 
+use pbft_core::types::ClientId;
 use pbft_model::Value;
+use pbft_node::service::Service;
+use pbft_node::state::State;
 use std::sync::Arc;
+
+/// Where the history is kept in the node's state.
+const KEY: &[u8] = b"history";
 
 /// The operation of a client's one request.
 pub fn operation(client: u8) -> Vec<u8> {
@@ -18,16 +27,46 @@ pub fn value(operation: &[u8]) -> Value {
 }
 
 /// The result of the operation that was applied at this position: the position.
-pub fn result(position: usize) -> Vec<u8> {
-    vec![position as u8]
+pub fn result(position: usize) -> Arc<[u8]> {
+    Arc::new([position as u8])
 }
 
-/// The result, as replies carry it.
-pub fn shared_result(position: usize) -> Arc<[u8]> {
-    result(position).into()
+/// The chunks of a history: none if nothing was applied, else one with one pair.
+pub fn chunks(history: &[Value]) -> Vec<Vec<u8>> {
+    if history.is_empty() {
+        return Vec::new();
+    }
+    let history: Vec<u8> = history.iter().map(|value| value.0).collect();
+    let mut chunk = Vec::new();
+    for bytes in [KEY, &history] {
+        chunk.extend((bytes.len() as u32).to_le_bytes());
+        chunk.extend(bytes);
+    }
+    vec![chunk]
 }
 
-/// The one chunk of a history.
-pub fn snapshot(history: impl Iterator<Item = Value>) -> Vec<u8> {
-    history.map(|value| value.0).collect()
+/// The history in a chunk.
+pub fn history(chunk: &[u8]) -> Vec<Value> {
+    chunk.iter().skip(8 + KEY.len()).copied().map(Value).collect()
+}
+
+/// The history in the pairs of a node's state.
+pub fn stored(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<Value> {
+    let found = pairs.iter().find(|(key, _)| key == KEY);
+    found.map(|(_, value)| value.iter().copied().map(Value).collect()).unwrap_or_default()
+}
+
+/// The history as a service of the production node.
+#[derive(Clone, Copy, Debug)]
+pub struct History;
+
+impl Service for History {
+    fn execute(&self, state: &mut State<'_>, _: ClientId, operation: &[u8]) -> Vec<u8> {
+        let mut history = state.get(KEY).unwrap_or_default();
+        let position = history.len();
+        history.push(value(operation).0);
+        // A history of the model's few values is far below any limit of the store.
+        let _ = state.put(KEY, &history);
+        result(position).to_vec()
+    }
 }

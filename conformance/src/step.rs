@@ -1,18 +1,17 @@
 //! One step of the replay on the core: deliver what the action needs, and compare everything.
 
 use crate::divergence::{Difference, Kind};
-use crate::host::{Host, Observation, is_retransmission};
+use crate::host::{Host, Observation, Subject, is_retransmission};
 use crate::network::Network;
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::{Missing, Source};
 use crate::refinement::message::{self, Sent};
 use crate::refinement::state::Local;
 use crate::refinement::vocabulary::{Vocabulary, model_slot, replica_id};
+use pbft_core::Rejection;
 use pbft_core::message::{Message, StateData, StatePart};
 use pbft_core::types::ReplicaId;
-use pbft_core::{Input, Rejection};
 use pbft_model as model;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The replicas of a replay, and the network between them. Cheap to clone.
@@ -67,50 +66,50 @@ impl Step<'_> {
     pub fn replay(&self, world: &World, work: &mut Work) -> Result<World, Difference> {
         let replica = self.action.replica();
         let mut host = Host::clone(world.host(replica));
-        let script = Script {
-            model: self.model,
-            state: self.before,
-            source: Source { vocabulary: self.vocabulary, network: &world.network },
-            choice: self.choice,
-        };
-        let actor = Actor { timer_running: host.replica.is_view_timer_running() };
-        let deliveries =
-            script.deliveries(self.action, actor).map_err(|missing| harness(&missing))?;
-        let Some((trigger, earlier)) = deliveries.split_last() else {
-            return Err(Difference::new(Kind::Harness, "the action needs no delivery"));
-        };
-        for delivery in earlier {
-            self.deliver_silently(&mut host, delivery, work)?;
-        }
-        let seen = self.trigger(&mut host, trigger, work)?;
-        let sent = self.compare(&host, &seen, &world.network)?;
+        let sent = self.take(&mut host, &world.network, work)?;
         let mut next = world.clone();
         next.network.add(replica, sent);
         next.hosts[replica.index()] = Arc::new(host);
         Ok(next)
     }
 
-    /// A delivery that is not the last one needed: nothing may happen yet.
-    fn deliver_silently(
+    /// Takes the step on one replica: the messages that it sent, or how code and model differ.
+    pub fn take<S: Subject>(
         &self,
-        host: &mut Host,
-        delivery: &Delivery,
+        subject: &mut S,
+        network: &Network,
         work: &mut Work,
-    ) -> Result<(), Difference> {
-        work.steps += 1;
-        let seen = self.deliver(host, delivery)?;
-        match seen.is_silent() {
-            true => Ok(()),
-            false => Err(early(&seen, delivery)),
+    ) -> Result<Vec<(Sent, Message)>, Difference> {
+        let script = Script {
+            model: self.model,
+            state: self.before,
+            source: Source { vocabulary: self.vocabulary, network },
+            choice: self.choice,
+        };
+        let actor = Actor { timer_running: subject.is_timer_running() };
+        let deliveries =
+            script.deliveries(self.action, actor).map_err(|missing| harness(&missing))?;
+        let Some((trigger, earlier)) = deliveries.split_last() else {
+            return Err(Difference::new(Kind::Harness, "the action needs no delivery"));
+        };
+        for delivery in earlier {
+            let seen = self.deliver(subject, delivery, work)?;
+            if !seen.is_silent() {
+                return Err(early(&seen, delivery));
+            }
         }
+        let seen = self.trigger(subject, trigger, work)?;
+        self.compare(subject, &seen, network)
     }
 
-    fn deliver(&self, host: &mut Host, delivery: &Delivery) -> Result<Observation, Difference> {
-        let outcome = match input(self.vocabulary, delivery) {
-            Ok(input) => step_caught(host, input)?,
-            Err(rejection) => Err(rejection),
-        };
-        outcome.map_err(|rejection| {
+    fn deliver<S: Subject>(
+        &self,
+        subject: &mut S,
+        delivery: &Delivery,
+        work: &mut Work,
+    ) -> Result<Observation, Difference> {
+        work.steps += 1;
+        subject.deliver(self.vocabulary, delivery)?.map_err(|rejection| {
             let what = format!("refused {}: {rejection}", describe(delivery));
             let diff = vec!["- accepted".to_owned(), format!("+ {rejection:?}")];
             Difference::new(Kind::Refused, what).with_diff(diff)
@@ -118,32 +117,22 @@ impl Step<'_> {
     }
 
     /// The last delivery, and what the replica then asks for: batches and state.
-    fn trigger(
+    fn trigger<S: Subject>(
         &self,
-        host: &mut Host,
+        subject: &mut S,
         trigger: &Delivery,
         work: &mut Work,
     ) -> Result<Observation, Difference> {
-        work.steps += 1;
-        let mut seen = self.deliver(host, trigger)?;
+        let mut seen = self.deliver(subject, trigger, work)?;
         let mut answered = 0;
         loop {
             let answers = self.answers(&seen);
             let Some(answer) = answers.get(answered) else { break };
             answered += 1;
             if let Delivery::Message { message: Message::StateData(data), from } = answer {
-                self.lie_about_state(host, *from, data, work)?;
+                self.lie_about_state(subject, *from, data, work)?;
             }
-            work.steps += 1;
-            let more = self.deliver(host, answer)?;
-            seen.broadcasts.extend(more.broadcasts);
-            seen.sends.extend(more.sends);
-            seen.executed.extend(more.executed);
-            seen.replies.extend(more.replies);
-            seen.records += more.records;
-            seen.installed = seen.installed.or(more.installed);
-            seen.undurable = seen.undurable.or(more.undurable);
-            seen.halted = seen.halted.or(more.halted);
+            seen.extend(self.deliver(subject, answer, work)?);
         }
         Ok(seen)
     }
@@ -189,9 +178,9 @@ impl Step<'_> {
     }
 
     /// A source that lies: the bytes of another state must be refused.
-    fn lie_about_state(
+    fn lie_about_state<S: Subject>(
         &self,
-        host: &Host,
+        subject: &mut S,
         from: ReplicaId,
         data: &StateData,
         work: &mut Work,
@@ -203,10 +192,8 @@ impl Step<'_> {
         }
         let lie = StateData { bytes: bytes.into(), ..data.clone() };
         let message = Message::StateData(Arc::new(lie));
-        let delivery = Delivery::Message { from, message };
         work.probes += 1;
-        let mut probed = host.clone();
-        match input(self.vocabulary, &delivery).and_then(|input| probed.step(input)) {
+        match subject.deliver(self.vocabulary, &Delivery::Message { from, message })? {
             Err(Rejection::WrongStateData { .. } | Rejection::UnreadableStateData) => Ok(()),
             Err(other) => Err(Difference::new(
                 Kind::WrongRejection,
@@ -219,9 +206,9 @@ impl Step<'_> {
     }
 
     /// Messages, execution, state and durable record after the step.
-    fn compare(
+    fn compare<S: Subject>(
         &self,
-        host: &Host,
+        subject: &mut S,
         seen: &Observation,
         network: &Network,
     ) -> Result<Vec<(Sent, Message)>, Difference> {
@@ -234,8 +221,8 @@ impl Step<'_> {
         }
         let sent = self.compare_messages(seen, network)?;
         self.compare_execution(seen)?;
-        compare_state(self.vocabulary, self.after, self.action.replica(), host)?;
-        compare_restart(self.vocabulary, host)?;
+        compare_state(self.vocabulary, self.after, self.action.replica(), subject)?;
+        compare_restart(self.vocabulary, subject)?;
         Ok(sent)
     }
 
@@ -316,14 +303,14 @@ impl Step<'_> {
 }
 
 /// α(core) = model, for one replica.
-pub fn compare_state(
+pub fn compare_state<S: Subject>(
     vocabulary: &Vocabulary,
     state: &model::State,
     replica: model::ReplicaId,
-    host: &Host,
+    subject: &S,
 ) -> Result<(), Difference> {
     let expected = Local::of_model(vocabulary, state.replica(replica));
-    let got = Local::of_core(vocabulary, &host.replica.summary(), &host.history)
+    let got = Local::of_core(vocabulary, &subject.summary(), &subject.history())
         .map_err(|no_image| Difference::new(Kind::State, no_image.to_string()))?;
     match expected == got {
         true => Ok(()),
@@ -333,42 +320,19 @@ pub fn compare_state(
 }
 
 /// A crash and a restart change nothing that the protocol knows.
-fn compare_restart(vocabulary: &Vocabulary, host: &Host) -> Result<(), Difference> {
-    let (before, after) = (host.replica.summary(), host.restarted(vocabulary).summary());
+fn compare_restart<S: Subject>(vocabulary: &Vocabulary, subject: &mut S) -> Result<(), Difference> {
+    let before = subject.summary();
+    let Some(after) = subject.summary_after_restart(vocabulary)? else { return Ok(()) };
     if before == after {
         return Ok(());
     }
     let what = "a crash and a restart from what is durable change the replica";
-    let image = |summary| Local::of_core(vocabulary, summary, &host.history);
+    let image = |summary| Local::of_core(vocabulary, summary, &subject.history());
     let diff = match (image(&before), image(&after)) {
         (Ok(before), Ok(after)) => before.diff(&after),
         (_, _) => vec![format!("- {before:?}"), format!("+ {after:?}")],
     };
     Err(Difference::new(Kind::Restart, what).with_diff(diff))
-}
-
-/// A delivery as an input, its signatures checked as the node would.
-pub fn input(vocabulary: &Vocabulary, delivery: &Delivery) -> Result<Input, Rejection> {
-    Ok(match delivery {
-        Delivery::Client(message) => Input::Request(vocabulary.verify(message.clone())?),
-        Delivery::Message { from, message } => {
-            Input::Message { from: *from, message: vocabulary.verify(message.clone())? }
-        }
-        Delivery::Timer(timer) => Input::Timer(*timer),
-        Delivery::Suspect => Input::Suspect,
-    })
-}
-
-/// A step whose panic is a difference like any other.
-pub fn step_caught(
-    host: &mut Host,
-    input: Input,
-) -> Result<Result<Observation, Rejection>, Difference> {
-    catch_unwind(AssertUnwindSafe(|| host.step(input))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Difference::new(Kind::Panicked, format!("panicked: {}", text.unwrap_or("no message")))
-    })
 }
 
 fn harness(missing: &Missing) -> Difference {

@@ -16,6 +16,26 @@ fn main() {
             }
         }
     }
+    if std::env::args().nth(1).as_deref() == Some("node") {
+        use pbft_conformance::{grain::Walked, node_replay, walk};
+        let runtime = node_replay::runtime().expect("runtime");
+        let mut report = node_replay::NodeReport::default();
+        let started = std::time::Instant::now();
+        for name in std::env::args().skip(2) {
+            let config = name.parse().expect("config");
+            let model = pbft_model::Pbft::new(config);
+            let walked = Walked { model: model.clone() };
+            for seed in 0..20 {
+                let trace = walk::walk(&walked, &config, seed, 40);
+                if let Some(d) = node_replay::replay(&runtime, &trace, seed, &mut report) {
+                    println!("{d}");
+                    break;
+                }
+            }
+        }
+        println!("{report:?} {:?}", started.elapsed());
+        return;
+    }
     for name in std::env::args().skip(1) {
         let config = name.parse().expect("config");
         let (report, divergence) = Replay::new(config, 1).run(&Counters::default());

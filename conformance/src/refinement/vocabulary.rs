@@ -148,7 +148,7 @@ impl Vocabulary {
         let mut table = ReplyTable::default();
         for (position, value) in state.applied.iter().enumerate() {
             if let Some(client) = value.client() {
-                let result = service::result(position).into();
+                let result = service::result(position);
                 let reply = LastReply { timestamp: Timestamp(1), result };
                 table.record(ClientId(u32::from(client)), Lane(0), reply);
             }
@@ -158,7 +158,9 @@ impl Vocabulary {
 
     /// The chunks of a model state: reply table first, then the service's.
     pub fn chunks(&self, state: &model::StateDigest) -> Vec<Vec<u8>> {
-        vec![self.replies(state).encode(), service::snapshot(state.applied.iter())]
+        let history: Vec<_> = state.applied.iter().collect();
+        let replies = self.replies(state).encode();
+        std::iter::once(replies).chain(service::chunks(&history)).collect()
     }
 
     /// The manifest of a model state at a slot.

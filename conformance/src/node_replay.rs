@@ -1,0 +1,117 @@
+//! Model → node: traces replayed through production nodes.
+
+use crate::divergence::{Difference, Divergence, Kind};
+use crate::network::Network;
+use crate::node_host::{NodeHost, adjust};
+use crate::node_keys::NodeKeys;
+use crate::refinement::vocabulary::Vocabulary;
+use crate::step::{Step, Work};
+use crate::walk::{Chance, Trace};
+use pbft_model as model;
+use serde::Serialize;
+use stateright::Model;
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+
+/// What the replay of traces through the node did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct NodeReport {
+    /// Traces replayed.
+    pub traces: u64,
+    /// Steps of the model replayed.
+    pub steps: u64,
+    /// Inputs given to nodes.
+    pub deliveries: u64,
+    /// Crashes and restarts from disk.
+    pub crashes: u64,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+/// A runtime on this thread, its clock paused.
+pub fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_time().start_paused(true).build()
+}
+
+/// Replays one trace on fresh nodes.
+pub fn replay(
+    runtime: &Runtime,
+    trace: &Trace,
+    seed: u64,
+    report: &mut NodeReport,
+) -> Option<Divergence> {
+    let mut at = 0;
+    match steps(runtime, trace, seed, report, &mut at) {
+        Ok(()) => {
+            report.traces += 1;
+            None
+        }
+        Err(difference) => Some(divergence(trace, seed, at, difference)),
+    }
+}
+
+fn steps(
+    runtime: &Runtime,
+    trace: &Trace,
+    seed: u64,
+    report: &mut NodeReport,
+    at: &mut usize,
+) -> Result<(), Difference> {
+    let harness = |what: String| Difference::new(Kind::Harness, what);
+    let config: model::Config =
+        trace.config.parse().map_err(|error| harness(format!("{error}")))?;
+    let pbft = model::Pbft::new(config);
+    let keys = Arc::new(NodeKeys::new(config.replicas()));
+    let vocabulary = Vocabulary::with_params(config, keys, adjust);
+    let all = (0..config.replicas()).map(model::ReplicaId);
+    let mut hosts = all
+        .map(|id| NodeHost::new(runtime, &vocabulary, id))
+        .collect::<Result<Vec<_>, Difference>>()?;
+    let mut network = Network::new(config.replicas());
+    let mut state = model::State::initial(config.replicas());
+    let mut chance = Chance::new(seed);
+    let mut work = Work::default();
+    for action in &trace.actions {
+        if !pbft.is_enabled(&state, action) {
+            return Err(harness(format!("the model does not allow {action} here: a stale trace")));
+        }
+        let after = pbft.next_state(&state, *action);
+        let after = after.ok_or_else(|| harness(format!("no state after {action}")))?;
+        let step = Step {
+            model: &pbft,
+            vocabulary: &vocabulary,
+            before: &state,
+            action,
+            after: &after,
+            choice: chance.draw(),
+        };
+        let sent = step.take(&mut hosts[action.replica().index()], &network, &mut work)?;
+        network.add(action.replica(), sent);
+        state = after;
+        *at += 1;
+    }
+    report.steps += trace.actions.len() as u64;
+    report.deliveries += work.steps;
+    report.crashes += hosts.iter().map(|host| host.crashes).sum::<u64>();
+    Ok(())
+}
+
+fn divergence(trace: &Trace, seed: u64, at: usize, difference: Difference) -> Divergence {
+    let action = trace.actions.get(at);
+    let config = trace.config.clone();
+    Divergence {
+        arm: "node",
+        seed,
+        step: at + 1,
+        replica: action.map_or(0, |action| action.replica().0),
+        action: action.map(ToString::to_string).unwrap_or_default(),
+        kind: difference.kind,
+        what: format!("{} ({})", difference.what, trace.origin),
+        diff: difference.diff,
+        path: trace.actions.iter().take(at).map(ToString::to_string).collect(),
+        actions: trace.actions.iter().take(at + 1).copied().collect(),
+        reproduce: format!("pbft-conform node --config {config} --seed {seed}"),
+        explore: format!("cargo explore --config {config}"),
+        config,
+    }
+}
