@@ -90,7 +90,8 @@ impl Pbft {
 
     /// The least of all renamings of a state: equal exactly for states that the reductions may take for one. Slower
     /// than [`Pbft::canonical`], which settles for a representative that is cheap to find.
-    pub(crate) fn least_renaming(&self, state: &State) -> State {
+    #[must_use]
+    pub fn least_renaming(&self, state: &State) -> State {
         let reductions = self.reductions();
         let mut orders = vec![Vec::new()];
         let values = if reductions.values { self.config.values() } else { 0 };
