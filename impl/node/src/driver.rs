@@ -77,6 +77,9 @@ pub enum DriverError {
     /// A message cannot be written.
     #[error("a message cannot be encoded: {0}; this is a bug, please report it")]
     Codec(#[from] CodecError),
+    /// There is no thread for it.
+    #[error("cannot start the driver's thread: {0}; check ulimit -u")]
+    Thread(std::io::Error),
     /// The parameters' messages would not fit into frames.
     #[error("messages could be larger than any frame; lower `window` or `operation_bytes_max`")]
     FramesTooLarge,

@@ -3,7 +3,9 @@
 use crate::keys::{PublicKey, SecretKey};
 use pbft_core::crypto::{Signer, Statement, Verifier};
 use pbft_core::types::{ClientId, Principal, ReplicaId, Signature};
-use std::collections::BTreeMap;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The public keys of all replicas and of the clients on the allow-list.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,59 @@ impl Verifier for KeyRing {
     }
 }
 
+/// How many signatures a [`VerifiedCache`] remembers at least: some windows full of votes.
+const REMEMBERED: usize = 16 * 1024;
+
+/// A verifier that checks a good signature once. The same vote comes again and again: in certificates, in
+/// VIEW-CHANGEs and in whatever is sent again. Bad signatures are not remembered; whoever sends them is cut off.
+#[derive(Debug)]
+pub struct VerifiedCache {
+    ring: KeyRing,
+    /// Digests of everything that a signature's validity depends on: the current generation, and the one before.
+    seen: Mutex<[HashSet<[u8; 32]>; 2]>,
+}
+
+impl VerifiedCache {
+    /// A cache over these keys.
+    pub fn new(ring: KeyRing) -> Self {
+        Self { ring, seen: Mutex::default() }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, [HashSet<[u8; 32]>; 2]> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Verifier for VerifiedCache {
+    fn verify(
+        &self,
+        principal: Principal,
+        statement: &Statement<'_>,
+        signature: &Signature,
+    ) -> bool {
+        let Some(key) = self.ring.key(principal) else { return false };
+        let (statement, signature) = (statement.bytes(), signature.to_bytes());
+        let mut hasher = Sha256::new();
+        hasher.update(key.to_bytes());
+        hasher.update(signature);
+        hasher.update(&statement);
+        let digest = hasher.finalize().into();
+        if self.seen().iter().any(|generation| generation.contains(&digest)) {
+            return true;
+        }
+        if !key.verify(&statement, &signature) {
+            return false;
+        }
+        let mut seen = self.seen();
+        if seen[0].len() >= REMEMBERED {
+            seen.swap(0, 1);
+            seen[0].clear();
+        }
+        seen[0].insert(digest);
+        true
+    }
+}
+
 /// Signs with one secret key, in the name of whomever it belongs to: a replica or a client.
 #[derive(Clone, Debug)]
 pub struct KeySigner(SecretKey);
@@ -96,6 +151,13 @@ mod tests {
     fn a_signature_counts_for_its_signer_cluster_and_body_only() {
         let keys: Vec<SecretKey> = (0..4).map(|seed| SecretKey::from_seed(&[seed; 32])).collect();
         let ring = KeyRing::new(keys.iter().map(SecretKey::public), []);
+        check(&keys, &ring);
+        let cache = VerifiedCache::new(ring);
+        check(&keys, &cache);
+        check(&keys, &cache);
+    }
+
+    fn check(keys: &[SecretKey], ring: &dyn Verifier) {
         let cluster = hash(HashDomain::Cluster, b"this");
         let signed = sign(&KeySigner::new(keys[1].clone()), cluster, status(1));
         let holds = |id: u32, cluster, body: &Status| {
@@ -107,6 +169,32 @@ mod tests {
         assert!(!holds(9, cluster, &signed.body), "nobody's key");
         assert!(!holds(1, hash(HashDomain::Cluster, b"other"), &signed.body), "another cluster");
         assert!(!holds(1, cluster, &Status { view: View(2), ..signed.body }), "another body");
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let cache = VerifiedCache::new(KeyRing::new([key.public()], []));
+        let cluster = hash(HashDomain::Cluster, b"this");
+        // As if it had seen this many already.
+        cache.seen()[0] = (0..REMEMBERED as u64)
+            .map(|i| {
+                let mut digest = [0; 32];
+                digest[..8].copy_from_slice(&i.to_le_bytes());
+                digest
+            })
+            .collect();
+        for view in 0..3 {
+            let signed = sign(
+                &KeySigner::new(key.clone()),
+                cluster,
+                Status { view: View(view), ..status(0) },
+            );
+            let statement = Statement::new(cluster, &signed.body);
+            assert!(cache.verify(Principal::Replica(ReplicaId(0)), &statement, &signed.signature));
+        }
+        let [current, before] = &*cache.seen();
+        assert_eq!((current.len(), before.len()), (3, REMEMBERED));
     }
 
     #[test]

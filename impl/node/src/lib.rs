@@ -1,6 +1,8 @@
 //! The runtime around `pbft-core`.
 
 mod blocking;
+pub mod cli;
+pub mod client;
 pub mod codec;
 pub mod config;
 pub mod driver;
@@ -11,6 +13,7 @@ pub mod keyring;
 pub mod keys;
 pub mod ledger;
 pub mod network;
+pub mod node;
 mod perform;
 pub mod service;
 pub mod state;

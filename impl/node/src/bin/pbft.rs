@@ -1,2 +1,13 @@
-//! x
-fn main() {}
+//! The `pbft` command: parses its arguments and calls the library.
+
+use clap::Parser as _;
+use pbft_node::cli::{Arguments, run};
+use std::process::ExitCode;
+
+// The planted bugs are for conformance to find; a binary that has them must not exist.
+const _: () =
+    assert!(!pbft_core::PLANTED_BUGS, "build pbft without pbft-core's feature `planted-bugs`");
+
+fn main() -> ExitCode {
+    run(Arguments::parse())
+}

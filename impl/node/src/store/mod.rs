@@ -76,7 +76,7 @@ impl Store {
         }
         identity.check(directory)?;
         let database = Database::open(&path).map_err(|e| StoreError::at(&path, e))?;
-        Self::load(database, path, identity)
+        Self::load(database, path, identity)?.counted()
     }
 
     /// Opens a store in memory, empty or as an earlier one left it: the same code on another medium.
@@ -87,7 +87,7 @@ impl Store {
         if fresh {
             tables::initialise(&database, &identity)?;
         }
-        Self::load(database, path, identity)
+        Self::load(database, path, identity)?.counted()
     }
 
     fn load(database: Database, path: PathBuf, identity: Identity) -> Result<Self, StoreError> {
@@ -101,8 +101,12 @@ impl Store {
         };
         store.check_identity().map_err(|e| e.with_path(&store.path))?;
         store.read_log().map_err(|e| e.with_path(&store.path))?;
-        store.count_incarnation().map_err(|e| e.with_path(&store.path))?;
         Ok(store)
+    }
+
+    fn counted(mut self) -> Result<Self, StoreError> {
+        self.count_incarnation().map_err(|e| e.with_path(&self.path))?;
+        Ok(self)
     }
 
     fn check_identity(&self) -> Result<(), StoreError> {
@@ -160,7 +164,7 @@ impl Store {
         &self.durable
     }
 
-    /// How often the store was opened, this time included.
+    /// How often the store was opened, this time included; making it does not count.
     pub fn incarnation(&self) -> u64 {
         self.incarnation
     }

@@ -1,6 +1,6 @@
 //! The connections that a replica dials: one to each other replica, for what it has to say.
 
-use super::handshake::{Connection, connect};
+use super::handshake::{Connection, connect, ended};
 use super::queue::FrameQueue;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -55,12 +55,12 @@ impl Dialer {
                 heard = stream.next() => return match heard {
                     None => "the other end hung up".to_owned(),
                     Some(Ok(_)) => "the other end spoke out of turn".to_owned(),
-                    Some(Err(error)) => error.to_string(),
+                    Some(Err(error)) => ended(&error),
                 },
                 frames = self.queue.take() => {
                     let Some(frames) = frames else { return "shutting down".to_owned() };
                     if let Err(error) = write(&mut sink, frames).await {
-                        return error.to_string();
+                        return ended(&error);
                     }
                 }
             }

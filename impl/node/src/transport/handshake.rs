@@ -1,10 +1,10 @@
 //! From a TCP stream to a connection that knows who is at its other end.
 
 use super::tls::{alpn, raw_key};
-use crate::codec;
+use crate::codec::{self, FRAME_BYTES_MAX};
 use crate::frame::{FrameLimits, HELLO_BYTES, Hello, WIRE_VERSION};
 use crate::keyring::KeyRing;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use pbft_core::types::{Digest, Principal};
 use std::sync::Arc;
@@ -12,13 +12,57 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::codec::{Decoder, Encoder, Framed, LengthDelimitedCodec};
 
 /// From the first byte to the second [`Hello`]; who is slower is cut off.
 pub(super) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Frames over an authenticated connection.
-pub type Connection = Framed<TlsStream<TcpStream>, LengthDelimitedCodec>;
+pub type Connection = Framed<TlsStream<TcpStream>, FrameCodec>;
+
+/// A length in four bytes, then the frame. What is read is held to the reading end's limit; what is written was
+/// made here, and is held to the limit of its reader there.
+#[derive(Debug)]
+pub struct FrameCodec {
+    reader: LengthDelimitedCodec,
+    writer: LengthDelimitedCodec,
+}
+
+impl FrameCodec {
+    fn new(frame_max: usize) -> Self {
+        let codec = |max| {
+            LengthDelimitedCodec::builder().length_field_length(4).max_frame_length(max).new_codec()
+        };
+        Self { reader: codec(frame_max.max(HELLO_BYTES)), writer: codec(FRAME_BYTES_MAX) }
+    }
+}
+
+impl Decoder for FrameCodec {
+    type Item = BytesMut;
+    type Error = std::io::Error;
+
+    fn decode(&mut self, source: &mut BytesMut) -> std::io::Result<Option<BytesMut>> {
+        self.reader.decode(source)
+    }
+}
+
+impl Encoder<Bytes> for FrameCodec {
+    type Error = std::io::Error;
+
+    fn encode(&mut self, frame: Bytes, target: &mut BytesMut) -> std::io::Result<()> {
+        self.writer.encode(frame, target)
+    }
+}
+
+/// Why a connection ended, in a few words.
+pub(super) fn ended(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => {
+            "the other end is gone".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
 
 /// Why a connection did not come about.
 #[derive(Debug, Error)]
@@ -59,9 +103,7 @@ pub enum HandshakeError {
 }
 
 fn framed(stream: TlsStream<TcpStream>, frame_max: usize) -> Connection {
-    let mut codec = LengthDelimitedCodec::builder();
-    codec.length_field_length(4).max_frame_length(frame_max.max(HELLO_BYTES));
-    Framed::new(stream, codec.new_codec())
+    Framed::new(stream, FrameCodec::new(frame_max))
 }
 
 /// Dials `address`, as whoever `tls` says, and makes sure that the expected replica answers. Frames of up to

@@ -2,7 +2,7 @@
 
 use super::TcpNetwork;
 use super::dialer::{Dialer, write};
-use super::handshake::{Acceptor, Connection};
+use super::handshake::{Acceptor, Connection, ended};
 use super::queue::FrameQueue;
 use super::tls::{TlsIdentity, client_config, server_config};
 use crate::codec;
@@ -186,7 +186,7 @@ async fn listen_to_peer(id: ReplicaId, mut connection: Connection, inbox: Inbox)
                     break error.to_string();
                 }
             }
-            Ok(Some(Err(error))) => break error.to_string(),
+            Ok(Some(Err(error))) => break ended(&error),
             Ok(None) => break "it hung up".to_owned(),
             Err(_) => break format!("it was silent for {PEER_IDLE:?}"),
         }

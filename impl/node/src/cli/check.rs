@@ -1,0 +1,42 @@
+//! `pbft config check`.
+
+use super::{CliError, Exit, Format, print_json};
+use crate::config::Cluster;
+use crate::hex;
+use pbft_core::types::ReplicaId;
+use serde_json::json;
+use std::path::Path;
+
+pub(super) fn run(file: &Path, format: Format) -> Result<Exit, CliError> {
+    let cluster = Cluster::load(file)?;
+    let params = cluster.params(ReplicaId(0));
+    let membership = params.membership;
+    match format {
+        Format::Json => print_json(&json!({
+            "name": cluster.name(),
+            "cluster": hex::encode(&cluster.id().0),
+            "replicas": membership.n(),
+            "faults": membership.faults(),
+            "quorum": membership.quorum(),
+            "clients": cluster.clients().len(),
+            "checkpoint_interval": params.checkpoint_interval,
+            "window": params.window,
+        })),
+        Format::Human => {
+            println!("{}: good", file.display());
+            println!("cluster {} with id {}", cluster.name(), hex::encode(&cluster.id().0));
+            println!(
+                "{} replicas, up to {} faulty; quorum {}; {} clients",
+                membership.n(),
+                membership.faults(),
+                membership.quorum(),
+                cluster.clients().len()
+            );
+            println!(
+                "checkpoint every {} batches, window {}",
+                params.checkpoint_interval, params.window
+            );
+        }
+    }
+    Ok(Exit::Done)
+}

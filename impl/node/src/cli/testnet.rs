@@ -1,0 +1,147 @@
+//! `pbft testnet`: a new cluster on this machine.
+
+use super::keys::{CLIENTS_DIRECTORY, key_path};
+use super::{CliError, Exit};
+use crate::config::{CLUSTER_FILE, ClientEntry, Cluster, ClusterFile, ClusterTable, ReplicaEntry};
+use crate::hex;
+use crate::keys::SecretKey;
+use crate::node::REPLICA_KEY_FILE;
+use crate::store::{Identity, Store};
+use clap::Args;
+use pbft_core::types::ReplicaId;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+/// `pbft testnet`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pbft testnet                                   four replicas, four clients, in ./cluster\n  \
+    pbft testnet --replicas 7 --dir seven --base-port 7100\n\n\
+    Writes DIR/cluster.toml, DIR/clients/NAME.key and DIR/replica-N/. Nothing is ever overwritten.")]
+pub struct TestnetArguments {
+    /// How many replicas; 3f+1 tolerate f faulty ones
+    #[arg(long, default_value_t = 4)]
+    pub replicas: u32,
+    /// How many clients
+    #[arg(long, default_value_t = 4)]
+    pub clients: u32,
+    /// Where to write; must not exist
+    #[arg(long, default_value = "cluster", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Replica N listens on this port plus N
+    #[arg(long, default_value_t = 7000, value_name = "PORT")]
+    pub base_port: u16,
+    /// The host that replicas listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: String,
+    /// The cluster's name
+    #[arg(long, default_value = "testnet")]
+    pub name: String,
+    /// A checkpoint every so many batches [default: 64]
+    #[arg(long, value_name = "K")]
+    pub checkpoint_interval: Option<u64>,
+    /// The size of the log [default: 128]
+    #[arg(long, value_name = "L")]
+    pub window: Option<u64>,
+    /// How long a request may wait before the primary is suspected [default: 2000]
+    #[arg(long, value_name = "MS")]
+    pub view_timeout_ms: Option<u64>,
+}
+
+pub(super) fn run(arguments: &TestnetArguments) -> Result<Exit, CliError> {
+    create(arguments)?;
+    let dir = arguments.dir.display();
+    eprintln!("{dir}: {} replicas, {} clients", arguments.replicas, arguments.clients);
+    eprintln!("next: pbft up --dir {dir}");
+    Ok(Exit::Done)
+}
+
+/// Makes the whole cluster beside its place, then moves it there: it is there completely or not at all.
+pub(super) fn create(arguments: &TestnetArguments) -> Result<(), CliError> {
+    let dir = &arguments.dir;
+    if dir.symlink_metadata().is_ok() {
+        let problem = format!("{} exists already", dir.display());
+        return Err(CliError::usage(problem, "choose another --dir, or remove it first"));
+    }
+    if u64::from(arguments.base_port) + u64::from(arguments.replicas) > 1 << 16 {
+        let problem = format!("--base-port {}: ports end at 65535", arguments.base_port);
+        return Err(CliError::usage(problem, "choose a lower one"));
+    }
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".partial-{}", std::process::id()));
+    let partial = dir.with_file_name(name);
+    let written = write_all(arguments, &partial)
+        .and_then(|()| std::fs::rename(&partial, dir).map_err(|e| cannot_write(dir, e)));
+    if written.is_err() {
+        // Whatever is left of the attempt is nobody's data.
+        let _ = std::fs::remove_dir_all(&partial);
+    }
+    written
+}
+
+fn cannot_write(path: &Path, source: std::io::Error) -> CliError {
+    CliError::Write { path: path.to_owned(), source, remedy: "choose a --dir that can be written" }
+}
+
+fn make_directory(path: &Path) -> Result<(), CliError> {
+    DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(|e| cannot_write(path, e))
+}
+
+fn write_all(arguments: &TestnetArguments, dir: &Path) -> Result<(), CliError> {
+    let generate = |count: u32| (0..count).map(|_| SecretKey::generate()).collect();
+    let replicas: Vec<SecretKey> = Result::from_iter::<Vec<_>>(generate(arguments.replicas))?;
+    let clients: Vec<SecretKey> = Result::from_iter::<Vec<_>>(generate(arguments.clients))?;
+    let text = cluster_text(arguments, &replicas, &clients)?;
+    // What the replicas will read is checked before anything is written.
+    let cluster = Cluster::parse(&text, &arguments.dir.join(CLUSTER_FILE))?;
+    make_directory(&dir.join(CLIENTS_DIRECTORY))?;
+    let write = |path: PathBuf| std::fs::write(&path, &text).map_err(|e| cannot_write(&path, e));
+    write(dir.join(CLUSTER_FILE))?;
+    for (client, key) in cluster.clients().iter().zip(&clients) {
+        key.create(&key_path(dir, &client.name))?;
+    }
+    for (id, key) in (0..).map(ReplicaId).zip(&replicas) {
+        let directory = dir.join(format!("replica-{}", id.0));
+        make_directory(&directory)?;
+        write(directory.join(CLUSTER_FILE))?;
+        key.create(&directory.join(REPLICA_KEY_FILE))?;
+        drop(Store::create(&directory, Identity::new(cluster.id(), id))?);
+    }
+    Ok(())
+}
+
+fn cluster_text(
+    arguments: &TestnetArguments,
+    replicas: &[SecretKey],
+    clients: &[SecretKey],
+) -> Result<String, CliError> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce)?;
+    let cluster = ClusterTable {
+        name: arguments.name.clone(),
+        nonce: hex::encode(&nonce),
+        checkpoint_interval: arguments.checkpoint_interval,
+        window: arguments.window.or(arguments.checkpoint_interval.map(|k| k.saturating_mul(2))),
+        view_timeout_ms: arguments.view_timeout_ms,
+        ..ClusterTable::default()
+    };
+    let replica = (0u32..).zip(replicas).map(|(id, key)| ReplicaEntry {
+        id,
+        address: format!("{}:{}", arguments.host, u32::from(arguments.base_port) + id),
+        public_key: key.public().to_hex(),
+    });
+    let client = (0u32..).zip(clients).map(|(id, key)| ClientEntry {
+        id,
+        name: format!("client-{id}"),
+        public_key: key.public().to_hex(),
+    });
+    let file = ClusterFile { cluster, replica: replica.collect(), client: client.collect() };
+    let tables = toml::to_string(&file).map_err(|e| {
+        CliError::usage(format!("the cluster file cannot be written: {e}"), "report this bug")
+    })?;
+    Ok(format!(
+        "# A cluster: its replicas and the clients that are let in. No secret is in here; every replica\n\
+         # and every client needs the same file (only addresses may differ).\n\n{tables}"
+    ))
+}

@@ -1,0 +1,208 @@
+//! A client's lanes: each drives one of the core's client machines.
+
+use super::{ClientError, Shared};
+use crate::codec;
+use crate::frame::{ClientFrame, RefusalReason};
+use bytes::Bytes;
+use pbft_core::client::{ClientEffect, ClientInput, ClientLane};
+use pbft_core::crypto::sign;
+use pbft_core::message::{Reply, Request, Signed};
+use pbft_core::types::{Lane, ReplicaId, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// What a replica says to a lane.
+#[derive(Debug)]
+pub(super) enum LaneEvent {
+    /// A reply with a good signature.
+    Reply(Signed<Reply>),
+    /// A refusal.
+    Refused { from: ReplicaId, timestamp: Timestamp, reason: RefusalReason },
+}
+
+/// Where what arrives for a lane goes.
+#[derive(Debug, Default)]
+pub(crate) struct Routes(Mutex<BTreeMap<Lane, UnboundedSender<LaneEvent>>>);
+
+impl Routes {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Lane, UnboundedSender<LaneEvent>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anything waits on `lane`.
+    pub(super) fn is_waiting(&self, lane: Lane) -> bool {
+        self.lock().contains_key(&lane)
+    }
+
+    pub(super) fn deliver(&self, lane: Lane, event: LaneEvent) {
+        if let Some(route) = self.lock().get(&lane) {
+            // A caller that stopped waiting needs no answer.
+            let _ = route.send(event);
+        }
+    }
+}
+
+type Idle = Arc<Mutex<BTreeMap<Lane, ClientLane>>>;
+
+/// The lanes of a client.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    idle: Idle,
+    permits: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
+
+impl Lanes {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let count = shared.options.lanes;
+        let idle = (0..count).map(|lane| (Lane(lane), fresh(shared))).collect();
+        Self {
+            idle: Arc::new(Mutex::new(idle)),
+            permits: Arc::new(Semaphore::new(count.into())),
+            shared: Arc::clone(shared),
+        }
+    }
+
+    /// Waits for an idle lane and takes it. The lowest come first, so that a client that has one operation at a
+    /// time occupies one entry of the reply table.
+    pub(super) async fn take(&self) -> BusyLane {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+        let (lane, machine) = taken.unwrap_or_else(|| (Lane(0), fresh(&self.shared)));
+        let (route, events) = unbounded_channel();
+        self.shared.routes.lock().insert(lane, route);
+        let (idle, shared) = (Arc::clone(&self.idle), Arc::clone(&self.shared));
+        BusyLane { lane, machine, events, idle, shared, _permit: permit }
+    }
+}
+
+fn fresh(shared: &Shared) -> ClientLane {
+    ClientLane::new(shared.params.membership, shared.options.patience)
+}
+
+/// A lane with its one operation; idle again when dropped.
+pub(super) struct BusyLane {
+    lane: Lane,
+    machine: ClientLane,
+    events: UnboundedReceiver<LaneEvent>,
+    idle: Idle,
+    shared: Arc<Shared>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for BusyLane {
+    fn drop(&mut self) {
+        self.shared.routes.lock().remove(&self.lane);
+        // After an operation without a result the machine would wait for it for ever. The next timestamp is
+        // above it, so the replicas take the lane's next operation all the same.
+        let machine = match self.machine.is_busy() {
+            true => fresh(&self.shared),
+            false => self.machine.clone(),
+        };
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(self.lane, machine);
+    }
+}
+
+/// One operation under way.
+struct Attempt {
+    timeout: Duration,
+    resend_at: Instant,
+    result: Option<Arc<[u8]>>,
+    refusals: BTreeMap<ReplicaId, RefusalReason>,
+}
+
+impl BusyLane {
+    /// Runs one operation to its result.
+    pub(super) async fn submit(
+        &mut self,
+        operation: Vec<u8>,
+        timestamp: Timestamp,
+    ) -> Result<Vec<u8>, ClientError> {
+        let (client, lane) = (self.shared.id, self.lane);
+        let body = Request { client, lane, timestamp, operation };
+        let request = Arc::new(sign(&self.shared.signer, self.shared.params.cluster, body));
+        let after = self.shared.options.deadline;
+        let deadline = Instant::now() + after;
+        let mut attempt = Attempt {
+            timeout: after,
+            resend_at: deadline,
+            result: None,
+            refusals: BTreeMap::new(),
+        };
+        self.step(ClientInput::Submit(request), &mut attempt);
+        while attempt.result.is_none() {
+            let input = tokio::select! {
+                event = self.events.recv() => match event {
+                    Some(LaneEvent::Reply(reply)) => Some(ClientInput::Reply(reply)),
+                    Some(LaneEvent::Refused { from, timestamp: of, reason }) if of == timestamp => {
+                        self.on_refused(from, reason, &mut attempt)?
+                    }
+                    Some(LaneEvent::Refused { .. }) | None => None,
+                },
+                () = tokio::time::sleep_until(attempt.resend_at.min(deadline)) => {
+                    Some(ClientInput::Timeout)
+                }
+            };
+            if Instant::now() >= deadline {
+                let needed = self.shared.params.membership.weak();
+                return Err(ClientError::Timeout { needed, after });
+            }
+            if let Some(input) = input {
+                self.step(input, &mut attempt);
+            }
+        }
+        Ok(attempt.result.map(|result| result.to_vec()).unwrap_or_default())
+    }
+
+    /// One refusal may be a lie: ask all the others at once. f+1 cannot all be lies.
+    fn on_refused(
+        &self,
+        from: ReplicaId,
+        reason: RefusalReason,
+        attempt: &mut Attempt,
+    ) -> Result<Option<ClientInput>, ClientError> {
+        let first = attempt.refusals.is_empty();
+        attempt.refusals.insert(from, reason);
+        let agreeing = attempt.refusals.values().filter(|other| **other == reason).count();
+        if agreeing >= self.shared.params.membership.weak() {
+            return Err(match reason {
+                RefusalReason::Overloaded => ClientError::Overloaded,
+                reason => ClientError::Refused(reason),
+            });
+        }
+        // An overloaded cluster is asked again in due time, not at once.
+        Ok((first && reason != RefusalReason::Overloaded).then_some(ClientInput::Timeout))
+    }
+
+    fn step(&mut self, input: ClientInput, attempt: &mut Attempt) {
+        // What the machine rejects (a reply to an earlier operation, say) changes nothing.
+        for effect in self.machine.step(input).unwrap_or_default() {
+            match effect {
+                ClientEffect::Send { to, request } => {
+                    if let (Some(queue), Some(frame)) =
+                        (self.shared.queues.get(to.0 as usize), frame(&request))
+                    {
+                        queue.push(frame);
+                    }
+                }
+                ClientEffect::Broadcast(request) => {
+                    if let Some(frame) = frame(&request) {
+                        self.shared.queues.iter().for_each(|queue| queue.push(frame.clone()));
+                    }
+                }
+                ClientEffect::SetTimer(after) => attempt.resend_at = Instant::now() + after,
+                ClientEffect::CancelTimer => attempt.resend_at = Instant::now() + attempt.timeout,
+                ClientEffect::Done { result, .. } => attempt.result = Some(result),
+            }
+        }
+    }
+}
+
+fn frame(request: &Arc<Signed<Request>>) -> Option<Bytes> {
+    // Operations are bounded far below what the codec takes.
+    codec::encode(&ClientFrame::Request(Arc::clone(request))).ok().map(Bytes::from)
+}

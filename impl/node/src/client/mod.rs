@@ -1,0 +1,253 @@
+//! The client library (§4.1): submits operations, and believes a result when f+1 replicas agree on it.
+//!
+//! A [`Client`] keeps a connection to every replica. It has many lanes, each with one operation outstanding, so
+//! that many callers can [`Client::submit`] at the same time. An operation that is not answered in time is sent
+//! to all replicas, again and again; it is executed at most once however often it is sent.
+
+mod lane;
+mod link;
+mod timestamps;
+
+pub use timestamps::Timestamps;
+
+use crate::config::Cluster;
+use crate::frame::{RefusalReason, StatusReport};
+use crate::keyring::{KeyRing, KeySigner};
+use crate::keys::SecretKey;
+use crate::transport::{FrameQueue, TlsIdentity, client_config};
+use lane::{Lanes, Routes};
+use link::Link;
+use pbft_core::client::Patience;
+use pbft_core::types::{ClientId, ReplicaId};
+use pbft_core::{Membership, Params};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientOptions {
+    /// How long an operation may take before [`ClientError::Timeout`].
+    pub deadline: Duration,
+    /// When to send to all replicas, and how to go on.
+    pub patience: Patience,
+    /// The most operations at a time; no more than the cluster's `lanes_max`.
+    pub lanes: u16,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        let patience = Patience { first: Duration::from_millis(500), max: Duration::from_secs(4) };
+        Self { deadline: Duration::from_secs(30), patience, lanes: 128 }
+    }
+}
+
+/// Why an operation has no result.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// The key is no client's.
+    #[error(
+        "the public key {0} is no client's in the cluster file; add a [[client]] or use its key"
+    )]
+    NotAClient(String),
+    /// No f+1 replicas agreed in time. The operation may still be executed later.
+    #[error(
+        "no {needed} replicas agreed within {after:?}; the operation may still be executed. \
+         See `pbft status` for who is reachable"
+    )]
+    Timeout {
+        /// How many had to agree.
+        needed: usize,
+        /// How long it waited.
+        after: Duration,
+    },
+    /// f+1 replicas will not work on the operation.
+    #[error("refused: {0}")]
+    Refused(RefusalReason),
+    /// f+1 replicas have too much to do.
+    #[error("the cluster is overloaded; try again later")]
+    Overloaded,
+    /// The operation is larger than the cluster allows.
+    #[error("an operation of {len} bytes; the cluster allows at most {max}")]
+    TooLarge {
+        /// Its length.
+        len: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// Another process uses the same key.
+    #[error(
+        "{path}: another process is using this client's key; wait for it, or use another client"
+    )]
+    KeyInUse {
+        /// The file of the key's timestamps.
+        path: PathBuf,
+    },
+    /// The file of the key's timestamps.
+    #[error(
+        "{path}: {source}; timestamps must rise, so they are kept in this file: make it writable"
+    )]
+    Timestamps {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file of the key's timestamps holds something else.
+    #[error(
+        "{path}: is not a number; write a number above every timestamp used, such as microseconds since 1970"
+    )]
+    BadTimestamps {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The settings of TLS do not fit together.
+    #[error("cannot use the key for TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What all parts of a client share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) params: Params,
+    pub(crate) ring: KeyRing,
+    pub(crate) id: ClientId,
+    pub(crate) signer: KeySigner,
+    pub(crate) options: ClientOptions,
+    pub(crate) queues: Vec<Arc<FrameQueue>>,
+    pub(crate) routes: Routes,
+    /// The latest status of each replica, and when it came.
+    pub(crate) reports: Mutex<BTreeMap<ReplicaId, (Instant, StatusReport)>>,
+    /// What went wrong last with each replica's connection.
+    pub(crate) troubles: Mutex<BTreeMap<ReplicaId, String>>,
+}
+
+impl Shared {
+    pub(crate) fn trouble(&self, replica: ReplicaId, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => troubles.insert(replica, trouble),
+            None => troubles.remove(&replica),
+        };
+    }
+}
+
+/// A connected client. Its connections end when it is dropped.
+#[derive(Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    timestamps: Mutex<Timestamps>,
+    addresses: Vec<String>,
+    _links: JoinSet<()>,
+}
+
+/// How one replica answered when asked how it is.
+#[derive(Clone, Debug)]
+pub struct ReplicaStatus {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// Its address.
+    pub address: String,
+    /// Its report, or why there is none.
+    pub report: Result<StatusReport, String>,
+}
+
+impl Client {
+    /// A client of `cluster` with this key. It returns at once; connections are made and kept in the background.
+    pub fn connect(
+        cluster: &Cluster,
+        key: SecretKey,
+        timestamps: Timestamps,
+        options: ClientOptions,
+    ) -> Result<Self, ClientError> {
+        let Some(id) = cluster.client_with(key.public()) else {
+            return Err(ClientError::NotAClient(key.public().to_hex()));
+        };
+        let identity = TlsIdentity::new(&key)?;
+        let params = cluster.params(ReplicaId(0));
+        let options = ClientOptions { lanes: options.lanes.clamp(1, params.lanes_max), ..options };
+        let shared = Arc::new(Shared {
+            ring: cluster.key_ring(),
+            id,
+            signer: KeySigner::new(key),
+            options,
+            queues: cluster.replicas().iter().map(|_| Arc::new(FrameQueue::for_client())).collect(),
+            routes: Routes::default(),
+            reports: Mutex::default(),
+            troubles: Mutex::default(),
+            params,
+        });
+        let mut links = JoinSet::new();
+        for (replica, (info, queue)) in
+            (0..).map(ReplicaId).zip(cluster.replicas().iter().zip(&shared.queues))
+        {
+            let link = Link {
+                replica,
+                address: info.address.clone(),
+                tls: Arc::new(client_config(&identity, info.key)?),
+                queue: Arc::clone(queue),
+                shared: Arc::clone(&shared),
+            };
+            links.spawn(link.run());
+        }
+        let lanes = Lanes::new(&shared);
+        let addresses = cluster.replicas().iter().map(|info| info.address.clone()).collect();
+        let timestamps = Mutex::new(timestamps);
+        Ok(Self { shared, lanes, timestamps, addresses, _links: links })
+    }
+
+    /// The cluster's size and quorums.
+    pub fn membership(&self) -> Membership {
+        self.shared.params.membership
+    }
+
+    /// Has an operation executed, and returns its result. May be called by many tasks at a time.
+    pub async fn submit(&self, operation: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        let (len, max) = (operation.len(), self.shared.params.operation_bytes_max);
+        if len > max {
+            return Err(ClientError::TooLarge { len, max });
+        }
+        let mut lane = self.lanes.take().await;
+        let timestamp = {
+            let mut timestamps = self.timestamps.lock().unwrap_or_else(PoisonError::into_inner);
+            timestamps.next()?
+        };
+        lane.submit(operation, timestamp).await
+    }
+
+    /// Asks every replica how it is, and waits up to `patience` for the answers.
+    pub async fn status(&self, patience: Duration) -> Vec<ReplicaStatus> {
+        let asked = Instant::now();
+        let n = self.shared.params.membership.n();
+        let frame = link::status_request();
+        for queue in &self.shared.queues {
+            queue.push(frame.clone());
+        }
+        while asked.elapsed() < patience && self.fresh_reports(asked).len() < n {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let fresh = self.fresh_reports(asked);
+        let troubles = self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let addresses = self.addresses.iter().cloned();
+        (0..)
+            .map(ReplicaId)
+            .zip(addresses)
+            .map(|(replica, address)| {
+                let trouble = || troubles.get(&replica).cloned().unwrap_or("no answer".into());
+                let report = fresh.get(&replica).copied().ok_or_else(trouble);
+                ReplicaStatus { replica, address, report }
+            })
+            .collect()
+    }
+
+    fn fresh_reports(&self, since: Instant) -> BTreeMap<ReplicaId, StatusReport> {
+        let reports = self.shared.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = reports.iter().filter(|(_, (when, _))| *when >= since);
+        fresh.map(|(replica, (_, report))| (*replica, *report)).collect()
+    }
+}
