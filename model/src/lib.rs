@@ -7,6 +7,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
+pub mod dead;
 pub mod explore;
 pub mod ids;
 pub mod mutant;

@@ -22,23 +22,23 @@ pub struct Reductions {
     pub values: bool,
     /// Honest replicas that lead no view of the model differ in name only: they are sorted.
     pub replicas: bool,
+    /// What no rule will read again is forgotten: see [`crate::dead`].
+    pub dead: bool,
 }
 
 impl Reductions {
     /// No reduction: the model as it is written.
-    pub const NONE: Self = Self { values: false, replicas: false };
+    pub const NONE: Self = Self { values: false, replicas: false, dead: false };
     /// All reductions.
-    pub const ALL: Self = Self { values: true, replicas: true };
+    pub const ALL: Self = Self { values: true, replicas: true, dead: true };
 }
 
 impl fmt::Display for Reductions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.values, self.replicas) {
-            (false, false) => write!(f, "none"),
-            (true, false) => write!(f, "values"),
-            (false, true) => write!(f, "replicas"),
-            (true, true) => write!(f, "values,replicas"),
-        }
+        let names = [(self.values, "values"), (self.replicas, "replicas"), (self.dead, "dead")];
+        let on: Vec<_> = names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        f.write_str(if on.is_empty() { "none" } else { "" })?;
+        f.write_str(&on.join(","))
     }
 }
 
@@ -50,7 +50,9 @@ impl Serialize for Reductions {
 
 /// A reduction that does not exist was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is not a reduction: use `none`, `all`, or a list of `values` and `replicas`")]
+#[error(
+    "`{0}` is not a reduction: use `none`, `all`, or a list of `values`, `replicas` and `dead`"
+)]
 pub struct UnknownReduction(String);
 
 impl FromStr for Reductions {
@@ -67,6 +69,7 @@ impl FromStr for Reductions {
             match name {
                 "values" => reductions.values = true,
                 "replicas" => reductions.replicas = true,
+                "dead" => reductions.dead = true,
                 _ => return Err(UnknownReduction(name.to_owned())),
             }
         }
@@ -79,6 +82,9 @@ impl Pbft {
     #[must_use]
     pub fn canonical(&self, mut state: State) -> State {
         let reductions = self.reductions();
+        if reductions.dead && self.mutant().is_none() {
+            self.forget_dead(&mut state);
+        }
         if reductions.replicas {
             self.sort_equals(&mut state);
         }
@@ -281,7 +287,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in ["none", "values", "replicas", "values,replicas"] {
+        for name in ["none", "values", "replicas", "values,replicas", "values,dead"] {
             assert_eq!(name.parse::<Reductions>().map(|one| one.to_string()), Ok(name.to_owned()));
         }
         assert_eq!("all".parse(), Ok(Reductions::ALL));

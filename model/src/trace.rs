@@ -123,7 +123,7 @@ fn concrete(model: &Pbft, path: &[Action]) -> Vec<Action> {
         let counterpart = plain
             .next_steps(&state)
             .into_iter()
-            .find(|(_, next)| model.least_renaming(next) == least);
+            .find(|(_, next)| model.least_renaming(&model.canonical(next.clone())) == least);
         let Some((action, next)) = counterpart else { break };
         actions.push(action);
         (canonical, state) = (target, next);

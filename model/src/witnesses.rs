@@ -178,23 +178,21 @@ fn equivocation_healed(model: &Pbft, state: &State) -> bool {
     })
 }
 
-/// A VIEW-CHANGE for a view without one for the view before, which nobody can have entered: no NEW-VIEW for it
-/// was sent, nor can the Byzantine primary have formed one.
+/// A VIEW-CHANGE for a view without one for the view before, which nobody can have entered: its NEW-VIEW was not sent,
+/// and a Byzantine primary cannot have formed one. (While a NEW-VIEW may still be formed, no reduction has forgotten
+/// the VIEW-CHANGEs for it.)
 fn join_jump(model: &Pbft, state: &State) -> bool {
     (2..=model.config().max_view().0).any(|to| {
         let before = View(to - 1);
-        let primary = model.primary(before);
-        let never_entered = if model.is_byzantine(primary) {
-            let sent = |id| state.replica(id).sent.view_changes[before.index()].is_some();
-            let asked = model.honest().filter(|id| sent(*id)).count() as u8;
-            asked + model.byzantine_vote() < model.config().quorums().quorum
-        } else {
-            state.replica(primary).sent.new_views[before.index()].is_none()
+        let asked = |id| state.replica(id).sent.view_changes[before.index()].is_some();
+        let asking = model.honest().filter(|id| asked(*id)).count() as u8;
+        let formed = model.is_byzantine(model.primary(before))
+            && asking + model.byzantine_vote() >= model.config().quorums().quorum;
+        let jumped = |id| {
+            let replica = state.replica(id);
+            let sent = replica.sent.view_changes[usize::from(to)].is_some();
+            sent && replica.view == View(to) && !replica.active && !asked(id)
         };
-        never_entered
-            && model.honest().any(|id| {
-                let sent = &state.replica(id).sent.view_changes;
-                sent[usize::from(to)].is_some() && sent[before.index()].is_none()
-            })
+        !formed && model.is_open(state, before) && model.honest().any(jumped)
     })
 }
