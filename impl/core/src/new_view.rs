@@ -51,3 +51,92 @@ pub(crate) fn plan<'a>(
         .collect();
     Plan { min_s, stable: Arc::new(stable), order }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::membership::Membership;
+    use crate::message::{Checkpoint, PrePrepare, PreparedCertificate};
+    use crate::types::{ReplicaId, Signature, View};
+    use proptest::prelude::*;
+
+    fn unsigned<B>(body: B) -> Signed<B> {
+        Signed { body, signature: Signature::default() }
+    }
+
+    /// One digest for each view and sequence number: at most one can prepare.
+    fn digest_of(view: u64, seq: u64) -> Digest {
+        Digest([(10 * view + seq) as u8; 32])
+    }
+
+    fn view_change(replica: u32, low: u64, claims: &[(u64, u64)]) -> Signed<ViewChange> {
+        let prepared = claims.iter().map(|&(view, seq)| PreparedCertificate {
+            pre_prepare: unsigned(PrePrepare {
+                view: View(view),
+                seq: SeqNum(seq),
+                digest: digest_of(view, seq),
+                replica: ReplicaId(0),
+            }),
+            prepares: Vec::new(),
+        });
+        let proof = Checkpoint { seq: SeqNum(low), digest: Digest([1; 32]), replica: ReplicaId(0) };
+        unsigned(ViewChange {
+            view: View(9),
+            low_water_mark: SeqNum(low),
+            stable: StableCertificate { checkpoints: vec![unsigned(proof)] },
+            prepared: prepared.collect(),
+            replica: ReplicaId(replica),
+        })
+    }
+
+    fn planned(view_changes: &[Signed<ViewChange>]) -> Plan {
+        let membership = Membership::new(4).expect("valid size");
+        let params = Params::new(ReplicaId(0), membership, Digest::default());
+        plan(&params, Digest::default(), view_changes.iter())
+    }
+
+    fn any_v() -> impl Strategy<Value = Vec<Signed<ViewChange>>> {
+        let claims = proptest::collection::vec((0u64..4, 1u64..9), 0..6);
+        proptest::collection::vec((0u64..5, claims), 1..6).prop_map(|v| {
+            v.iter().zip(0..).map(|((low, p), replica)| view_change(replica, *low, p)).collect()
+        })
+    }
+
+    proptest! {
+        /// §4.4: O follows from V as a set.
+        #[test]
+        fn o_does_not_depend_on_the_order_of_v(
+            (v, shuffled) in any_v().prop_flat_map(|v| (Just(v.clone()), Just(v).prop_shuffle())),
+        ) {
+            prop_assert_eq!(planned(&v), planned(&shuffled));
+        }
+
+        /// §4.4, told the other way round: every number after min-s up to the highest claim, each with the claim of the
+        /// highest view, or null.
+        #[test]
+        fn o_is_what_the_paper_says(v in any_v()) {
+            let plan = planned(&v);
+            let lows = v.iter().map(|known| known.body.low_water_mark);
+            prop_assert_eq!(Some(plan.min_s), lows.max());
+            let claims: Vec<_> = v
+                .iter()
+                .flat_map(|known| known.body.prepared.iter().map(|c| &c.pre_prepare.body))
+                .filter(|claim| claim.seq > plan.min_s)
+                .collect();
+            let max_s = claims.iter().map(|claim| claim.seq).max().unwrap_or(plan.min_s);
+            let numbers: Vec<_> = plan.order.keys().map(|seq| seq.0).collect();
+            prop_assert_eq!(numbers, (plan.min_s.0 + 1..=max_s.0).collect::<Vec<_>>());
+            for (seq, digest) in &plan.order {
+                let here = claims.iter().filter(|claim| claim.seq == *seq);
+                let best = here.max_by_key(|claim| claim.view).map(|claim| claim.digest);
+                prop_assert_eq!(*digest, best.unwrap_or_default());
+            }
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_at_the_end_of_the_range_does_not_wrap() {
+        let plan = planned(&[view_change(0, u64::MAX, &[(0, u64::MAX)])]);
+        assert_eq!((plan.min_s, plan.order.len()), (SeqNum(u64::MAX), 0));
+    }
+}

@@ -224,7 +224,8 @@ impl Transfer {
         if self.manifest.is_some() {
             return Err(Rejection::Duplicate);
         }
-        let manifest = Manifest::decode(&data.bytes).ok_or(Rejection::UnreadableStateData)?;
+        let manifest = Manifest::decode(&data.bytes).filter(|manifest| manifest.seq == self.seq);
+        let manifest = manifest.ok_or(Rejection::UnreadableStateData)?;
         let (expected, got) = (self.digest, manifest.digest());
         if got != expected && !unchecked {
             return Err(Rejection::WrongStateData { expected, got });

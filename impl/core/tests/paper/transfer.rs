@@ -41,8 +41,11 @@ pub(super) fn only_what_was_asked_for_is_taken() {
     let part = StatePart::Chunk(1);
     refused(cluster.inject(0, 1, data(8, part, b"one")), Rejection::NotRequested);
     refused(cluster.inject(0, 1, data(6, StatePart::Manifest, b"")), Rejection::NotRequested);
-    let unreadable = cluster.inject(0, 1, data(8, StatePart::Manifest, b"???"));
-    refused(unreadable, Rejection::UnreadableStateData);
+    let other = Manifest { seq: SeqNum(6), chunks: manifest.chunks.clone() };
+    for bytes in [b"???", &other.encode()[..]] {
+        let unreadable = cluster.inject(0, 1, data(8, StatePart::Manifest, bytes));
+        refused(unreadable, Rejection::UnreadableStateData);
+    }
     let lie = Manifest { seq: SeqNum(8), chunks: manifest.chunks[..2].to_vec() };
     let wrong = Rejection::WrongStateData { expected: manifest.digest(), got: lie.digest() };
     refused(cluster.inject(0, 1, data(8, StatePart::Manifest, &lie.encode())), wrong);
