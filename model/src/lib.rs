@@ -1,4 +1,52 @@
-//! PBFT as a Stateright model.
+//! PBFT as a model that can be checked exhaustively.
+//!
+//! This crate is the specification: Castro and Liskov's protocol (OSDI'99, with signatures) written as a
+//! [`stateright::Model`]. It knows nothing of the implementation; `pbft-conformance` compares the two.
+//!
+//! # The protocol in one page
+//!
+//! A group of n replicas tolerates f = ⌊(n−1)/3⌋ faulty ones. Any two quorums of q = ⌈(n+f+1)/2⌉ replicas share one
+//! that is correct ([`quorum`]). The primary of view v is replica v mod n.
+//!
+//! *Normal case* (§4.2, [`normal_case`]). The primary assigns the next sequence number to a request: PRE-PREPARE. Backups
+//! accept one per view and slot: PREPARE. With the PRE-PREPARE and q−1 PREPAREs the value has *prepared*: no other can
+//! prepare in this view. Replicas say so: COMMIT. With q COMMITs it is *committed*: whatever happens, every later view will
+//! propose it again. Replicas execute committed values in order, each client's request once.
+//!
+//! *Checkpoints* (§4.3, [`checkpoint`]). Every K slots a replica signs its state: CHECKPOINT. q that match make it stable; the log
+//! up to there is discarded, and who is behind fetches that state.
+//!
+//! *View change* (§4.4, [`view_change`], [`new_view`]). A replica that leaves its view sends the prepared certificates that it
+//! holds: VIEW-CHANGE. The new primary collects q of them, and for each slot proposes again the value of the certificate with the
+//! highest view, null where there is none: NEW-VIEW. A committed value prepared at a quorum, which every V meets, so it is among
+//! the certificates; and no later view can have prepared another.
+//!
+//! # How it is modelled
+//!
+//! *The network is what was sent* ([`state`]): a set for each honest replica that only grows. An action is enabled when
+//! the messages that it needs exist. Loss, delay, duplication and reordering are in there without an action for each.
+//! Clients' requests exist from the start.
+//!
+//! *The adversary has no steps* ([`adversary`]): the Byzantine replica's votes count wherever they help; as primary it may tell each
+//! backup something else; its VIEW-CHANGE and NEW-VIEW may claim what can be proven, or less.
+//!
+//! *Time is left out*: a replica may leave its view whenever it likes. Safety must not depend on when.
+//!
+//! *A restart is the identity*, since votes are durable before they are sent: no action stands for it. The mutants that forget
+//! something have one.
+//!
+//! # What is checked
+//!
+//! [`properties`] in every reachable state, [`witnesses`] in some state, so that nothing holds merely because nothing
+//! happens; and with each of the [`mutant`]s planted, that the property on record is violated. [`check`] is the exhaustive search with
+//! Stateright, [`bfs`] a second engine that finds shortest counterexamples and must count the same states. [`reduction`] and
+//! [`dead`] make the state space smaller without changing what can happen.
+//!
+//! # What is not modelled
+//!
+//! Liveness and time; more than one Byzantine replica (so with f ≥ 2 the adversary is weaker than the protocol allows for); two requests
+//! of one client (the reply table is a set); batches of more than one request; the read-only optimisation; MAC authenticators; loss
+//! of a replica's disk. Bounds are small: the claim is about them and no more.
 
 pub mod action;
 pub mod adversary;
