@@ -1,4 +1,71 @@
 //! Practical Byzantine Fault Tolerance (Castro and Liskov, OSDI'99, with signatures) as a pure state machine.
+//!
+//! # What the protocol does
+//!
+//! n replicas run the same deterministic service. Up to f = ⌊(n−1)/3⌋ of them may do anything at all; the others must
+//! apply the same requests in the same order, and go on doing so. The numbers live in [`Membership`].
+//!
+//! *Normal case* (§4.2). In each view one replica, the primary, gives batches of requests consecutive sequence numbers
+//! and says so in PRE-PREPARE. A backup that accepts it answers all with PREPARE. A replica that has the pre-prepare and
+//! q−1 PREPAREs of different backups has *prepared* the batch: no other batch can prepare at that number in that view. It
+//! says so with COMMIT, and q of these make the batch final. Batches are executed in order, each request once.
+//!
+//! *Checkpoints* (§4.3). After every K batches each replica signs the digest of its state. q equal ones are a proof:
+//! what lies at or below it is forgotten, and the window (h, H] of numbers in use moves up. A replica that has fallen
+//! below the window fetches the state, and checks every byte of it against the proof.
+//!
+//! *View change* (§4.4). Each replica has a timer for the request that waits longest. When it runs out, the replica votes
+//! in the view no more and tells all what has prepared. With q such messages the next primary computes what must be
+//! ordered again (for every number the certificate of the highest view; null where there is none), and everybody else
+//! computes it, too, before they follow. Timers double until requests are executed again.
+//!
+//! # Where it is
+//!
+//! | Part | Module |
+//! |---|---|
+//! | the state, and the one function that changes it | `replica` |
+//! | §4.1, §4.2: requests, votes, execution | `normal_case`, `pending`, `execution`, [`replies`] |
+//! | §4.3: checkpoints, the log's window, state transfer | `checkpoint`, `log`, [`manifest`], `transfer` |
+//! | §4.4: leaving a view, beginning one, O, the timer | `view_change`, `new_view`, `timer` |
+//! | retransmission | `status` |
+//! | what is on disk, and restart | [`durable`], `recovery` |
+//! | messages, certificates, canonical bytes, signatures | [`message`], `certificate`, [`canonical`], [`crypto`] |
+//! | the client's side | [`client`] |
+//!
+//! # The contract of a step
+//!
+//! [`Replica::step`] takes an [`Input`] and returns a list of [`Effect`]s, or a [`Rejection`].
+//!
+//! * A rejection means that nothing happened: the replica equals what it was before.
+//! * The same replica and the same input give the same effects and the same replica, always. There is no clock, no
+//!   chance and no hash order in here; `clippy.toml` beside the manifest forbids them.
+//! * The order of the effects counts: a record comes before the message that depends on it.
+//! * Only signed and checked messages come in: [`crypto::verify`] is the only way to make a [`crypto::Verified`] one.
+//! * What peers and clients send never makes a step panic. The assertions in here are about this crate's own mistakes.
+//!
+//! # What the caller owes
+//!
+//! * Effects are performed in order. Nothing leaves the machine before the records, executions and installations
+//!   before it are durable; those of one step become durable together or not at all.
+//! * [`Effect::Execute`] and [`Effect::Install`] are answered ([`Input::Executed`], [`Input::Installed`]) before any other
+//!   input, and what they did becomes durable together with the records that the answer causes.
+//! * The service is deterministic, and a failed write ends the process: a replica must never know less than it said.
+//! * `from` is the replica at the other end of an authenticated channel.
+//! * Messages may be lost, repeated and reordered at will, as long as the two timers keep running: what was lost is asked
+//!   for again at every [`Timer::Status`]. A timer that has just run out may still be cancelled; that is no mistake.
+//! * Time may be anything. Safety never depends on it; progress needs delays that stay below some bound in the end.
+//!
+//! # What it does not do
+//!
+//! * Message authentication codes (§5.2 of the paper): everything is signed, so that every message can be handed on.
+//! * Tentative execution and the read-only optimisation (§5.1): every operation, reads included, is ordered and final before
+//!   it is answered.
+//! * Proactive recovery: a replica is trusted until somebody replaces its key. One that lost its disk must not be
+//!   started again under its old key.
+//! * Changes of membership.
+//! * Commit certificates do not survive a restart. The replicas of the view collect them again when one of them falls
+//!   behind; if f others that had voted never return, a replica that left the view alone may stay behind until the next
+//!   request makes the others change the view, too.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 pub mod canonical;

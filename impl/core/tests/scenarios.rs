@@ -5,11 +5,9 @@ mod common;
 
 use common::craft::{self, request};
 use common::{Cluster, Envelope};
-use pbft_core::message::{Message, StatePart};
-use pbft_core::types::{ReplicaId, SeqNum, View};
-use pbft_core::{Effect, HaltReason, Input};
+use pbft_core::types::{SeqNum, View};
+use pbft_core::{HaltReason, Input};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// One request a batch, each executed everywhere before the next.
 fn order(
@@ -22,20 +20,6 @@ fn order(
         cluster.request(primary, &request(client, timestamp)).expect("a new request");
         cluster.run();
     }
-}
-
-/// Messages to or from nobody in `isolated`.
-fn without(isolated: &[u32]) -> impl Fn(&Envelope) -> bool + use<> {
-    let isolated: BTreeSet<_> = isolated.iter().map(|id| ReplicaId(*id)).collect();
-    move |envelope| !isolated.contains(&envelope.from) && !isolated.contains(&envelope.to)
-}
-
-fn kinds(effects: &[Effect]) -> Vec<&'static str> {
-    let kind = |effect: &Effect| match effect {
-        Effect::Send { message, .. } | Effect::Broadcast(message) => Some(message.kind()),
-        _ => None,
-    };
-    effects.iter().filter_map(kind).collect()
 }
 
 #[test]
@@ -232,214 +216,6 @@ fn a_lost_relay_is_repeated_without_the_client() {
     assert_eq!(cluster.view(2), (View(0), true), "nobody had to be suspected");
 }
 
-/// Replica 3 hears nothing of a batch that prepares at the others, and is the primary of view 3.
-fn batch_missing_at(missing: u32) -> Cluster {
-    let mut cluster = Cluster::new(4);
-    cluster.request(0, &request(1, 1)).expect("accepted");
-    let pass = without(&[missing]);
-    cluster.run_where(|envelope| pass(envelope) && envelope.message.kind() != "commit");
-    assert_eq!(cluster.summary(missing).accepted.len(), 0);
-    cluster
-}
-
-fn suspect_until(cluster: &mut Cluster, view: u64) {
-    for id in cluster.ids() {
-        while cluster.is_up(id) && cluster.view(id).0 < View(view) {
-            cluster.input(id, Input::Suspect).expect("always possible");
-        }
-    }
-}
-
-#[test]
-fn a_backup_fetches_the_batch_that_new_view_names_before_it_enters() {
-    let mut cluster = batch_missing_at(3);
-    suspect_until(&mut cluster, 1);
-    cluster.run_where(|envelope| !matches!(envelope.message, Message::Batch(_)));
-    assert_eq!(cluster.view(3), (View(1), false), "waits for the batch");
-    assert!(cluster.seen["fetch-batch"] >= 3);
-    cluster.pass(200);
-    assert_eq!(cluster.view(3), (View(1), true));
-    cluster.assert_all_at(1);
-}
-
-#[test]
-fn a_new_primary_fetches_the_batch_that_it_must_order() {
-    let mut cluster = batch_missing_at(3);
-    suspect_until(&mut cluster, 3);
-    cluster.run_where(|envelope| !matches!(envelope.message, Message::Batch(_)));
-    assert_eq!(cluster.view(3), (View(3), false));
-    cluster.pass(200);
-    cluster.assert_all_at(1);
-    assert_eq!(cluster.view(3), (View(3), true));
-}
-
-#[test]
-fn a_batch_known_only_from_the_view_that_is_left_is_ordered_again() {
-    let mut cluster = Cluster::new(4);
-    cluster.request(0, &request(1, 1)).expect("accepted");
-    // Replica 3 accepts the pre-prepare, but does not see it prepare.
-    cluster.run_where(|envelope| {
-        let late = envelope.to.0 == 3 && envelope.message.kind() == "prepare";
-        !late && envelope.message.kind() != "commit"
-    });
-    // It learns of view 1 by its NEW-VIEW only.
-    for id in 0..3 {
-        cluster.input(id, Input::Suspect).expect("always possible");
-    }
-    cluster.run_where(|envelope| !(envelope.to.0 == 3 && envelope.message.kind() == "view-change"));
-    assert_eq!(cluster.view(3), (View(1), true));
-    assert_eq!(cluster.summary(3).accepted.len(), 1);
-    cluster.pass(300);
-    cluster.assert_all_at(1);
-}
-
-/// Three replicas go far beyond replica 3's window.
-fn far_ahead_of_replica_3() -> Cluster {
-    let mut cluster = Cluster::new(4);
-    for timestamp in 1..=13 {
-        cluster.request(0, &request(1, timestamp)).expect("accepted");
-        cluster.run_where(without(&[3]));
-    }
-    assert_eq!((cluster.executed(0), cluster.executed(3)), (SeqNum(13), SeqNum(0)));
-    cluster
-}
-
-#[test]
-fn a_new_view_that_needs_state_waits_for_it_and_enters() {
-    for next in [1, 3] {
-        let mut cluster = far_ahead_of_replica_3();
-        suspect_until(&mut cluster, next);
-        cluster.run_where(|envelope| !matches!(envelope.message, Message::StateData(_)));
-        assert_eq!(cluster.view(3), (View(next), false), "no state, no view");
-        assert_eq!(cluster.view(1).1, next != 3, "without its primary the view does not begin");
-        cluster.pass(900);
-        cluster.assert_all_at(13);
-        assert_eq!(cluster.view(3), (View(next), true));
-        assert!(cluster.seen["install"] >= 1);
-    }
-}
-
-#[test]
-fn a_replica_within_the_window_catches_up_by_commit_certificates() {
-    let mut cluster =
-        Cluster::with(4, |params| (params.checkpoint_interval, params.window) = (16, 32));
-    for timestamp in 1..=12 {
-        cluster.request(0, &request(1, timestamp)).expect("accepted");
-        cluster.run_where(without(&[3]));
-    }
-    cluster.crash(0);
-    cluster.pass(300);
-    cluster.assert_all_at(12);
-    assert!(!cluster.seen.contains_key("install"), "no state transfer was needed");
-    assert!(cluster.seen["committed"] >= 12);
-}
-
-#[test]
-fn a_replica_beyond_the_window_fetches_the_state() {
-    let mut cluster = far_ahead_of_replica_3();
-    cluster.pass(1000);
-    cluster.assert_all_at(13);
-    assert_eq!(cluster.seen["install"], 1);
-    // And it is a full member again: another replica may fail.
-    cluster.crash(1);
-    order(&mut cluster, 0, 1, 14..=20);
-    cluster.pass(300);
-    cluster.assert_all_at(20);
-}
-
-#[test]
-fn a_lying_or_silent_source_of_state_is_replaced() {
-    for liar in 0..3u32 {
-        for lies in [true, false] {
-            let mut cluster = far_ahead_of_replica_3();
-            for _ in 0..40 {
-                cluster.fire_next_timer();
-                while let Some(mut envelope) = cluster.queue.pop_front() {
-                    if let Message::StateData(data) = &mut envelope.message
-                        && envelope.from.0 == liar
-                    {
-                        if !lies {
-                            continue;
-                        }
-                        let data = Arc::make_mut(data);
-                        data.bytes = match data.part {
-                            StatePart::Manifest => vec![9; 40].into(),
-                            StatePart::Chunk(index) => vec![index as u8; 7].into(),
-                        };
-                    }
-                    let _ = cluster.deliver(envelope);
-                }
-            }
-            cluster.assert_all_at(13);
-            if lies && cluster.rejections.contains_key("wrong-state-data") {
-                assert!(cluster.seen["fetch-state"] > 6, "asked again elsewhere");
-            }
-        }
-    }
-}
-
-#[test]
-fn execution_that_overtakes_a_state_transfer_ends_it() {
-    let mut cluster = Cluster::new(4);
-    for timestamp in 1..=3 {
-        cluster.request(0, &request(1, timestamp)).expect("accepted");
-        cluster.run_where(without(&[3]));
-    }
-    let digest = cluster.nodes[0].durable.checkpoints[&SeqNum(2)].body.digest;
-    let stable = craft::stable(2, digest, &[0, 1, 2]);
-    cluster.inject(0, 3, Message::Stable(Arc::new(stable))).expect("a valid proof");
-    cluster.input(3, Input::Timer(pbft_core::Timer::Status)).expect("always running");
-    let fetches =
-        |c: &Cluster| c.queue.iter().filter(|e| e.message.kind() == "fetch-state").count();
-    assert_eq!(fetches(&cluster), 1, "the transfer has begun");
-    for seq in 1..=2 {
-        let batch = craft::batch_of(&[request(1, seq)]);
-        cluster.inject(0, 3, craft::committed(0, seq, &batch, &[0, 1, 2])).expect("final");
-    }
-    assert_eq!(cluster.executed(3), SeqNum(2));
-    assert_eq!(cluster.summary(3).low_water_mark, SeqNum(2), "the proof was not forgotten");
-    cluster.run();
-    assert!(!cluster.seen.contains_key("install"));
-}
-
-#[test]
-fn votes_that_executed_replicas_lost_are_collected_again() {
-    let mut cluster = Cluster::new(4);
-    cluster.request(0, &request(1, 1)).expect("accepted");
-    cluster.run_where(without(&[3]));
-    assert_eq!((cluster.executed(0), cluster.executed(3)), (SeqNum(1), SeqNum(0)));
-    // Commit certificates do not survive a restart, and replica 3 is not in the view of the others.
-    (0..3).for_each(|id| {
-        cluster.crash(id);
-        cluster.restart(id);
-    });
-    cluster.input(3, Input::Suspect).expect("always possible");
-    cluster.queue.clear();
-    cluster.pass(1000);
-    assert_eq!(cluster.view(3), (View(1), false));
-    cluster.assert_all_at(1);
-}
-
-#[test]
-fn a_backup_that_executed_without_voting_votes_when_others_need_it() {
-    let mut cluster = Cluster::new(4);
-    let batch = craft::batch(1);
-    let digest = batch.digest();
-    cluster.corrupt(0);
-    // Replica 1 learns the batch by its certificate, then forgets the certificate in a restart.
-    cluster.inject(0, 1, craft::committed(0, 1, &batch, &[0, 2, 3])).expect("final");
-    cluster.crash(1);
-    cluster.restart(1);
-    for to in [2, 3] {
-        cluster.inject(0, to, craft::proposal(0, 1, &batch, 0)).expect("accepted");
-    }
-    cluster.run();
-    assert_eq!(cluster.summary(2).prepared[&SeqNum(1)], (View(0), digest));
-    assert_eq!(cluster.executed(2), SeqNum(0), "two COMMITs of three");
-    cluster.pass(300);
-    cluster.assert_all_at(1);
-}
-
 #[test]
 fn an_equivocating_primary_splits_nobody_and_is_replaced() {
     for n in [4, 5, 7] {
@@ -515,13 +291,4 @@ fn a_diverged_replica_notices_in_a_new_view_too() {
     let pass = |e: &Envelope| e.to.0 != 2 || e.message.kind() == "new-view";
     cluster.run_where(pass);
     assert!(matches!(cluster.nodes[2].halted, Some(HaltReason::StateDiverged { .. })));
-}
-
-#[test]
-fn the_first_step_of_each_kind_says_what_the_paper_says() {
-    let mut cluster = Cluster::new(4);
-    let effects = cluster.request(0, &request(1, 1)).expect("accepted");
-    assert_eq!(kinds(&effects), ["pre-prepare"]);
-    let effects = cluster.request(1, &request(2, 1)).expect("accepted");
-    assert_eq!(kinds(&effects), ["request"], "a backup relays");
 }

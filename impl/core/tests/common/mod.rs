@@ -380,3 +380,9 @@ impl Cluster {
         }
     }
 }
+
+/// Messages to or from nobody in `isolated`.
+pub fn without(isolated: &[u32]) -> impl Fn(&Envelope) -> bool + use<> {
+    let isolated: BTreeSet<_> = isolated.iter().map(|id| ReplicaId(*id)).collect();
+    move |envelope| !isolated.contains(&envelope.from) && !isolated.contains(&envelope.to)
+}
