@@ -5,9 +5,9 @@ mod common;
 
 use common::craft::{self, request};
 use common::{Cluster, without};
-use pbft_core::Input;
 use pbft_core::message::{Message, StatePart};
 use pbft_core::types::{SeqNum, View};
+use pbft_core::{Input, Timer};
 use std::sync::Arc;
 
 /// One request a batch, each executed everywhere before the next.
@@ -179,7 +179,7 @@ fn execution_that_overtakes_a_state_transfer_ends_it() {
     let digest = cluster.nodes[0].durable.checkpoints[&SeqNum(2)].body.digest;
     let stable = craft::stable(2, digest, &[0, 1, 2]);
     cluster.inject(0, 3, Message::Stable(Arc::new(stable))).expect("a valid proof");
-    cluster.input(3, Input::Timer(pbft_core::Timer::Status)).expect("always running");
+    cluster.input(3, Input::Timer(Timer::Status)).expect("always running");
     let fetches =
         |c: &Cluster| c.queue.iter().filter(|e| e.message.kind() == "fetch-state").count();
     assert_eq!(fetches(&cluster), 1, "the transfer has begun");
@@ -229,4 +229,22 @@ fn a_backup_that_executed_without_voting_votes_when_others_need_it() {
     assert_eq!(cluster.executed(2), SeqNum(0), "two COMMITs of three");
     cluster.pass(300);
     cluster.assert_all_at(1);
+}
+
+#[test]
+fn a_batch_that_comes_in_a_certificate_opens_the_view_at_the_next_tick() {
+    let mut cluster = Cluster::new(4);
+    [0, 1, 3].into_iter().for_each(|id| cluster.corrupt(id));
+    let (known, missing) = (craft::batch(1), craft::batch(2));
+    cluster.inject(0, 2, craft::proposal(0, 1, &known, 0)).expect("accepted");
+    let digests = [(1, known.digest()), (2, missing.digest())];
+    let certificates = digests.map(|(seq, digest)| craft::prepared(0, seq, digest, 4, &[1, 3]));
+    let v = [0, 1, 3].map(|id| craft::signed_view_change(1, certificates.to_vec(), id));
+    let new_view = craft::new_view(1, v.to_vec(), &digests, 1);
+    cluster.inject(1, 2, new_view).expect("valid");
+    // Final, but not to be executed before batch 1.
+    cluster.inject(1, 2, craft::committed(0, 2, &missing, &[0, 1, 3])).expect("final");
+    assert_eq!((cluster.view(2), cluster.executed(2)), ((View(0), true), SeqNum(0)));
+    cluster.input(2, Input::Timer(Timer::Status)).expect("always running");
+    assert_eq!(cluster.view(2), (View(1), true));
 }
