@@ -1,5 +1,6 @@
 //! A difference between the model and the code, told so that one can act on it.
 
+use crate::walk::Trace;
 use pbft_model as model;
 use serde::Serialize;
 use std::fmt;
@@ -114,6 +115,17 @@ pub struct Divergence {
     pub reproduce: String,
     /// The command that shows the way here in the Explorer.
     pub explore: String,
+}
+
+impl Divergence {
+    /// The way to the difference, as a trace that can be replayed.
+    pub fn trace(&self) -> Trace {
+        Trace {
+            config: self.config.clone(),
+            origin: format!("divergence {:?}", self.kind),
+            actions: self.actions.clone(),
+        }
+    }
 }
 
 /// How many steps before the difference are shown.

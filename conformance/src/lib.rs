@@ -1,18 +1,44 @@
 //! Shows that the model and the production replica are the same protocol.
+//!
+//! The model ([`pbft_model`]) and the core ([`pbft_core`]) share nothing, not even a message type. Only
+//! [`refinement`] names both: α maps a core replica's state to the model's ([`refinement::state`]), the message map
+//! maps what it sends ([`refinement::message`]), and the action map says what must reach a replica for it to take
+//! a step of the model ([`refinement::action`]).
+//!
+//! ```text
+//!    model state ── action ──▶ model state           every edge of the graph, [`replay`]
+//!        ▲                        ▲
+//!        α                        α                  after every step, with the messages, the execution,
+//!        │                        │                  the durable record and a restart compared
+//!    core replica ─ deliveries ─▶ core replica       the last delivery acts, none before; probes are refused
+//! ```
+//!
+//! Three claims are checked. *No step fewer*: for each edge the replica acts exactly when the last message arrives
+//! that the rule asks for. *No step more*: it does nothing before, and a message that a guard forbids is refused with
+//! that guard's reason and changes nothing ([`probe`]). *The same in production*: traces go through the production
+//! node, with its tasks, frames, signatures and store, and with crashes ([`node_replay`]).
+//!
+//! What is not shown here: behaviour outside the model's bounds, and of what the model leaves out, which are time,
+//! retransmission and batches of more than one request.
 
+pub mod cli;
+pub mod corpus;
 pub mod divergence;
 pub mod grain;
 pub mod host;
+pub mod job;
 pub mod keys;
 pub mod network;
 pub mod node_host;
 pub mod node_keys;
 pub mod node_replay;
+pub mod plan;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod probe;
 pub mod refinement;
 pub mod replay;
+pub mod report;
 pub mod service;
 pub mod step;
 pub mod walk;

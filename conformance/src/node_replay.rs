@@ -28,6 +28,17 @@ pub struct NodeReport {
     pub seconds: f64,
 }
 
+impl NodeReport {
+    /// Adds another thread's work.
+    pub fn add(&mut self, other: &Self) {
+        let Self { traces, steps, deliveries, crashes, seconds: _ } = other;
+        self.traces += traces;
+        self.steps += steps;
+        self.deliveries += deliveries;
+        self.crashes += crashes;
+    }
+}
+
 /// A runtime on this thread, its clock paused.
 pub fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_time().start_paused(true).build()

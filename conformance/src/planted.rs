@@ -1,27 +1,19 @@
 //! The replay's own teeth: each bug that the core can be built with must be caught by the replay, with a report
 //! that names the step.
 
+use crate::corpus;
 use crate::divergence::Divergence;
+use crate::job::in_parallel;
+use crate::plan::Plan;
 use crate::replay::{Counters, Replay};
+use crate::walk::Trace;
 use pbft_core::planted::PlantedBug;
+use pbft_model as model;
+use pbft_model::run::{Counts, Progress};
 use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-
-/// The configurations that a bug is looked for in, smallest first.
-pub const CONFIGURATIONS: &[&str] = &[
-    "n4-b3-v0-s1-d2",
-    "n4-b0-v0-s1-d2",
-    "n4-b3-v1-s1-d2",
-    "n4-b1-v1-s1-d2",
-    "n4-b0-v1-s1-d2",
-    "n4-b3-v1-s1-d2-k1",
-    "n4-b0-v1-s1-d2-k1",
-    "n4-b1-v1-s2-d1",
-    "n4-b3-v2-s1-d1",
-    "n4-b0-v2-s1-d1",
-    "n4-b1-v2-s1-d2",
-    "n4-b0-v2-s1-d2",
-];
 
 /// How a bug fared.
 #[derive(Clone, Debug, Serialize)]
@@ -30,20 +22,78 @@ pub struct Hunt {
     pub bug: &'static str,
     /// The divergence that gave it away, if any did.
     pub divergence: Option<Divergence>,
-    /// Configurations tried.
-    pub tried: usize,
     /// Wall-clock seconds.
     pub seconds: f64,
 }
 
-/// Replays configurations on replicas with the bug until it shows.
-pub fn hunt(bug: PlantedBug, seed: u64, configurations: &[&str]) -> Hunt {
+/// Does with the bug what the main job does with the core, cheapest first, until the bug shows: the corpus, the
+/// graphs from the smallest on, the walks.
+pub fn hunt(bug: PlantedBug, seed: u64, plan: &Plan) -> Hunt {
     let started = Instant::now();
-    let mut tried = 0;
-    let divergence = configurations.iter().find_map(|name| {
-        tried += 1;
-        let config = name.parse().ok()?;
-        Replay::planted(config, seed, Some(bug.name())).run(&Counters::default()).1
-    });
-    Hunt { bug: bug.name(), divergence, tried, seconds: started.elapsed().as_secs_f64() }
+    let name = bug.name();
+    let divergence = hunt_in_traces(name, seed, &corpus::committed().unwrap_or_default())
+        .or_else(|| hunt_in_graphs(name, seed, plan.replayed.iter().rev()))
+        .or_else(|| hunt_in_traces(name, seed, &plan.core_traces(seed)));
+    Hunt { bug: name, divergence, seconds: started.elapsed().as_secs_f64() }
+}
+
+fn hunt_in_graphs<'a>(
+    bug: &str,
+    seed: u64,
+    mut graphs: impl Iterator<Item = &'a model::Config>,
+) -> Option<Divergence> {
+    graphs.find_map(|config| Replay::planted(*config, seed, Some(bug)).run(&Counters::default()).1)
+}
+
+fn hunt_in_traces(bug: &str, seed: u64, traces: &[Trace]) -> Option<Divergence> {
+    traces.iter().find_map(|trace| {
+        let config = trace.config.parse().ok()?;
+        let replay = Replay::planted(config, seed, Some(bug));
+        replay.follow(&trace.actions).err().map(|divergence| *divergence)
+    })
+}
+
+/// Hunts all bugs.
+pub fn hunt_all(seed: u64, threads: NonZeroUsize, progress: &mut dyn Progress) -> Vec<Hunt> {
+    // Some bugs run into assertions of the core; each such panic is reported as a divergence.
+    std::panic::set_hook(Box::new(|_| {}));
+    let plan = Plan::quick();
+    let hunts = Mutex::new(Vec::new());
+    progress.begin("planted bugs");
+    in_parallel(
+        threads,
+        PlantedBug::ALL.len(),
+        |index| {
+            let hunt = hunt(PlantedBug::ALL[index], seed, &plan);
+            hunts.lock().unwrap_or_else(PoisonError::into_inner).push(hunt);
+        },
+        || progress.tick(&Counts::default()),
+    );
+    progress.end();
+    let mut hunts = hunts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    hunts.sort_by_key(|hunt| hunt.bug);
+    hunts
+}
+
+/// The table.
+pub fn to_text(hunts: &[Hunt]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["bug", "caught in", "step", "at", "as", "seconds"]);
+    for hunt in hunts {
+        let seconds = format!("{:.1}", hunt.seconds);
+        match &hunt.divergence {
+            Some(found) => table.add_row([
+                hunt.bug.to_owned(),
+                found.config.clone(),
+                found.step.to_string(),
+                found.action.clone(),
+                format!("{:?}: {}", found.kind, found.what),
+                seconds,
+            ]),
+            None => table.add_row([hunt.bug, "SURVIVES", "", "", "", &seconds]),
+        };
+    }
+    let caught = hunts.iter().filter(|hunt| hunt.divergence.is_some()).count();
+    format!("{table}\n{caught} of {} planted bugs caught by the replay\n", hunts.len())
 }

@@ -26,8 +26,7 @@ enum Expected {
 }
 
 /// A probe: deliveries to one replica, the last of which must lead to what is expected, and none to a step.
-struct Probe {
-    name: &'static str,
+pub struct Probe {
     deliveries: Vec<Delivery>,
     expected: Expected,
 }
@@ -42,47 +41,48 @@ pub struct Probes<'a> {
 }
 
 /// One place that probes are made at.
-struct Place<'a> {
+pub struct Place<'a> {
     source: Source<'a>,
     model: &'a model::Pbft,
     state: &'a model::State,
     own: model::ReplicaId,
 }
 
-type Maker = fn(&Place<'_>) -> Option<Probe>;
+/// Makes a probe for a place, if it can be made there.
+pub type Maker = fn(&Place<'_>) -> Option<Probe>;
 
 /// Every guard has a probe here that only it refuses.
-const MAKERS: &[Maker] = &[
-    conflicting_pre_prepare,
-    pre_prepare_from_another,
-    pre_prepare_above_the_window,
-    pre_prepare_below_the_window,
-    pre_prepare_of_an_earlier_view,
-    pre_prepare_between_views,
-    unsigned_request,
-    null_batch,
-    wrong_batch,
-    prepare_of_the_primary,
-    prepare_over_another_channel,
-    prepares_that_do_not_match,
-    commits_that_do_not_match,
-    commit_of_another_view,
-    commit_certificate_one_short,
-    checkpoint_between_checkpoints,
-    stable_certificate_one_short,
-    unproven_low_water_mark,
-    thin_certificate_in_p,
-    stale_view_change,
-    new_view_with_another_o,
-    new_view_one_short,
-    new_view_with_a_sender_twice,
-    new_view_with_a_stale_view_change,
-    new_view_of_another,
-    replayed_request,
+pub const PROBES: &[(&str, Maker)] = &[
+    ("a second pre-prepare for a view and sequence number", conflicting_pre_prepare),
+    ("a pre-prepare of a replica that is not the primary", pre_prepare_from_another),
+    ("a pre-prepare above the high water mark", pre_prepare_above_the_window),
+    ("a pre-prepare at the low water mark", pre_prepare_below_the_window),
+    ("a pre-prepare of a view that was left", pre_prepare_of_an_earlier_view),
+    ("a pre-prepare of a view that is not active", pre_prepare_between_views),
+    ("a batch with a request that its client did not sign", unsigned_request),
+    ("the null batch outside a NEW-VIEW", null_batch),
+    ("a pre-prepare whose batch has another digest", wrong_batch),
+    ("a PREPARE of the primary", prepare_of_the_primary),
+    ("a PREPARE over another replica's channel", prepare_over_another_channel),
+    ("PREPAREs for another digest", prepares_that_do_not_match),
+    ("COMMITs for another digest", commits_that_do_not_match),
+    ("a COMMIT of another view", commit_of_another_view),
+    ("a commit certificate one COMMIT short", commit_certificate_one_short),
+    ("a CHECKPOINT that is not at a multiple of K", checkpoint_between_checkpoints),
+    ("a stable certificate one CHECKPOINT short", stable_certificate_one_short),
+    ("a VIEW-CHANGE whose h has no proof", unproven_low_water_mark),
+    ("a VIEW-CHANGE with a certificate one PREPARE short", thin_certificate_in_p),
+    ("a VIEW-CHANGE for a view that was left", stale_view_change),
+    ("a NEW-VIEW whose O does not follow from V", new_view_with_another_o),
+    ("a NEW-VIEW with one VIEW-CHANGE too few", new_view_one_short),
+    ("a NEW-VIEW with two VIEW-CHANGEs of one replica", new_view_with_a_sender_twice),
+    ("a NEW-VIEW with a VIEW-CHANGE for an earlier view", new_view_with_a_stale_view_change),
+    ("a NEW-VIEW of a replica that is not the primary", new_view_of_another),
+    ("a request whose lane has executed a later one", replayed_request),
 ];
 
 impl Probes<'_> {
-    /// Probes a replica; the names of the rejections that came.
+    /// Probes a replica; the names of the probes that were made.
     pub fn run(
         &self,
         state: &model::State,
@@ -93,10 +93,12 @@ impl Probes<'_> {
         let source = Source { vocabulary: self.vocabulary, network: &world.network };
         let place = Place { source, model: self.model, state, own: replica };
         let mut seen = Vec::new();
-        for offset in 0..MAKERS.len() {
-            let maker = MAKERS[(choice as usize).wrapping_add(offset * 7) % MAKERS.len()];
+        for offset in 0..PROBES.len() {
+            let at = (choice as usize).wrapping_add(offset * 7) % PROBES.len();
+            let (name, maker) = PROBES[at];
             let Some(probe) = maker(&place) else { continue };
-            seen.push(self.probe(world.host(replica), &probe)?);
+            self.probe(world.host(replica), name, &probe)?;
+            seen.push(name);
             if seen.len() == PROBES_PER_STATE {
                 break;
             }
@@ -104,7 +106,7 @@ impl Probes<'_> {
         Ok(seen)
     }
 
-    fn probe(&self, host: &Host, probe: &Probe) -> Result<&'static str, Difference> {
+    fn probe(&self, host: &Host, name: &str, probe: &Probe) -> Result<(), Difference> {
         let mut probed = host.clone();
         let Some((last, earlier)) = probe.deliveries.split_last() else {
             return Err(Difference::new(Kind::Harness, "an empty probe"));
@@ -113,34 +115,34 @@ impl Probes<'_> {
             let seen = probed.deliver(self.vocabulary, delivery)?;
             let silent = seen.is_ok_and(|seen| seen.is_silent());
             if !silent {
-                return Err(accepted(probe, delivery));
+                return Err(accepted(name, probe, delivery));
             }
         }
         let before = probed.clone();
         let outcome = probed.deliver(self.vocabulary, last)?;
         match (outcome, probe.expected) {
-            (Ok(seen), Expected::Nothing) if seen.is_silent() => Ok("no effect"),
-            (Ok(_), Expected::Nothing | Expected::Refused(_)) => Err(accepted(probe, last)),
+            (Ok(seen), Expected::Nothing) if seen.is_silent() => Ok(()),
+            (Ok(_), Expected::Nothing | Expected::Refused(_)) => Err(accepted(name, probe, last)),
             (Err(rejection), Expected::Refused(kind)) if rejection.kind() == kind => {
                 match probed.replica == before.replica {
-                    true => Ok(kind),
+                    true => Ok(()),
                     false => Err(Difference::new(
                         Kind::StateChanged,
-                        format!("probe {}: refused, but the replica changed", probe.name),
+                        format!("probe {}: refused, but the replica changed", name),
                     )),
                 }
             }
             (Err(rejection), expected) => Err(Difference::new(
                 Kind::WrongRejection,
-                format!("probe {}: {}", probe.name, describe(last)),
+                format!("probe {}: {}", name, describe(last)),
             )
             .with_diff(vec![format!("- {expected:?}"), format!("+ {}", rejection.kind())])),
         }
     }
 }
 
-fn accepted(probe: &Probe, delivery: &Delivery) -> Difference {
-    let what = format!("probe {}: {} was acted on", probe.name, describe(delivery));
+fn accepted(name: &str, probe: &Probe, delivery: &Delivery) -> Difference {
+    let what = format!("probe {}: {} was acted on", name, describe(delivery));
     let diff = vec![format!("- {:?}", probe.expected), "+ accepted".to_owned()];
     Difference::new(Kind::Accepted, what).with_diff(diff)
 }
@@ -181,13 +183,12 @@ impl Place<'_> {
 
     fn refused(
         &self,
-        name: &'static str,
         from: model::ReplicaId,
         message: Message,
         kind: &'static str,
     ) -> Option<Probe> {
         let deliveries = vec![self.from(from, message)];
-        Some(Probe { name, deliveries, expected: Expected::Refused(kind) })
+        Some(Probe { deliveries, expected: Expected::Refused(kind) })
     }
 
     fn value_other_than(&self, value: model::Value) -> model::Value {
@@ -197,7 +198,6 @@ impl Place<'_> {
 }
 
 fn conflicting_pre_prepare(place: &Place<'_>) -> Option<Probe> {
-    let name = "a second pre-prepare for a view and sequence number";
     let (slot, accepted) = place.slots().find(|(_, accepted)| accepted.is_some())?;
     let other = place.model.requests().find(|other| *other != accepted)?;
     if !place.is_active_backup() {
@@ -205,19 +205,18 @@ fn conflicting_pre_prepare(place: &Place<'_>) -> Option<Probe> {
     }
     let primary = place.primary();
     let proposal = place.source.make_proposal(primary, place.before().view, slot, other);
-    place.refused(name, primary, Message::PrePrepare(proposal), "equivocation")
+    place.refused(primary, Message::PrePrepare(proposal), "equivocation")
 }
 
 fn pre_prepare_from_another(place: &Place<'_>) -> Option<Probe> {
-    let name = "a pre-prepare of a replica that is not the primary";
     let (slot, _) = place.slots().find(|(_, accepted)| accepted.is_none())?;
     let another = place.backups().next().filter(|_| place.before().active)?;
     let value = model::Value::request(1);
     let proposal = place.source.make_proposal(another, place.before().view, slot, value);
-    place.refused(name, another, Message::PrePrepare(proposal), "not-primary")
+    place.refused(another, Message::PrePrepare(proposal), "not-primary")
 }
 
-fn pre_prepare_at(place: &Place<'_>, seq: SeqNum, name: &'static str) -> Option<Probe> {
+fn pre_prepare_at(place: &Place<'_>, seq: SeqNum) -> Option<Probe> {
     if !place.is_active_backup() {
         return None;
     }
@@ -229,22 +228,21 @@ fn pre_prepare_at(place: &Place<'_>, seq: SeqNum, name: &'static str) -> Option<
     let pre_prepare = place.source.vocabulary.sign_as(primary, body);
     let batch = Arc::clone(&proposal.batch);
     let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch });
-    place.refused(name, primary, Message::PrePrepare(proposal), "outside-window")
+    place.refused(primary, Message::PrePrepare(proposal), "outside-window")
 }
 
 fn pre_prepare_above_the_window(place: &Place<'_>) -> Option<Probe> {
     let window = place.source.vocabulary.params(place.own).window;
     let above = seq(place.before().low_water_mark).0 + window + 1;
-    pre_prepare_at(place, SeqNum(above), "a pre-prepare above the high water mark")
+    pre_prepare_at(place, SeqNum(above))
 }
 
 fn pre_prepare_below_the_window(place: &Place<'_>) -> Option<Probe> {
     let low = seq(place.before().low_water_mark);
-    pre_prepare_at(place, low, "a pre-prepare at the low water mark")
+    pre_prepare_at(place, low)
 }
 
 fn pre_prepare_of_an_earlier_view(place: &Place<'_>) -> Option<Probe> {
-    let name = "a pre-prepare of a view that was left";
     let earlier = model::View(place.before().view.0.checked_sub(1)?);
     let primary = place.model.primary(earlier);
     let (slot, _) = place.slots().next()?;
@@ -253,11 +251,10 @@ fn pre_prepare_of_an_earlier_view(place: &Place<'_>) -> Option<Probe> {
     }
     let value = model::Value::request(1);
     let proposal = place.source.make_proposal(primary, earlier, slot, value);
-    place.refused(name, primary, Message::PrePrepare(proposal), "wrong-view")
+    place.refused(primary, Message::PrePrepare(proposal), "wrong-view")
 }
 
 fn pre_prepare_between_views(place: &Place<'_>) -> Option<Probe> {
-    let name = "a pre-prepare of a view that is not active";
     let (slot, _) = place.slots().next()?;
     let primary = place.primary();
     if place.before().active || primary == place.own {
@@ -265,11 +262,10 @@ fn pre_prepare_between_views(place: &Place<'_>) -> Option<Probe> {
     }
     let value = model::Value::request(1);
     let proposal = place.source.make_proposal(primary, place.before().view, slot, value);
-    place.refused(name, primary, Message::PrePrepare(proposal), "view-not-active")
+    place.refused(primary, Message::PrePrepare(proposal), "view-not-active")
 }
 
 fn unsigned_request(place: &Place<'_>) -> Option<Probe> {
-    let name = "a batch with a request that its client did not sign";
     let (slot, _) = place.slots().find(|(_, accepted)| accepted.is_none())?;
     let primary = place.primary();
     if !place.is_active_backup() {
@@ -283,11 +279,10 @@ fn unsigned_request(place: &Place<'_>) -> Option<Probe> {
     let body = pbft_core::message::PrePrepare { digest, ..pre_prepare.body };
     let pre_prepare = place.source.vocabulary.sign_as(primary, body);
     let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch: Arc::new(batch) });
-    place.refused(name, primary, Message::PrePrepare(proposal), "bad-signature")
+    place.refused(primary, Message::PrePrepare(proposal), "bad-signature")
 }
 
 fn null_batch(place: &Place<'_>) -> Option<Probe> {
-    let name = "the null batch outside a NEW-VIEW";
     let (slot, _) = place.slots().find(|(_, accepted)| accepted.is_none())?;
     let primary = place.primary();
     if !place.is_active_backup() {
@@ -295,11 +290,10 @@ fn null_batch(place: &Place<'_>) -> Option<Probe> {
     }
     let value = model::Value::NULL;
     let proposal = place.source.make_proposal(primary, place.before().view, slot, value);
-    place.refused(name, primary, Message::PrePrepare(proposal), "null-batch")
+    place.refused(primary, Message::PrePrepare(proposal), "null-batch")
 }
 
 fn wrong_batch(place: &Place<'_>) -> Option<Probe> {
-    let name = "a pre-prepare whose batch has another digest";
     let (slot, _) = place.slots().find(|(_, accepted)| accepted.is_none())?;
     let primary = place.primary();
     if !place.is_active_backup() {
@@ -309,11 +303,10 @@ fn wrong_batch(place: &Place<'_>) -> Option<Probe> {
     let pre_prepare = place.source.pre_prepare(primary, place.before().view, slot, value);
     let batch = place.source.vocabulary.batch(model::Value::NULL);
     let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch });
-    place.refused(name, primary, Message::PrePrepare(proposal), "wrong-digest")
+    place.refused(primary, Message::PrePrepare(proposal), "wrong-digest")
 }
 
 fn prepare_of_the_primary(place: &Place<'_>) -> Option<Probe> {
-    let name = "a PREPARE of the primary";
     let (slot, accepted) = place.slots().next()?;
     let primary = place.primary();
     if primary == place.own {
@@ -321,17 +314,16 @@ fn prepare_of_the_primary(place: &Place<'_>) -> Option<Probe> {
     }
     let value = if accepted.is_some() { accepted } else { model::Value::request(1) };
     let prepare = place.source.make_prepare(primary, place.before().view, slot, value);
-    place.refused(name, primary, Message::Prepare(prepare), "prepare-from-primary")
+    place.refused(primary, Message::Prepare(prepare), "prepare-from-primary")
 }
 
 fn prepare_over_another_channel(place: &Place<'_>) -> Option<Probe> {
-    let name = "a PREPARE over another replica's channel";
     let (slot, _) = place.slots().next()?;
     let mut backups = place.backups();
     let (signer, channel) = (backups.next()?, backups.next()?);
     let value = model::Value::request(1);
     let prepare = place.source.make_prepare(signer, place.before().view, slot, value);
-    place.refused(name, channel, Message::Prepare(prepare), "not-from-signer")
+    place.refused(channel, Message::Prepare(prepare), "not-from-signer")
 }
 
 /// A slot where `own` accepted a value and which is not prepared in its view; votes of nobody were delivered for
@@ -355,8 +347,7 @@ fn prepares_that_do_not_match(place: &Place<'_>) -> Option<Probe> {
         place.from(backup, Message::Prepare(prepare))
     };
     let deliveries = place.backups().map(vote).collect();
-    let name = "PREPAREs for another digest";
-    Some(Probe { name, deliveries, expected: Expected::Nothing })
+    Some(Probe { deliveries, expected: Expected::Nothing })
 }
 
 fn commits_that_do_not_match(place: &Place<'_>) -> Option<Probe> {
@@ -373,22 +364,19 @@ fn commits_that_do_not_match(place: &Place<'_>) -> Option<Probe> {
         place.from(voter, Message::Commit(commit))
     };
     let deliveries = place.others().map(vote).collect();
-    let name = "COMMITs for another digest";
-    Some(Probe { name, deliveries, expected: Expected::Nothing })
+    Some(Probe { deliveries, expected: Expected::Nothing })
 }
 
 fn commit_of_another_view(place: &Place<'_>) -> Option<Probe> {
-    let name = "a COMMIT of another view";
     let (slot, _) = place.slots().next()?;
     let voter = place.others().next()?;
     let view = place.before().view;
     let other = model::View(if view.0 == 0 { 1 } else { view.0 - 1 });
     let commit = place.source.make_commit(voter, other, slot, model::Value::request(1));
-    place.refused(name, voter, Message::Commit(commit), "wrong-view")
+    place.refused(voter, Message::Commit(commit), "wrong-view")
 }
 
 fn commit_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
-    let name = "a commit certificate one COMMIT short";
     let (slot, _) = place.slots().next()?;
     let sender = place.others().next()?;
     let (view, value) = (place.before().view, model::Value::request(1));
@@ -401,22 +389,20 @@ fn commit_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
     let batch = place.source.vocabulary.batch(value);
     let certificate = pbft_core::message::CommitCertificate { commits, batch };
     let message = Message::Committed(Arc::new(certificate));
-    place.refused(name, sender, message, "wrong-quorum-size")
+    place.refused(sender, message, "wrong-quorum-size")
 }
 
 fn checkpoint_between_checkpoints(place: &Place<'_>) -> Option<Probe> {
-    let name = "a CHECKPOINT that is not at a multiple of K";
     let interval = place.source.vocabulary.params(place.own).checkpoint_interval;
     let sender = place.others().next().filter(|_| interval > 1)?;
     let state = place.before().digest();
     let mut body = place.source.make_checkpoint(sender, model::Slot(1), &state).body;
     body.seq = SeqNum(interval + 1);
     let checkpoint = place.source.vocabulary.sign_as(sender, body);
-    place.refused(name, sender, Message::Checkpoint(checkpoint), "not-a-checkpoint")
+    place.refused(sender, Message::Checkpoint(checkpoint), "not-a-checkpoint")
 }
 
 fn stable_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
-    let name = "a stable certificate one CHECKPOINT short";
     let slot = place.before().low_water_mark.next();
     let sender = place.others().next()?;
     let state = place.before().digest();
@@ -425,7 +411,7 @@ fn stable_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
     let vote = |voter| place.source.make_checkpoint(voter, slot, &state);
     let checkpoints = voters.take(quorum - 1).map(vote).collect();
     let message = Message::Stable(Arc::new(StableCertificate { checkpoints }));
-    place.refused(name, sender, message, "wrong-quorum-size")
+    place.refused(sender, message, "wrong-quorum-size")
 }
 
 /// The first view that this replica could still be asked to enter.
@@ -452,17 +438,15 @@ fn forged_view_change(
 }
 
 fn unproven_low_water_mark(place: &Place<'_>) -> Option<Probe> {
-    let name = "a VIEW-CHANGE whose h has no proof";
     // A view beyond all that the sender may have been heard of.
     let view = place.model.config().max_view().next();
     let interval = place.source.vocabulary.params(place.own).checkpoint_interval;
     let claim = |body: &mut ViewChange| body.low_water_mark = SeqNum(interval);
     let (sender, view_change) = forged_view_change(place, view, claim)?;
-    place.refused(name, sender, Message::ViewChange(view_change), "unproven-checkpoint")
+    place.refused(sender, Message::ViewChange(view_change), "unproven-checkpoint")
 }
 
 fn thin_certificate_in_p(place: &Place<'_>) -> Option<Probe> {
-    let name = "a VIEW-CHANGE with a certificate one PREPARE short";
     let view = place.model.config().max_view().next();
     let (primary, value) = (place.model.primary(model::View(0)), model::Value::request(1));
     let backups = (0..place.model.config().replicas()).map(model::ReplicaId);
@@ -477,15 +461,14 @@ fn thin_certificate_in_p(place: &Place<'_>) -> Option<Probe> {
     let certificate = pbft_core::message::PreparedCertificate { pre_prepare, prepares };
     let claim = |body: &mut ViewChange| body.prepared = vec![certificate];
     let (sender, view_change) = forged_view_change(place, view, claim)?;
-    place.refused(name, sender, Message::ViewChange(view_change), "wrong-quorum-size")
+    place.refused(sender, Message::ViewChange(view_change), "wrong-quorum-size")
 }
 
 fn stale_view_change(place: &Place<'_>) -> Option<Probe> {
-    let name = "a VIEW-CHANGE for a view that was left";
     let view = place.before().view;
     let stale = if place.before().active { view } else { model::View(view.0.checked_sub(1)?) };
     let (sender, view_change) = forged_view_change(place, stale, |_| {})?;
-    place.refused(name, sender, Message::ViewChange(view_change), "wrong-view")
+    place.refused(sender, Message::ViewChange(view_change), "wrong-view")
 }
 
 /// A NEW-VIEW for the next view that would be valid, if the view's primary is another replica and V exists.
@@ -502,19 +485,17 @@ fn valid_new_view(place: &Place<'_>) -> Option<(model::ReplicaId, NewView)> {
 
 fn new_view_probe(
     place: &Place<'_>,
-    name: &'static str,
     kind: &'static str,
     change: impl FnOnce(&mut NewView) -> Option<()>,
 ) -> Option<Probe> {
     let (primary, mut body) = valid_new_view(place)?;
     change(&mut body)?;
     let new_view = place.source.vocabulary.sign_as(primary, body);
-    place.refused(name, primary, Message::NewView(Arc::new(new_view)), kind)
+    place.refused(primary, Message::NewView(Arc::new(new_view)), kind)
 }
 
 fn new_view_with_another_o(place: &Place<'_>) -> Option<Probe> {
-    let name = "a NEW-VIEW whose O does not follow from V";
-    new_view_probe(place, name, "wrong-new-view", |body| {
+    new_view_probe(place, "wrong-new-view", |body| {
         let last = body.pre_prepares.last().map(|signed| signed.body.seq);
         let marks = body.view_changes.iter().map(|known| known.body.low_water_mark);
         let next = last.or(marks.max())?.next();
@@ -528,13 +509,11 @@ fn new_view_with_another_o(place: &Place<'_>) -> Option<Probe> {
 }
 
 fn new_view_one_short(place: &Place<'_>) -> Option<Probe> {
-    let name = "a NEW-VIEW with one VIEW-CHANGE too few";
-    new_view_probe(place, name, "wrong-quorum-size", |body| body.view_changes.pop().map(drop))
+    new_view_probe(place, "wrong-quorum-size", |body| body.view_changes.pop().map(drop))
 }
 
 fn new_view_with_a_sender_twice(place: &Place<'_>) -> Option<Probe> {
-    let name = "a NEW-VIEW with two VIEW-CHANGEs of one replica";
-    new_view_probe(place, name, "signers-not-rising", |body| {
+    new_view_probe(place, "signers-not-rising", |body| {
         let last = body.view_changes.pop()?;
         let first = Arc::clone(body.view_changes.last()?);
         drop(last);
@@ -544,9 +523,8 @@ fn new_view_with_a_sender_twice(place: &Place<'_>) -> Option<Probe> {
 }
 
 fn new_view_with_a_stale_view_change(place: &Place<'_>) -> Option<Probe> {
-    let name = "a NEW-VIEW with a VIEW-CHANGE for an earlier view";
     let stale = model::View(next_view(place).0.checked_sub(1)?);
-    new_view_probe(place, name, "wrong-view", |body| {
+    new_view_probe(place, "wrong-view", |body| {
         let last = body.view_changes.pop()?;
         let mut earlier = last.body.clone();
         earlier.view = core_view(stale);
@@ -558,16 +536,14 @@ fn new_view_with_a_stale_view_change(place: &Place<'_>) -> Option<Probe> {
 }
 
 fn new_view_of_another(place: &Place<'_>) -> Option<Probe> {
-    let name = "a NEW-VIEW of a replica that is not the primary";
     let (primary, mut body) = valid_new_view(place)?;
     let another = place.others().find(|other| *other != primary)?;
     body.replica = replica_id(another);
     let new_view = place.source.vocabulary.sign_as(another, body);
-    place.refused(name, another, Message::NewView(Arc::new(new_view)), "not-primary")
+    place.refused(another, Message::NewView(Arc::new(new_view)), "not-primary")
 }
 
 fn replayed_request(place: &Place<'_>) -> Option<Probe> {
-    let name = "a request whose lane has executed a later one";
     let served = place.before().served.iter().next()?;
     let mut body = place.source.vocabulary.request(served)?.body.clone();
     body.timestamp = pbft_core::types::Timestamp(0);
@@ -575,5 +551,5 @@ fn replayed_request(place: &Place<'_>) -> Option<Probe> {
     let signer = place.source.vocabulary.keys.signer(client);
     let request = pbft_core::crypto::sign(&*signer, place.source.vocabulary.cluster(), body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
-    Some(Probe { name, deliveries, expected: Expected::Refused("old-timestamp") })
+    Some(Probe { deliveries, expected: Expected::Refused("old-timestamp") })
 }

@@ -32,16 +32,14 @@ pub struct ReplayReport {
     pub composed: u64,
     /// Inputs given to replicas.
     pub steps: u64,
-    /// Inputs that had to be refused, or to change nothing.
-    pub probes: u64,
+    /// Inputs that had to be refused, or to change nothing, by probe.
+    pub probes: std::collections::BTreeMap<&'static str, u64>,
     /// Whether the whole graph was walked.
     pub complete: bool,
     /// Wall-clock seconds.
     pub seconds: f64,
     /// Edges by action.
     pub actions: std::collections::BTreeMap<&'static str, u64>,
-    /// Probes refused, by rejection.
-    pub rejections: std::collections::BTreeMap<String, u64>,
 }
 
 /// Numbers that a progress display reads while a replay runs.
@@ -146,7 +144,7 @@ impl Replay {
             }
         }
         walk.report.complete = stack.is_empty();
-        (walk.report.steps, walk.report.probes) = (walk.work.steps, walk.work.probes);
+        walk.report.steps = walk.work.steps;
         divergence
     }
 
@@ -172,9 +170,8 @@ impl Replay {
         }
         walk.report.states += 1;
         let probes = Probes { model: &self.model, vocabulary: &self.vocabulary };
-        for kind in probes.run(&after, &world, action.replica(), choice)? {
-            walk.work.probes += 1;
-            *walk.report.rejections.entry(kind.to_owned()).or_default() += 1;
+        for name in probes.run(&after, &world, action.replica(), choice)? {
+            *walk.report.probes.entry(name).or_default() += 1;
         }
         for jump in self.walked.composed(&after) {
             self.replay_composed(&after, &world, &jump, choice, walk)?;
@@ -219,6 +216,30 @@ impl Replay {
         let after = after.ok_or_else(|| harness(format!("no V of {senders:?} after {jump}")))?;
         self.step(state, jump, &after, choice).replay(world, &mut walk.work)?;
         walk.report.composed += 1;
+        Ok(())
+    }
+
+    /// Replays one path, each step as on its edge.
+    pub fn follow(&self, actions: &[model::Action]) -> Result<(), Box<Divergence>> {
+        let mut state = model::State::initial(self.model.config().replicas());
+        let mut world = World::new(&self.vocabulary);
+        let mut work = Work::default();
+        for (at, action) in actions.iter().enumerate() {
+            let path = &actions[..at];
+            let differs = |difference| Box::new(self.divergence("core", path, *action, difference));
+            if !self.model.is_enabled(&state, action) {
+                let what = "the model does not allow this step here: a stale trace";
+                return Err(differs(Difference::new(Kind::Harness, what)));
+            }
+            let after = self.model.next_state(&state, *action);
+            let after = after.ok_or_else(|| {
+                differs(Difference::new(Kind::Harness, "the model's action has no next state"))
+            })?;
+            let choice = self.choice(fingerprint(&state), at);
+            let step = self.step(&state, action, &after, choice);
+            world = step.replay(&world, &mut work).map_err(differs)?;
+            state = after;
+        }
         Ok(())
     }
 

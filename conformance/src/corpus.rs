@@ -1,0 +1,88 @@
+//! The corpus: committed traces into the places where a bug would show.
+//!
+//! A mutant's shortest counterexample is no behaviour of the correct protocol. Its longest prefix that is one, and
+//! the step that the correct protocol takes where the mutant leaves it, lead a replay to where code with that bug
+//! would leave it too.
+
+use crate::grain::Walked;
+use crate::walk::Trace;
+use pbft_model as model;
+use pbft_model::mutant_record::RECORD;
+use pbft_model::mutants::hunt_all;
+use stateright::Model;
+use std::num::NonZeroUsize;
+
+const COMMITTED: &str = include_str!("../corpus/traces.jsonl");
+
+/// A line of the corpus that is no trace.
+#[derive(Debug, thiserror::Error)]
+#[error("corpus/traces.jsonl, line {line}: {error}; make it again with `cargo conform corpus`")]
+pub struct CorpusError {
+    line: usize,
+    error: serde_json::Error,
+}
+
+/// The committed traces.
+pub fn committed() -> Result<Vec<Trace>, CorpusError> {
+    let lines = COMMITTED.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| {
+            serde_json::from_str(line).map_err(|error| CorpusError { line: index + 1, error })
+        })
+        .collect()
+}
+
+/// Makes the corpus again from the model's mutants.
+pub fn make(threads: NonZeroUsize) -> Result<Vec<Trace>, model::ConfigError> {
+    let reports = hunt_all(&RECORD, threads.get(), |report| eprintln!("{}", report.name))?;
+    let found =
+        reports.into_iter().filter_map(|report| Some((report.name, report.counterexample?)));
+    let mut traces = Vec::new();
+    for (name, counterexample) in found {
+        let config: model::Config = counterexample.config.parse()?;
+        let actions = allowed(&config, &counterexample.actions);
+        let origin = format!("mutant {name}");
+        traces.push(Trace { config: config.to_string(), origin, actions });
+    }
+    Ok(traces)
+}
+
+/// The steps that the correct protocol allows, and its own step where it does not.
+fn allowed(config: &model::Config, actions: &[model::Action]) -> Vec<model::Action> {
+    let walked = Walked { model: model::Pbft::new(*config) };
+    let mut state = model::State::initial(config.replicas());
+    let mut path = Vec::new();
+    for action in actions {
+        let mut enabled = Vec::new();
+        walked.actions(&state, &mut enabled);
+        if !enabled.contains(action) {
+            let own = |other: &&model::Action| {
+                (other.replica(), other.name()) == (action.replica(), action.name())
+            };
+            path.extend(enabled.iter().find(own));
+            break;
+        }
+        path.push(*action);
+        match walked.next_state(&state, *action) {
+            Some(next) => state = next,
+            None => break,
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_trace_that_the_model_allows() {
+        let traces = committed().expect("every line is a trace");
+        assert!(traces.len() >= 20, "only {} traces", traces.len());
+        for trace in traces {
+            let config: model::Config = trace.config.parse().expect("a configuration");
+            assert_eq!(allowed(&config, &trace.actions), trace.actions, "{}", trace.origin);
+            assert!(!trace.actions.is_empty(), "{} is empty", trace.origin);
+        }
+    }
+}

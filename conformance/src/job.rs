@@ -1,0 +1,228 @@
+//! The main job: check the model exhaustively, replay it on the core and through the node, and decide.
+
+use crate::corpus::CorpusError;
+use crate::divergence::Divergence;
+use crate::grain::Walked;
+use crate::node_replay::{self, NodeReport};
+use crate::plan::Plan;
+use crate::replay::{Counters, Replay};
+use crate::report::{ConformReport, CoreReport};
+use crate::walk::Trace;
+use pbft_model as model;
+use pbft_model::bfs::{Limits, search};
+use pbft_model::check::{CheckOptions, CheckReport, check};
+use pbft_model::run::{Counts, Progress, Silent};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How the job is done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Selects schedules and walks.
+    pub seed: u64,
+    /// Threads.
+    pub threads: NonZeroUsize,
+    /// The name of a bug to plant in the core.
+    pub planted: Option<String>,
+}
+
+/// What keeps the job from being done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The corpus cannot be read.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// No runtime for the node.
+    #[error("cannot start a runtime for the node: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Does what the plan says.
+pub fn run(
+    plan: &Plan,
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<ConformReport, JobError> {
+    let started = Instant::now();
+    let checked = check_model(plan, options, progress);
+    let mut divergences = Vec::new();
+    let core = replay_core(plan, options, progress, &mut divergences);
+    let node = replay_node(plan, options, progress, &mut divergences)?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(ConformReport::new(options.seed, checked, core, node, divergences, seconds))
+}
+
+fn check_model(plan: &Plan, options: &Options, progress: &mut dyn Progress) -> Vec<CheckReport> {
+    let how = CheckOptions { threads: Some(options.threads), ..CheckOptions::default() };
+    plan.checked.iter().map(|config| check(config, how, progress)).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Replays every edge of the configurations, each on one thread, then the walks.
+fn replay_core(
+    plan: &Plan,
+    options: &Options,
+    progress: &mut dyn Progress,
+    divergences: &mut Vec<Divergence>,
+) -> CoreReport {
+    let started = Instant::now();
+    let counters = Counters::default();
+    let reports = Mutex::new(BTreeMap::new());
+    let found = Mutex::new(Vec::new());
+    progress.begin("replay on the core");
+    in_parallel(
+        options.threads,
+        plan.replayed.len(),
+        |index| {
+            let config = plan.replayed[index];
+            let replay = Replay::planted(config, options.seed, options.planted.as_deref());
+            let (report, divergence) = replay.run(&counters);
+            let total = count(&config);
+            lock(&reports).insert(index, (report, total));
+            lock(&found).extend(divergence);
+        },
+        || {
+            progress.tick(&Counts {
+                unique: counters.states.load(Ordering::Relaxed),
+                edges: counters.edges.load(Ordering::Relaxed),
+                depth: 0,
+                queue: None,
+            });
+        },
+    );
+    let mut core = CoreReport::default();
+    for (report, (states, edges)) in reports.into_inner().unwrap_or_default().into_values() {
+        core.states_total += states;
+        core.edges_total += edges;
+        core.add(report);
+    }
+    divergences.extend(found.into_inner().unwrap_or_default());
+    progress.end();
+    core.walked_steps = walk_core(plan, options, progress, divergences);
+    core.seconds = started.elapsed().as_secs_f64();
+    core
+}
+
+/// States and edges of a graph, counted by an engine that the replay shares nothing with but the model.
+fn count(config: &model::Config) -> (u64, u64) {
+    let walked = Walked { model: model::Pbft::new(*config) };
+    let all = search(&walked, Limits::default(), |_, _| false, &mut Silent);
+    (all.unique_states, all.edges)
+}
+
+fn walk_core(
+    plan: &Plan,
+    options: &Options,
+    progress: &mut dyn Progress,
+    divergences: &mut Vec<Divergence>,
+) -> u64 {
+    let traces = plan.core_traces(options.seed);
+    let steps = AtomicUsize::new(0);
+    let found = Mutex::new(Vec::new());
+    progress.begin("random walks on the core");
+    in_parallel(
+        options.threads,
+        traces.len(),
+        |index| {
+            let trace = &traces[index];
+            let Ok(config) = trace.config.parse() else { return };
+            let replay = Replay::planted(config, options.seed, options.planted.as_deref());
+            match replay.follow(&trace.actions) {
+                Ok(()) => {
+                    steps.fetch_add(trace.actions.len(), Ordering::Relaxed);
+                }
+                Err(divergence) => lock(&found).push(*divergence),
+            }
+        },
+        || {},
+    );
+    progress.end();
+    let mut found = found.into_inner().unwrap_or_default();
+    found.truncate(1);
+    divergences.extend(found);
+    steps.into_inner() as u64
+}
+
+fn replay_node(
+    plan: &Plan,
+    options: &Options,
+    progress: &mut dyn Progress,
+    divergences: &mut Vec<Divergence>,
+) -> Result<NodeReport, JobError> {
+    if options.planted.is_some() {
+        // The node's parameters have no planted bug; the core's replay is what must find it.
+        return Ok(NodeReport::default());
+    }
+    let started = Instant::now();
+    let traces: Vec<Trace> = plan.node_traces(options.seed)?;
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new((NodeReport::default(), Vec::new()));
+    progress.begin("traces through the node");
+    // One runtime a thread: a paused clock belongs to a current-thread runtime.
+    let work = |_| {
+        let runtime = node_replay::runtime()?;
+        let mut report = NodeReport::default();
+        while let Some(trace) = traces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let seed = options.seed;
+            let divergence = node_replay::replay(&runtime, trace, seed, &mut report);
+            lock(&results).1.extend(divergence);
+        }
+        lock(&results).0.add(&report);
+        Ok::<(), std::io::Error>(())
+    };
+    let errors = Mutex::new(Vec::new());
+    in_parallel(
+        options.threads,
+        options.threads.get(),
+        |index| lock(&errors).extend(work(index).err()),
+        || {
+            let done = next.load(Ordering::Relaxed).min(traces.len()) as u64;
+            progress.tick(&Counts { unique: done, ..Counts::default() });
+        },
+    );
+    progress.end();
+    if let Some(error) = errors.into_inner().unwrap_or_default().pop() {
+        return Err(JobError::Runtime(error));
+    }
+    let (mut report, mut found) = results.into_inner().unwrap_or_default();
+    found.truncate(1);
+    divergences.extend(found);
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Does `count` pieces of work on `threads` threads, and lets `watch` look on.
+pub fn in_parallel(
+    threads: NonZeroUsize,
+    count: usize,
+    work: impl Fn(usize) + Sync,
+    mut watch: impl FnMut(),
+) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let worker = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    break;
+                }
+                work(index);
+            }
+        };
+        let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(worker)).collect();
+        while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+            thread::sleep(TICK);
+            watch();
+        }
+    });
+}

@@ -1,0 +1,128 @@
+//! What the quick preset does: which configurations are checked, which are replayed on the core, and which
+//! traces go through the node.
+
+use crate::corpus::{self, CorpusError};
+use crate::grain::Walked;
+use crate::walk::{Trace, walk, witnesses};
+use pbft_model as model;
+
+/// Every edge of these is replayed on the core. The largest come first, so that the threads end together.
+///
+/// They are the shapes of the model's quick preset, unreduced (a reduction renames replicas, and there is no
+/// replica of that name to replay on). Two shapes are replayed with one value instead of two: their unreduced
+/// graphs have ten million edges and more; walks reach into those.
+const REPLAYED: &[&str] = &[
+    "n4-bnone-v1-s1-d2-k1",
+    "n4-b1-v2-s1-d1",
+    "n4-b0-v2-s1-d1",
+    "n4-b3-v2-s1-d1",
+    "n4-b1-v1-s2-d1",
+    "n4-b1-v1-s1-d2-k1",
+    "n4-b0-v1-s1-d2-k1",
+    "n4-bnone-v1-s1-d2",
+    "n5-b1-v1-s1-d1",
+    "n4-b3-v1-s1-d2-k1",
+    "n4-b0-v1-s1-d2",
+    "n4-b1-v1-s1-d2",
+    "n4-b3-v1-s1-d2",
+];
+
+/// Random walks go here: too large to replay edge by edge.
+const WALKED: &[&str] = &[
+    "n4-b0-v2-s1-d2",
+    "n4-b1-v2-s1-d2",
+    "n4-b3-v2-s1-d2",
+    "n4-bnone-v2-s1-d2",
+    "n4-b0-v1-s2-d2",
+    "n4-b1-v1-s2-d2",
+    "n4-bnone-v1-s2-d2",
+    "n4-b0-v2-s2-d2-k1",
+    "n4-b1-v2-s2-d2-k1",
+    "n4-b3-v2-s2-d2-k2",
+    "n4-bnone-v2-s2-d2-k1",
+    "n5-b0-v1-s2-d2",
+    "n7-b1-v1-s1-d2-k1",
+];
+
+/// The shortest way to each witness is looked for here.
+const WITNESSED: &[&str] =
+    &["n4-b0-v1-s1-d2-k1", "n4-b0-v1-s2-d1", "n4-b1-v1-s1-d2-k1", "n4-b3-v2-s1-d1"];
+
+/// Steps of a walk, at most: most walks run dry earlier.
+const WALK_STEPS: usize = 60;
+
+/// How much is done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Checked exhaustively.
+    pub checked: Vec<model::Config>,
+    /// Replayed on the core, every edge.
+    pub replayed: Vec<model::Config>,
+    /// Walked at random.
+    pub walked: Vec<model::Config>,
+    /// Searched for witnesses.
+    pub witnessed: Vec<model::Config>,
+    /// Walks of each configuration through the core.
+    pub core_walks: u64,
+    /// Walks of each configuration through the node.
+    pub node_walks: u64,
+}
+
+fn parse(names: &[&str]) -> Vec<model::Config> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+impl Plan {
+    /// What `cargo conform` does.
+    pub fn quick() -> Self {
+        Self {
+            checked: model::Config::quick_preset(),
+            replayed: parse(REPLAYED),
+            walked: parse(WALKED),
+            witnessed: parse(WITNESSED),
+            core_walks: 150,
+            node_walks: 15,
+        }
+    }
+
+    /// The traces for the core: the corpus, and many walks.
+    pub fn core_traces(&self, seed: u64) -> Vec<Trace> {
+        let mut traces = corpus::committed().unwrap_or_default();
+        traces.extend(self.walks(seed, self.core_walks));
+        traces
+    }
+
+    /// The traces for the node: the corpus, the shortest way to each witness, and walks.
+    pub fn node_traces(&self, seed: u64) -> Result<Vec<Trace>, CorpusError> {
+        let mut traces = corpus::committed()?;
+        for config in &self.witnessed {
+            let pbft = model::Pbft::new(*config);
+            traces.extend(witnesses(&Walked { model: pbft.clone() }, &pbft));
+        }
+        // Other walks than the core's.
+        traces.extend(self.walks(seed.wrapping_add(1 << 32), self.node_walks));
+        Ok(traces)
+    }
+
+    fn walks(&self, seed: u64, each: u64) -> Vec<Trace> {
+        let one = |config: &model::Config, number| {
+            let walked = Walked { model: model::Pbft::new(*config) };
+            walk(&walked, config, seed.wrapping_mul(1_000_003).wrapping_add(number), WALK_STEPS)
+        };
+        let all = self.walked.iter().flat_map(|config| (0..each).map(move |at| one(config, at)));
+        all.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_configuration() {
+        let plan = Plan::quick();
+        assert_eq!(plan.replayed.len(), REPLAYED.len());
+        assert_eq!(plan.walked.len(), WALKED.len());
+        assert_eq!(plan.witnessed.len(), WITNESSED.len());
+    }
+}

@@ -1,0 +1,279 @@
+//! The result of the main job: one verdict, as a table or as one JSON object.
+
+use crate::divergence::Divergence;
+use crate::node_replay::NodeReport;
+use crate::probe::PROBES;
+use crate::replay::ReplayReport;
+use pbft_model::check::{CheckReport, Verdict as ModelVerdict};
+use pbft_model::run::ExitCode;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The model holds, and the code takes its steps.
+    Holds,
+    /// A property is violated, or code and model differ.
+    Finding,
+    /// Something was not done, or not reached.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// The exit status that says so.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Holds => ExitCode::Holds,
+            Self::Finding => ExitCode::Finding,
+            Self::Inconclusive => ExitCode::Inconclusive,
+        }
+    }
+}
+
+/// The replay on the core, all configurations together.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CoreReport {
+    /// Edges of the configurations' graphs, counted by the model's own search.
+    pub edges_total: u64,
+    /// Edges replayed.
+    pub edges_replayed: u64,
+    /// States of the graphs, counted by the model's own search.
+    pub states_total: u64,
+    /// States visited.
+    pub states_visited: u64,
+    /// Jumps replayed together with their NEW-VIEW.
+    pub composed: u64,
+    /// Steps of the model replayed along random walks.
+    pub walked_steps: u64,
+    /// Inputs given to replicas.
+    pub steps: u64,
+    /// Inputs that had to be refused, or to change nothing.
+    pub negative_probes: u64,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// Edges by action.
+    pub actions: BTreeMap<&'static str, u64>,
+    /// Probes by name.
+    pub probes: BTreeMap<&'static str, u64>,
+    /// Each configuration.
+    pub configurations: Vec<ReplayReport>,
+}
+
+impl CoreReport {
+    /// Adds a configuration's replay.
+    pub fn add(&mut self, report: ReplayReport) {
+        self.edges_replayed += report.edges;
+        self.states_visited += report.states;
+        self.composed += report.composed;
+        self.steps += report.steps;
+        self.negative_probes += report.probes.values().sum::<u64>();
+        for (action, count) in &report.actions {
+            *self.actions.entry(action).or_default() += count;
+        }
+        for (probe, count) in &report.probes {
+            *self.probes.entry(probe).or_default() += count;
+        }
+        self.configurations.push(report);
+    }
+}
+
+/// The result of the main job.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConformReport {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The seed of schedules and walks.
+    pub seed: u64,
+    /// The exhaustive checks.
+    pub model: Vec<CheckReport>,
+    /// The replay on the core.
+    pub core: CoreReport,
+    /// The replay through the node.
+    pub node: NodeReport,
+    /// The first divergence of each replay that has one.
+    pub divergences: Vec<Divergence>,
+    /// Why the verdict is not `holds`, in sentences.
+    pub reasons: Vec<String>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+/// The model's actions; each must have been replayed.
+const ACTIONS: [&str; 9] = [
+    "PrePrepare",
+    "Prepare",
+    "Commit",
+    "Execute",
+    "Stabilise",
+    "StateTransfer",
+    "StartViewChange",
+    "NewView",
+    "EnterView",
+];
+
+impl ConformReport {
+    /// Puts the parts together and decides.
+    pub fn new(
+        seed: u64,
+        model: Vec<CheckReport>,
+        core: CoreReport,
+        node: NodeReport,
+        divergences: Vec<Divergence>,
+        seconds: f64,
+    ) -> Self {
+        let verdict = Verdict::Inconclusive;
+        let reasons = Vec::new();
+        let mut report = Self { verdict, seed, model, core, node, divergences, reasons, seconds };
+        report.decide();
+        report
+    }
+
+    fn decide(&mut self) {
+        let mut findings = Vec::new();
+        let mut missing = Vec::new();
+        for check in &self.model {
+            match check.verdict {
+                ModelVerdict::Holds => {}
+                ModelVerdict::Violated => {
+                    findings.push(format!("{}: a property is violated", check.config));
+                }
+                ModelVerdict::Inconclusive => {
+                    missing
+                        .push(format!("{}: not complete, or a witness is missing", check.config));
+                }
+            }
+        }
+        if self.model.is_empty() {
+            missing.push("no configuration was checked".to_owned());
+        }
+        let count = self.divergences.len();
+        if count > 0 {
+            findings.push(format!("model and code differ in {count} of the replays"));
+        }
+        self.missing_in_core(&mut missing);
+        if self.node.traces == 0 {
+            missing.push("no trace went through the node".to_owned());
+        }
+        if self.node.crashes == 0 {
+            missing.push("no node crashed during the replay".to_owned());
+        }
+        self.verdict = match (findings.is_empty(), missing.is_empty()) {
+            (false, _) => Verdict::Finding,
+            (true, false) => Verdict::Inconclusive,
+            (true, true) => Verdict::Holds,
+        };
+        self.reasons = findings.into_iter().chain(missing).collect();
+    }
+
+    /// Green must mean something: all edges, every action, every probe.
+    fn missing_in_core(&self, missing: &mut Vec<String>) {
+        let core = &self.core;
+        let all = (core.states_total, core.edges_total);
+        let done = (core.states_visited, core.edges_replayed);
+        if all != done || all.1 == 0 || core.configurations.iter().any(|one| !one.complete) {
+            missing.push(format!("replayed {done:?} states and edges of {all:?}"));
+        }
+        for action in ACTIONS {
+            if core.actions.get(action).is_none_or(|count| *count == 0) {
+                missing.push(format!("no {action} was replayed"));
+            }
+        }
+        for probe in PROBES {
+            if core.probes.get(probe.0).is_none_or(|count| *count == 0) {
+                missing.push(format!("never probed: {}", probe.0));
+            }
+        }
+    }
+
+    /// The table, the divergences and the verdict, for people.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "{}", self.model_table());
+        let _ = writeln!(text, "{}", self.replay_table());
+        for divergence in &self.divergences {
+            let _ = writeln!(text, "{divergence}\n");
+        }
+        for check in self.model.iter().filter(|check| check.counterexample.is_some()) {
+            let _ = writeln!(text, "{}: see `pbft-model check --config {0}`", check.config);
+        }
+        for reason in &self.reasons {
+            let _ = writeln!(text, "not shown: {reason}");
+        }
+        let verdict = match self.verdict {
+            Verdict::Holds => {
+                "HOLDS: the model is safe at these bounds, and the code takes its steps"
+            }
+            Verdict::Finding => "DOES NOT HOLD",
+            Verdict::Inconclusive => "INCONCLUSIVE",
+        };
+        let _ = writeln!(text, "{verdict} ({:.0} s, seed {})", self.seconds, self.seed);
+        text
+    }
+
+    fn model_table(&self) -> comfy_table::Table {
+        let mut table = table(&[
+            "model",
+            "states",
+            "edges",
+            "complete",
+            "collision",
+            "properties",
+            "witnesses",
+        ]);
+        for check in &self.model {
+            let held = check.properties.values().filter(|result| *result == "holds").count();
+            let shown = check.witnesses.values().filter(|shown| **shown).count();
+            table.add_row([
+                check.config.to_string(),
+                check.unique_states.to_string(),
+                check.edges.to_string(),
+                if check.complete { "yes" } else { "NO" }.to_owned(),
+                format!("{:.0e}", check.collision_bound),
+                format!("{held}/{} hold", check.properties.len()),
+                format!("{shown}/{}", check.witnesses.len()),
+            ]);
+        }
+        table
+    }
+
+    fn replay_table(&self) -> comfy_table::Table {
+        let mut table = table(&["replayed", "states", "edges", "inputs", "probes", "edges/s"]);
+        for one in &self.core.configurations {
+            table.add_row([
+                format!("core {}", one.config),
+                one.states.to_string(),
+                one.edges.to_string(),
+                one.steps.to_string(),
+                one.probes.values().sum::<u64>().to_string(),
+                format!("{:.0}", one.edges as f64 / one.seconds),
+            ]);
+        }
+        table.add_row([
+            "core, random walks".to_owned(),
+            String::new(),
+            self.core.walked_steps.to_string(),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
+        table.add_row([
+            format!("node, {} traces, {} crashes", self.node.traces, self.node.crashes),
+            String::new(),
+            self.node.steps.to_string(),
+            self.node.deliveries.to_string(),
+            String::new(),
+            String::new(),
+        ]);
+        table
+    }
+}
+
+fn table(header: &[&str]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(header);
+    table
+}
