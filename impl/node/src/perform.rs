@@ -20,7 +20,7 @@ const RESULT_TOO_LARGE: &[u8] = b"refused: the result is larger than result_byte
 /// The writes of a group of steps: a transaction that begins with the first of them.
 pub(crate) enum Writes<'s> {
     Idle(&'s mut Store),
-    Open(Transaction<'s>),
+    Open(Box<Transaction<'s>>),
     /// In the middle of [`Writes::open`], or after it failed.
     Failed,
 }
@@ -30,7 +30,7 @@ impl<'s> Writes<'s> {
         if let Self::Idle(_) = self
             && let Self::Idle(store) = std::mem::replace(self, Self::Failed)
         {
-            *self = Self::Open(store.begin()?);
+            *self = Self::Open(Box::new(store.begin()?));
         }
         match self {
             Self::Open(transaction) => Ok(transaction),

@@ -18,6 +18,9 @@ pub const KEY_BYTES_MAX: usize = 4 * 1024;
 /// The longest value. With the key it fits into a frame of state.
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 
+/// A key with its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// A pair that is too long to keep. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -78,12 +81,7 @@ impl<'txn> State<'txn> {
     }
 
     /// At most `limit` pairs with keys from `start` up to but without `end`, in order of key.
-    pub fn range(
-        &mut self,
-        start: &[u8],
-        end: Option<&[u8]>,
-        limit: usize,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub fn range(&mut self, start: &[u8], end: Option<&[u8]>, limit: usize) -> Vec<Pair> {
         let end = end.map_or(Bound::Unbounded, Bound::Excluded);
         let pairs = self.table.range::<&[u8]>((Bound::Included(start), end)).and_then(|pairs| {
             let owned = |(key, value): (AccessGuard<'_, &[u8]>, AccessGuard<'_, &[u8]>)| {
@@ -101,11 +99,11 @@ impl std::fmt::Debug for State<'_> {
     }
 }
 
-type Pair<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
+type Entry<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
 
 /// Cuts pairs, in order of key, into encoded chunks. The cut depends on nothing but the pairs.
 pub(crate) fn chunk_pairs<'a>(
-    pairs: impl Iterator<Item = Result<Pair<'a>, StorageError>>,
+    pairs: impl Iterator<Item = Result<Entry<'a>, StorageError>>,
 ) -> Result<Vec<Vec<u8>>, StorageError> {
     let mut chunks: Vec<Vec<u8>> = Vec::new();
     for pair in pairs {

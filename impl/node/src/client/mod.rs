@@ -215,7 +215,7 @@ impl Client {
         let mut lane = self.lanes.take().await;
         let timestamp = {
             let mut timestamps = self.timestamps.lock().unwrap_or_else(PoisonError::into_inner);
-            timestamps.next()?
+            timestamps.take()?
         };
         lane.submit(operation, timestamp).await
     }

@@ -67,7 +67,7 @@ impl Timestamps {
     }
 
     /// The next timestamp.
-    pub fn next(&mut self) -> Result<Timestamp, ClientError> {
+    pub fn take(&mut self) -> Result<Timestamp, ClientError> {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
         let next = now.max(self.last.saturating_add(1));
@@ -105,7 +105,7 @@ mod tests {
         for _ in 0..3 {
             let mut timestamps = Timestamps::open(&path).expect("opened");
             for _ in 0..1000 {
-                let next = timestamps.next().expect("written");
+                let next = timestamps.take().expect("written");
                 assert!(next > last);
                 last = next;
             }
@@ -118,10 +118,10 @@ mod tests {
         let path = directory.path().join("client.clock");
         std::fs::write(&path, "9000000000000000000\n").expect("written");
         let mut timestamps = Timestamps::open(&path).expect("opened");
-        assert_eq!(timestamps.next().expect("written"), Timestamp(9_000_000_000_000_000_001));
+        assert_eq!(timestamps.take().expect("written"), Timestamp(9_000_000_000_000_000_001));
         drop(timestamps);
         let mut timestamps = Timestamps::open(&path).expect("opened");
-        assert!(timestamps.next().expect("written") > Timestamp(9_000_000_000_000_000_001));
+        assert!(timestamps.take().expect("written") > Timestamp(9_000_000_000_000_000_001));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use identity::Identity;
 pub use transaction::{Chunk, Transaction};
 
 use crate::codec;
-use crate::state::chunk_pairs;
+use crate::state::{Pair, chunk_pairs};
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::StatePart;
 use pbft_core::replies::{LastReply, ReplyTable};
@@ -225,7 +225,7 @@ impl Store {
     }
 
     /// The service's pairs with keys from `start` on, at most `limit`, for inspection.
-    pub fn pairs(&self, start: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn pairs(&self, start: &[u8], limit: usize) -> Result<Vec<Pair>, StoreError> {
         let read = self.database.begin_read()?;
         let service = read.open_table(SERVICE)?;
         let mut pairs = Vec::new();

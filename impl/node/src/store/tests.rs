@@ -117,7 +117,7 @@ fn the_service_state_returns_with_its_replies_and_checkpoints() {
         let state = store.service_state().expect("read");
         assert_eq!(state.last_executed, SeqNum(2));
         assert_eq!(state.replies.last(ClientId(1), Lane(0)), Some(&reply(2)));
-        assert_eq!(state.manifests, [manifest.clone()]);
+        assert_eq!(state.manifests, std::slice::from_ref(&manifest));
         assert_eq!(store.state_digest().expect("read"), digest);
         let part = |part| store.state_part(SeqNum(2), part).expect("read");
         assert_eq!(part(StatePart::Manifest), Some(manifest.encode()));

@@ -1,0 +1,132 @@
+//! Whole replicas in one process, over real connections on loopback.
+
+use pbft_core::types::{ClientId, ReplicaId};
+use pbft_node::client::{Client, ClientOptions, ReplicaStatus, Timestamps};
+use pbft_node::config::{ClientEntry, Cluster, ClusterFile, ClusterTable, ReplicaEntry};
+use pbft_node::driver::DriverError;
+use pbft_node::inbox::Inbox;
+use pbft_node::keys::SecretKey;
+use pbft_node::ledger::{Ledger, Outcome};
+use pbft_node::node::{Node, Setup};
+use pbft_node::store::{Identity, MemoryDisk, Store};
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::JoinHandle;
+
+pub(crate) fn replica_key(id: u32) -> SecretKey {
+    SecretKey::from_seed(&[id as u8 + 1; 32])
+}
+
+pub(crate) fn client_key(id: ClientId) -> SecretKey {
+    SecretKey::from_seed(&[id.0 as u8 + 200; 32])
+}
+
+/// A cluster file with free ports and two clients.
+pub(crate) fn cluster(n: u32, nonce: char) -> Cluster {
+    // Held open together, so that they differ.
+    let listeners: Vec<TcpListener> =
+        (0..n).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    let replica = (0u32..).zip(&listeners).map(|(id, listener)| ReplicaEntry {
+        id,
+        address: listener.local_addr().expect("bound").to_string(),
+        public_key: replica_key(id).public().to_hex(),
+    });
+    let client = (0..2).map(|id| ClientEntry {
+        id,
+        name: format!("client-{id}"),
+        public_key: client_key(ClientId(id)).public().to_hex(),
+    });
+    let table = ClusterTable {
+        name: "test".into(),
+        nonce: nonce.to_string().repeat(32),
+        checkpoint_interval: Some(4),
+        window: Some(8),
+        view_timeout_ms: Some(1500),
+        ..ClusterTable::default()
+    };
+    let file = ClusterFile { cluster: table, replica: replica.collect(), client: client.collect() };
+    let text = toml::to_string(&file).expect("writable");
+    Cluster::parse(&text, Path::new("cluster.toml")).expect("good")
+}
+
+/// Several clusters at a time would only wait for each other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// A running replica.
+pub(crate) struct Running {
+    pub(crate) inbox: Inbox,
+    task: JoinHandle<Result<(), DriverError>>,
+}
+
+pub(crate) struct TcpCluster {
+    pub(crate) cluster: Cluster,
+    disks: Vec<MemoryDisk>,
+    pub(crate) running: Vec<Option<Running>>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl TcpCluster {
+    pub(crate) async fn start(n: u32) -> Self {
+        let _turn = ONE_AT_A_TIME.lock().await;
+        let disks = (0..n).map(|_| MemoryDisk::default()).collect();
+        let running = (0..n).map(|_| None).collect();
+        let mut cluster = Self { cluster: cluster(n, '0'), disks, running, _turn };
+        for id in 0..n {
+            cluster.start_replica(id).await;
+        }
+        cluster
+    }
+
+    pub(crate) async fn start_replica(&mut self, id: u32) {
+        let identity = Identity::new(self.cluster.id(), ReplicaId(id));
+        let store = Store::in_memory(&self.disks[id as usize], identity).expect("opened");
+        let setup = Setup {
+            cluster: self.cluster.clone(),
+            key: replica_key(id),
+            replica: ReplicaId(id),
+            store,
+        };
+        let node = Node::with_service(setup, Box::new(Ledger), None).await.expect("started");
+        let inbox = node.inbox();
+        self.running[id as usize] = Some(Running { inbox, task: tokio::spawn(node.run()) });
+    }
+
+    pub(crate) async fn stop_replica(&mut self, id: u32) {
+        let running = self.running[id as usize].take().expect("running");
+        running.inbox.stop();
+        running.task.await.expect("no panic").expect("no error");
+    }
+
+    pub(crate) fn client(&self, id: u32) -> Client {
+        let key = client_key(ClientId(id));
+        // Generous: builds without optimisation verify slowly.
+        let options = ClientOptions { deadline: Duration::from_secs(120), ..Default::default() };
+        Client::connect(&self.cluster, key, Timestamps::in_memory(), options)
+            .expect("on the allow-list")
+    }
+}
+
+/// Submits a ledger operation.
+pub(crate) async fn bank(client: &Client, operation: &str) -> Outcome {
+    let result = client.submit(operation.as_bytes().to_vec()).await.expect("executed");
+    Outcome::decode(&result).expect("a ledger's answer")
+}
+
+/// Waits until all replicas answer, with the same state.
+pub(crate) async fn agreement(client: &Client) -> Vec<ReplicaStatus> {
+    for _ in 0..200 {
+        let replicas = client.status(Duration::from_secs(2)).await;
+        let states: Vec<_> = replicas
+            .iter()
+            .filter_map(|replica| replica.report.as_ref().ok())
+            .map(|report| (report.last_executed, report.state))
+            .collect();
+        if states.len() == replicas.len() && states.iter().all(|state| *state == states[0]) {
+            return replicas;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no agreement: {:#?}", client.status(Duration::from_secs(2)).await)
+}

@@ -1,0 +1,154 @@
+//! Whoever does not belong here is not let in; whoever misbehaves is cut off; the others do not notice.
+
+use crate::harness::{self, TcpCluster, bank, client_key, replica_key};
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use pbft_core::types::ClientId;
+use pbft_node::codec;
+use pbft_node::config::Cluster;
+use pbft_node::frame::{ClientFrame, Hello, WIRE_VERSION};
+use pbft_node::keys::SecretKey;
+use pbft_node::ledger::Outcome;
+use pbft_node::transport::{Connection, HandshakeError, TlsIdentity, client_config, connect};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const FRAME_MAX: usize = 1 << 20;
+
+/// Dials replica `to`, expecting the key of replica `expected`.
+async fn dial(
+    cluster: &Cluster,
+    key: &SecretKey,
+    to: usize,
+    expected: usize,
+) -> Result<Connection, HandshakeError> {
+    let identity = TlsIdentity::new(key).expect("a key");
+    let tls = client_config(&identity, cluster.replicas()[expected].key).expect("settings");
+    connect(&cluster.replicas()[to].address, Arc::new(tls), cluster.id(), FRAME_MAX).await
+}
+
+/// Whether the other end hangs up without a word.
+async fn is_cut_off(mut connection: Connection) -> bool {
+    let end = tokio::time::timeout(Duration::from_secs(10), connection.next()).await;
+    matches!(end, Ok(None | Some(Err(_))))
+}
+
+async fn assert_serving(cluster: &TcpCluster, balance: u64) {
+    let client = cluster.client(0);
+    assert_eq!(bank(&client, "deposit alice 1").await, Outcome::Balance(balance));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn unknown_keys_wrong_ids_and_other_clusters_are_refused() {
+    let running = TcpCluster::start(4).await;
+    let cluster = &running.cluster;
+    let good = dial(cluster, &client_key(ClientId(0)), 0, 0).await;
+    assert!(good.is_ok(), "{:?}", good.err());
+    let stranger = dial(cluster, &SecretKey::from_seed(&[99; 32]), 0, 0).await;
+    assert!(stranger.is_err(), "an unknown key");
+    let elsewhere = dial(cluster, &client_key(ClientId(0)), 0, 1).await;
+    assert!(matches!(elsewhere, Err(HandshakeError::Io(_))), "replica 0 is not replica 1");
+
+    // The same keys and addresses, but another cluster id.
+    let other = harness::cluster(4, '1');
+    assert_ne!(other.id(), cluster.id());
+    let identity = TlsIdentity::new(&replica_key(3)).expect("a key");
+    let tls = client_config(&identity, cluster.replicas()[0].key).expect("settings");
+    let address = &cluster.replicas()[0].address;
+    let foreign = connect(address, Arc::new(tls), other.id(), FRAME_MAX).await;
+    assert!(matches!(foreign, Err(HandshakeError::Cluster { .. })), "{:?}", foreign.err());
+    assert_serving(&running, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn plain_text_and_silence_get_nowhere() {
+    let running = TcpCluster::start(4).await;
+    let address = &running.cluster.replicas()[0].address;
+    let mut plain = TcpStream::connect(address).await.expect("connected");
+    plain.write_all(&[0xff; 4096]).await.expect("written");
+    let mut silent = TcpStream::connect(address).await.expect("connected");
+    assert_serving(&running, 1).await;
+    let mut heard = Vec::new();
+    for stream in [&mut plain, &mut silent] {
+        // At most an alert comes before the end.
+        let end = stream.read_to_end(&mut heard);
+        let ended = tokio::time::timeout(Duration::from_secs(20), end).await;
+        assert!(ended.is_ok(), "the connection stays open");
+    }
+    assert!(heard.len() < 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_crowd_that_only_connects_keeps_nobody_out() {
+    let running = TcpCluster::start(4).await;
+    let address = &running.cluster.replicas()[0].address;
+    let mut crowd = Vec::new();
+    for _ in 0..600 {
+        crowd.push(TcpStream::connect(address).await.expect("connected"));
+    }
+    let good = dial(&running.cluster, &client_key(ClientId(0)), 0, 0).await;
+    assert!(good.is_ok(), "{:?}", good.err());
+    assert_serving(&running, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn malformed_and_oversized_frames_end_the_connection() {
+    let mut running = TcpCluster::start(4).await;
+    running.stop_replica(3).await;
+    let cluster = running.cluster.clone();
+    // A client, and the fourth replica: inside the walls, and faulty.
+    for key in [client_key(ClientId(1)), replica_key(3)] {
+        let hello = codec::encode(&Hello { version: WIRE_VERSION, cluster: cluster.id() });
+        let garbage = [
+            Bytes::from_static(b""),
+            Bytes::from_static(b"garbage"),
+            Bytes::from(hello.expect("encoded")),
+            Bytes::from(vec![0xff; 5000]),
+            // A prepare of far too many bytes, and a batch that claims 2^60 requests.
+            Bytes::from([&[2, 0, 0, 0][..], &[0; 100_000]].concat()),
+            Bytes::from([&[11, 0, 0, 0][..], &(1u64 << 60).to_le_bytes()].concat()),
+        ];
+        for frame in garbage {
+            let mut connection = dial(&cluster, &key, 0, 0).await.expect("a known key");
+            connection.send(frame.clone()).await.expect("sent");
+            assert!(is_cut_off(connection).await, "{:?}", frame.slice(..frame.len().min(8)));
+        }
+        // A length beyond every limit, before any of the bytes that it promises.
+        let connection = dial(&cluster, &key, 0, 0).await.expect("a known key");
+        let mut parts = connection.into_parts();
+        parts.io.write_all(&0x7fff_ffff_u32.to_be_bytes()).await.expect("written");
+        parts.io.flush().await.expect("written");
+        let mut byte = [0; 1];
+        let end = tokio::time::timeout(Duration::from_secs(10), parts.io.read(&mut byte)).await;
+        assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
+    }
+    assert_serving(&running, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_cannot_speak_for_another() {
+    let running = TcpCluster::start(4).await;
+    let mut connection =
+        dial(&running.cluster, &client_key(ClientId(1)), 0, 0).await.expect("a known key");
+    let body = pbft_core::message::Request {
+        client: ClientId(0),
+        lane: pbft_core::types::Lane(0),
+        timestamp: pbft_core::types::Timestamp(1),
+        operation: b"deposit mallory 1".to_vec(),
+    };
+    let signer = pbft_node::keyring::KeySigner::new(client_key(ClientId(1)));
+    let forged = pbft_core::crypto::sign(&signer, running.cluster.id(), body);
+    let frame = codec::encode(&ClientFrame::Request(Arc::new(forged))).expect("encoded");
+    connection.send(Bytes::from(frame)).await.expect("sent");
+    let answer = connection.next().await.expect("an answer").expect("a frame");
+    let answer: pbft_node::frame::ReplicaFrame = codec::decode(&answer).expect("readable");
+    let reason = match answer {
+        pbft_node::frame::ReplicaFrame::Refused { reason, .. } => Some(reason),
+        _ => None,
+    };
+    assert_eq!(reason, Some(pbft_node::frame::RefusalReason::NotYours));
+    let balance = bank(&running.client(0), "balance mallory").await;
+    assert!(matches!(balance, Outcome::Refused(_)), "{balance:?}");
+}

@@ -1,0 +1,5 @@
+//! Clusters of production replicas over TCP and TLS on loopback, in one process.
+
+mod harness;
+mod intruders;
+mod survival;
