@@ -1,0 +1,206 @@
+//! The `pbft` command refuses what it must refuse: with the file, the field, the remedy and the right exit code, and
+//! without touching the disk.
+
+use pbft_node::hex;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn pbft(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pbft"))
+        .args(arguments)
+        .current_dir(directory)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the binary runs")
+}
+
+/// The exit code, and what was said on standard error.
+fn refused(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = pbft(directory, arguments);
+    (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+}
+
+/// A fresh cluster on ports that nobody listens on.
+fn testnet() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let output = pbft(directory.path(), &["testnet", "--base-port", "17900"]);
+    assert!(output.status.success(), "{output:?}");
+    directory
+}
+
+/// Every file below a directory, with its content.
+fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("listed") {
+        let path = entry.expect("read").path();
+        match path.is_dir() {
+            true => files.extend(snapshot(&path)),
+            false => files.push((path.clone(), std::fs::read(&path).expect("read"))),
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_testnet_is_complete_private_and_never_overwritten() {
+    let directory = testnet();
+    let cluster = directory.path().join("cluster");
+    let before = snapshot(&cluster);
+    for file in ["replica-3/replica.key", "clients/client-0.key"] {
+        let mode = std::fs::metadata(cluster.join(file)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let (code, error) = refused(directory.path(), &["testnet"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("exists already") && error.contains("--dir"), "{error}");
+    assert_eq!(snapshot(&cluster), before);
+    let output = pbft(directory.path(), &["config", "check", "cluster/cluster.toml"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("quorum 3"), "{output:?}");
+}
+
+#[test]
+fn too_few_replicas_are_refused_before_anything_is_written() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let (code, error) = refused(directory.path(), &["testnet", "--replicas", "3"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("cluster.toml: replica: ") && error.contains("at least 4"), "{error}");
+    assert_eq!(snapshot(directory.path()), []);
+}
+
+/// One way to spoil replica 0's directory, the exit code, and words of the message.
+type Spoiler = (&'static str, fn(&Path), i32, [&'static str; 2]);
+
+fn edit(file: &Path, change: impl Fn(String) -> String) {
+    let text = std::fs::read_to_string(file).expect("read");
+    std::fs::write(file, change(text)).expect("written");
+}
+
+fn chmod(file: &Path, mode: u32) {
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).expect("chmod");
+}
+
+const SPOILERS: [Spoiler; 9] = [
+    (
+        "unknown field",
+        |dir| edit(&dir.join("cluster.toml"), |text| text.replace("nonce", "colour = 1\nnonce")),
+        2,
+        ["cluster.toml: line", "colour"],
+    ),
+    (
+        "three replicas",
+        |dir| {
+            edit(&dir.join("cluster.toml"), |text| {
+                let tables: Vec<&str> = text.split("[[").collect();
+                let fourth = tables.iter().position(|table| table.contains("id = 3")).expect("there");
+                let kept = tables.iter().enumerate().filter(|(i, _)| *i != fourth);
+                kept.map(|(_, table)| *table).collect::<Vec<_>>().join("[[")
+            });
+        },
+        2,
+        ["cluster.toml: replica: ", "at least 4"],
+    ),
+    (
+        "weak key",
+        |dir| {
+            edit(&dir.join("cluster.toml"), |text| {
+                let weak = format!("public_key = \"01{}\"\n", "0".repeat(62));
+                let line = text.lines().find(|line| line.starts_with("public_key")).expect("there");
+                text.replacen(&format!("{line}\n"), &weak, 1)
+            });
+        },
+        2,
+        ["replica[0].public_key", "weak"],
+    ),
+    ("readable key", |dir| chmod(&dir.join("replica.key"), 0o644), 2, ["replica.key", "chmod 600"]),
+    (
+        "no key",
+        |dir| std::fs::remove_file(dir.join("replica.key")).expect("removed"),
+        2,
+        ["replica.key", "pbft testnet"],
+    ),
+    (
+        "another replica's key",
+        |dir| {
+            std::fs::copy(dir.join("../replica-1/replica.key"), dir.join("replica.key"))
+                .expect("copied");
+        },
+        5,
+        ["store.id: replica is 0, expected 1", "--dir"],
+    ),
+    (
+        "another cluster",
+        |dir| {
+            edit(&dir.join("cluster.toml"), |text| {
+                let nonce = text.lines().find(|line| line.starts_with("nonce")).expect("there");
+                text.replace(nonce, &format!("nonce = \"{}\"", hex::encode(&[9; 16])))
+            });
+        },
+        5,
+        ["store.id: cluster is", "--dir"],
+    ),
+    (
+        "no store",
+        |dir| std::fs::remove_file(dir.join("data.redb")).expect("removed"),
+        5,
+        ["data.redb: there is no store", "must not vote"],
+    ),
+    (
+        "empty store",
+        |dir| std::fs::write(dir.join("data.redb"), b"").expect("emptied"),
+        5,
+        ["data.redb: the store is empty", "must not vote"],
+    ),
+];
+
+#[test]
+fn a_replica_refuses_a_spoilt_directory_and_changes_nothing() {
+    for (name, spoil, code, words) in SPOILERS {
+        let directory = testnet();
+        let replica = directory.path().join("cluster/replica-0");
+        spoil(&replica);
+        let before = snapshot(directory.path());
+        let (got, error) = refused(directory.path(), &["start", "--dir", "cluster/replica-0"]);
+        assert_eq!(got, Some(code), "{name}: {error}");
+        assert!(words.iter().all(|word| error.contains(word)), "{name}: {error}");
+        assert_eq!(snapshot(directory.path()), before, "{name}");
+    }
+}
+
+#[test]
+fn without_a_quorum_commands_end_with_4() {
+    let directory = testnet();
+    let (code, error) =
+        refused(directory.path(), &["bank", "balance", "alice", "--timeout", "1"]);
+    assert_eq!(code, Some(4), "{error}");
+    assert!(error.contains("pbft status"), "{error}");
+    let output = pbft(directory.path(), &["status", "--format", "json", "--wait", "200"]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(status["reachable"], 0);
+    assert_eq!(status["quorum"], 3);
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_help_has_examples() {
+    let directory = testnet();
+    let cases: [&[&str]; 5] = [
+        &["bank", "deposit", "alice", "0"],
+        &["bank", "deposit", "a b", "1"],
+        &["bank", "--client", "nobody", "balance", "alice"],
+        &["bank", "--dir", "elsewhere", "balance", "alice"],
+        &["load", "--clients", "9"],
+    ];
+    for arguments in cases {
+        let (code, error) = refused(directory.path(), arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {error}");
+        assert!(!error.is_empty());
+    }
+    for command in ["testnet", "start", "up", "bank", "status", "load"] {
+        let output = pbft(directory.path(), &[command, "--help"]);
+        let help = String::from_utf8(output.stdout).expect("text");
+        assert!(help.contains(&format!("pbft {command}")) && help.contains("Example"), "{help}");
+    }
+}
