@@ -289,3 +289,22 @@ impl<C: Checker<Sweep>> CountsStates for C {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Silent;
+
+    #[test]
+    fn half_a_search_and_a_missing_witness_are_inconclusive() -> Result<(), crate::ConfigError> {
+        let config = "n4-b3-v0-s1-d2".parse()?;
+        let report = check(&config, CheckOptions::default(), &mut Silent);
+        assert_eq!(verdict(&report), Verdict::Holds);
+        let partial = CheckReport { complete: false, ..report.clone() };
+        assert_eq!(verdict(&partial), Verdict::Inconclusive);
+        let mut vacuous = report;
+        vacuous.witnesses.insert("executed".to_owned(), false);
+        assert_eq!(verdict(&vacuous), Verdict::Inconclusive);
+        Ok(())
+    }
+}

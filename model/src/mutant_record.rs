@@ -130,7 +130,7 @@ pub const RECORD: [Row; 31] = [
         Mutant::PreparesMatchedWithoutDigest,
         "§4.2: PREPAREs match in view, slot and digest",
         "agreement",
-        "n4-b0-v1-s1-d2",
+        "n4-b0-v1-s1-d1",
     ),
     killed(
         Mutant::DuplicateExecution,

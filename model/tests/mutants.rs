@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use clap::ValueEnum;
+use pbft_model::bfs::{self, Limits};
 use pbft_model::check::{CheckOptions, Verdict, check};
 use pbft_model::mutant_record::{Fate, RECORD, Row};
 use pbft_model::mutants::{exit_code, hunt, hunt_all};
+use pbft_model::properties::PROPERTIES;
 use pbft_model::run::{ExitCode, Silent};
-use pbft_model::{Config, Mutant, View};
+use pbft_model::{Config, Mutant, Pbft, Reductions, State, View};
 
 fn config(row: &Row) -> Config {
     let (Fate::Killed { config, .. } | Fate::Equivalent { config, .. }) = row.fate;
@@ -38,6 +40,48 @@ fn quick_mutants_meet_the_fate_on_record() {
         }
     }
     assert_eq!(exit_code(&rows, &reports), ExitCode::Holds);
+}
+
+/// Bounds from small to large. Where a mutant dies at the same bounds for several Byzantine positions, the record names
+/// the lowest.
+const LADDER: [&str; 13] = [
+    "v0-s1-d1",
+    "v0-s1-d2",
+    "v1-s1-d1",
+    "v1-s1-d2",
+    "v0-s1-d1-k1",
+    "v0-s1-d2-k1",
+    "v1-s1-d1-k1",
+    "v1-s1-d2-k1",
+    "v0-s2-d1",
+    "v0-s2-d2",
+    "v0-s2-d1-k1-l1",
+    "v2-s1-d1",
+    "v2-s1-d2",
+];
+
+#[test]
+#[ignore = "minutes without optimisation: cargo test --release -p pbft-model -- --ignored"]
+fn the_record_names_the_smallest_configuration() {
+    let mut wrong = Vec::new();
+    for row in RECORD {
+        let Fate::Killed { by, config: recorded } = row.fate else { continue };
+        let steps =
+            LADDER.iter().flat_map(|bounds| ["0", "1", "3"].map(|byzantine| (bounds, byzantine)));
+        let mut names = steps.map(|(bounds, byzantine)| format!("n4-b{byzantine}-{bounds}"));
+        let smallest = names.find(|name| {
+            let config: Config = name.parse().expect("a valid name");
+            let model =
+                Pbft::new(config).with_mutant(Some(row.mutant)).with_reductions(Reductions::ALL);
+            let property = PROPERTIES.iter().find(|one| one.name == by).expect("a property");
+            let violates = |model: &Pbft, state: &State| !(property.holds)(model, state);
+            bfs::search(&model, Limits::default(), violates, &mut Silent).found.is_some()
+        });
+        if smallest.as_deref() != Some(recorded) {
+            wrong.push((row.mutant, recorded, smallest));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
