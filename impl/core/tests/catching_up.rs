@@ -248,3 +248,28 @@ fn a_batch_that_comes_in_a_certificate_opens_the_view_at_the_next_tick() {
     cluster.input(2, Input::Timer(Timer::Status)).expect("always running");
     assert_eq!(cluster.view(2), (View(1), true));
 }
+
+#[test]
+fn a_fetched_state_opens_the_view_at_once() {
+    for next in [1, 3] {
+        let mut cluster = far_ahead_of_replica_3();
+        suspect_until(&mut cluster, next);
+        cluster.run();
+        assert_eq!(cluster.view(3), (View(next), true), "no time has passed");
+        assert_eq!(cluster.executed(3), SeqNum(12));
+    }
+}
+
+#[test]
+fn a_view_change_that_reached_one_replica_only_is_handed_on() {
+    let mut cluster = Cluster::new(4);
+    cluster.corrupt(3);
+    cluster.input(2, Input::Suspect).expect("always possible");
+    cluster.run();
+    cluster.inject(3, 2, craft::view_change(1, Vec::new(), 3)).expect("valid");
+    assert_eq!(cluster.view(0), (View(0), true));
+    cluster.pass(300);
+    for id in 0..3 {
+        assert_eq!(cluster.view(id), (View(1), true), "f+1 are known everywhere");
+    }
+}

@@ -4,7 +4,7 @@ use super::common::craft::{self, batch, checkpoint, committed, stable};
 use super::{Cluster, alone, equivocation, outside, refused, words};
 use pbft_core::message::Message;
 use pbft_core::types::{Digest, ReplicaId, SeqNum};
-use pbft_core::{Effect, Rejection};
+use pbft_core::{Effect, HaltReason, Input, Rejection, Timer};
 use std::sync::Arc;
 
 /// Replica 1 has executed `last` batches, alone.
@@ -110,8 +110,37 @@ fn a_proof_without_the_state_does_not_move_h() {
     let proof = Message::Stable(Arc::new(stable(8, digest, &[0, 2, 3])));
     cluster.inject(0, 1, proof).expect("a proof");
     assert_eq!(cluster.summary(1).low_water_mark, SeqNum(0));
-    let effects = cluster.input(1, pbft_core::Input::Timer(pbft_core::Timer::Status));
+    let effects = cluster.input(1, Input::Timer(Timer::Status));
     let asks =
         |effect: &Effect| matches!(effect, Effect::Send { message: Message::FetchState(_), .. });
     assert!(effects.expect("always running").iter().any(asks));
+}
+
+/// §4.3: q CHECKPOINTs above H show that this replica has fallen behind.
+#[test]
+fn checkpoints_above_the_window_are_a_proof_too() {
+    let mut cluster = executed(1);
+    let digest = batch(9).digest();
+    for from in [0, 2, 3] {
+        cluster.inject(from, 1, checkpoint(20, digest, from)).expect("logged");
+    }
+    let effects = cluster.input(1, Input::Timer(Timer::Status)).expect("always running");
+    assert!(words(&effects).contains(&"fetch-state"));
+}
+
+/// A replica whose own state is not the proven one stops, whichever comes first; nothing follows the halt.
+#[test]
+fn a_state_that_is_not_the_proven_one_stops_the_replica() {
+    let mut cluster = alone(1);
+    let wrong = batch(9).digest();
+    for from in [0, 2, 3] {
+        cluster.inject(from, 1, checkpoint(2, wrong, from)).expect("logged");
+    }
+    cluster.request(1, &craft::request(2, 1)).expect("protected by the timer");
+    for seq in 1..=2 {
+        let batch = batch(seq as u32);
+        cluster.inject(0, 1, committed(0, seq, &batch, &[0, 2, 3])).expect("final");
+    }
+    assert!(matches!(cluster.nodes[1].halted, Some(HaltReason::StateDiverged { .. })));
+    assert!(cluster.summary(1).halted);
 }

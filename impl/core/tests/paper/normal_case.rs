@@ -269,3 +269,15 @@ pub(super) fn two_certificates_for_one_sequence_number_stop_the_replica() {
     refused(cluster.inject(2, 1, prepare(0, 1, digest, 2)), Rejection::Halted(reason.clone()));
     refused(cluster.input(1, Input::Suspect), Rejection::Halted(reason));
 }
+
+/// A vote that was sent is remembered across a restart, and counts.
+#[test]
+fn the_own_prepare_counts_after_a_restart() {
+    let mut cluster = alone(1);
+    let batch = batch(1);
+    cluster.inject(0, 1, proposal(0, 1, &batch, 0)).expect("accepted");
+    cluster.crash(1);
+    cluster.restart(1);
+    let effects = cluster.inject(2, 1, prepare(0, 1, batch.digest(), 2)).expect("logged");
+    assert_eq!(words(&effects), ["persist", "commit"]);
+}

@@ -343,3 +343,22 @@ fn executed_batches_are_voted_for_again_but_not_executed() {
     assert_eq!(cluster.summary(1).prepared[&SeqNum(1)].0, View(2));
     assert_eq!(cluster.executed(1), SeqNum(2));
 }
+
+/// §4.4: votes of the view before neither count in the new one nor stand in the way of its votes.
+#[test]
+fn votes_start_afresh_in_a_new_view() {
+    let mut cluster = alone(1);
+    let batch = batch(1);
+    let digest = batch.digest();
+    cluster.inject(0, 1, proposal(0, 1, &batch, 0)).expect("accepted");
+    cluster.inject(3, 1, prepare(0, 1, digest, 3)).expect("prepared");
+    cluster.inject(3, 1, commit(0, 1, digest, 3)).expect("logged");
+    let p = vec![prepared(0, 1, digest, 4, &[1, 3])];
+    let v = [0, 2, 3].map(|id| signed_view_change(2, p.clone(), id));
+    cluster.inject(2, 1, new_view(2, v.to_vec(), &[(1, digest)], 2)).expect("valid");
+    cluster.inject(3, 1, prepare(2, 1, digest, 3)).expect("a new vote");
+    cluster.inject(2, 1, commit(2, 1, digest, 2)).expect("logged");
+    assert_eq!(cluster.executed(1), SeqNum(0), "the COMMIT of view 0 does not count");
+    cluster.inject(3, 1, commit(2, 1, digest, 3)).expect("a new vote");
+    assert_eq!(cluster.executed(1), SeqNum(1));
+}
