@@ -1,4 +1,28 @@
-//! The runtime around `pbft-core`.
+//! The runtime around `pbft-core`: sockets, disk, signatures, service, client, and the `pbft` command.
+//!
+//! The node decides nothing about the protocol. It brings verified inputs to one [`pbft_core::Replica`], and does what
+//! the replica asks for, in an order that the replica can rely on:
+//!
+//! ```text
+//!   connection tasks                       driver                       connection tasks
+//!  ┌────────────────┐  verified  ┌───────────────────────────┐  frames  ┌────────────────┐
+//!  │ read           │  inputs    │ step ──▶ perform          │          │ write          │
+//!  │ decode, verify │ ─────────▶ │   ▲         │ service,    │ ───────▶ │                │
+//!  └────────────────┘  bounded   │   └─────────┘ log         │  bounded └────────────────┘
+//!                                │ commit, then release      │
+//!                                └───────────────────────────┘
+//! ```
+//!
+//! * [`transport`]: TCP and TLS 1.3, where the key that signs votes also proves who is at the other end.
+//! * [`inbox`]: frames become verified inputs, in parallel between senders and in order for each.
+//! * [`driver`]: drains what has arrived, steps, performs, commits once, and only then lets messages leave.
+//! * [`store`]: log, service state, reply table and checkpoints in one file, changed in one transaction.
+//! * [`service`] and [`state`]: what is replicated; [`ledger`] is the default.
+//! * [`client`]: submits operations and believes f+1 equal replies.
+//! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together; [`cli`] is the command.
+//!
+//! What is not here yet: recovery of a replica that lost its disk, MAC authenticators, an admin endpoint,
+//! changes of membership. A replica without its store refuses to start.
 
 mod blocking;
 pub mod cli;

@@ -94,7 +94,8 @@ const SPOILERS: [Spoiler; 9] = [
         |dir| {
             edit(&dir.join("cluster.toml"), |text| {
                 let tables: Vec<&str> = text.split("[[").collect();
-                let fourth = tables.iter().position(|table| table.contains("id = 3")).expect("there");
+                let fourth =
+                    tables.iter().position(|table| table.contains("id = 3")).expect("there");
                 let kept = tables.iter().enumerate().filter(|(i, _)| *i != fourth);
                 kept.map(|(_, table)| *table).collect::<Vec<_>>().join("[[")
             });
@@ -172,8 +173,7 @@ fn a_replica_refuses_a_spoilt_directory_and_changes_nothing() {
 #[test]
 fn without_a_quorum_commands_end_with_4() {
     let directory = testnet();
-    let (code, error) =
-        refused(directory.path(), &["bank", "balance", "alice", "--timeout", "1"]);
+    let (code, error) = refused(directory.path(), &["bank", "balance", "alice", "--timeout", "1"]);
     assert_eq!(code, Some(4), "{error}");
     assert!(error.contains("pbft status"), "{error}");
     let output = pbft(directory.path(), &["status", "--format", "json", "--wait", "200"]);

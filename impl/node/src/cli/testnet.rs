@@ -44,6 +44,9 @@ pub struct TestnetArguments {
     /// The size of the log [default: 128]
     #[arg(long, value_name = "L")]
     pub window: Option<u64>,
+    /// How many batches the primary has under way at a time; fewer make larger batches [default: 32]
+    #[arg(long)]
+    pub pipeline: Option<u64>,
     /// How long a request may wait before the primary is suspected [default: 2000]
     #[arg(long, value_name = "MS")]
     pub view_timeout_ms: Option<u64>,
@@ -123,6 +126,7 @@ fn cluster_text(
         nonce: hex::encode(&nonce),
         checkpoint_interval: arguments.checkpoint_interval,
         window: arguments.window.or(arguments.checkpoint_interval.map(|k| k.saturating_mul(2))),
+        pipeline: arguments.pipeline,
         view_timeout_ms: arguments.view_timeout_ms,
         ..ClusterTable::default()
     };

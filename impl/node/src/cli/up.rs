@@ -47,6 +47,7 @@ pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
             name: "testnet".to_owned(),
             checkpoint_interval: None,
             window: None,
+            pipeline: None,
             view_timeout_ms: None,
         };
         testnet::create(&testnet)?;
