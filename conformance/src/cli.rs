@@ -6,6 +6,7 @@ use crate::grain::Walked;
 use crate::job::{self, Options};
 use crate::node_replay::{self, NodeReport};
 use crate::plan::Plan;
+use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::ConformReport;
 use crate::walk::walk;
@@ -64,13 +65,13 @@ enum Command {
     Replay {
         /// The configuration: n4-b0-v1-s1-d2 is four replicas, replica 0 Byzantine, views 0 to 1, one slot, two
         /// values; -k1 adds checkpoints at every slot.
-        #[arg(long)]
+        #[arg(long, value_parser = replayable)]
         config: model::Config,
     },
     /// Replays random walks of one configuration through the production node.
     Node {
         /// The configuration.
-        #[arg(long)]
+        #[arg(long, value_parser = replayable)]
         config: model::Config,
         /// Number of walks.
         #[arg(long, default_value_t = 20)]

@@ -5,6 +5,7 @@
 //! would leave it too.
 
 use crate::grain::Walked;
+use crate::refinement::vocabulary::replayable;
 use crate::walk::Trace;
 use pbft_model as model;
 use pbft_model::mutant_record::RECORD;
@@ -39,7 +40,8 @@ pub fn make(threads: NonZeroUsize) -> Result<Vec<Trace>, model::ConfigError> {
         reports.into_iter().filter_map(|report| Some((report.name, report.counterexample?)));
     let mut traces = Vec::new();
     for (name, counterexample) in found {
-        let config: model::Config = counterexample.config.parse()?;
+        // The core cannot be replayed at every bound that the model has.
+        let Ok(config) = replayable(&counterexample.config) else { continue };
         let actions = allowed(&config, &counterexample.actions);
         let origin = format!("mutant {name}");
         traces.push(Trace { config: config.to_string(), origin, actions });

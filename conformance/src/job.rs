@@ -5,6 +5,7 @@ use crate::divergence::Divergence;
 use crate::grain::Walked;
 use crate::node_replay::{self, NodeReport};
 use crate::plan::Plan;
+use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::{ConformReport, CoreReport};
 use crate::walk::Trace;
@@ -135,7 +136,7 @@ fn walk_core(
         traces.len(),
         |index| {
             let trace = &traces[index];
-            let Ok(config) = trace.config.parse() else { return };
+            let Ok(config) = replayable(&trace.config) else { return };
             let replay = Replay::planted(config, options.seed, options.planted.as_deref());
             match replay.follow(&trace.actions) {
                 Ok(()) => {

@@ -4,7 +4,7 @@ use crate::divergence::{Difference, Divergence, Kind};
 use crate::network::Network;
 use crate::node_host::{NodeHost, adjust};
 use crate::node_keys::NodeKeys;
-use crate::refinement::vocabulary::Vocabulary;
+use crate::refinement::vocabulary::{Vocabulary, replayable};
 use crate::step::{Step, Work};
 use crate::walk::{Chance, Trace};
 use pbft_model as model;
@@ -69,8 +69,7 @@ fn steps(
     at: &mut usize,
 ) -> Result<(), Difference> {
     let harness = |what: String| Difference::new(Kind::Harness, what);
-    let config: model::Config =
-        trace.config.parse().map_err(|error| harness(format!("{error}")))?;
+    let config = replayable(&trace.config).map_err(harness)?;
     let pbft = model::Pbft::new(config);
     let keys = Arc::new(NodeKeys::new(config.replicas()));
     let vocabulary = Vocabulary::with_params(config, keys, adjust);

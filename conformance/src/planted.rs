@@ -5,6 +5,7 @@ use crate::corpus;
 use crate::divergence::Divergence;
 use crate::job::in_parallel;
 use crate::plan::Plan;
+use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::walk::Trace;
 use pbft_core::planted::PlantedBug;
@@ -47,7 +48,7 @@ fn hunt_in_graphs<'a>(
 
 fn hunt_in_traces(bug: &str, seed: u64, traces: &[Trace]) -> Option<Divergence> {
     traces.iter().find_map(|trace| {
-        let config = trace.config.parse().ok()?;
+        let config = replayable(&trace.config).ok()?;
         let replay = Replay::planted(config, seed, Some(bug));
         replay.follow(&trace.actions).err().map(|divergence| *divergence)
     })
@@ -55,8 +56,6 @@ fn hunt_in_traces(bug: &str, seed: u64, traces: &[Trace]) -> Option<Divergence> 
 
 /// Hunts all bugs.
 pub fn hunt_all(seed: u64, threads: NonZeroUsize, progress: &mut dyn Progress) -> Vec<Hunt> {
-    // Some bugs run into assertions of the core; each such panic is reported as a divergence.
-    std::panic::set_hook(Box::new(|_| {}));
     let plan = Plan::quick();
     let hunts = Mutex::new(Vec::new());
     progress.begin("planted bugs");

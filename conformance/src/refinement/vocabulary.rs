@@ -20,6 +20,22 @@ use pbft_model as model;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Reads a configuration's name, and refuses what the core has no parameters for: it needs a window of at least
+/// two checkpoint intervals, where the model can do with one.
+pub fn replayable(name: &str) -> Result<model::Config, String> {
+    let config: model::Config =
+        name.parse().map_err(|error: model::ConfigError| error.to_string())?;
+    let (window, interval) = (config.window(), config.checkpoint_interval().unwrap_or(1));
+    let fits = config.checkpoint_interval().is_none()
+        || (window.is_multiple_of(interval) && window >= 2 * interval);
+    match fits {
+        true => Ok(config),
+        false => Err(format!(
+            "window l{window} must be a multiple of the checkpoint interval k{interval}, and at least twice it"
+        )),
+    }
+}
+
 /// The checkpoint interval that stands for "no checkpoint within the model's slots".
 const NO_CHECKPOINTS: u64 = 1000;
 
