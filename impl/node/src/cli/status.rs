@@ -121,7 +121,10 @@ fn print_table(replicas: &[ReplicaStatus], health: &Health) {
     for status in replicas {
         let (id, address) = (status.replica.0.to_string(), status.address.clone());
         match &status.report {
-            Err(error) => table.add_row([id, address, format!("unreachable: {error}")]),
+            Err(error) => {
+                eprintln!("replica {id} does not answer: {error}");
+                table.add_row([id, address, "-".to_owned()])
+            }
             Ok(report) => {
                 let changing = if report.active { "" } else { " (changing)" };
                 table.add_row([
