@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
             name: "testnet".to_owned(),
             checkpoint_interval: None,
             window: None,
-            pipeline: None,
+            pipeline: testnet::PIPELINE,
             view_timeout_ms: None,
         };
         testnet::create(&testnet)?;
