@@ -43,6 +43,10 @@ pub fn make(threads: NonZeroUsize) -> Result<Vec<Trace>, model::ConfigError> {
         // The core cannot be replayed at every bound that the model has.
         let Ok(config) = replayable(&counterexample.config) else { continue };
         let actions = allowed(&config, &counterexample.actions);
+        if actions.is_empty() {
+            // The mutant's very first step is one that the correct protocol never takes.
+            continue;
+        }
         let origin = format!("mutant {name}");
         traces.push(Trace { config: config.to_string(), origin, actions });
     }

@@ -1,0 +1,153 @@
+//! Green means something: each way of doing less than everything must turn the verdict.
+
+use pbft_conformance::divergence::{Divergence, Kind};
+use pbft_conformance::node_replay::NodeReport;
+use pbft_conformance::probe::PROBES;
+use pbft_conformance::replay::ReplayReport;
+use pbft_conformance::report::{ConformReport, CoreReport, Verdict};
+use pbft_model::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
+use pbft_model::run::Silent;
+
+struct Parts {
+    model: Vec<CheckReport>,
+    core: CoreReport,
+    node: NodeReport,
+    divergences: Vec<Divergence>,
+}
+
+/// Parts that hold.
+fn parts() -> Parts {
+    let config = "n4-b3-v0-s1-d1".parse().expect("a valid name");
+    let checked = check(&config, CheckOptions::default(), &mut Silent);
+    let actions = [
+        "PrePrepare",
+        "Prepare",
+        "Commit",
+        "Execute",
+        "Stabilise",
+        "StateTransfer",
+        "StartViewChange",
+        "NewView",
+        "EnterView",
+    ];
+    let replayed = ReplayReport {
+        states: 10,
+        edges: 20,
+        complete: true,
+        actions: actions.into_iter().map(|name| (name, 1)).collect(),
+        probes: PROBES.iter().map(|(name, _)| (*name, 1)).collect(),
+        ..ReplayReport::default()
+    };
+    let mut core = CoreReport { edges_total: 20, states_total: 10, ..CoreReport::default() };
+    core.add(replayed);
+    let node = NodeReport { traces: 1, crashes: 1, ..NodeReport::default() };
+    Parts { model: vec![checked], core, node, divergences: Vec::new() }
+}
+
+fn decide(change: impl FnOnce(&mut Parts)) -> ConformReport {
+    let mut parts = parts();
+    change(&mut parts);
+    ConformReport::new(1, parts.model, parts.core, parts.node, parts.divergences, 1.0)
+}
+
+fn divergence() -> Divergence {
+    Divergence {
+        arm: "core",
+        config: "n4-b3-v0-s1-d1".to_owned(),
+        seed: 1,
+        step: 1,
+        replica: 0,
+        action: String::new(),
+        kind: Kind::State,
+        what: String::new(),
+        diff: Vec::new(),
+        path: Vec::new(),
+        actions: Vec::new(),
+        reproduce: String::new(),
+        explore: String::new(),
+    }
+}
+
+#[test]
+fn everything_done_and_nothing_found_holds() {
+    let report = decide(|_| {});
+    assert_eq!(report.verdict, Verdict::Holds, "{:?}", report.reasons);
+    assert!(report.reasons.is_empty());
+}
+
+#[test]
+fn a_finding_is_a_finding() {
+    let report = decide(|parts| parts.divergences.push(divergence()));
+    assert_eq!(report.verdict, Verdict::Finding);
+    let report = decide(|parts| parts.model[0].verdict = ModelVerdict::Violated);
+    assert_eq!(report.verdict, Verdict::Finding);
+    let report = decide(|parts| {
+        parts.divergences.push(divergence());
+        parts.node.traces = 0;
+    });
+    assert_eq!(report.verdict, Verdict::Finding, "also when something is missing besides");
+}
+
+#[test]
+fn doing_less_than_everything_is_inconclusive() {
+    type Change = fn(&mut Parts);
+    let changes: [(&str, Change); 9] = [
+        ("no model was checked", |parts| parts.model.clear()),
+        ("a limit on the search", |parts| parts.model[0].verdict = ModelVerdict::Inconclusive),
+        ("an edge that was not replayed", |parts| parts.core.edges_replayed -= 1),
+        ("a state that was not visited", |parts| parts.core.states_visited -= 1),
+        ("a replay that stopped", |parts| parts.core.configurations[0].complete = false),
+        ("an action that never came", |parts| {
+            parts.core.actions.remove("NewView");
+        }),
+        ("a probe that was never made", |parts| {
+            parts.core.probes.insert(PROBES[3].0, 0);
+        }),
+        ("no trace", |parts| parts.node.traces = 0),
+        ("no crash", |parts| parts.node.crashes = 0),
+    ];
+    for (what, change) in changes {
+        let report = decide(change);
+        assert_eq!(report.verdict, Verdict::Inconclusive, "{what}");
+        assert_eq!(report.reasons.len(), 1, "{what}: {:?}", report.reasons);
+    }
+}
+
+#[test]
+fn nothing_at_all_is_inconclusive() {
+    let report = decide(|parts| {
+        parts.core = CoreReport::default();
+        parts.model.clear();
+        parts.node = NodeReport::default();
+    });
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn the_json_has_the_fields_that_programs_read() {
+    let report = decide(|_| {});
+    let json = serde_json::to_value(&report).expect("JSON");
+    assert_eq!(json["verdict"], "holds");
+    for pointer in [
+        "/seed",
+        "/model/0/config",
+        "/model/0/unique_states",
+        "/model/0/edges",
+        "/model/0/depth",
+        "/model/0/complete",
+        "/model/0/collision_bound",
+        "/model/0/properties/agreement",
+        "/model/0/witnesses/executed",
+        "/core/edges_total",
+        "/core/edges_replayed",
+        "/core/steps",
+        "/core/negative_probes",
+        "/core/seconds",
+        "/node/traces",
+        "/node/steps",
+        "/node/seconds",
+        "/divergences",
+    ] {
+        assert!(json.pointer(pointer).is_some(), "{pointer} is missing");
+    }
+}
