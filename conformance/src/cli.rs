@@ -12,7 +12,7 @@ use crate::report::ConformReport;
 use crate::walk::walk;
 use clap::{Args, Parser, Subcommand};
 use pbft_model as model;
-use pbft_model::run::{ExitCode, Format, RunDir, RunRecord, Stderr};
+use pbft_model::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -145,9 +145,9 @@ fn main_job(common: &Common) -> ExitCode {
 
 fn print<T: Serialize>(common: &Common, value: &T, text: impl Fn(&T) -> String) {
     match common.format {
-        Format::Human => print!("{}", text(value)),
+        Format::Human => say(&text(value)),
         Format::Json => match serde_json::to_string(value) {
-            Ok(json) => println!("{json}"),
+            Ok(json) => say(&format_args!("{json}\n")),
             Err(error) => eprintln!("the report cannot be written as JSON: {error}"),
         },
     }
@@ -237,7 +237,7 @@ fn make_corpus(common: &Common) -> ExitCode {
     };
     for trace in &made {
         match serde_json::to_string(trace) {
-            Ok(line) => println!("{line}"),
+            Ok(line) => say(&format_args!("{line}\n")),
             Err(error) => eprintln!("{}: {error}", trace.origin),
         }
     }

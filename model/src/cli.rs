@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::check::{CheckOptions, CheckReport, Verdict, check};
 use crate::mutant_record::{RECORD, Row};
-use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr};
+use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use crate::trace::Trace;
 use crate::{Config, Mutant, Reductions, explore, mutants, output};
 
@@ -150,7 +150,7 @@ fn describe(what: &str, path: &Path) -> impl Fn(io::Error) -> String {
 
 fn print_json<T: Serialize>(value: &T) -> Result<(), String> {
     let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
-    println!("{text}");
+    say(&format_args!("{text}\n"));
     Ok(())
 }
 
@@ -181,12 +181,12 @@ fn check_all(args: &CheckArgs) -> Result<ExitCode, String> {
     match args.results.format {
         Format::Json => print_json(&reports)?,
         Format::Human => {
-            println!("{}", output::check_table(&reports));
+            say(&format_args!("{}\n", output::check_table(&reports)));
             for report in &reports {
-                print!("{}", output::check_details(report, directory.path()));
+                say(&output::check_details(report, directory.path()));
             }
-            println!("{}", output::check_summary(&reports));
-            println!("run directory: {}", directory.path().display());
+            say(&format_args!("{}\n", output::check_summary(&reports)));
+            say(&format_args!("run directory: {}\n", directory.path().display()));
         }
     }
     Ok(overall(&reports))
@@ -214,14 +214,14 @@ fn replay(args: &ReplayArgs) -> Result<ExitCode, String> {
     let trace: Trace = serde_json::from_str(&text)
         .map_err(|error| format!("{} is not a trace: {error}", args.trace.display()))?;
     let model = trace.model().map_err(|error| format!("{}: {error}", args.trace.display()))?;
-    print!("{}", output::trace_text(&trace, &model));
+    say(&output::trace_text(&trace, &model));
     match trace.first_disabled(&model) {
         None => Ok(ExitCode::Holds),
         Some(step) => {
-            println!(
-                "step {} is not enabled in this model: the trace is of another version",
-                step + 1
-            );
+            let step = step + 1;
+            say(&format_args!(
+                "step {step} is not enabled in this model: the trace is of another version\n"
+            ));
             Ok(ExitCode::Finding)
         }
     }
@@ -244,15 +244,15 @@ fn hunt(args: &MutantsArgs) -> Result<ExitCode, String> {
     match args.results.format {
         Format::Json => print_json(&reports)?,
         Format::Human => {
-            println!("{}", output::mutant_table(&reports));
+            say(&format_args!("{}\n", output::mutant_table(&reports)));
             if args.traces {
                 for trace in reports.iter().filter_map(|report| report.counterexample.as_ref()) {
                     let model = trace.model().map_err(|error| error.to_string())?;
-                    println!("{}", output::trace_text(trace, &model));
+                    say(&format_args!("{}\n", output::trace_text(trace, &model)));
                 }
             }
-            println!("{}", output::mutant_summary(&reports));
-            println!("run directory: {}", directory.path().display());
+            say(&format_args!("{}\n", output::mutant_summary(&reports)));
+            say(&format_args!("run directory: {}\n", directory.path().display()));
         }
     }
     Ok(mutants::exit_code(&rows, &reports))
@@ -262,7 +262,7 @@ fn list(args: &ListArgs) -> Result<ExitCode, String> {
     let catalogue = output::Catalogue::new();
     match args.format {
         Format::Json => print_json(&catalogue)?,
-        Format::Human => print!("{catalogue}"),
+        Format::Human => say(&catalogue),
     }
     Ok(ExitCode::Holds)
 }

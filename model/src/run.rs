@@ -1,7 +1,8 @@
 //! What the verification tools share: exit codes, output formats, progress, run directories.
 
+use std::fmt::Display;
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -41,6 +42,12 @@ pub enum Format {
     Human,
     /// One JSON object.
     Json,
+}
+
+/// Writes to standard output. Whoever reads it may stop reading: that is no error of this program.
+pub fn say(text: &dyn Display) {
+    let mut out = io::stdout().lock();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
 }
 
 /// How far a search has come.
