@@ -9,13 +9,14 @@ use crate::plan::Plan;
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::ConformReport;
-use crate::walk::walk;
+use crate::walk::{Trace, walk};
 use clap::{Args, Parser, Subcommand};
 use pbft_model as model;
 use pbft_model::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use serde::Serialize;
+use std::io::Read as _;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Shows that the model of PBFT and the production replica are the same protocol.
 ///
@@ -30,6 +31,7 @@ use std::path::PathBuf;
   cargo conform --format json > conform.json       the same, for a program
   cargo conform replay --config n4-b0-v1-s1-d2     one configuration on the core
   cargo conform node --config n4-b0-v1-s1-d2 --seed 7
+  cargo conform trace runs/…/divergence-0.json     one trace, on the core and through the node
 
 Exit status: 0 holds, 1 a violation or a divergence, 2 wrong arguments, 3 not everything was done."
 )]
@@ -77,6 +79,11 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         walks: u64,
     },
+    /// Replays one trace, as a run directory keeps it beside a divergence, on the core and through the node.
+    Trace {
+        /// The file: JSON with `config`, `origin` and `actions`.
+        file: PathBuf,
+    },
     /// Makes the corpus of traces again, from the model's mutants; for conformance/corpus/traces.jsonl.
     Corpus,
     /// Plants each known bug in the core, one after the other, and looks whether the replay catches it.
@@ -95,6 +102,7 @@ pub fn main() -> ExitCode {
         None => main_job(&cli.common),
         Some(Command::Replay { config }) => replay(&cli.common, *config),
         Some(Command::Node { config, walks }) => node(&cli.common, *config, *walks),
+        Some(Command::Trace { file }) => replay_file(&cli.common, file),
         Some(Command::Corpus) => make_corpus(&cli.common),
         #[cfg(feature = "planted-bugs")]
         Some(Command::PlantedBugs) => planted_bugs(&cli.common),
@@ -168,11 +176,18 @@ fn keep(common: &Common, report: &ConformReport) {
         Ok(run)
     });
     match written {
-        Ok(run) => eprintln!("seed {}; results in {}", common.seed, run.path().display()),
+        Ok(run) => {
+            eprintln!("seed {}; results in {}", common.seed, run.path().display());
+            if !report.divergences.is_empty() {
+                let path = run.path().display();
+                eprintln!("one divergence: cargo conform trace {path}/divergence-0.json");
+            }
+        }
         Err(error) => eprintln!("no run directory: {error}; choose another with --runs DIR"),
     }
     eprintln!("again: cargo conform --seed {}", common.seed);
-    eprintln!("explore: cargo explore --config n4-b0-v1-s1-d2");
+    let explore = report.divergences.first().map(|divergence| divergence.explore.as_str());
+    eprintln!("explore: {}", explore.unwrap_or("cargo explore --config n4-b0-v1-s1-d2"));
 }
 
 fn replay(common: &Common, config: model::Config) -> ExitCode {
@@ -225,6 +240,48 @@ fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {
         (None, 0) => ExitCode::Inconclusive,
         (None, _) => ExitCode::Holds,
     }
+}
+
+fn replay_file(common: &Common, file: &Path) -> ExitCode {
+    match read_trace(file).and_then(|trace| replay_trace(common, &trace)) {
+        Ok(None) => {
+            say(&"code and model agree along this trace\n");
+            ExitCode::Holds
+        }
+        Ok(Some(divergence)) => {
+            print(common, &divergence, |divergence| format!("{divergence}\n"));
+            ExitCode::Finding
+        }
+        Err(message) => {
+            eprintln!("{}: {message}", file.display());
+            ExitCode::Usage
+        }
+    }
+}
+
+/// The longest trace file that is read: a trace of the model's bounds is a hundred times smaller.
+const TRACE_BYTES_MAX: u64 = 1 << 20;
+
+fn read_trace(file: &Path) -> Result<Trace, String> {
+    let open = std::fs::File::open(file).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    let read = open.take(TRACE_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("not a trace: {error}"))
+}
+
+/// The first divergence on the core, then through the node.
+fn replay_trace(common: &Common, trace: &Trace) -> Result<Option<Divergence>, String> {
+    let config = replayable(&trace.config)?;
+    let replay = Replay::planted(config, common.seed, common.planted.as_deref());
+    if let Err(divergence) = replay.follow(&trace.actions) {
+        return Ok(Some(*divergence));
+    }
+    if common.planted.is_some() {
+        return Ok(None);
+    }
+    let runtime = node_replay::runtime().map_err(|error| error.to_string())?;
+    Ok(node_replay::replay(&runtime, trace, common.seed, &mut NodeReport::default()))
 }
 
 fn make_corpus(common: &Common) -> ExitCode {

@@ -128,6 +128,24 @@ impl Divergence {
     }
 }
 
+/// The command that opens the Explorer where a path ends, and the address to look at.
+pub fn explore(config: &str, actions: &[model::Action]) -> String {
+    let command = format!("cargo explore --config {config}");
+    let trace = model::trace::Trace {
+        config: config.to_owned(),
+        mutant: None,
+        shows: Vec::new(),
+        actions: actions.to_vec(),
+    };
+    match trace.model() {
+        Ok(pbft) => {
+            let fragment = trace.explorer_fragment(&pbft);
+            format!("{command}, then http://127.0.0.1:3000/{fragment}")
+        }
+        Err(_) => command,
+    }
+}
+
 /// How many steps before the difference are shown.
 const CONTEXT: usize = 5;
 
@@ -152,6 +170,6 @@ impl fmt::Display for Divergence {
         }
         writeln!(f, "  look at: {}", kind.hint())?;
         writeln!(f, "  seed {}; again: {}", self.seed, self.reproduce)?;
-        write!(f, "  the model around it: {}", self.explore)
+        write!(f, "  the way here in the model: {}", self.explore)
     }
 }

@@ -1,6 +1,6 @@
 //! Model → node: traces replayed through production nodes.
 
-use crate::divergence::{Difference, Divergence, Kind};
+use crate::divergence::{Difference, Divergence, Kind, explore};
 use crate::network::Network;
 use crate::node_host::{NodeHost, adjust};
 use crate::node_keys::NodeKeys;
@@ -109,6 +109,7 @@ fn steps(
 fn divergence(trace: &Trace, seed: u64, at: usize, difference: Difference) -> Divergence {
     let action = trace.actions.get(at);
     let config = trace.config.clone();
+    let actions: Vec<_> = trace.actions.iter().take(at + 1).copied().collect();
     Divergence {
         arm: "node",
         seed,
@@ -119,9 +120,9 @@ fn divergence(trace: &Trace, seed: u64, at: usize, difference: Difference) -> Di
         what: format!("{} ({})", difference.what, trace.origin),
         diff: difference.diff,
         path: trace.actions.iter().take(at).map(ToString::to_string).collect(),
-        actions: trace.actions.iter().take(at + 1).copied().collect(),
-        reproduce: format!("pbft-conform node --config {config} --seed {seed}"),
-        explore: format!("cargo explore --config {config}"),
+        reproduce: format!("cargo conform node --config {config} --seed {seed}"),
+        explore: explore(&config, &actions),
+        actions,
         config,
     }
 }

@@ -1,7 +1,7 @@
 //! Model → core, every edge: walks the model's whole reachable graph depth first with a stack of replicas, so
 //! that each edge costs one step of one replica.
 
-use crate::divergence::{Difference, Divergence, Kind};
+use crate::divergence::{Difference, Divergence, Kind, explore};
 use crate::grain::Walked;
 use crate::keys::NameKeys;
 use crate::probe::Probes;
@@ -86,7 +86,12 @@ impl Replay {
     pub fn planted(config: model::Config, seed: u64, bug: Option<&str>) -> Self {
         let vocabulary = vocabulary_with(config, bug);
         let planted = bug.map(|bug| format!(" --planted {bug}")).unwrap_or_default();
-        let command = format!("pbft-conform replay --config {config} --seed {seed}{planted}");
+        // A build that can plant bugs is not what `cargo conform` runs.
+        let run = match bug {
+            Some(_) => "run --release -p pbft-conformance --features planted-bugs --",
+            None => "conform",
+        };
+        let command = format!("cargo {run} replay --config {config} --seed {seed}{planted}");
         let model = model::Pbft::new(config);
         let walked = Walked { model: model.clone() };
         Self { model, walked, vocabulary, seed, command }
@@ -226,7 +231,14 @@ impl Replay {
         let mut work = Work::default();
         for (at, action) in actions.iter().enumerate() {
             let path = &actions[..at];
-            let differs = |difference| Box::new(self.divergence("core", path, *action, difference));
+            let differs = |difference| {
+                let mut divergence = self.divergence("core", path, *action, difference);
+                divergence.reproduce = format!(
+                    "cargo conform --seed {}, or cargo conform trace on the run directory's file",
+                    self.seed
+                );
+                Box::new(divergence)
+            };
             if !self.model.is_enabled(&state, action) {
                 let what = "the model does not allow this step here: a stale trace";
                 return Err(differs(Difference::new(Kind::Harness, what)));
@@ -257,6 +269,7 @@ impl Replay {
         difference: Difference,
     ) -> Divergence {
         let config = self.model.config().to_string();
+        let actions: Vec<_> = path.iter().copied().chain([action]).collect();
         Divergence {
             arm,
             seed: self.seed,
@@ -267,9 +280,9 @@ impl Replay {
             what: difference.what,
             diff: difference.diff,
             path: path.iter().map(ToString::to_string).collect(),
-            actions: path.iter().copied().chain([action]).collect(),
             reproduce: self.command.clone(),
-            explore: format!("cargo explore --config {config}"),
+            explore: explore(&config, &actions),
+            actions,
             config,
         }
     }
