@@ -1,0 +1,215 @@
+//! Probes of the normal case (§4.1, §4.2).
+
+use super::{Expected, Place, Probe};
+use crate::refinement::action::Delivery;
+use crate::refinement::vocabulary::seq;
+use pbft_core::message::Message;
+use pbft_core::types::SeqNum;
+use pbft_model as model;
+use std::sync::Arc;
+
+pub(super) fn conflicting_pre_prepare(place: &Place<'_>) -> Option<Probe> {
+    let (slot, accepted) = place.slots().find(|(_, accepted)| accepted.is_some())?;
+    let other = place.model.requests().find(|other| *other != accepted)?;
+    if !place.is_active_backup() {
+        return None;
+    }
+    let primary = place.primary();
+    let proposal = place.source.make_proposal(primary, place.before().view, slot, other);
+    place.refused(primary, Message::PrePrepare(proposal), "equivocation")
+}
+
+pub(super) fn pre_prepare_from_another(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().find(|(_, accepted)| accepted.is_none())?;
+    let another = place.backups().next().filter(|_| place.before().active)?;
+    let value = model::Value::request(1);
+    let proposal = place.source.make_proposal(another, place.before().view, slot, value);
+    place.refused(another, Message::PrePrepare(proposal), "not-primary")
+}
+
+fn pre_prepare_at(place: &Place<'_>, seq: SeqNum) -> Option<Probe> {
+    if !place.is_active_backup() {
+        return None;
+    }
+    let primary = place.primary();
+    let value = model::Value::request(1);
+    let proposal = place.source.make_proposal(primary, place.before().view, model::Slot(1), value);
+    let mut body = proposal.pre_prepare.body.clone();
+    body.seq = seq;
+    let pre_prepare = place.source.vocabulary.sign_as(primary, body);
+    let batch = Arc::clone(&proposal.batch);
+    let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch });
+    place.refused(primary, Message::PrePrepare(proposal), "outside-window")
+}
+
+pub(super) fn pre_prepare_above_the_window(place: &Place<'_>) -> Option<Probe> {
+    let window = place.source.vocabulary.params(place.own).window;
+    let above = seq(place.before().low_water_mark).0 + window + 1;
+    pre_prepare_at(place, SeqNum(above))
+}
+
+pub(super) fn pre_prepare_below_the_window(place: &Place<'_>) -> Option<Probe> {
+    let low = seq(place.before().low_water_mark);
+    pre_prepare_at(place, low)
+}
+
+pub(super) fn pre_prepare_of_an_earlier_view(place: &Place<'_>) -> Option<Probe> {
+    let earlier = model::View(place.before().view.0.checked_sub(1)?);
+    let primary = place.model.primary(earlier);
+    let (slot, _) = place.slots().next()?;
+    if primary == place.own {
+        return None;
+    }
+    let value = model::Value::request(1);
+    let proposal = place.source.make_proposal(primary, earlier, slot, value);
+    place.refused(primary, Message::PrePrepare(proposal), "wrong-view")
+}
+
+pub(super) fn pre_prepare_between_views(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().next()?;
+    let primary = place.primary();
+    if place.before().active || primary == place.own {
+        return None;
+    }
+    let value = model::Value::request(1);
+    let proposal = place.source.make_proposal(primary, place.before().view, slot, value);
+    place.refused(primary, Message::PrePrepare(proposal), "view-not-active")
+}
+
+pub(super) fn unsigned_request(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().find(|(_, accepted)| accepted.is_none())?;
+    let primary = place.primary();
+    if !place.is_active_backup() {
+        return None;
+    }
+    let pre_prepare =
+        place.source.pre_prepare(primary, place.before().view, slot, model::Value::FORGED);
+    let mut batch = (*place.source.vocabulary.batch(model::Value::FORGED)).clone();
+    batch.requests.iter_mut().for_each(|request| request.signature = Default::default());
+    let digest = batch.digest();
+    let body = pbft_core::message::PrePrepare { digest, ..pre_prepare.body };
+    let pre_prepare = place.source.vocabulary.sign_as(primary, body);
+    let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch: Arc::new(batch) });
+    place.refused(primary, Message::PrePrepare(proposal), "bad-signature")
+}
+
+pub(super) fn null_batch(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().find(|(_, accepted)| accepted.is_none())?;
+    let primary = place.primary();
+    if !place.is_active_backup() {
+        return None;
+    }
+    let value = model::Value::NULL;
+    let proposal = place.source.make_proposal(primary, place.before().view, slot, value);
+    place.refused(primary, Message::PrePrepare(proposal), "null-batch")
+}
+
+pub(super) fn wrong_batch(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().find(|(_, accepted)| accepted.is_none())?;
+    let primary = place.primary();
+    if !place.is_active_backup() {
+        return None;
+    }
+    let value = model::Value::request(1);
+    let pre_prepare = place.source.pre_prepare(primary, place.before().view, slot, value);
+    let batch = place.source.vocabulary.batch(model::Value::NULL);
+    let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch });
+    place.refused(primary, Message::PrePrepare(proposal), "wrong-digest")
+}
+
+pub(super) fn prepare_of_the_primary(place: &Place<'_>) -> Option<Probe> {
+    let (slot, accepted) = place.slots().next()?;
+    let primary = place.primary();
+    if primary == place.own {
+        return None;
+    }
+    let value = if accepted.is_some() { accepted } else { model::Value::request(1) };
+    let prepare = place.source.make_prepare(primary, place.before().view, slot, value);
+    place.refused(primary, Message::Prepare(prepare), "prepare-from-primary")
+}
+
+pub(super) fn prepare_over_another_channel(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().next()?;
+    let mut backups = place.backups();
+    let (signer, channel) = (backups.next()?, backups.next()?);
+    let value = model::Value::request(1);
+    let prepare = place.source.make_prepare(signer, place.before().view, slot, value);
+    place.refused(channel, Message::Prepare(prepare), "not-from-signer")
+}
+
+/// A slot where `own` accepted a value and which is not prepared in its view; votes of nobody were delivered for
+/// it yet.
+fn open_slot(place: &Place<'_>) -> Option<(model::Slot, model::Value)> {
+    let view = place.before().view;
+    place.slots().find(|(slot, accepted)| {
+        let certificate = place.before().certificates[slot.index()];
+        accepted.is_some()
+            && place.before().active
+            && certificate.is_none_or(|certificate| certificate.view != view)
+    })
+}
+
+pub(super) fn prepares_that_do_not_match(place: &Place<'_>) -> Option<Probe> {
+    let (slot, accepted) = open_slot(place)?;
+    let other = place.value_other_than(accepted);
+    let view = place.before().view;
+    let vote = |backup| {
+        let prepare = place.source.make_prepare(backup, view, slot, other);
+        place.from(backup, Message::Prepare(prepare))
+    };
+    let deliveries = place.backups().map(vote).collect();
+    Some(Probe { deliveries, expected: Expected::Nothing })
+}
+
+pub(super) fn commits_that_do_not_match(place: &Place<'_>) -> Option<Probe> {
+    let view = place.before().view;
+    let slot = place.before().last_executed.next();
+    let (_, accepted) = place.slots().find(|(at, _)| *at == slot)?;
+    let prepared = model::Certificate { view, value: accepted };
+    if !place.before().active || place.before().certificates[slot.index()] != Some(prepared) {
+        return None;
+    }
+    let other = place.value_other_than(accepted);
+    let vote = |voter| {
+        let commit = place.source.make_commit(voter, view, slot, other);
+        place.from(voter, Message::Commit(commit))
+    };
+    let deliveries = place.others().map(vote).collect();
+    Some(Probe { deliveries, expected: Expected::Nothing })
+}
+
+pub(super) fn commit_of_another_view(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().next()?;
+    let voter = place.others().next()?;
+    let view = place.before().view;
+    let other = model::View(if view.0 == 0 { 1 } else { view.0 - 1 });
+    let commit = place.source.make_commit(voter, other, slot, model::Value::request(1));
+    place.refused(voter, Message::Commit(commit), "wrong-view")
+}
+
+pub(super) fn commit_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().next()?;
+    let sender = place.others().next()?;
+    let (view, value) = (place.before().view, model::Value::request(1));
+    let votes = (0..place.model.config().replicas()).map(model::ReplicaId);
+    let quorum = place.source.vocabulary.membership().quorum();
+    let commits = votes
+        .take(quorum - 1)
+        .map(|voter| place.source.make_commit(voter, view, slot, value))
+        .collect();
+    let batch = place.source.vocabulary.batch(value);
+    let certificate = pbft_core::message::CommitCertificate { commits, batch };
+    let message = Message::Committed(Arc::new(certificate));
+    place.refused(sender, message, "wrong-quorum-size")
+}
+
+pub(super) fn replayed_request(place: &Place<'_>) -> Option<Probe> {
+    let served = place.before().served.iter().next()?;
+    let mut body = place.source.vocabulary.request(served)?.body.clone();
+    body.timestamp = pbft_core::types::Timestamp(0);
+    let client = pbft_core::types::Principal::Client(body.client);
+    let signer = place.source.vocabulary.keys.signer(client);
+    let request = pbft_core::crypto::sign(&*signer, place.source.vocabulary.cluster(), body);
+    let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
+    Some(Probe { deliveries, expected: Expected::Refused("old-timestamp") })
+}
