@@ -57,5 +57,7 @@ pub(super) fn connect(
 
 /// The client's timestamps, which only one process may use at a time. May wait for another process.
 pub(super) fn timestamps(directory: &Path, name: &str) -> Result<Timestamps, CliError> {
+    // A key that is refused must not leave the file of its timestamps behind.
+    SecretKey::load(&key_path(directory, name))?;
     Ok(Timestamps::open(&clock_path(directory, name))?)
 }
