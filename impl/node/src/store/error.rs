@@ -94,7 +94,11 @@ impl StoreError {
                 Self::Corrupt { path, what }
             }
             redb::DatabaseError::Storage(redb::StorageError::Io(source))
-                if source.kind() == std::io::ErrorKind::InvalidData =>
+                if matches!(
+                    source.kind(),
+                    // The latter is a file that was cut off.
+                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+                ) =>
             {
                 Self::Corrupt { path, what: source.to_string() }
             }

@@ -24,7 +24,9 @@ use pbft_core::message::StatePart;
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{ClientId, Digest, Lane, SeqNum};
 use pbft_core::{Durable, Record, ServiceState};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use redb::{
+    Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable as _, ReadableTableMetadata as _,
+};
 use std::path::{Path, PathBuf};
 use tables::{
     CHUNKS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, MANIFESTS, META, REPLIES,
@@ -75,6 +77,7 @@ impl Store {
             Err(source) => return Err(StoreError::Io { path, source }),
         }
         identity.check(directory)?;
+        refuse_foreign(&path, &identity)?;
         let database = Database::open(&path).map_err(|e| StoreError::at(&path, e))?;
         Self::load(database, path, identity)?.counted()
     }
@@ -99,7 +102,7 @@ impl Store {
             durable: Durable::default(),
             next_record: 0,
         };
-        store.check_identity().map_err(|e| e.with_path(&store.path))?;
+        check_identity(&store.database, &identity, &store.path)?;
         store.read_log().map_err(|e| e.with_path(&store.path))?;
         Ok(store)
     }
@@ -107,21 +110,6 @@ impl Store {
     fn counted(mut self) -> Result<Self, StoreError> {
         self.count_incarnation().map_err(|e| e.with_path(&self.path))?;
         Ok(self)
-    }
-
-    fn check_identity(&self) -> Result<(), StoreError> {
-        let read = self.database.begin_read()?;
-        let meta = match read.open_table(META) {
-            Err(redb::TableError::TableDoesNotExist(_)) => {
-                return Err(StoreError::corrupt("it was never initialised"));
-            }
-            meta => meta?,
-        };
-        let Some(stored) = meta.get(IDENTITY)? else {
-            return Err(StoreError::corrupt("it does not say whose it is"));
-        };
-        let stored: Identity = decode("identity", stored.value())?;
-        self.identity.compare(&stored, &self.path)
     }
 
     fn read_log(&mut self) -> Result<(), StoreError> {
@@ -247,6 +235,39 @@ impl Store {
     pub fn log_records(&self) -> Result<u64, StoreError> {
         Ok(self.database.begin_read()?.open_table(LOG)?.len()?)
     }
+}
+
+/// Refuses a foreign store before it is opened for writing, which alone changes the file. One that was not closed
+/// cannot be read before it is repaired; its identity is compared after that.
+fn refuse_foreign(path: &Path, identity: &Identity) -> Result<(), StoreError> {
+    match ReadOnlyDatabase::open(path) {
+        Ok(database) => check_identity(&database, identity, path),
+        Err(redb::DatabaseError::RepairAborted) => Ok(()),
+        Err(error) => Err(StoreError::at(path, error)),
+    }
+}
+
+fn check_identity(
+    database: &impl ReadableDatabase,
+    expected: &Identity,
+    path: &Path,
+) -> Result<(), StoreError> {
+    let found = read_identity(database).map_err(|e| e.with_path(path))?;
+    expected.compare(&found, path)
+}
+
+fn read_identity(database: &impl ReadableDatabase) -> Result<Identity, StoreError> {
+    let read = database.begin_read()?;
+    let meta = match read.open_table(META) {
+        Err(redb::TableError::TableDoesNotExist(_)) => {
+            return Err(StoreError::corrupt("it was never initialised"));
+        }
+        meta => meta?,
+    };
+    let Some(stored) = meta.get(IDENTITY)? else {
+        return Err(StoreError::corrupt("it does not say whose it is"));
+    };
+    decode("identity", stored.value())
 }
 
 fn decode<T: serde::Serialize + serde::de::DeserializeOwned>(
