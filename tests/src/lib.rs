@@ -1,1 +1,21 @@
-//! Placeholder.
+//! What the tests of whole clusters share: real `pbft` processes on loopback, with real disks in a temporary
+//! directory.
+//!
+//! * [`binary`]: the `pbft` command, built when it is needed.
+//! * [`process`]: one process, its log, its memory, its end.
+//! * [`cluster`]: the replicas of a cluster, each a process; started, killed, frozen, asked.
+//! * [`workload`]: clients that deposit and transfer without a pause, and remember what was acknowledged.
+//! * [`history`]: what they remember, and whether it is what one ledger would have said.
+//! * [`snapshot`]: everything that is in a directory, to show that nothing changed.
+//!
+//! The tests themselves are in `e2e/` and `tidy/`. They need `/proc`, so they run on Linux.
+//!
+//! What is not here yet: deterministic simulation, Byzantine processes, faulty networks and disks.
+
+pub mod binary;
+pub mod cluster;
+pub mod history;
+pub mod ports;
+pub mod process;
+pub mod snapshot;
+pub mod workload;

@@ -1,0 +1,10 @@
+//! The `pbft` command as its users run it: real processes, sockets and disks.
+//!
+//! What no process can show (one replica that lies, messages that are lost at chosen moments) is the business of the
+//! model, of conformance, and of the core's own tests.
+
+mod bad_input;
+mod catching_up;
+mod crashes;
+mod junk;
+mod readme;

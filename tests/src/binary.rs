@@ -1,0 +1,151 @@
+//! Finds the `pbft` command that the tests run.
+//!
+//! Cargo builds the binary of a package for that package's own integration tests only, so for the tests here
+//! nobody has built it. The first test that needs it asks cargo for it, in the same target directory and profile,
+//! without the features that other members of the workspace switch on (the planted bugs among them): what is tested is
+//! the production binary. Cargo's own lock keeps several test processes from building at the same time.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// What cargo tells a test about the package that it belongs to. Build scripts of dependencies look at some of these;
+/// passed on, they would make cargo build those dependencies anew every time.
+const ABOUT_THIS_PACKAGE: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_CRATE_NAME",
+    "CARGO_BIN_NAME",
+    "CARGO_PRIMARY_PACKAGE",
+    "CARGO_TARGET_TMPDIR",
+];
+
+/// The `pbft` command, built if it is not there or not up to date.
+pub fn pbft_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(build)
+}
+
+/// The root of the workspace.
+pub fn workspace_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate is a directory of the workspace")
+}
+
+/// A file beside the test executable that serialises tests of several processes.
+pub fn turn_file() -> PathBuf {
+    own_executable().with_file_name("pbft-e2e.turn")
+}
+
+fn own_executable() -> PathBuf {
+    std::env::current_exe().expect("a running program has a path")
+}
+
+fn build() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace_root());
+    command.args(["build", "--offline", "--package", "pbft-node", "--bin", "pbft"]);
+    command.arg("--message-format=json-render-diagnostics");
+    command.args(Layout::of(&own_executable()).arguments());
+    let package = std::env::vars_os().map(|(name, _)| name);
+    for name in package.filter(|name| name.to_string_lossy().starts_with("CARGO_PKG_")) {
+        command.env_remove(name);
+    }
+    for name in ABOUT_THIS_PACKAGE {
+        command.env_remove(name);
+    }
+    let output = command.stderr(Stdio::inherit()).output().expect("cargo runs");
+    assert!(output.status.success(), "cargo cannot build pbft: {}", output.status);
+    executable_in(&output.stdout).expect("cargo names the executable that it built")
+}
+
+/// The executable that cargo's messages name.
+fn executable_in(messages: &[u8]) -> Option<PathBuf> {
+    let messages = messages.split(|byte| *byte == b'\n');
+    let values = messages.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    let named = values.filter(|message| message["target"]["name"] == "pbft");
+    named.filter_map(|message| Some(message["executable"].as_str()?.into())).next_back()
+}
+
+/// Where in which target directory an executable is: `TARGET_DIRECTORY/[TRIPLE/]PROFILE/deps/NAME`.
+#[derive(Debug, PartialEq, Eq)]
+struct Layout {
+    target_directory: Option<PathBuf>,
+    triple: Option<String>,
+    profile: String,
+}
+
+impl Layout {
+    /// Cargo marks the top of its target directory with this file.
+    const MARK: &str = "CACHEDIR.TAG";
+
+    fn of(executable: &Path) -> Self {
+        let marked = |directory: &&Path| directory.join(Self::MARK).exists();
+        let top = executable.ancestors().skip(1).find(marked);
+        Self::below(top, executable)
+    }
+
+    fn below(top: Option<&Path>, executable: &Path) -> Self {
+        let below = top.and_then(|top| executable.strip_prefix(top).ok()).unwrap_or(executable);
+        let names: Vec<_> = below.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        let deps = names.iter().rposition(|name| name == "deps");
+        let profile = deps.and_then(|deps| names.get(deps.checked_sub(1)?)).cloned();
+        let triple = deps.and_then(|deps| names.get(deps.checked_sub(2)?)).cloned();
+        Self {
+            target_directory: top.map(Path::to_owned),
+            triple: triple.filter(|_| top.is_some()),
+            profile: profile.unwrap_or_else(|| "debug".into()),
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let profile = match self.profile.as_str() {
+            "debug" => "dev",
+            other => other,
+        };
+        let mut arguments = vec!["--profile".to_owned(), profile.to_owned()];
+        if let Some(directory) = &self.target_directory {
+            arguments.extend(["--target-dir".to_owned(), directory.display().to_string()]);
+        }
+        if let Some(triple) = &self.triple {
+            arguments.extend(["--target".to_owned(), triple.clone()]);
+        }
+        arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(top: Option<&str>, executable: &str) -> String {
+        Layout::below(top.map(Path::new), Path::new(executable)).arguments().join(" ")
+    }
+
+    #[test]
+    fn the_layout_of_the_target_directory_is_understood() {
+        assert_eq!(arguments(Some("/t"), "/t/debug/deps/e2e-1"), "--profile dev --target-dir /t");
+        assert_eq!(
+            arguments(Some("/t"), "/t/release/deps/e2e-1"),
+            "--profile release --target-dir /t"
+        );
+        assert_eq!(
+            arguments(Some("/t"), "/t/x86_64-unknown-linux-gnu/release/deps/e2e-1"),
+            "--profile release --target-dir /t --target x86_64-unknown-linux-gnu"
+        );
+        assert_eq!(arguments(None, "/elsewhere/e2e-1"), "--profile dev");
+    }
+
+    #[test]
+    fn the_executable_is_found_among_the_messages() {
+        let messages = br#"not json
+{"reason":"compiler-artifact","target":{"name":"pbft_node"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"pbft"},"executable":"/t/debug/pbft"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable_in(messages), Some("/t/debug/pbft".into()));
+        assert_eq!(executable_in(b"{}"), None);
+    }
+}

@@ -1,0 +1,232 @@
+//! The replicas of a cluster, each a process of its own, with real disks and sockets.
+
+use crate::binary::turn_file;
+use crate::ports::free_ports;
+use crate::process::{PATIENCE, POLL, Process, pbft, run_pbft};
+use pbft_core::types::ReplicaId;
+use pbft_node::client::{Client, ClientOptions, Timestamps};
+use pbft_node::config::Cluster;
+use pbft_node::frame::StatusReport;
+use pbft_node::keys::SecretKey;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a replica may take to answer that it is well, or a client to be served, before a test gives up.
+const OPERATION_DEADLINE: Duration = Duration::from_secs(90);
+
+/// How long one question to all replicas may wait for those that do not answer.
+const STATUS_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How a test cluster is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// How many replicas.
+    pub replicas: u16,
+    /// A checkpoint every so many batches; the log is twice as long.
+    pub checkpoint_interval: u64,
+    /// How long a request may wait before the primary is suspected.
+    pub view_timeout: Duration,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { replicas: 4, checkpoint_interval: 8, view_timeout: Duration::from_secs(2) }
+    }
+}
+
+/// A cluster. Its processes are killed and its directory is removed when it is dropped.
+#[derive(Debug)]
+pub struct ProcessCluster {
+    /// What every process knows.
+    pub cluster: Cluster,
+    processes: Vec<Option<Process>>,
+    directory: TempDir,
+    _turn: Turn,
+}
+
+/// One cluster at a time: two would only wait for each other, and time out for no reason of their own.
+#[derive(Debug)]
+pub struct Turn {
+    _file: File,
+}
+
+impl Turn {
+    /// Waits for the turn, also of other test processes.
+    pub fn take() -> Self {
+        let file = File::create(turn_file()).expect("a file beside the test executable");
+        file.lock().expect("the file can be locked");
+        Self { _file: file }
+    }
+}
+
+impl ProcessCluster {
+    /// Writes a new cluster and starts all its replicas.
+    pub async fn start(shape: Shape) -> Self {
+        let mut cluster = Self::create(shape);
+        for id in 0..u32::from(shape.replicas) {
+            cluster.start_replica(id);
+        }
+        let client = cluster.client(0);
+        wait_for(&client, "all replicas answer", |all| all.len() == usize::from(shape.replicas))
+            .await;
+        cluster
+    }
+
+    /// Writes a new cluster with four clients, and starts nothing.
+    pub fn create(shape: Shape) -> Self {
+        let turn = Turn::take();
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let base_port = free_ports(shape.replicas).to_string();
+        let output = run_pbft(
+            directory.path(),
+            &[
+                "testnet",
+                "--replicas",
+                &shape.replicas.to_string(),
+                "--base-port",
+                &base_port,
+                "--checkpoint-interval",
+                &shape.checkpoint_interval.to_string(),
+                "--view-timeout-ms",
+                &shape.view_timeout.as_millis().to_string(),
+            ],
+        );
+        assert!(output.status.success(), "{output:?}");
+        let file = directory.path().join("cluster/cluster.toml");
+        let cluster = Cluster::load(&file).expect("what testnet wrote");
+        let processes = (0..shape.replicas).map(|_| None).collect();
+        Self { cluster, processes, directory, _turn: turn }
+    }
+
+    /// The directory in which `cluster/` is: where a user would call `pbft`.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The directory of one replica.
+    pub fn replica_directory(&self, id: u32) -> PathBuf {
+        self.directory().join(format!("cluster/replica-{id}"))
+    }
+
+    /// Starts one replica, from whatever is on its disk.
+    pub fn start_replica(&mut self, id: u32) {
+        let directory = format!("cluster/replica-{id}");
+        let log = self.directory().join(format!("replica-{id}.log"));
+        let arguments = ["start", "--until-stdin-ends", "--dir", &directory];
+        let process = Process::spawn(&mut pbft(self.directory(), &arguments), &log);
+        let before = self.processes[id as usize].replace(process);
+        assert!(before.is_none(), "replica {id} is running");
+    }
+
+    /// A running replica's process.
+    pub fn process(&mut self, id: u32) -> &mut Process {
+        self.processes[id as usize].as_mut().expect("a running replica")
+    }
+
+    /// Kills a replica with SIGKILL.
+    pub fn kill_replica(&mut self, id: u32) {
+        self.process(id).kill();
+        self.processes[id as usize] = None;
+    }
+
+    /// Kills all running replicas with SIGKILL, one right after the other.
+    pub fn kill_all(&mut self) {
+        let running = self.processes.iter().flatten();
+        running.for_each(|process| process.signal(rustix::process::Signal::KILL));
+        self.processes.iter_mut().flatten().for_each(Process::kill);
+        self.processes.iter_mut().for_each(|process| *process = None);
+    }
+
+    /// Asks a replica to stop, and waits until it has done so in order.
+    pub fn stop_replica(&mut self, id: u32) {
+        let process = self.process(id);
+        process.signal(rustix::process::Signal::TERM);
+        let status = process.wait();
+        assert!(status.success(), "replica {id} {status}:\n{}", process.last_words());
+        self.processes[id as usize] = None;
+    }
+
+    /// Panics with its log if a replica that should run has ended.
+    pub fn assert_all_run(&mut self) {
+        for (id, process) in self.processes.iter_mut().enumerate() {
+            let Some(process) = process else { continue };
+            if let Some(status) = process.ended() {
+                panic!("replica {id} ended, {status}:\n{}", process.last_words());
+            }
+        }
+    }
+
+    /// The secret key of client `number`.
+    pub fn client_key(&self, number: usize) -> SecretKey {
+        let path = self.directory().join(format!("cluster/clients/client-{number}.key"));
+        SecretKey::load(&path).expect("what testnet wrote")
+    }
+
+    /// A client with the key of client `number`. Call it in a runtime.
+    pub fn client(&self, number: usize) -> Arc<Client> {
+        let options = ClientOptions { deadline: OPERATION_DEADLINE, ..ClientOptions::default() };
+        let key = self.client_key(number);
+        let client = Client::connect(&self.cluster, key, Timestamps::in_memory(), options);
+        Arc::new(client.expect("a client of the cluster"))
+    }
+}
+
+impl Drop for ProcessCluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (id, process) in self.processes.iter().enumerate() {
+                let words = process.as_ref().map_or("not running".into(), Process::last_words);
+                eprintln!("--- replica {id}\n{words}");
+            }
+        }
+    }
+}
+
+/// What the replicas that answer say.
+pub async fn reports(client: &Client) -> Vec<StatusReport> {
+    let all = client.status(STATUS_PATIENCE).await;
+    all.into_iter().filter_map(|replica| replica.report.ok()).collect()
+}
+
+/// Asks the replicas until their answers satisfy a condition, and returns these.
+pub async fn wait_for(
+    client: &Client,
+    what: &str,
+    condition: impl Fn(&[StatusReport]) -> bool,
+) -> Vec<StatusReport> {
+    let began = Instant::now();
+    loop {
+        let answers = reports(client).await;
+        if condition(&answers) {
+            return answers;
+        }
+        assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}; {answers:#?}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Whether these are the answers of `n` replicas that have executed the same batches and are in the same state.
+pub fn in_agreement(answers: &[StatusReport], n: usize) -> bool {
+    let ends = |report: &StatusReport| (report.last_executed, report.state);
+    answers.len() == n && answers.iter().all(|report| ends(report) == ends(&answers[0]))
+}
+
+/// Waits until all `n` replicas answer from the same state.
+pub async fn agreement(client: &Client, n: usize) -> Vec<StatusReport> {
+    wait_for(client, "all replicas are in the same state", |all| in_agreement(all, n)).await
+}
+
+/// The primary of the latest view in which a quorum takes part.
+pub async fn primary(client: &Client) -> ReplicaId {
+    let membership = client.membership();
+    let quorum_in = |all: &[StatusReport]| {
+        let views = all.iter().map(|report| report.view);
+        let taking_part = |view| all.iter().filter(|r| r.active && r.view == view).count();
+        views.filter(|view| taking_part(*view) >= membership.quorum()).max()
+    };
+    let answers = wait_for(client, "a quorum is in a view", |all| quorum_in(all).is_some()).await;
+    membership.primary(quorum_in(&answers).expect("just seen"))
+}

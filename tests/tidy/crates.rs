@@ -1,0 +1,127 @@
+//! Which crate may know of which.
+
+use crate::source::Text;
+use toml::{Table, Value};
+
+/// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
+/// otherwise conformance would prove a thing equal to itself.
+const OURS: [(&str, &str, &[&str]); 5] = [
+    ("model/Cargo.toml", "pbft-model", &[]),
+    ("impl/core/Cargo.toml", "pbft-core", &[]),
+    ("impl/node/Cargo.toml", "pbft-node", &["pbft-core"]),
+    ("conformance/Cargo.toml", "pbft-conformance", &["pbft-core", "pbft-model", "pbft-node"]),
+    (
+        "tests/Cargo.toml",
+        "pbft-tests",
+        &["pbft-conformance", "pbft-core", "pbft-model", "pbft-node"],
+    ),
+];
+
+/// All that the core may depend on: no runtime, no clock, no chance, no logger.
+const CORE: [&str; 3] = ["serde", "sha2", "thiserror"];
+
+/// Crates that must not be in the production binary.
+const VERIFICATION: [&str; 1] = ["stateright"];
+
+/// Names of the dependencies in every table of a manifest whose name ends with one of `kinds`, those of targets
+/// included.
+fn dependencies(manifest: &Table, kinds: &[&str]) -> Vec<String> {
+    let mut names = Vec::new();
+    for (key, value) in manifest {
+        let Value::Table(table) = value else { continue };
+        match kinds.contains(&key.as_str()) {
+            true => names.extend(table.iter().map(|(name, value)| {
+                let renamed = value.get("package").and_then(Value::as_str);
+                renamed.unwrap_or(name).to_owned()
+            })),
+            false if key == "target" => {
+                let targets = table.values().filter_map(Value::as_table);
+                names.extend(targets.flat_map(|target| dependencies(target, kinds)));
+            }
+            false => {}
+        }
+    }
+    names
+}
+
+/// Crates depend only on whom they may.
+pub(crate) fn crates_know_only_whom_they_may(text: &Text) -> Vec<String> {
+    let Some((path, name, allowed)) = OURS.iter().find(|(path, ..)| *path == text.path) else {
+        return Vec::new();
+    };
+    let manifest: Table = match text.content.parse() {
+        Ok(manifest) => manifest,
+        Err(error) => return vec![format!("{path}: {error}")],
+    };
+    let mut findings = Vec::new();
+    let all = ["dependencies", "dev-dependencies", "build-dependencies"];
+    for dependency in dependencies(&manifest, &all) {
+        let ours = OURS.iter().any(|(_, name, _)| *name == dependency);
+        if ours && dependency != *name && !allowed.contains(&&*dependency) {
+            findings.push(format!("{path}: must not depend on {dependency}"));
+        }
+    }
+    for dependency in dependencies(&manifest, &["dependencies", "build-dependencies"]) {
+        let production = ["pbft-core", "pbft-node"].contains(name);
+        let bad = (*name == "pbft-core" && !CORE.contains(&&*dependency))
+            || (production && VERIFICATION.contains(&&*dependency));
+        if bad {
+            findings.push(format!("{path}: must not depend on {dependency}"));
+        }
+    }
+    findings
+}
+
+/// Model and implementation do not even name each other's crate in their code.
+pub(crate) fn model_and_implementation_do_not_name_each_other(text: &Text) -> Vec<String> {
+    let forbidden: &[&str] = match text.path.split('/').next() {
+        Some("model") => &["pbft_core", "pbft_node"],
+        Some("impl") => &["pbft_model", "stateright"],
+        _ => &[],
+    };
+    if !text.is_rust() {
+        return Vec::new();
+    }
+    let code = crate::source::code_of(&text.content);
+    let named = forbidden.iter().filter(|name| code.contains(**name));
+    named.map(|name| format!("{}: names {name}", text.path)).collect()
+}
+
+/// The manifests that the rules above are about.
+pub(crate) fn manifests() -> impl Iterator<Item = &'static str> {
+    OURS.iter().map(|(path, ..)| *path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, content: &str) -> Vec<String> {
+        crates_know_only_whom_they_may(&Text::sample(path, content))
+    }
+
+    #[test]
+    fn forbidden_dependencies_are_found() {
+        let core = "impl/core/Cargo.toml";
+        assert!(found(core, "[dependencies]\nserde.workspace = true\nsha2 = \"1\"").is_empty());
+        assert_eq!(found(core, "[dependencies]\ntokio = \"1\"").len(), 1);
+        assert_eq!(found(core, "[target.'cfg(unix)'.dependencies]\nlibc = \"1\"").len(), 1);
+        assert_eq!(found(core, "[dependencies]\nserde = { package = \"rand\" }").len(), 1);
+        assert!(found(core, "[dev-dependencies]\nproptest = \"1\"").is_empty());
+        let model = "model/Cargo.toml";
+        assert_eq!(found(model, "[dev-dependencies]\npbft-core = \"1\"").len(), 1);
+        assert_eq!(found("impl/node/Cargo.toml", "[dependencies]\nstateright = \"1\"").len(), 1);
+        assert_eq!(found("conformance/Cargo.toml", "[dependencies]\npbft-tests = \"1\"").len(), 1);
+        assert_eq!(found(model, "not toml").len(), 1);
+    }
+
+    #[test]
+    fn forbidden_names_are_found() {
+        let rule = model_and_implementation_do_not_name_each_other;
+        let found = |path, content| rule(&Text::sample(path, content)).len();
+        assert_eq!(found("model/src/a.rs", "use pbft_core::View;"), 1);
+        assert_eq!(found("impl/core/src/a.rs", "use pbft_model::State;"), 1);
+        assert_eq!(found("impl/core/src/a.rs", "// like pbft_model"), 0);
+        assert_eq!(found("conformance/src/a.rs", "use pbft_model::State;"), 0);
+    }
+}

@@ -1,0 +1,87 @@
+//! The rules of this repository, as tests.
+
+mod crates;
+mod rules;
+mod source;
+
+use pbft_tests::binary::workspace_root;
+use source::{Text, all_texts};
+
+/// What is found but is right all the same: the file, the finding, and the reason.
+const EXCEPTIONS: [(&str, &str, &str); 3] = [
+    ("impl/core/tests/disorder.rs", rules::LEFT, "a search of many seeds that takes minutes"),
+    ("model/tests/mutants.rs", rules::LEFT, "a search of many configurations that takes minutes"),
+    ("model/tests/reductions.rs", rules::LEFT, "the larger bounds take minutes"),
+];
+
+fn is_excused(finding: &str) -> bool {
+    EXCEPTIONS.iter().any(|(path, what, _)| finding.starts_with(path) && finding.ends_with(what))
+}
+
+/// Checks every file of the repository.
+fn holds(rule: fn(&Text) -> Vec<String>) {
+    let texts = all_texts(workspace_root());
+    let findings = texts.iter().flat_map(rule).filter(|finding| !is_excused(finding));
+    let findings: Vec<String> = findings.collect();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
+fn every_exception_is_needed() {
+    let texts = all_texts(workspace_root());
+    let findings: Vec<String> = texts.iter().flat_map(rules::nothing_is_left_for_later).collect();
+    for (path, what, _) in EXCEPTIONS {
+        let needed = |finding: &String| finding.starts_with(path) && finding.ends_with(what);
+        assert!(findings.iter().any(needed), "nothing is wrong with {path}: remove the exception");
+    }
+}
+
+#[test]
+fn files_are_small() {
+    holds(rules::files_are_small);
+}
+
+#[test]
+fn functions_are_small() {
+    holds(rules::functions_are_small);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    holds(rules::nothing_is_left_for_later);
+}
+
+#[test]
+fn quorums_are_calculated_in_one_place() {
+    holds(rules::quorums_are_calculated_in_one_place);
+}
+
+#[test]
+fn no_path_of_a_machine() {
+    holds(rules::no_path_of_a_machine);
+}
+
+#[test]
+fn documents_have_one_title() {
+    holds(rules::documents_have_one_title);
+}
+
+#[test]
+fn crates_know_only_whom_they_may() {
+    holds(crates::crates_know_only_whom_they_may);
+}
+
+#[test]
+fn model_and_implementation_do_not_name_each_other() {
+    holds(crates::model_and_implementation_do_not_name_each_other);
+}
+
+#[test]
+fn the_rules_see_the_whole_repository() {
+    let texts = all_texts(workspace_root());
+    let has = |path: &str| texts.iter().any(|text| text.path == path);
+    assert!(crates::manifests().all(has), "every manifest");
+    assert!(has("README.md") && has("impl/core/src/replica.rs") && has("tests/tidy/main.rs"));
+    assert!(!texts.iter().any(|text| text.path.starts_with("target/")));
+    assert!(texts.len() > 100, "{} files", texts.len());
+}
