@@ -72,7 +72,8 @@ mod tests {
         let root = directory.path().join("original");
         std::fs::create_dir_all(root.join("a/b")).expect("created");
         std::fs::write(root.join("a/file"), "text").expect("written");
-        let changes: [(&str, fn(&Path)); 4] = [
+        type Change = (&'static str, fn(&Path));
+        let changes: [Change; 4] = [
             ("a/file", |root| std::fs::write(root.join("a/file"), "texT").expect("written")),
             ("a/new", |root| std::fs::write(root.join("a/new"), "").expect("written")),
             ("a/b", |root| std::fs::remove_dir(root.join("a/b")).expect("removed")),
