@@ -27,11 +27,12 @@ pub fn pbft_binary() -> &'static Path {
     BINARY.get_or_init(build)
 }
 
-/// The root of the workspace.
-pub fn workspace_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the crate is a directory of the workspace")
+/// The root of the workspace. What cargo says now counts more than what it said when it built the tests: the same target
+/// directory may serve two checkouts.
+pub fn workspace_root() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.map_or(PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.parent().expect("the crate is a directory of the workspace").to_owned()
 }
 
 /// A file beside the test executable that serialises tests of several processes.

@@ -20,7 +20,7 @@ fn is_excused(finding: &str) -> bool {
 
 /// Checks every file of the repository.
 fn holds(rule: fn(&Text) -> Vec<String>) {
-    let texts = all_texts(workspace_root());
+    let texts = all_texts(&workspace_root());
     let findings = texts.iter().flat_map(rule).filter(|finding| !is_excused(finding));
     let findings: Vec<String> = findings.collect();
     assert!(findings.is_empty(), "{findings:#?}");
@@ -28,7 +28,7 @@ fn holds(rule: fn(&Text) -> Vec<String>) {
 
 #[test]
 fn every_exception_is_needed() {
-    let texts = all_texts(workspace_root());
+    let texts = all_texts(&workspace_root());
     let findings: Vec<String> = texts.iter().flat_map(rules::nothing_is_left_for_later).collect();
     for (path, what, _) in EXCEPTIONS {
         let needed = |finding: &String| finding.starts_with(path) && finding.ends_with(what);
@@ -78,7 +78,7 @@ fn model_and_implementation_do_not_name_each_other() {
 
 #[test]
 fn the_rules_see_the_whole_repository() {
-    let texts = all_texts(workspace_root());
+    let texts = all_texts(&workspace_root());
     let has = |path: &str| texts.iter().any(|text| text.path == path);
     assert!(crates::manifests().all(has), "every manifest");
     assert!(has("README.md") && has("impl/core/src/replica.rs") && has("tests/tidy/main.rs"));
