@@ -102,7 +102,7 @@ pub struct ConformReport {
 }
 
 /// The model's actions; each must have been replayed.
-const ACTIONS: [&str; 9] = [
+pub const ACTIONS: [&str; 9] = [
     "PrePrepare",
     "Prepare",
     "Commit",
@@ -251,6 +251,14 @@ impl ConformReport {
                 format!("{:.0}", one.edges as f64 / one.seconds),
             ]);
         }
+        table.add_row([
+            "core, jumps with their NEW-VIEW".to_owned(),
+            String::new(),
+            self.core.composed.to_string(),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
         table.add_row([
             "core, random walks".to_owned(),
             String::new(),

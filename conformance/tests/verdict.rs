@@ -4,7 +4,7 @@ use pbft_conformance::divergence::{Divergence, Kind};
 use pbft_conformance::node_replay::NodeReport;
 use pbft_conformance::probe::PROBES;
 use pbft_conformance::replay::ReplayReport;
-use pbft_conformance::report::{ConformReport, CoreReport, Verdict};
+use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
 use pbft_model::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
 use pbft_model::run::Silent;
 
@@ -19,22 +19,11 @@ struct Parts {
 fn parts() -> Parts {
     let config = "n4-b3-v0-s1-d1".parse().expect("a valid name");
     let checked = check(&config, CheckOptions::default(), &mut Silent);
-    let actions = [
-        "PrePrepare",
-        "Prepare",
-        "Commit",
-        "Execute",
-        "Stabilise",
-        "StateTransfer",
-        "StartViewChange",
-        "NewView",
-        "EnterView",
-    ];
     let replayed = ReplayReport {
         states: 10,
         edges: 20,
         complete: true,
-        actions: actions.into_iter().map(|name| (name, 1)).collect(),
+        actions: ACTIONS.into_iter().map(|name| (name, 1)).collect(),
         probes: PROBES.iter().map(|(name, _)| (*name, 1)).collect(),
         ..ReplayReport::default()
     };
