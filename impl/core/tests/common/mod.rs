@@ -7,6 +7,7 @@ pub mod keys;
 pub mod oracle;
 pub mod random;
 pub mod service;
+pub mod tape;
 
 use core::time::Duration;
 use keys::{CLUSTER, replica_key, verified};
