@@ -1,0 +1,24 @@
+//! `pbft-model list`: what there is, by name.
+
+use clap::Args;
+
+use super::print_json;
+use crate::output;
+use crate::run::{ExitCode, Format, say};
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// How to write the list
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// Prints the names.
+pub(super) fn run(args: &ListArgs) -> Result<ExitCode, String> {
+    let catalogue = output::Catalogue::new();
+    match args.format {
+        Format::Json => print_json(&catalogue)?,
+        Format::Human => say(&catalogue),
+    }
+    Ok(ExitCode::Holds)
+}

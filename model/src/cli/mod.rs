@@ -1,0 +1,101 @@
+//! The command line of `pbft-model`.
+
+mod check;
+mod explore;
+mod list;
+mod mutants;
+mod trace;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::run::{ExitCode, Format, say};
+
+/// Model-check PBFT: every behaviour of a small group with one Byzantine replica.
+#[derive(Debug, Parser)]
+#[command(name = "pbft-model", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+const EXAMPLES: &str = "\
+A configuration is named by its bounds: n4-b0-v2-s1-d2 is four replicas of which replica 0 is Byzantine \
+(bnone: none is), views 0 to 2, one slot, two clients with one request each; -k1-l2 adds a checkpoint \
+every slot and a window of two.
+
+Examples:
+  pbft-model check                               the quick configurations, all of them exhaustively
+  pbft-model check --config n4-b0-v1-s2-d2       one configuration
+  pbft-model check --config n4-b0-v1-s1-d2 --mutant p-omitted
+                                                 plant a bug and see the shortest counterexample
+  pbft-model explore --config n4-b0-v1-s1-d2     walk through the states in a browser
+  pbft-model mutants                             plant every bug in turn
+  pbft-model list                                names of configurations, properties, witnesses, mutants
+
+Exit codes: 0 everything holds, 1 a violation or a surviving mutant, 2 bad usage, 3 inconclusive.";
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Visit every reachable state and evaluate every property in it
+    Check(check::CheckArgs),
+    /// Walk through the states in a browser (Stateright Explorer)
+    Explore(explore::ExploreArgs),
+    /// Print a recorded path step by step
+    Replay(trace::ReplayArgs),
+    /// Plant each bug in turn and demand that its property finds it out
+    Mutants(mutants::MutantsArgs),
+    /// List configurations, properties, witnesses and mutants
+    List(list::ListArgs),
+}
+
+#[derive(Debug, Args)]
+struct ResultArgs {
+    /// How to write the results
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Where run directories are created
+    #[arg(long, value_name = "DIRECTORY", default_value = "runs")]
+    runs: PathBuf,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Subcommands::Check(args) => check::run(&args),
+        Subcommands::Explore(args) => explore::run(&args),
+        Subcommands::Replay(args) => trace::run(&args),
+        Subcommands::Mutants(args) => mutants::run(&args),
+        Subcommands::List(args) => list::run(&args),
+    };
+    result.unwrap_or_else(|message| {
+        eprintln!("error: {message}");
+        ExitCode::Usage
+    })
+}
+
+fn describe(what: &str, path: &Path) -> impl Fn(io::Error) -> String {
+    let text = format!("{what} {}", path.display());
+    move |error| format!("{text}: {error}")
+}
+
+fn print_json<T: Serialize>(value: &T) -> Result<(), String> {
+    let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    say(&format_args!("{text}\n"));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,55 @@
+//! `pbft-model mutants`: each planted bug must be found out.
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+use clap::Args;
+
+use super::{ResultArgs, describe, print_json};
+use crate::mutant_record::{RECORD, Row};
+use crate::run::{ExitCode, Format, RunDir, RunRecord, say};
+use crate::{Mutant, mutants, output};
+
+#[derive(Debug, Args)]
+pub(super) struct MutantsArgs {
+    /// One mutant only; may be repeated
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    name: Vec<Mutant>,
+    /// Print the shortest counterexamples too
+    #[arg(long)]
+    traces: bool,
+    #[command(flatten)]
+    results: ResultArgs,
+}
+
+/// Hunts the mutants, writes a run directory and prints the table.
+pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
+    let chosen = |row: &&Row| args.name.is_empty() || args.name.contains(&row.mutant);
+    let rows: Vec<Row> = RECORD.iter().filter(chosen).copied().collect();
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let reports = mutants::hunt_all(&rows, threads, |report| {
+        let fate = if report.as_recorded { "as recorded" } else { "NOT AS RECORDED" };
+        eprintln!("{}: {fate}, {} states, {:.1} s", report.name, report.states, report.seconds);
+    })
+    .map_err(|error| error.to_string())?;
+    let names = reports.iter().map(|report| report.config.clone()).collect();
+    let record = RunRecord::new(names, None, &reports, reports.len() == rows.len());
+    let directory = RunDir::create(&args.results.runs, "mutants")
+        .map_err(describe("creating a run directory in", &args.results.runs))?;
+    directory.write_json("run.json", &record).map_err(describe("writing to", directory.path()))?;
+    match args.results.format {
+        Format::Json => print_json(&reports)?,
+        Format::Human => {
+            say(&format_args!("{}\n", output::mutant_table(&reports)));
+            if args.traces {
+                for trace in reports.iter().filter_map(|report| report.counterexample.as_ref()) {
+                    let model = trace.model().map_err(|error| error.to_string())?;
+                    say(&format_args!("{}\n", output::trace_text(trace, &model)));
+                }
+            }
+            say(&format_args!("{}\n", output::mutant_summary(&reports)));
+            say(&format_args!("run directory: {}\n", directory.path().display()));
+        }
+    }
+    Ok(mutants::exit_code(&rows, &reports))
+}
