@@ -81,7 +81,7 @@ enum Command {
     },
     /// Replays one trace, as a run directory keeps it beside a divergence, on the core and through the node.
     Trace {
-        /// The file: JSON with `config`, `origin` and `actions`.
+        /// The file: JSON with `config`, `origin` and `actions`, or a counterexample of the model as ITF JSON.
         file: PathBuf,
     },
     /// Makes the corpus of traces again, from the model's mutants; for conformance/corpus/traces.jsonl.
@@ -267,7 +267,13 @@ fn read_trace(file: &Path) -> Result<Trace, String> {
     let mut text = String::new();
     let read = open.take(TRACE_BYTES_MAX).read_to_string(&mut text);
     read.map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|error| format!("not a trace: {error}"))
+    if let Ok(trace) = serde_json::from_str(&text) {
+        return Ok(trace);
+    }
+    let counterexample =
+        model::trace::Trace::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+    let origin = counterexample.headline();
+    Ok(Trace { config: counterexample.config, origin, actions: counterexample.actions })
 }
 
 /// The first divergence on the core, then through the node.

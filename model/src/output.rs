@@ -84,8 +84,8 @@ pub fn check_details(report: &CheckReport, directory: &Path) -> String {
         && let Ok(model) = trace.model()
     {
         text += &trace_text(trace, &model);
-        let file = directory.join(format!("{}.trace.json", report.config));
-        let _ = writeln!(text, "  again:    pbft-model replay {}", file.display());
+        let file = directory.join(format!("{}.trace.itf.json", report.config));
+        let _ = writeln!(text, "  again:    pbft-model trace {}", file.display());
     }
     text
 }
@@ -95,13 +95,7 @@ pub fn check_details(report: &CheckReport, directory: &Path) -> String {
 pub fn trace_text(trace: &Trace, model: &Pbft) -> String {
     let mut text = String::new();
     let mutant = trace.mutant.map_or(String::new(), |mutant| format!(" --mutant {mutant}"));
-    let _ = writeln!(
-        text,
-        "{}{mutant}: {} steps to a state that violates {}",
-        trace.config,
-        trace.actions.len(),
-        if trace.shows.is_empty() { "nothing".to_owned() } else { trace.shows.join(", ") },
-    );
+    let _ = writeln!(text, "{}", trace.headline());
     text += &trace.render(model);
     let fragment = trace.explorer_fragment(model);
     let _ = writeln!(text, "  explore:  pbft-model explore --config {}{mutant}", trace.config);

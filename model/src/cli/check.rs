@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{ResultArgs, describe, print_json};
 use crate::check::{CheckOptions, CheckReport, Verdict, check};
 use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
+use crate::trace::write_trace;
 use crate::{Config, Mutant, Reductions, output};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,10 +57,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     directory.write_json("run.json", &record).map_err(&written)?;
     for report in &reports {
         let Some(trace) = &report.counterexample else { continue };
-        let model = trace.model().map_err(|error| error.to_string())?;
-        directory.write_json(&format!("{}.trace.json", report.config), trace).map_err(&written)?;
-        let text = trace.render(&model);
-        directory.write(&format!("{}.trace.txt", report.config), &text).map_err(&written)?;
+        write_trace(&directory, &report.config.to_string(), trace).map_err(&written)?;
     }
     match args.results.format {
         Format::Json => print_json(&reports)?,

@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::run::{ExitCode, Format, say};
+use crate::trace::TraceError;
 
 /// Model-check PBFT: every behaviour of a small group with one Byzantine replica.
 #[derive(Debug, Parser)]
@@ -33,10 +34,12 @@ Examples:
   pbft-model check --config n4-b0-v1-s1-d2 --mutant p-omitted
                                                  plant a bug and see the shortest counterexample
   pbft-model explore --config n4-b0-v1-s1-d2     walk through the states in a browser
+  pbft-model trace FILE                          a recorded counterexample, step by step
   pbft-model mutants                             plant every bug in turn
   pbft-model list                                names of configurations, properties, witnesses, mutants
 
-Exit codes: 0 everything holds, 1 a violation or a surviving mutant, 2 bad usage, 3 inconclusive.";
+Exit codes: 0 everything holds, 1 a violation or a surviving mutant, 2 bad usage, 3 inconclusive, \
+5 a file was refused.";
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
@@ -44,8 +47,8 @@ enum Subcommands {
     Check(check::CheckArgs),
     /// Walk through the states in a browser (Stateright Explorer)
     Explore(explore::ExploreArgs),
-    /// Print a recorded path step by step
-    Replay(trace::ReplayArgs),
+    /// Read a recorded path, check it against the model and write it in another form
+    Trace(trace::TraceArgs),
     /// Plant each bug in turn and demand that its property finds it out
     Mutants(mutants::MutantsArgs),
     /// List configurations, properties, witnesses and mutants
@@ -66,16 +69,40 @@ struct ResultArgs {
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Subcommands::Check(args) => check::run(&args),
-        Subcommands::Explore(args) => explore::run(&args),
-        Subcommands::Replay(args) => trace::run(&args),
-        Subcommands::Mutants(args) => mutants::run(&args),
-        Subcommands::List(args) => list::run(&args),
+        Subcommands::Check(args) => check::run(&args).map_err(Failure::from),
+        Subcommands::Explore(args) => explore::run(&args).map_err(Failure::from),
+        Subcommands::Trace(args) => trace::run(&args),
+        Subcommands::Mutants(args) => mutants::run(&args).map_err(Failure::from),
+        Subcommands::List(args) => list::run(&args).map_err(Failure::from),
     };
-    result.unwrap_or_else(|message| {
+    result.unwrap_or_else(|Failure { code, message }| {
         eprintln!("error: {message}");
-        ExitCode::Usage
+        code
     })
+}
+
+/// Why a subcommand has no result.
+#[derive(Debug)]
+struct Failure {
+    code: ExitCode,
+    message: String,
+}
+
+impl Failure {
+    /// A trace file that is not there, or that is refused.
+    fn of_file(file: &Path, error: &TraceError) -> Self {
+        let message = match error {
+            TraceError::Io { .. } => error.to_string(),
+            _ => format!("{} is refused: {error}", file.display()),
+        };
+        Self { code: error.exit_code(), message }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { code: ExitCode::Usage, message }
+    }
 }
 
 fn describe(what: &str, path: &Path) -> impl Fn(io::Error) -> String {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{ResultArgs, describe, print_json};
 use crate::mutant_record::{RECORD, Row};
 use crate::run::{ExitCode, Format, RunDir, RunRecord, say};
+use crate::trace::write_trace;
 use crate::{Mutant, mutants, output};
 
 #[derive(Debug, Args)]
@@ -36,7 +37,12 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
     let record = RunRecord::new(names, None, &reports, reports.len() == rows.len());
     let directory = RunDir::create(&args.results.runs, "mutants")
         .map_err(describe("creating a run directory in", &args.results.runs))?;
-    directory.write_json("run.json", &record).map_err(describe("writing to", directory.path()))?;
+    let written = describe("writing to", directory.path());
+    directory.write_json("run.json", &record).map_err(&written)?;
+    for report in &reports {
+        let Some(trace) = &report.counterexample else { continue };
+        write_trace(&directory, &report.name, trace).map_err(&written)?;
+    }
     match args.results.format {
         Format::Json => print_json(&reports)?,
         Format::Human => {

@@ -1,0 +1,207 @@
+//! Trace files: what is written is read back the same, and nothing is believed that the model does not compute.
+
+use std::io::Write;
+
+use pbft_model::mutant_record::RECORD;
+use pbft_model::mutants::hunt;
+use pbft_model::run::ExitCode;
+use pbft_model::trace::read::BYTES_MAX;
+use pbft_model::trace::{Trace, TraceError, itf};
+use pbft_model::{Mutant, Pbft, State};
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+use stateright::Model;
+
+/// The shortest counterexample of a mutant at the configuration on record.
+fn counterexample(mutant: Mutant) -> Trace {
+    let row = RECORD.iter().find(|row| row.mutant == mutant).expect("on record");
+    hunt(row).expect("a valid name").counterexample.expect("killed")
+}
+
+fn itf_json(trace: &Trace) -> Json {
+    serde_json::from_str(&itf::write(trace).expect("a valid trace")).expect("JSON")
+}
+
+fn parse(file: &Json) -> Result<Trace, TraceError> {
+    Trace::parse(file.to_string().as_bytes())
+}
+
+/// The refusal of a file, as text.
+fn refusal(file: &Json) -> String {
+    let error = parse(file).expect_err("a file that must be refused");
+    assert_eq!(error.exit_code(), ExitCode::DataRefused);
+    error.to_string()
+}
+
+/// The steps that a model takes when `choices` decide.
+fn walk(config: &str, choices: &[usize]) -> Trace {
+    let model = Pbft::new(config.parse().expect("a valid name"));
+    let mut state = State::initial(model.config().replicas());
+    let mut actions = Vec::new();
+    for choice in choices {
+        let mut enabled = Vec::new();
+        model.actions(&state, &mut enabled);
+        let Some(action) = enabled.get(choice % enabled.len().max(1)) else { break };
+        state = model.next_state(&state, *action).expect("an enabled step");
+        actions.push(*action);
+    }
+    Trace::new(&model, &actions)
+}
+
+#[test]
+fn counterexamples_come_back_from_both_formats() {
+    for mutant in [Mutant::POmitted, Mutant::NewViewNotRecomputed, Mutant::GcBeforeStability] {
+        let trace = counterexample(mutant);
+        let file = itf_json(&trace);
+        assert_eq!(parse(&file).expect("our own file"), trace);
+        assert_eq!(parse(&json!(trace)).expect("our own file"), trace);
+        let states = file["states"].as_array().expect("states");
+        assert_eq!(states.len(), trace.actions.len() + 1);
+        let vars = file["vars"].as_array().expect("vars");
+        for state in states {
+            let has = |name: &Json| state.get(name.as_str().expect("a name")).is_some();
+            assert!(vars.iter().all(has));
+            assert_eq!(state.as_object().expect("a record").len(), vars.len() + 1);
+        }
+    }
+}
+
+#[test]
+fn data_may_be_written_in_another_order_and_with_big_integers() {
+    let trace = counterexample(Mutant::POmitted);
+    let mut file = itf_json(&trace);
+    for state in file["states"].as_array_mut().expect("states") {
+        state["view"]["#map"].as_array_mut().expect("a map").reverse();
+        state["#meta"]["index"] = json!({ "#bigint": state["#meta"]["index"].to_string() });
+    }
+    assert_eq!(parse(&file).expect("the same data"), trace);
+}
+
+#[test]
+fn a_changed_variable_is_named_with_its_state() {
+    let file = itf_json(&counterexample(Mutant::POmitted));
+    let vars: Vec<_> =
+        file["vars"].as_array().expect("vars").iter().filter_map(Json::as_str).collect();
+    let last = file["states"].as_array().expect("states").len() - 1;
+    for name in vars.iter().filter(|name| **name != "action") {
+        let mut changed = file.clone();
+        changed["states"][last][name] = json!({ "#map": [[1, "other"]] });
+        let message = refusal(&changed);
+        assert!(message.contains(&format!("state {last} differs from the model in `{name}`")));
+        let mut absent = file.clone();
+        absent["states"][1].as_object_mut().expect("a record").remove(*name);
+        let message = refusal(&absent);
+        assert!(message.contains(&format!("state 1 differs from the model in `{name}`")));
+        assert!(message.contains("the file has absent"), "{message}");
+    }
+    let mut added = file;
+    added["states"][2]["weather"] = json!("fine");
+    assert!(refusal(&added).contains("state 2 differs from the model in `weather`"));
+}
+
+#[test]
+fn files_that_are_no_trace_of_this_model_are_refused() {
+    let file = itf_json(&counterexample(Mutant::POmitted));
+    let changed = |pointer: &str, value: Json| {
+        let mut file = file.clone();
+        *file.pointer_mut(pointer).expect(pointer) = value;
+        refusal(&file)
+    };
+    assert!(changed("/#meta/trace-version", json!(2)).contains("trace-version in #meta is 2"));
+    assert!(changed("/#meta/config", json!("n3-b0-v1-s1-d2")).contains("n (replicas) is 3"));
+    assert!(changed("/#meta/mutant", json!("no-such")).contains("no-such"));
+    assert!(changed("/#meta/shows", json!([])).contains("claims to violate []"));
+    assert!(changed("/vars", json!(["view"])).contains("`vars`"));
+    assert!(changed("/states", json!([])).contains("no state"));
+    assert!(changed("/states/3/action/tag", json!("Dance")).contains("step 3"));
+    assert!(changed("/states/3/action/value/replica", json!(99)).contains("step 3"));
+    assert!(changed("/states/0/action/tag", json!("Commit")).contains("state 0"));
+    let mut without_bug = file.clone();
+    without_bug["#meta"].as_object_mut().expect("a record").remove("mutant");
+    assert!(refusal(&without_bug).contains("differs from the model in"));
+    let mut unknown = file.clone();
+    unknown["#meta"]["colour"] = json!("red");
+    assert!(refusal(&unknown).contains("colour"));
+    for other in [json!(null), json!([]), json!({}), json!({ "actions": [] }), json!(7)] {
+        assert!(refusal(&other).contains("not a trace"), "{other}");
+    }
+}
+
+#[test]
+fn plain_json_is_checked_too() {
+    let trace = counterexample(Mutant::POmitted);
+    let mut other_claim = json!(trace);
+    other_claim["shows"] = json!(["validity"]);
+    assert!(refusal(&other_claim).contains("claims to violate [validity]"));
+    let mut not_enabled = json!(trace);
+    not_enabled["actions"].as_array_mut().expect("steps").remove(0);
+    assert!(refusal(&not_enabled).contains("is not enabled there"));
+    let far = json!({ "min_s": 200, "max_s": 255, "order": vec![0; trace_slots(&trace)] });
+    let mut hostile = json!(trace);
+    hostile["actions"] = json!([{ "NewView": { "replica": 250, "outcome": far } }]);
+    assert!(refusal(&hostile).contains("step 1, `replica 250 NewView`"));
+}
+
+/// How many slots a NEW-VIEW of this version has.
+fn trace_slots(trace: &Trace) -> usize {
+    let model = trace.model().expect("a valid name");
+    let sent = &State::initial(model.config().replicas()).replicas[0].sent;
+    sent.checkpoints.len()
+}
+
+#[test]
+fn too_long_and_too_deep_files_are_refused() {
+    let long = vec![b' '; BYTES_MAX as usize + 1];
+    assert!(matches!(Trace::parse(&long), Err(TraceError::TooLong)));
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(&long).expect("written");
+    assert!(matches!(Trace::read(file.path()), Err(TraceError::TooLong)));
+    let deep = "[".repeat(100_000);
+    assert!(matches!(Trace::parse(deep.as_bytes()), Err(TraceError::NotJson(_))));
+    let missing = file.path().with_extension("missing");
+    let error = Trace::read(&missing).expect_err("no such file");
+    assert_eq!(error.exit_code(), ExitCode::Usage);
+}
+
+fn configs() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "n4-b0-v2-s1-d2",
+        "n4-bnone-v1-s2-d2-k1",
+        "n4-b1-v2-s2-d2-k1-l1",
+        "n5-b4-v1-s1-d1",
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn walks_come_back(config in configs(), choices in prop::collection::vec(0usize..1000, 0..40)) {
+        let trace = walk(config, &choices);
+        prop_assert_eq!(parse(&itf_json(&trace)).expect("our own file"), trace.clone());
+        prop_assert_eq!(parse(&json!(trace)).expect("our own file"), trace);
+    }
+
+    #[test]
+    fn a_file_with_other_bytes_is_the_same_trace_or_refused(
+        choices in prop::collection::vec(0usize..1000, 1..12),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let trace = walk("n4-b0-v1-s1-d2", &choices);
+        let mut bytes = itf::write(&trace).expect("a valid trace").into_bytes();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        // What is there for people may differ, and bounds that allow the same path.
+        if let Ok(read) = Trace::parse(&bytes) {
+            prop_assert_eq!(read.actions, trace.actions);
+            prop_assert_eq!(read.shows, trace.shows);
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Trace::parse(&bytes).is_err());
+    }
+}
