@@ -5,7 +5,10 @@ use std::io::Write;
 use pbft_model::mutant_record::RECORD;
 use pbft_model::mutants::hunt;
 use pbft_model::run::ExitCode;
+use pbft_model::trace::compare::compare;
+use pbft_model::trace::mermaid::sequence_diagram;
 use pbft_model::trace::read::BYTES_MAX;
+use pbft_model::trace::shrink::{ShrinkError, shrink};
 use pbft_model::trace::{Trace, TraceError, itf};
 use pbft_model::{Mutant, Pbft, State};
 use proptest::prelude::*;
@@ -161,6 +164,107 @@ fn too_long_and_too_deep_files_are_refused() {
     let missing = file.path().with_extension("missing");
     let error = Trace::read(&missing).expect_err("no such file");
     assert_eq!(error.exit_code(), ExitCode::Usage);
+}
+
+/// A counterexample with steps put in that do not matter to it.
+fn padded(trace: &Trace, choices: &[usize]) -> Trace {
+    let model = trace.model().expect("a valid name");
+    let mut padded = trace.clone();
+    for choice in choices {
+        let at = choice % padded.actions.len();
+        let before = Trace { actions: padded.actions[..at].to_vec(), ..trace.clone() };
+        let state = before.states(&model).expect("a prefix").pop().expect("a state");
+        let mut enabled = Vec::new();
+        model.actions(&state, &mut enabled);
+        for action in enabled {
+            let mut longer = padded.clone();
+            longer.actions.insert(at, action);
+            let shows = Trace::new(&model, &longer.actions).shows;
+            if longer.first_disabled(&model).is_none() && shows == trace.shows {
+                padded = longer;
+                break;
+            }
+        }
+    }
+    padded
+}
+
+#[test]
+fn shrinking_leaves_only_steps_that_matter() {
+    let shortest = counterexample(Mutant::POmitted);
+    let model = shortest.model().expect("a valid name");
+    let long = padded(&shortest, &[3, 9, 5, 0, 7, 2, 11]);
+    assert!(long.actions.len() > shortest.actions.len());
+    let short = shrink(&long).expect("something is violated");
+    assert!(short.actions.len() < long.actions.len());
+    assert!(shortest.shows.iter().all(|shown| short.shows.contains(shown)));
+    assert_eq!(short.first_disabled(&model), None);
+    for at in 0..short.actions.len() {
+        let mut shorter = short.clone();
+        shorter.actions.remove(at);
+        let shows = Trace::new(&model, &shorter.actions).shows;
+        assert!(shorter.first_disabled(&model).is_some() || shows != short.shows, "step {at}");
+    }
+    assert_eq!(shrink(&short).expect("something is violated"), short);
+}
+
+#[test]
+fn shrinking_brings_other_orders_to_the_same_one() {
+    let shortest = counterexample(Mutant::POmitted);
+    let expected = shrink(&shortest).expect("something is violated");
+    let mut swapped = expected.clone();
+    swapped.actions.swap(0, 1);
+    assert_eq!(swapped.first_disabled(&swapped.model().expect("a valid name")), None);
+    assert_ne!(swapped, expected);
+    assert_eq!(shrink(&swapped).expect("something is violated"), expected);
+    let harmless = walk("n4-b0-v1-s1-d2", &[0, 0]);
+    assert!(matches!(shrink(&harmless), Err(ShrinkError::NothingViolated)));
+}
+
+#[test]
+fn traces_are_compared_up_to_the_first_difference() {
+    let trace = counterexample(Mutant::POmitted);
+    assert_eq!(compare(&trace, &trace).expect("valid traces"), None);
+    let mut swapped = trace.clone();
+    swapped.actions.swap(0, 1);
+    let difference = compare(&trace, &swapped).expect("valid traces").expect("they differ");
+    assert_eq!(difference.step, Some(1));
+    let names: Vec<_> = difference.rows.iter().map(|row| row.name.as_str()).collect();
+    let expected = [
+        "step",
+        "replica 1 accepted",
+        "replica 1 prepares",
+        "replica 2 accepted",
+        "replica 2 prepares",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(difference.rows[1].first, "{slot 1: R1}");
+    assert_eq!(difference.rows[4].second, "{view 0: {slot 1: {R1}}}");
+    let mut prefix = trace.clone();
+    prefix.actions.truncate(3);
+    let difference = compare(&trace, &prefix).expect("valid traces").expect("they differ");
+    assert_eq!((difference.step, difference.rows[0].second.as_str()), (Some(4), "ends"));
+    let correct = Trace { mutant: None, ..prefix.clone() };
+    let difference = compare(&prefix, &correct).expect("valid traces").expect("they differ");
+    assert_eq!((difference.step, difference.rows.len()), (None, 1));
+}
+
+#[test]
+fn a_sequence_diagram_has_every_step_and_message() {
+    let trace = counterexample(Mutant::POmitted);
+    let model = trace.model().expect("a valid name");
+    let diagram = sequence_diagram(&trace, &model).expect("a valid trace");
+    assert!(diagram.starts_with("sequenceDiagram\n"));
+    assert!(diagram.contains("participant p0 as replica 0 (Byzantine)"));
+    for (index, action) in trace.actions.iter().enumerate() {
+        let note = format!("Note over p{}: {}. {}", action.replica().0, index + 1, action.name());
+        assert!(diagram.contains(&note), "{note}");
+    }
+    // Without checkpoints an execution sends nothing; each other step sends one message to the three others.
+    let sending = trace.actions.iter().filter(|action| action.name() != "Execute").count();
+    assert_eq!(diagram.matches("->>").count(), 3 * sending);
+    assert!(diagram.contains("p1->>p0: VIEW-CHANGE(view 1, h=0, P=#91;#93;)"));
+    assert!(diagram.trim_end().ends_with(&format!("violated: {}", trace.shows.join(", "))));
 }
 
 fn configs() -> impl Strategy<Value = &'static str> {

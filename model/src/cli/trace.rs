@@ -1,40 +1,94 @@
-//! `pbft-model trace`: a recorded path, in another form.
+//! `pbft-model trace`: recorded paths, checked, written in another form, compared, shortened.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, describe};
 use crate::run::{ExitCode, say};
-use crate::trace::{Trace, itf};
+use crate::trace::compare::compare;
+use crate::trace::shrink::{ShrinkError, shrink};
+use crate::trace::{Trace, itf, mermaid, test_source};
 use crate::{output, svg};
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub(super) struct TraceArgs {
-    /// A trace of a run directory, ITF JSON or plain JSON; - is standard input
-    #[arg(value_name = "FILE")]
-    trace: PathBuf,
-    #[command(flatten)]
-    target: Target,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  pbft-model trace runs/…/n4-b0-v1-s1-d2.trace.itf.json              step by step, with what each step changes
-  pbft-model trace FILE --to svg --output trace.svg                  as a picture
-
-Exit codes: 0 done, 2 bad usage, 5 the file is no trace of this model.";
-
-#[derive(Debug, Args)]
-struct Target {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// A trace of a run directory: ITF JSON or plain JSON; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    trace: Option<PathBuf>,
     /// The form to write
     #[arg(long, value_enum, default_value_t = Form::Text, value_name = "FORM")]
     to: Form,
-    /// Where to write it [default: standard output]
+    #[command(flatten)]
+    output: Output,
+}
+
+const EXAMPLES: &str = "\
+Whatever the file says is computed again: steps that the model does not allow, and states that differ, are refused.
+
+Examples:
+  pbft-model trace FILE                            step by step, with what each step changes
+  pbft-model trace FILE --to svg --output path.svg a picture
+  pbft-model trace FILE --to test                  a Rust test that takes the same steps
+  pbft-model trace shrink FILE --output short.json without the steps that do not matter
+  pbft-model trace diff FILE short.json            the first step at which two traces differ
+Files are in the run directories of `check` and `mutants`: runs/…/n4-b0-v1-s1-d2.trace.itf.json.
+
+Exit codes: 0 done, 2 bad usage, 5 the file is no trace of this model.";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  pbft-model trace diff one.trace.itf.json other.trace.itf.json
+
+Exit codes: 0 the same steps and states, 1 they differ, 2 bad usage, 5 a file is no trace of this model.";
+
+const SHRINK_EXAMPLES: &str = "\
+Examples:
+  pbft-model trace shrink FILE --output short.trace.itf.json
+  pbft-model trace shrink FILE | pbft-model trace -
+
+Exit codes: 0 done, 2 bad usage or nothing is violated, 5 the file is no trace of this model.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The first step at which two traces differ, with both states
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff {
+        /// A trace
+        first: PathBuf,
+        /// Another one
+        second: PathBuf,
+    },
+    /// Leave out the steps that a violation does not need
+    #[command(after_help = SHRINK_EXAMPLES)]
+    Shrink {
+        /// A trace to a violation
+        #[arg(value_name = "FILE")]
+        trace: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// Where to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+impl Output {
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        match &self.output {
+            Some(file) => fs::write(file, text).map_err(describe("writing", file))?,
+            None => say(&text),
+        }
+        Ok(())
+    }
 }
 
 /// The forms of a trace.
@@ -44,28 +98,32 @@ enum Form {
     Text,
     /// A picture, a lane for each replica
     Svg,
+    /// A Mermaid sequence diagram
+    Mermaid,
     /// Informal Trace Format: JSON with every state
     Itf,
+    /// A Rust test that takes the same steps
+    Test,
     /// JSON with the steps alone
     Json,
 }
 
-/// Reads a trace and writes it in the form asked for.
+/// Does what is asked with a trace.
 pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
-    let trace = Trace::read(&args.trace).map_err(|error| Failure::of_file(&args.trace, &error))?;
-    args.target.write(&trace)?;
-    Ok(ExitCode::Holds)
+    match (&args.command, &args.trace) {
+        (Some(Command::Diff { first, second }), _) => diff(first, second),
+        (Some(Command::Shrink { trace, output }), _) => shorten(trace, output),
+        (None, Some(file)) => {
+            let trace = read(file)?;
+            args.output.write(&form(&trace, args.to)?)?;
+            Ok(ExitCode::Holds)
+        }
+        (None, None) => Err(Failure::from("no trace is named".to_owned())),
+    }
 }
 
-impl Target {
-    fn write(&self, trace: &Trace) -> Result<(), Failure> {
-        let text = form(trace, self.to)?;
-        match &self.output {
-            Some(file) => fs::write(file, text).map_err(describe("writing", file))?,
-            None => say(&text),
-        }
-        Ok(())
-    }
+fn read(file: &Path) -> Result<Trace, Failure> {
+    Trace::read(file).map_err(|error| Failure::of_file(file, &error))
 }
 
 fn form(trace: &Trace, form: Form) -> Result<String, Failure> {
@@ -73,7 +131,34 @@ fn form(trace: &Trace, form: Form) -> Result<String, Failure> {
     Ok(match form {
         Form::Text => output::trace_text(trace, &model),
         Form::Svg => svg::swim_lanes(&model, &trace.actions) + "\n",
+        Form::Mermaid => {
+            mermaid::sequence_diagram(trace, &model).map_err(|error| error.to_string())?
+        }
         Form::Itf => itf::write(trace).map_err(|error| error.to_string())?,
+        Form::Test => test_source::rust_test(trace).map_err(|error| error.to_string())?,
         Form::Json => serde_json::to_string(trace).map_err(|error| error.to_string())? + "\n",
     })
+}
+
+fn diff(first: &Path, second: &Path) -> Result<ExitCode, Failure> {
+    let traces = [read(first)?, read(second)?];
+    let difference = compare(&traces[0], &traces[1]).map_err(|error| error.to_string())?;
+    match difference {
+        None => {
+            say(&format_args!("the same {} steps\n", traces[0].actions.len()));
+            Ok(ExitCode::Holds)
+        }
+        Some(difference) => {
+            say(&difference);
+            Ok(ExitCode::Finding)
+        }
+    }
+}
+
+fn shorten(file: &Path, output: &Output) -> Result<ExitCode, Failure> {
+    let long = read(file)?;
+    let short = shrink(&long).map_err(|error: ShrinkError| error.to_string())?;
+    output.write(&itf::write(&short).map_err(|error| error.to_string())?)?;
+    eprintln!("{} steps, {} are enough", long.actions.len(), short.actions.len());
+    Ok(ExitCode::Holds)
 }

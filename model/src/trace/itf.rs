@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use stateright::Model;
 
+use super::read::STEPS_MAX;
 use super::readable;
 use super::{NotEnabled, Trace, TraceError};
 use crate::action::Action;
@@ -122,6 +123,9 @@ pub(super) fn from_json(file: Json) -> Result<Trace, TraceError> {
         serde_json::from_value(file).map_err(|error| TraceError::Malformed(error.to_string()))?;
     if states.is_empty() {
         return Err(TraceError::Malformed("it has no state".to_owned()));
+    }
+    if states.len() > STEPS_MAX + 1 {
+        return Err(TraceError::TooManySteps(states.len() - 1));
     }
     let config: Config = meta.config.parse()?;
     let model = Pbft::new(config).with_mutant(meta.mutant);

@@ -4,9 +4,13 @@
 //! by it. [`read`] takes files from anywhere: nothing of a file is believed that the model does not compute itself.
 
 pub mod changes;
+pub mod compare;
 pub mod itf;
+pub mod mermaid;
 pub mod read;
 mod readable;
+pub mod shrink;
+pub mod test_source;
 
 use std::fmt::Write;
 use std::io;
@@ -138,6 +142,20 @@ impl Trace {
         }
         fragment
     }
+}
+
+/// The state at the end of a path whose steps are given by their labels, as [`Action`] displays them.
+pub fn follow(model: &Pbft, labels: &[&str]) -> Result<State, NotEnabled> {
+    let model = model.clone().with_reductions(Reductions::NONE);
+    let mut state = State::initial(model.config().replicas());
+    for (index, label) in labels.iter().enumerate() {
+        let mut enabled = Vec::new();
+        model.actions(&state, &mut enabled);
+        let action = enabled.into_iter().find(|action| action.to_string() == *label);
+        let next = action.and_then(|action| model.next_state(&state, action));
+        state = next.ok_or_else(|| NotEnabled { step: index + 1, action: (*label).to_owned() })?;
+    }
+    Ok(state)
 }
 
 /// Writes a trace into a run directory as ITF JSON, as text and as a picture, and returns where the first of them is.

@@ -17,6 +17,9 @@ use crate::{ConfigError, properties};
 /// The longest file that is read, in bytes. Sixty steps of seven replicas need a tenth.
 pub const BYTES_MAX: u64 = 4 << 20;
 
+/// The most steps of a trace that is read. The state only grows, so paths that lead anywhere are shorter by far.
+pub const STEPS_MAX: usize = 1000;
+
 /// Why there is no trace.
 #[derive(Debug, Error)]
 pub enum TraceError {
@@ -31,6 +34,9 @@ pub enum TraceError {
     /// The file is longer than any trace.
     #[error("longer than {BYTES_MAX} bytes, so it is no trace of this model")]
     TooLong,
+    /// It has more steps than any trace.
+    #[error("{0} steps, more than {STEPS_MAX}, so it is no trace of this model")]
+    TooManySteps(usize),
     /// The file is not JSON.
     #[error("not JSON: {0}; a trace is a .trace.itf.json of a run directory")]
     NotJson(serde_json::Error),
@@ -88,6 +94,7 @@ impl TraceError {
         match self {
             Self::Io { .. } => ExitCode::Usage,
             Self::TooLong
+            | Self::TooManySteps(_)
             | Self::NotJson(_)
             | Self::Malformed(_)
             | Self::Version { .. }
@@ -143,6 +150,9 @@ impl Trace {
         let stored: Stored = serde_json::from_value(json)
             .map_err(|error| TraceError::Malformed(error.to_string()))?;
         let Stored { config, mutant, shows, actions, .. } = stored;
+        if actions.len() > STEPS_MAX {
+            return Err(TraceError::TooManySteps(actions.len()));
+        }
         let mut trace = Self { config, mutant, shows: Vec::new(), actions };
         let model = trace.model()?;
         let states = trace.states(&model)?;

@@ -163,6 +163,59 @@ fn replica(one: &ReplicaState) -> BTreeMap<String, Json> {
     all
 }
 
+/// What is known of each replica, a line for each variable: `replica 1 accepted` is `{slot 1: R1}`.
+pub(super) fn facts(model: &Pbft, state: &State) -> BTreeMap<String, String> {
+    let mut facts = BTreeMap::new();
+    for id in model.honest() {
+        for (name, value) in replica(state.replica(id)) {
+            facts.insert(format!("{id} {name}"), in_line(&value, keys(&name)));
+        }
+    }
+    for (name, value) in untold(state, &["replicas"]) {
+        facts.insert(name, in_line(&value, &[]));
+    }
+    facts
+}
+
+/// What the keys of a variable's maps are, from the outside in.
+fn keys(variable: &str) -> &'static [&'static str] {
+    match variable {
+        "accepted" | "certificates" | "executed" | "checkpoints" => &["slot "],
+        "prepares" | "commits" | "view_changes" | "new_views" => &["view ", "slot "],
+        _ => &[],
+    }
+}
+
+/// Data in one line: maps and records as `{key: value}`, sets as `{value}`, lists as `[value]`.
+fn in_line(value: &Json, keys: &[&str]) -> String {
+    let join = |items: &[Json]| {
+        items.iter().map(|item| in_line(item, keys)).collect::<Vec<_>>().join(", ")
+    };
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Array(items) => format!("[{}]", join(items)),
+        Json::Object(fields) => {
+            if let Some(Json::Array(items)) = fields.get("#set") {
+                return format!("{{{}}}", join(items));
+            }
+            let (key, inner) = keys.split_first().map_or(("", keys), |(key, inner)| (*key, inner));
+            let pair = |pair: &Json| match pair.as_array().map(Vec::as_slice) {
+                Some([at, item]) => format!("{key}{at}: {}", in_line(item, inner)),
+                _ => pair.to_string(),
+            };
+            let entries: Vec<_> = match fields.get("#map") {
+                Some(Json::Array(pairs)) => pairs.iter().map(pair).collect(),
+                _ => {
+                    let field = |(name, item)| format!("{name}: {}", in_line(item, keys));
+                    fields.iter().map(field).collect()
+                }
+            };
+            format!("{{{}}}", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Fields that this module has no words for, as they are serialized. So that no variable is ever left out.
 fn untold(fields: &impl Serialize, told: &[&str]) -> BTreeMap<String, Json> {
     let Ok(Json::Object(fields)) = serde_json::to_value(fields) else { return BTreeMap::new() };
