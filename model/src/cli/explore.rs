@@ -1,27 +1,102 @@
 //! `pbft-model explore`: the states in a browser.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use crate::run::ExitCode;
-use crate::{Config, Mutant, explore};
+use super::Failure;
+use crate::explore::{ExploreError, Explorer, Opening};
+use crate::run::{ExitCode, Stderr, say};
+use crate::trace::{Trace, TraceError};
+use crate::witnesses::WITNESSES;
+use crate::{Config, Mutant};
+
+const EXAMPLES: &str = "\
+Examples:
+  pbft-model explore --config n4-b0-v1-s1-d2     from the initial state
+  pbft-model explore --mutant p-omitted --open   at the shortest counterexample, in the configuration on record
+  pbft-model explore --config n4-b0-v1-s2-d2 --mutant p-omitted
+                                                 at the shortest counterexample in another configuration
+  pbft-model explore --trace runs/…/n4-b0-v1-s1-d2.trace.itf.json
+                                                 at the end of a path that a run recorded
+  pbft-model explore --config n4-b0-v1-s1-d2 --address 127.0.0.1:0
+                                                 on any port that is free
+
+The page opens at the link that is printed. It is served to this computer only, unless --address says otherwise.";
 
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ExploreArgs {
-    /// The configuration
-    #[arg(long, value_name = "NAME")]
-    config: Config,
-    /// A bug to plant
+    /// The configuration; with --mutant alone, the one on record for it
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["mutant", "trace"])]
+    config: Option<Config>,
+    /// A bug to plant: opens at the shortest counterexample
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     mutant: Option<Mutant>,
-    /// Where to listen
+    /// A recorded path (.trace.itf.json of a run directory): opens at its end, without another search
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "mutant"])]
+    trace: Option<PathBuf>,
+    /// Where to listen; port 0 takes one that is free
     #[arg(long, default_value = "127.0.0.1:3000")]
     address: SocketAddr,
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
 }
 
 /// Serves the Explorer until the process ends.
-pub(super) fn run(args: &ExploreArgs) -> Result<ExitCode, String> {
-    explore::serve(&args.config, args.mutant, args.address)?;
+pub(super) fn run(args: &ExploreArgs) -> Result<ExitCode, Failure> {
+    let opening = opening(args)?;
+    if !args.address.ip().is_loopback() {
+        eprintln!("warning: {} can be reached from other computers", args.address);
+    }
+    let names: Vec<_> = WITNESSES
+        .iter()
+        .filter(|one| (one.applicable)(opening.model().config()))
+        .map(|one| one.name)
+        .collect();
+    eprintln!("Explorer of {}, at {} (end with ^C)", opening.model().config(), opening.what());
+    eprintln!("Witnesses to look for: {}", names.join(", "));
+    let explorer = Explorer::bind(opening, args.address)?;
+    say(&format_args!("{}\n", explorer.link()));
+    if args.open {
+        open(&explorer.link());
+    }
+    explorer.run();
     Ok(ExitCode::Holds)
+}
+
+fn opening(args: &ExploreArgs) -> Result<Opening, Failure> {
+    if let Some(file) = &args.trace {
+        let trace = Trace::read(file).map_err(|error| Failure::of_file(file, &error))?;
+        let refused = |error: TraceError| Failure::of_file(file, &error);
+        let model = trace.model().map_err(|error| refused(error.into()))?;
+        return Opening::at_trace(&model, &trace).map_err(|error| refused(error.into()));
+    }
+    let recorded = || args.mutant.and_then(Opening::recorded_config);
+    let Some(config) = args.config.or_else(recorded) else {
+        return Err("no configuration: name one with --config".to_owned().into());
+    };
+    Ok(match args.mutant {
+        Some(mutant) => Opening::at_counterexample(config, mutant, &mut Stderr::new()),
+        None => Opening::at_start(config, None),
+    })
+}
+
+impl From<ExploreError> for Failure {
+    fn from(error: ExploreError) -> Self {
+        error.to_string().into()
+    }
+}
+
+/// Opens a link with what the system opens links with. The link is printed in any case.
+fn open(link: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut command = Command::new(opener);
+    command.arg(link).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Err(error) = command.spawn() {
+        eprintln!("cannot open a browser with {opener} ({error}): open the link yourself");
+    }
 }

@@ -70,7 +70,7 @@ struct ResultArgs {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Subcommands::Check(args) => check::run(&args).map_err(Failure::from),
-        Subcommands::Explore(args) => explore::run(&args).map_err(Failure::from),
+        Subcommands::Explore(args) => explore::run(&args),
         Subcommands::Trace(args) => trace::run(&args),
         Subcommands::Mutants(args) => mutants::run(&args).map_err(Failure::from),
         Subcommands::List(args) => list::run(&args).map_err(Failure::from),

@@ -1,0 +1,388 @@
+//! Where everything goes.
+//!
+//! Coordinates: a column for each step from the left, a lane for each replica from the top.
+
+use std::fmt::Write;
+
+use super::label::{chip, content, describe, label, title, tooltip};
+use super::story::{Kind, Message, Quorum, Step, Story};
+use super::style::{BOLD, Canvas, Point, STYLE, definitions, escape, fit, width_of};
+use crate::action::Action;
+use crate::ids::{ReplicaId, Slot, View};
+use crate::properties::PROPERTIES;
+use crate::state::{NewView, State};
+use crate::value::Value;
+
+/// Width of the column with the names of the replicas.
+const HEAD: f64 = 126.0;
+/// Width of the column with what each replica executed.
+const TAIL: f64 = 86.0;
+/// Width that the columns of the steps share as long as each stays within its bounds.
+const STEPS: f64 = 900.0;
+const COLUMN_MIN: f64 = 56.0;
+const COLUMN_MAX: f64 = 104.0;
+/// What the legend needs.
+const WIDTH_MIN: f64 = 880.0;
+const LANE: f64 = 110.0;
+const TOP: f64 = 6.0;
+/// From the top of a lane to its axis.
+const AXIS: f64 = 60.0;
+const RADIUS: f64 = 11.0;
+const LEGEND: f64 = 28.0;
+const LINE: f64 = 20.0;
+/// A replica in the list of those whose votes counted.
+const VOTE: f64 = 12.0;
+const VOTES_IN_ROW: usize = 4;
+
+/// The whole document.
+pub(super) fn document(story: &Story<'_>) -> String {
+    let layout = Layout::of(story);
+    let mut body = Canvas::new();
+    body.rect("paper", Point::new(0.0, 0.0), layout.width, layout.height, 0.0);
+    for id in layout.replicas() {
+        draw_lane(&mut body, story, layout, id);
+    }
+    for (at, step) in story.steps.iter().enumerate() {
+        draw_uses(&mut body, story, layout, at, step);
+    }
+    for (at, step) in story.steps.iter().enumerate() {
+        draw_node(&mut body, story, layout, at, step);
+    }
+    draw_legend(&mut body, layout);
+    draw_violations(&mut body, story, layout);
+    let (width, height) = (layout.width, layout.height);
+    let mut svg = format!(
+        "<svg xmlns='http://www.w3.org/2000/svg' class='swim' role='img' width='{width:.0}' height='{height:.0}' \
+         viewBox='0 0 {width:.0} {height:.0}'>"
+    );
+    let _ = write!(
+        svg,
+        "<title>{}</title><desc>{}</desc>",
+        escape(&title(story)),
+        escape(&describe(story))
+    );
+    // The style sheet has nothing in it that XML would have escaped.
+    let _ = write!(svg, "<style>{STYLE}</style>{}", definitions());
+    svg + &body.finish() + "</svg>"
+}
+
+/// Name and statement of the properties that the last state violates.
+pub(super) fn violated(story: &Story<'_>) -> Vec<(&'static str, &'static str)> {
+    let fails = PROPERTIES.iter().filter(|one| !(one.holds)(story.model, story.last()));
+    fails.map(|one| (one.name, one.statement)).collect()
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    replicas: u8,
+    steps: usize,
+    column: f64,
+    width: f64,
+    height: f64,
+    /// Whether slots have to be told apart.
+    many_slots: bool,
+}
+
+impl Layout {
+    fn of(story: &Story<'_>) -> Self {
+        let config = story.model.config();
+        let steps = story.steps.len();
+        let column = (STEPS / steps.max(1) as f64).clamp(COLUMN_MIN, COLUMN_MAX);
+        let lanes = f64::from(config.replicas()) * LANE;
+        let lines = violated(story).len().min(2) as f64 * LINE;
+        Self {
+            replicas: config.replicas(),
+            steps,
+            column,
+            width: (HEAD + column * steps as f64 + TAIL).max(WIDTH_MIN),
+            height: TOP + lanes + LEGEND + lines + 6.0,
+            many_slots: config.last_slot() > Slot(1),
+        }
+    }
+
+    fn replicas(self) -> impl Iterator<Item = ReplicaId> {
+        (0..self.replicas).map(ReplicaId)
+    }
+
+    /// The top of a lane.
+    fn top(self, id: ReplicaId) -> f64 {
+        TOP + LANE * f64::from(id.0)
+    }
+
+    /// Where a step stands in its lane.
+    fn node(self, step: usize, id: ReplicaId) -> Point {
+        Point::new(self.column_start(step) + self.column / 2.0, self.top(id) + AXIS)
+    }
+
+    fn column_start(self, step: usize) -> f64 {
+        HEAD + self.column * step as f64
+    }
+
+    /// Where a Byzantine replica stands when it sends what a step uses.
+    fn forged(self, step: usize, id: ReplicaId) -> Point {
+        Point::new(self.column_start(step) + self.column * 0.2, self.top(id) + AXIS)
+    }
+
+    fn end(self) -> f64 {
+        self.column_start(self.steps)
+    }
+
+    /// A value with its slot, where there is more than one.
+    pub(super) fn value(self, slot: Slot, value: Value) -> String {
+        if self.many_slots { format!("{}:{value}", slot.0) } else { value.to_string() }
+    }
+
+    /// O of a NEW-VIEW.
+    pub(super) fn order(self, outcome: &NewView) -> String {
+        let slots = outcome.min_s.until(outcome.max_s);
+        let values: Vec<_> =
+            slots.map(|slot| self.value(slot, outcome.order[slot.index()])).collect();
+        format!("O=[{}]", values.join(" "))
+    }
+}
+
+fn draw_lane(body: &mut Canvas, story: &Story<'_>, layout: Layout, id: ReplicaId) {
+    let (top, height) = (layout.top(id) + 2.0, LANE - 4.0);
+    let byzantine = story.model.is_byzantine(id);
+    let width = layout.end() - HEAD;
+    body.rect("lane", Point::new(0.0, top), layout.end(), height, 4.0);
+    if byzantine {
+        body.rect("lane-byzantine", Point::new(HEAD, top), width, height, 4.0);
+    } else {
+        draw_views(body, story, layout, id);
+    }
+    let axis = top + AXIS - 2.0;
+    body.line("axis", Point::new(HEAD, axis), Point::new(layout.end(), axis));
+    body.text("name", Point::new(10.0, top + 24.0), &id.to_string());
+    let led: Vec<_> = (0..=story.model.config().max_view().0)
+        .filter(|view| story.model.primary(View(*view)) == id)
+        .map(|view| view.to_string())
+        .collect();
+    let mut y = top + 41.0;
+    if !led.is_empty() {
+        let plural = if led.len() == 1 { "" } else { "s" };
+        let role = format!("primary, view{plural} {}", led.join(", "));
+        body.text("role", Point::new(10.0, y), &role);
+        y += 17.0;
+    }
+    if byzantine {
+        body.diamond("forged", Point::new(16.0, y - 4.0), 6.0);
+        body.text("role traitor", Point::new(26.0, y), "Byzantine");
+    } else {
+        draw_executed(body, story, layout, id);
+    }
+}
+
+/// The views that a replica goes through, as bands along its lane.
+fn draw_views(body: &mut Canvas, story: &Story<'_>, layout: Layout, id: ReplicaId) {
+    let status = |state: &State| (state.replica(id).view, state.replica(id).active);
+    let mut start = 0;
+    let mut band = |from: usize, to: usize, (view, active): (View, bool)| {
+        let left = layout.column_start(from);
+        let width = layout.column_start(to) - left;
+        let at = Point::new(left, layout.top(id) + 2.0);
+        if active {
+            body.rect(&format!("view-{}", view.0 % 4), at, width, LANE - 4.0, 4.0);
+        } else {
+            body.rect("leaving", at, width, LANE - 4.0, 4.0);
+        }
+        let label = if active { view.to_string() } else { format!("→ {view}") };
+        body.text("view", Point::new(left + 5.0, at.y + 12.0), &label);
+    };
+    for step in 0..layout.steps {
+        let (before, after) = (status(&story.states[step]), status(&story.states[step + 1]));
+        if before != after {
+            if step > start {
+                band(start, step, before);
+            }
+            start = step;
+        }
+    }
+    if layout.steps > start {
+        band(start, layout.steps, status(story.last()));
+    }
+}
+
+/// What a replica executed, at the end of its lane; a sign where another executed something else.
+fn draw_executed(body: &mut Canvas, story: &Story<'_>, layout: Layout, id: ReplicaId) {
+    let state = story.last();
+    let executed = |id: ReplicaId, slot: Slot| state.replica(id).executed[slot.index()];
+    let x = layout.end() + 8.0;
+    let mut y = layout.top(id) + 28.0;
+    for slot in Slot::GENESIS.until(state.replica(id).last_executed) {
+        if y == layout.top(id) + 28.0 {
+            body.text("end", Point::new(x, y), "executed");
+        }
+        y += 16.0;
+        let own = executed(id, slot);
+        let differs = own.is_some()
+            && story.model.honest().any(|other| {
+                let value = executed(other, slot);
+                value.is_some() && value != own
+            });
+        let text =
+            if own.is_some() { layout.value(slot, own) } else { format!("{}: fetched", slot.0) };
+        if differs {
+            body.text("result differs", Point::new(x, y), &format!("✗ {text}"));
+        } else {
+            body.text("result", Point::new(x, y), &text);
+        }
+    }
+}
+
+/// The arrows to a step.
+fn draw_uses(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, step: &Step) {
+    let latest = at + 1 == layout.steps;
+    body.open(if latest { "uses latest" } else { "uses past" }, at + 1, "");
+    let here = layout.node(at, step.action.replica());
+    for message in &step.uses {
+        let Some(from) = origin(story, layout, at, message) else { continue };
+        body.arrow(
+            message.kind,
+            from.towards(here, RADIUS + 1.0),
+            here.towards(from, RADIUS + 2.0),
+        );
+        if message.sent_at.is_none() {
+            draw_forged(body, layout, from, step, message);
+        }
+    }
+    for message in &step.behind {
+        let new_view = layout.forged(at, story.model.primary(entered(step.action)));
+        let Some(from) = origin(story, layout, at, message) else { continue };
+        body.arrow(message.kind, from.towards(new_view, RADIUS + 1.0), new_view.towards(from, 9.0));
+    }
+    body.close();
+}
+
+/// The view of the NEW-VIEW that a step follows.
+const fn entered(action: Action) -> View {
+    match action {
+        Action::EnterView { view, .. } => view,
+        _ => View(0),
+    }
+}
+
+/// Where a message comes from, unless nothing sent it.
+fn origin(story: &Story<'_>, layout: Layout, at: usize, message: &Message) -> Option<Point> {
+    match message.sent_at {
+        Some(sent_at) => Some(layout.node(sent_at, message.from)),
+        None => story.model.is_byzantine(message.from).then(|| layout.forged(at, message.from)),
+    }
+}
+
+/// A Byzantine replica sends a message: a diamond in its lane with what it says.
+fn draw_forged(body: &mut Canvas, layout: Layout, at: Point, step: &Step, message: &Message) {
+    body.diamond("forged", at, 7.0);
+    let room = layout.column - 2.0;
+    let value = match step.action {
+        Action::Prepare { slot, value, .. } => layout.value(slot, value),
+        Action::Execute { value, .. } => value.to_string(),
+        Action::EnterView { outcome, .. } => layout.order(&outcome),
+        _ => String::new(),
+    };
+    let name = message.kind.name();
+    match name.split_once('-') {
+        Some((first, second)) if width_of(name) > room => {
+            body.text("note", Point::new(at.x, at.y - 24.0), &format!("{first}-"));
+            body.text("note", Point::new(at.x, at.y - 13.0), second);
+        }
+        _ => body.label("note", Point::new(at.x, at.y - 13.0), name, room),
+    }
+    body.text("note", Point::new(at.x, at.y + 20.0), &fit(&value, room));
+}
+
+fn draw_node(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, step: &Step) {
+    let latest = at + 1 == layout.steps;
+    let wrong = latest && !violated(story).is_empty();
+    let class = match (latest, wrong) {
+        (_, true) => "step wrong",
+        (true, false) => "step now",
+        (false, false) => "step",
+    };
+    body.open(class, at + 1, &tooltip(story, at, step));
+    let here = layout.node(at, step.action.replica());
+    if wrong {
+        body.circle("ring", here, RADIUS + 4.0);
+    }
+    body.circle("node", here, RADIUS);
+    body.text("number", Point::new(here.x, here.y + 4.0), &(at + 1).to_string());
+    let label = label(story, at, step.action);
+    let room = layout.column - 2.0;
+    let broken = label.split_once(' ').filter(|_| width_of(&label) * BOLD > room);
+    match broken {
+        Some((first, second)) => {
+            body.label("label", Point::new(here.x, here.y - 28.0), first, room);
+            body.label("label", Point::new(here.x, here.y - 16.0), second, room);
+        }
+        None => {
+            body.label("label", Point::new(here.x, here.y - 16.0), &label.replace("- ", "-"), room)
+        }
+    }
+    let after = story.states[at + 1].replica(step.action.replica());
+    let content = content(layout, step.action, &story.states[at], after);
+    if !content.is_empty() {
+        let content = fit(&content, layout.column - 6.0);
+        let width = (width_of(&content) + 8.0).max(22.0);
+        let corner = Point::new(here.x - width / 2.0, here.y + 14.0);
+        let class = chip(story, step.action, &story.states[at]);
+        body.rect(&class, corner, width, 16.0, 4.0);
+        body.text("value", Point::new(here.x, here.y + 26.0), &content);
+    }
+    if let Some(quorum) = &step.quorum {
+        draw_quorum(body, story, layout, Point::new(here.x, here.y + 33.0), quorum);
+    }
+    body.close();
+}
+
+/// The replicas in a row, those filled in whose votes made the quorum.
+fn draw_quorum(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: Point, quorum: &Quorum) {
+    let in_row = VOTES_IN_ROW.min(usize::from(layout.replicas));
+    let start = at.x - VOTE * in_row as f64 / 2.0;
+    for id in layout.replicas() {
+        let (row, column) = (id.index() / VOTES_IN_ROW, id.index() % VOTES_IN_ROW);
+        let corner = Point::new(start + VOTE * column as f64, at.y + VOTE * row as f64);
+        let votes = quorum.voters.contains(&id);
+        let class = match (votes, story.model.is_byzantine(id)) {
+            (true, true) => "vote-byzantine",
+            (true, false) => "vote-in",
+            (false, _) => "vote",
+        };
+        body.rect(class, Point::new(corner.x + 0.5, corner.y), VOTE - 1.0, VOTE - 1.0, 2.0);
+        let name = if votes { "vote-name-in" } else { "vote-name" };
+        body.text(name, Point::new(corner.x + VOTE / 2.0, corner.y + 9.0), &id.0.to_string());
+    }
+    if quorum.is_short() {
+        let rest = format!("{} of {}!", quorum.voters.len(), quorum.needed);
+        body.text("short", Point::new(at.x, at.y - 22.0 - 38.0), &rest);
+    }
+}
+
+fn draw_legend(body: &mut Canvas, layout: Layout) {
+    let y = TOP + f64::from(layout.replicas) * LANE + 15.0;
+    let mut x = 10.0;
+    for kind in Kind::ALL {
+        body.arrow(kind, Point::new(x, y - 4.0), Point::new(x + 26.0, y - 4.0));
+        body.text("legend", Point::new(x + 31.0, y), kind.name());
+        x += 31.0 + width_of(kind.name()) * 1.13 + 12.0;
+    }
+    body.diamond("forged", Point::new(x + 4.0, y - 4.0), 6.0);
+    body.text("legend", Point::new(x + 15.0, y), "Byzantine");
+    x += 88.0;
+    body.rect("vote-in", Point::new(x, y - 10.0), VOTE - 1.0, VOTE - 1.0, 2.0);
+    body.text("legend", Point::new(x + 17.0, y), "vote in the quorum");
+}
+
+/// The first violated property in full, the others by name.
+fn draw_violations(body: &mut Canvas, story: &Story<'_>, layout: Layout) {
+    let violated = violated(story);
+    let Some(((name, statement), others)) = violated.split_first() else { return };
+    let y = TOP + f64::from(layout.replicas) * LANE + LEGEND + 13.0;
+    let room = layout.width / (BOLD * BOLD);
+    let text = format!("✗ VIOLATED {name}: {statement}");
+    body.text("violated", Point::new(10.0, y), &fit(&text, room));
+    if !others.is_empty() {
+        let names: Vec<_> = others.iter().map(|(name, _)| *name).collect();
+        let text = format!("✗ VIOLATED too: {}", names.join(", "));
+        body.text("violated", Point::new(10.0, y + LINE), &fit(&text, room));
+    }
+}

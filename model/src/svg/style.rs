@@ -1,0 +1,187 @@
+//! The look of the picture, and the few elements that it is made of.
+
+use std::fmt::Write;
+
+use super::story::Kind;
+
+/// Style sheet, with the classes below `.swim` so that a page may embed the picture. The colours are of the palette of Okabe and
+/// Ito, which the common kinds of colour blindness leave distinct, darkened or lightened for contrast with the background.
+pub(super) const STYLE: &str = include_str!("style.css");
+
+/// Text under construction, as XML.
+pub(super) struct Canvas {
+    xml: String,
+}
+
+impl Canvas {
+    pub(super) const fn new() -> Self {
+        Self { xml: String::new() }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.xml
+    }
+
+    /// Adds a group with a class and the number of its step, with a tooltip.
+    pub(super) fn open(&mut self, class: &str, step: usize, tooltip: &str) {
+        let _ = write!(self.xml, "<g class='{class}' data-step='{step}'>");
+        if !tooltip.is_empty() {
+            let _ = write!(self.xml, "<title>{}</title>", escape(tooltip));
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.xml += "</g>";
+    }
+
+    pub(super) fn text(&mut self, class: &str, at: Point, content: &str) {
+        let Point { x, y } = at;
+        let _ = write!(
+            self.xml,
+            "<text class='{class}' x='{x:.1}' y='{y:.1}'>{}</text>",
+            escape(content)
+        );
+    }
+
+    /// A text that is made narrower where it would need more than `room`.
+    pub(super) fn label(&mut self, class: &str, at: Point, content: &str, room: f64) {
+        if width_of(content) * BOLD <= room {
+            return self.text(class, at, content);
+        }
+        let Point { x, y } = at;
+        let _ = write!(
+            self.xml,
+            "<text class='{class}' x='{x:.1}' y='{y:.1}' textLength='{room:.0}' lengthAdjust='spacingAndGlyphs'>{}</text>",
+            escape(content)
+        );
+    }
+
+    pub(super) fn rect(&mut self, class: &str, at: Point, width: f64, height: f64, radius: f64) {
+        let Point { x, y } = at;
+        let _ = write!(
+            self.xml,
+            "<rect class='{class}' x='{x:.1}' y='{y:.1}' width='{width:.1}' height='{height:.1}' rx='{radius}'/>"
+        );
+    }
+
+    pub(super) fn circle(&mut self, class: &str, at: Point, radius: f64) {
+        let Point { x, y } = at;
+        let _ = write!(self.xml, "<circle class='{class}' cx='{x:.1}' cy='{y:.1}' r='{radius}'/>");
+    }
+
+    /// The sign of a Byzantine replica.
+    pub(super) fn diamond(&mut self, class: &str, at: Point, radius: f64) {
+        let Point { x, y } = at;
+        let _ = write!(
+            self.xml,
+            "<path class='{class}' d='M{x:.1} {:.1}l{radius} {radius}l-{radius} {radius}l-{radius} -{radius}z'/>",
+            y - radius
+        );
+    }
+
+    pub(super) fn line(&mut self, class: &str, from: Point, to: Point) {
+        let _ = write!(
+            self.xml,
+            "<line class='{class}' x1='{:.1}' y1='{:.1}' x2='{:.1}' y2='{:.1}'/>",
+            from.x, from.y, to.x, to.y
+        );
+    }
+
+    /// A message: a line of its kind with a head.
+    pub(super) fn arrow(&mut self, kind: Kind, from: Point, to: Point) {
+        let name = class(kind);
+        let _ = write!(
+            self.xml,
+            "<line class='message {name}' marker-end='url(#head-{name})' x1='{:.1}' y1='{:.1}' x2='{:.1}' y2='{:.1}'/>",
+            from.x, from.y, to.x, to.y
+        );
+    }
+}
+
+/// The class of a kind of message.
+pub(super) const fn class(kind: Kind) -> &'static str {
+    match kind {
+        Kind::PrePrepare => "pre-prepare",
+        Kind::Prepare => "prepare",
+        Kind::Commit => "commit",
+        Kind::Checkpoint => "checkpoint",
+        Kind::ViewChange => "view-change",
+        Kind::NewView => "new-view",
+    }
+}
+
+/// Heads of arrows and the hatchings.
+pub(super) fn definitions() -> String {
+    let mut defs = String::from("<defs>");
+    for kind in Kind::ALL {
+        let name = class(kind);
+        let _ = write!(
+            defs,
+            "<marker id='head-{name}' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='8' markerHeight='8' \
+             markerUnits='userSpaceOnUse' orient='auto'><path class='head {name}' d='M0 .5L8 4L0 7.5z'/></marker>"
+        );
+    }
+    for name in ["changing", "byzantine"] {
+        let _ = write!(
+            defs,
+            "<pattern id='{name}' width='7' height='7' patternUnits='userSpaceOnUse' patternTransform='rotate(45)'>\
+             <line class='hatch {name}' x1='0' y1='0' x2='0' y2='7'/></pattern>"
+        );
+    }
+    defs + "</defs>"
+}
+
+/// A place in the picture, in its own units (pixels at full size).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) y: f64,
+}
+
+impl Point {
+    pub(super) const fn new(x: f64, y: f64) -> Self {
+        Self { x, y }
+    }
+
+    /// The place at a distance from here on the way to another.
+    pub(super) fn towards(self, to: Self, distance: f64) -> Self {
+        let (dx, dy) = (to.x - self.x, to.y - self.y);
+        let length = dx.hypot(dy).max(1.0);
+        Self::new(self.x + dx / length * distance, self.y + dy / length * distance)
+    }
+}
+
+/// How much wider bold text is.
+pub(super) const BOLD: f64 = 1.16;
+
+/// Width of a text of the small size, estimated: fonts differ.
+pub(super) fn width_of(text: &str) -> f64 {
+    text.chars().count() as f64 * 6.2
+}
+
+/// The text, cut to what fits into a width.
+pub(super) fn fit(text: &str, width: f64) -> String {
+    if width_of(text) <= width {
+        return text.to_owned();
+    }
+    let kept = (width / 6.2) as usize;
+    text.chars().take(kept.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Escapes what has a meaning in XML, and leaves out what XML cannot hold.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '\'' => escaped += "&apos;",
+            '"' => escaped += "&quot;",
+            '\n' => escaped.push('\n'),
+            other if other.is_control() => escaped.push('\u{fffd}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

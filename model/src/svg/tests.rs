@@ -1,0 +1,163 @@
+//! What the picture says of paths that are known.
+
+use std::fmt::Write;
+
+use super::story::{Kind, Story};
+use super::style::escape;
+use super::swim_lanes;
+use crate::bfs::{self, Limits};
+use crate::ids::ReplicaId;
+use crate::run::Silent;
+use crate::{Action, Config, Mutant, Pbft, State, properties};
+
+fn model(config: &str, mutant: Option<Mutant>) -> Pbft {
+    let config: Config = config.parse().expect("a configuration");
+    Pbft::new(config).with_mutant(mutant)
+}
+
+fn shortest(model: &Pbft, matches: impl Fn(&Pbft, &State) -> bool) -> Vec<Action> {
+    bfs::search(model, Limits::default(), matches, &mut Silent).found.expect("reachable")
+}
+
+fn disagreement(model: &Pbft, state: &State) -> bool {
+    properties::violated(model, state).contains(&"agreement")
+}
+
+#[test]
+fn labels_are_escaped() {
+    assert_eq!(escape("P<1> & 'x' \"y\""), "P&lt;1&gt; &amp; &apos;x&apos; &quot;y&quot;");
+    assert_eq!(escape("a\nb\u{1}\u{7f}"), "a\nb\u{fffd}\u{fffd}");
+}
+
+/// The quorums of the normal case, with the Byzantine vote only where the others do not suffice.
+#[test]
+fn a_quorum_names_its_members_and_a_message_its_step() {
+    let model = model("n4-b3-v0-s1-d1", None);
+    let path = shortest(&model, |_, state| state.replica(ReplicaId(0)).last_executed.0 == 1);
+    let story = Story::new(&model, &path);
+    assert_eq!(story.steps.len(), path.len());
+    let execute = story.steps.last().expect("a step");
+    let quorum = execute.quorum.as_ref().expect("a commit certificate");
+    assert_eq!((quorum.voters.len(), quorum.needed, quorum.is_short()), (3, 3, false));
+    let byzantine = quorum.voters.contains(&ReplicaId(3));
+    // A shortest path takes the vote that costs no step.
+    assert!(byzantine, "{:?}", quorum.voters);
+    for message in &execute.uses {
+        assert_eq!(message.kind, Kind::Commit);
+        match message.sent_at {
+            None => assert_eq!(message.from, ReplicaId(3)),
+            Some(at) => assert!(
+                matches!(story.steps[at].action, Action::Commit { replica, .. } if replica == message.from)
+            ),
+        }
+    }
+    let prepare = story.steps.iter().find(|step| step.action.name() == "Prepare").expect("a step");
+    assert_eq!(prepare.uses.len(), 1);
+    assert_eq!((prepare.uses[0].kind, prepare.uses[0].sent_at), (Kind::PrePrepare, Some(0)));
+}
+
+/// With the honest votes there, the Byzantine one is not needed and not shown.
+#[test]
+fn byzantine_votes_are_the_last_to_be_counted() {
+    let model = model("n4-b3-v0-s1-d1", None);
+    let all_committed = |_: &Pbft, state: &State| {
+        let committed = |id: u8| !state.replica(ReplicaId(id)).sent.commits[0][0].is_empty();
+        (0..3).all(committed) && state.replica(ReplicaId(0)).last_executed.0 == 1
+    };
+    let mut path = shortest(&model, all_committed);
+    // Executed last, whenever the search did it.
+    let at = path.iter().position(|action| action.name() == "Execute").expect("an execution");
+    let execute = path.remove(at);
+    path.push(execute);
+    let story = Story::new(&model, &path);
+    let quorum = story.steps.last().and_then(|step| step.quorum.clone()).expect("a certificate");
+    assert_eq!(quorum.voters, [ReplicaId(0), ReplicaId(1), ReplicaId(2)]);
+}
+
+/// A certificate that only a bug accepts shows as too small.
+#[test]
+fn a_quorum_that_is_too_small_is_marked() {
+    let broken = model("n4-b0-v1-s1-d2", Some(Mutant::CommitQuorumOneShort));
+    let path = shortest(&broken, disagreement);
+    let story = Story::new(&broken, &path);
+    let short = |step: &super::story::Step| step.quorum.as_ref().is_some_and(|one| one.is_short());
+    let executions = story.steps.iter().filter(|step| step.action.name() == "Execute");
+    assert!(executions.clone().count() >= 2 && executions.clone().any(short));
+    assert!(swim_lanes(&broken, &path).contains(">2 of 3!<"));
+    let correct = model("n4-b0-v1-s1-d2", None);
+    let path = shortest(&correct, |_, state| state.replica(ReplicaId(1)).last_executed.0 == 1);
+    assert!(!Story::new(&correct, &path).steps.iter().any(short));
+}
+
+/// The NEW-VIEW of a Byzantine primary rests on VIEW-CHANGEs that were sent.
+#[test]
+fn a_byzantine_new_view_shows_what_it_rests_on() {
+    let model = model("n4-b1-v1-s1-d1", None);
+    let entered = |_: &Pbft, state: &State| {
+        let replica = state.replica(ReplicaId(2));
+        replica.active && replica.view.0 == 1
+    };
+    let path = shortest(&model, entered);
+    let story = Story::new(&model, &path);
+    let enter = story.steps.last().expect("a step");
+    assert_eq!((enter.uses.len(), enter.uses[0].kind), (1, Kind::NewView));
+    assert_eq!(enter.uses[0].from, ReplicaId(1));
+    assert_eq!(enter.behind.len(), 2);
+    assert!(enter.behind.iter().all(|one| one.kind == Kind::ViewChange && one.sent_at.is_some()));
+    assert_eq!(enter.quorum.as_ref().map(|quorum| quorum.voters.len()), Some(3));
+}
+
+#[test]
+fn the_picture_names_what_is_violated_and_who_is_byzantine() {
+    let model = model("n4-b0-v1-s1-d2", Some(Mutant::POmitted));
+    let path = shortest(&model, disagreement);
+    let svg = swim_lanes(&model, &path);
+    for expected in [
+        "✗ VIOLATED agreement: no two honest",
+        ">Byzantine<",
+        "view 1",
+        "✗ R1",
+        "✗ R2",
+        "<desc>1. replica",
+    ] {
+        assert!(svg.contains(expected), "{expected}");
+    }
+    let before = swim_lanes(&model, &path[..path.len() - 1]);
+    assert!(!before.contains("VIOLATED agreement"));
+    for step in 1..=path.len() {
+        let mut node = String::new();
+        let _ = write!(node, "<text class='number'");
+        assert!(
+            svg.matches(&node).count() == path.len()
+                && svg.contains(&format!("data-step='{step}'"))
+        );
+    }
+    assert!(!svg.contains("http://www.w3.org/1999/xlink") && svg.matches("http").count() == 1);
+}
+
+/// Every picture of the recorded counterexamples is well formed: tags are closed in order, quotes are balanced.
+#[test]
+fn pictures_are_well_formed() {
+    for (config, mutant) in [
+        ("n4-b0-v1-s1-d2", Mutant::POmitted),
+        ("n4-b0-v1-s1-d2-k1", Mutant::GcBeforeStability),
+        ("n4-b1-v1-s1-d1", Mutant::NewViewNotRecomputed),
+        ("n4-b0-v0-s1-d2", Mutant::RestartForgetsAccepted),
+    ] {
+        let model = model(config, Some(mutant));
+        let svg = swim_lanes(&model, &shortest(&model, disagreement));
+        let mut open = Vec::new();
+        for tag in svg.split('<').skip(1) {
+            let tag = tag.split_once('>').map(|(tag, _)| tag).expect("a tag that ends");
+            assert_eq!(tag.matches('\'').count() % 2, 0, "{tag}");
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(name));
+            } else if !tag.ends_with('/') {
+                open.push(tag.split(' ').next().expect("a name"));
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+    let model = model("n7-b6-v0-s2-d1", None);
+    assert!(swim_lanes(&model, &[]).contains("replica 6"));
+}
