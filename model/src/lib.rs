@@ -67,6 +67,7 @@ pub mod output;
 pub mod properties;
 pub mod quorum;
 pub mod reduction;
+pub mod report;
 pub mod run;
 pub mod state;
 pub mod svg;

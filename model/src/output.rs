@@ -1,7 +1,7 @@
 //! Results for people: tables and sentences.
 
 use std::fmt::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -12,6 +12,7 @@ use crate::check::{CheckReport, Verdict};
 use crate::mutant_record::RECORD;
 use crate::mutants::MutantReport;
 use crate::properties::PROPERTIES;
+use crate::report::look_at;
 use crate::trace::Trace;
 use crate::witnesses::WITNESSES;
 use crate::{Config, Mutant, Pbft};
@@ -45,6 +46,7 @@ pub fn check_table(reports: &[CheckReport]) -> Table {
         "states",
         "edges",
         "depth",
+        "collision",
         "complete",
         "properties",
         "witnesses",
@@ -58,6 +60,7 @@ pub fn check_table(reports: &[CheckReport]) -> Table {
             grouped(report.unique_states),
             grouped(report.edges),
             report.depth.to_string(),
+            format!("< {:.0e}", report.collision_bound),
             if report.complete { "yes" } else { "no" }.to_owned(),
             format!("{holding}/{}", report.properties.len()),
             format!("{found}/{}", report.witnesses.len()),
@@ -69,7 +72,7 @@ pub fn check_table(reports: &[CheckReport]) -> Table {
 
 /// What is not as it should be in a report, with the shortest counterexample.
 #[must_use]
-pub fn check_details(report: &CheckReport, directory: &Path) -> String {
+pub fn check_details(report: &CheckReport) -> String {
     let mut text = String::new();
     if report.verdict == Verdict::Holds {
         return text;
@@ -83,9 +86,23 @@ pub fn check_details(report: &CheckReport, directory: &Path) -> String {
     if let Some(trace) = &report.counterexample
         && let Ok(model) = trace.model()
     {
-        text += &trace_text(trace, &model);
-        let file = directory.join(format!("{}.trace.itf.json", report.config));
-        let _ = writeln!(text, "  again:    pbft-model trace {}", file.display());
+        let _ = writeln!(text, "{}\n{}", trace.headline(), trace.render(&model));
+    }
+    text
+}
+
+/// The last lines of a run: its seed, where its results are, and how to look at a counterexample again.
+#[must_use]
+pub fn closing(
+    seed: Option<u64>,
+    directory: &Path,
+    counterexamples: &[(PathBuf, &Trace)],
+) -> String {
+    let mut text = seed.map_or(String::new(), |seed| format!("seed: {seed}\n"));
+    let _ = writeln!(text, "run directory: {}", directory.display());
+    for (file, trace) in counterexamples {
+        let [read, explore] = look_at(file, trace).map(|command| command.line);
+        let _ = writeln!(text, "again:   {read}\nexplore: {explore}");
     }
     text
 }
@@ -98,8 +115,8 @@ pub fn trace_text(trace: &Trace, model: &Pbft) -> String {
     let _ = writeln!(text, "{}", trace.headline());
     text += &trace.render(model);
     let fragment = trace.explorer_fragment(model);
-    let _ = writeln!(text, "  explore:  pbft-model explore --config {}{mutant}", trace.config);
-    let _ = writeln!(text, "            then http://127.0.0.1:3000/{fragment}");
+    let _ = writeln!(text, "explore: cargo explore --config {}{mutant}", trace.config);
+    let _ = writeln!(text, "         then http://127.0.0.1:3000/{fragment}");
     text
 }
 

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{ResultArgs, describe, print_json};
 use crate::check::{CheckOptions, CheckReport, Verdict, check};
+use crate::report::{CheckSummary, check_report};
 use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use crate::trace::write_trace;
 use crate::{Config, Mutant, Reductions, output};
@@ -45,6 +46,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     };
     let options =
         CheckOptions { mutant: args.mutant, reductions: args.reductions, threads: args.threads };
+    let files = args.results.reports.create()?;
     let mut progress = Stderr::new();
     let reports: Vec<CheckReport> =
         configs.iter().map(|config| check(config, options, &mut progress)).collect();
@@ -55,21 +57,24 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
         .map_err(describe("creating a run directory in", &args.results.runs))?;
     let written = describe("writing to", directory.path());
     directory.write_json("run.json", &record).map_err(&written)?;
+    let mut counterexamples = Vec::new();
     for report in &reports {
         let Some(trace) = &report.counterexample else { continue };
-        write_trace(&directory, &report.config.to_string(), trace).map_err(&written)?;
+        let file = write_trace(&directory, &report.config.to_string(), trace).map_err(&written)?;
+        counterexamples.push((file, trace));
     }
     match args.results.format {
-        Format::Json => print_json(&reports)?,
+        Format::Json => print_json(&CheckSummary::new(&reports, directory.path()))?,
         Format::Human => {
             say(&format_args!("{}\n", output::check_table(&reports)));
             for report in &reports {
-                say(&output::check_details(report, directory.path()));
+                say(&output::check_details(report));
             }
             say(&format_args!("{}\n", output::check_summary(&reports)));
-            say(&format_args!("run directory: {}\n", directory.path().display()));
+            say(&output::closing(None, directory.path(), &counterexamples));
         }
     }
+    files.write(&check_report("pbft-model check", &reports, directory.path()))?;
     Ok(overall(&reports))
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::report::ReportArgs;
 use crate::run::{ExitCode, Format, say};
 use crate::trace::TraceError;
 
@@ -41,17 +42,51 @@ Examples:
 Exit codes: 0 everything holds, 1 a violation or a surviving mutant, 2 bad usage, 3 inconclusive, \
 5 a file was refused.";
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  pbft-model check                                   the quick configurations
+  pbft-model check --config n4-b0-v1-s1-d2 --mutant p-omitted
+                                                     the shortest way to a violation under a bug
+  pbft-model check --junit check.xml --markdown check.md
+                                                     reports for continuous integration
+  pbft-model check --format json | jq .verdict       one JSON object
+
+Exit codes: 0 everything holds, 1 a violation, 2 bad usage, 3 inconclusive.";
+
+const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  pbft-model explore --config n4-b0-v1-s1-d2         from the initial state
+  pbft-model explore --config n4-b0-v1-s1-d2 --mutant p-omitted
+                                                     under a bug";
+
+const MUTANTS_EXAMPLES: &str = "\
+Examples:
+  pbft-model mutants                                 all of them, as a table
+  pbft-model mutants --name p-omitted --traces       one of them, with its counterexample
+  pbft-model mutants --format json | jq '.[].name'   a JSON list
+
+Exit codes: 0 all as recorded, 1 a mutant survives or is not as recorded, 2 bad usage, 3 inconclusive.";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  pbft-model list                                    for people
+  pbft-model list --format json | jq -r '.mutants[].name'";
+
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Visit every reachable state and evaluate every property in it
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(check::CheckArgs),
     /// Walk through the states in a browser (Stateright Explorer)
+    #[command(after_help = EXPLORE_EXAMPLES)]
     Explore(explore::ExploreArgs),
     /// Read a recorded path, check it against the model and write it in another form
     Trace(trace::TraceArgs),
     /// Plant each bug in turn and demand that its property finds it out
+    #[command(after_help = MUTANTS_EXAMPLES)]
     Mutants(mutants::MutantsArgs),
     /// List configurations, properties, witnesses and mutants
+    #[command(after_help = LIST_EXAMPLES)]
     List(list::ListArgs),
 }
 
@@ -63,6 +98,8 @@ struct ResultArgs {
     /// Where run directories are created
     #[arg(long, value_name = "DIRECTORY", default_value = "runs")]
     runs: PathBuf,
+    #[command(flatten)]
+    reports: ReportArgs,
 }
 
 /// Runs the command line of this process.

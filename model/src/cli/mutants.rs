@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{ResultArgs, describe, print_json};
 use crate::mutant_record::{RECORD, Row};
+use crate::report::mutants_report;
 use crate::run::{ExitCode, Format, RunDir, RunRecord, say};
 use crate::trace::write_trace;
 use crate::{Mutant, mutants, output};
@@ -28,6 +29,7 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
     let chosen = |row: &&Row| args.name.is_empty() || args.name.contains(&row.mutant);
     let rows: Vec<Row> = RECORD.iter().filter(chosen).copied().collect();
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let files = args.results.reports.create()?;
     let reports = mutants::hunt_all(&rows, threads, |report| {
         let fate = if report.as_recorded { "as recorded" } else { "NOT AS RECORDED" };
         eprintln!("{}: {fate}, {} states, {:.1} s", report.name, report.states, report.seconds);
@@ -39,9 +41,13 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
         .map_err(describe("creating a run directory in", &args.results.runs))?;
     let written = describe("writing to", directory.path());
     directory.write_json("run.json", &record).map_err(&written)?;
+    let mut odd = Vec::new();
     for report in &reports {
         let Some(trace) = &report.counterexample else { continue };
-        write_trace(&directory, &report.name, trace).map_err(&written)?;
+        let file = write_trace(&directory, &report.name, trace).map_err(&written)?;
+        if !report.as_recorded {
+            odd.push((file, trace));
+        }
     }
     match args.results.format {
         Format::Json => print_json(&reports)?,
@@ -54,8 +60,9 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
                 }
             }
             say(&format_args!("{}\n", output::mutant_summary(&reports)));
-            say(&format_args!("run directory: {}\n", directory.path().display()));
+            say(&output::closing(None, directory.path(), &odd));
         }
     }
+    files.write(&mutants_report(&reports, directory.path()))?;
     Ok(mutants::exit_code(&rows, &reports))
 }

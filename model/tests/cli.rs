@@ -1,0 +1,322 @@
+//! The binary: exit codes, what goes to which stream, files, and help that teaches.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use roxmltree::Document;
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// The binary in a directory of its own.
+struct Bench {
+    directory: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pbft-model"));
+        command.args(args).current_dir(self.directory.path());
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line.split_whitespace()).output().expect("the binary runs")
+    }
+
+    /// The one file of all run directories with this ending.
+    fn file_of_run(&self, ending: &str) -> PathBuf {
+        let runs = fs::read_dir(self.path("runs")).expect("run directories");
+        let files =
+            runs.flat_map(|run| fs::read_dir(run.expect("an entry").path()).expect("files"));
+        let mut files: Vec<_> = files
+            .map(|file| file.expect("an entry").path())
+            .filter(|path| path.to_string_lossy().ends_with(ending))
+            .collect();
+        assert_eq!(files.len(), 1, "{ending}: {files:?}");
+        files.remove(0)
+    }
+
+    /// A counterexample, as `check` leaves it.
+    fn counterexample(&self) -> PathBuf {
+        let output = self.run("check --config n4-b0-v1-s1-d2 --mutant p-omitted");
+        assert_eq!(output.status.code(), Some(1));
+        self.file_of_run(".trace.itf.json")
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).expect("a file")
+}
+
+#[test]
+fn what_holds_exits_with_0() {
+    let bench = Bench::new();
+    let output = bench.run("check --config n4-b0-v1-s1-d2 --junit r.xml --markdown r.md");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("holds: 1 configurations, 1 982 states"), "{text}");
+    let last = text.lines().last().expect("lines");
+    assert!(last.starts_with("run directory: runs/"), "{last}");
+    let record: Json = serde_json::from_str(&read(&bench.file_of_run("run.json"))).expect("JSON");
+    assert_eq!(record["complete"], true);
+    let junit = read(&bench.path("r.xml"));
+    let junit = Document::parse(&junit).expect("XML");
+    let suites = junit.root_element();
+    assert_eq!(suites.attribute("failures"), Some("0"));
+    assert_eq!(suites.attribute("errors"), Some("0"));
+    let cases = junit.descendants().filter(|node| node.has_tag_name("testcase"));
+    assert_eq!(suites.attribute("tests"), Some(cases.count().to_string().as_str()));
+    let markdown = read(&bench.path("r.md"));
+    assert!(markdown.starts_with("## pbft-model check: holds\n"), "{markdown}");
+    assert!(markdown.contains("| n4-b0-v1-s1-d2 |"), "{markdown}");
+}
+
+#[test]
+fn a_violation_exits_with_1_and_says_how_to_look_at_it() {
+    let bench = Bench::new();
+    let output =
+        bench.run("check --config n4-b0-v1-s1-d2 --mutant p-omitted --junit r.xml --markdown r.md");
+    assert_eq!(output.status.code(), Some(1));
+    let file = bench.file_of_run(".trace.itf.json");
+    let file = file.strip_prefix(bench.directory.path()).expect("inside").display().to_string();
+    let text = stdout(&output);
+    let last: Vec<_> = text.lines().rev().take(3).collect();
+    assert!(last[2].starts_with("run directory: runs/"), "{text}");
+    assert_eq!(last[1], format!("again:   cargo trace {file}"));
+    assert_eq!(last[0], "explore: cargo explore --config n4-b0-v1-s1-d2 --mutant p-omitted");
+    assert!(read(&bench.file_of_run(".trace.txt")).contains("1. replica 1 Prepare R1 at slot 1"));
+    let svg = read(&bench.file_of_run(".trace.svg"));
+    assert!(
+        Document::parse(&svg)
+            .expect("XML")
+            .root_element()
+            .has_tag_name(("http://www.w3.org/2000/svg", "svg"))
+    );
+    let junit = read(&bench.path("r.xml"));
+    let junit = Document::parse(&junit).expect("XML");
+    let failure = junit.descendants().find(|node| node.has_tag_name("failure")).expect("one");
+    let case = failure.parent().expect("a case");
+    assert_eq!(case.attribute("name"), Some("property committed-survives"));
+    assert!(failure.text().expect("detail").contains("7. replica 2 Commit slot 1"));
+    let markdown = read(&bench.path("r.md"));
+    assert!(markdown.starts_with("## pbft-model check: VIOLATED\n"), "{markdown}");
+    assert!(markdown.contains("\n- FAILED: n4-b0-v1-s1-d2"), "{markdown}");
+    assert!(markdown.contains(&format!("\n    cargo trace {file}\n")), "{markdown}");
+}
+
+#[test]
+fn json_is_one_object_for_check_and_a_list_for_mutants() {
+    let bench = Bench::new();
+    let output = bench.run("check --config n4-b0-v0-s1-d1 --format json");
+    assert_eq!(output.status.code(), Some(0));
+    let check: Json = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(check["verdict"], "holds");
+    assert_eq!(check["complete"], true);
+    assert_eq!(check["seed"], Json::Null);
+    assert_eq!(check["counts"]["states"], check["configurations"][0]["unique_states"]);
+    assert!(check["collision_bound"].as_f64().expect("a number") > 0.0);
+    let directory = check["run_directory"].as_str().expect("a path");
+    assert!(bench.path(directory).join("run.json").is_file());
+
+    let output = bench.run("mutants --name second-conflicting-pre-prepare --format json");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let mutants: Json = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let fields =
+        ["name", "rule", "killed", "equivalent", "killed_by", "config", "length", "seconds"];
+    assert!(fields.iter().all(|field| mutants[0].get(field).is_some()), "{mutants}");
+    assert_eq!(mutants[0]["killed"], true);
+    bench.file_of_run("second-conflicting-pre-prepare.trace.itf.json");
+}
+
+#[test]
+fn mutants_are_reported_one_by_one() {
+    let bench = Bench::new();
+    let line = "mutants --name p-omitted --name second-conflicting-pre-prepare --junit r.xml";
+    assert_eq!(bench.run(line).status.code(), Some(0));
+    let junit = read(&bench.path("r.xml"));
+    let junit = Document::parse(&junit).expect("XML");
+    let cases = junit.descendants().filter(|node| node.has_tag_name("testcase"));
+    let names: Vec<_> = cases.filter_map(|case| case.attribute("name")).collect();
+    assert_eq!(names, ["p-omitted", "second-conflicting-pre-prepare"]);
+}
+
+#[test]
+fn bad_usage_exits_with_2_and_leaves_standard_output_empty() {
+    let bench = Bench::new();
+    let cases = [
+        ("check --config n3-b0-v1-s1-d2", "n (replicas) is 3"),
+        ("check --config n4-b0-v1-s1-d2 --mutant nonsense", "nonsense"),
+        ("check --config n4-b0-v1-s1-d2 --reductions some", "`some` is not a reduction"),
+        ("check --config n4-b0-v0-s1-d1 --junit no/such/r.xml", "no/such/r.xml"),
+        ("mutants --markdown no/such/r.md", "no/such/r.md"),
+        ("trace no-such-file.json", "no-such-file.json"),
+        ("trace", "FILE"),
+        ("trace diff one.json", "SECOND"),
+        ("dance", "dance"),
+    ];
+    for (line, expected) in cases {
+        let output = bench.run(line);
+        assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{line}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{line}");
+    }
+    assert!(!bench.path("runs").exists(), "nothing ran");
+}
+
+#[test]
+fn refused_data_exits_with_5() {
+    let bench = Bench::new();
+    let file = bench.counterexample();
+    let changed = read(&file).replacen(
+        "\"active\": {\"#map\":[[1,true]",
+        "\"active\": {\"#map\":[[1,false]",
+        2,
+    );
+    fs::write(bench.path("changed.json"), changed).expect("written");
+    fs::write(bench.path("other.json"), "{\"weather\":\"fine\"}").expect("written");
+    for (line, expected) in [
+        ("trace changed.json", "state 0 differs from the model in `active`"),
+        ("trace other.json --to svg", "not a trace"),
+        ("trace diff other.json other.json", "not a trace"),
+        ("trace shrink changed.json", "state 0 differs from the model in `active`"),
+    ] {
+        let output = bench.run(line);
+        assert_eq!(output.status.code(), Some(5), "{line}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{line}: {}", stderr(&output));
+        assert!(stderr(&output).starts_with("error: "), "{line}");
+        assert!(output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn every_form_of_a_trace_is_written_and_two_are_read_again() {
+    let bench = Bench::new();
+    let file = bench.counterexample();
+    fs::copy(&file, bench.path("trace.itf.json")).expect("copied");
+    for (form, expected) in [
+        ("text", "  7. replica 2 Commit slot 1\n"),
+        ("svg", "<svg "),
+        ("mermaid", "sequenceDiagram\n"),
+        ("itf", "\"format\": \"ITF\""),
+        ("test", "#[test]\n"),
+        ("json", "{\"config\":\"n4-b0-v1-s1-d2\""),
+    ] {
+        let output = bench.run(&format!("trace trace.itf.json --to {form}"));
+        assert_eq!(output.status.code(), Some(0), "{form}: {}", stderr(&output));
+        let text = stdout(&output);
+        assert!(text.contains(expected), "{form}: {text}");
+        assert!(text.ends_with('\n'), "{form}");
+        let written = bench.run(&format!("trace trace.itf.json --to {form} --output {form}.out"));
+        assert_eq!((written.status.code(), written.stdout.len()), (Some(0), 0), "{form}");
+        assert_eq!(read(&bench.path(&format!("{form}.out"))), text, "{form}");
+    }
+    let again = bench.run("trace json.out --to itf");
+    assert_eq!(stdout(&again), read(&file));
+    assert_eq!(bench.run("trace diff json.out itf.out").status.code(), Some(0));
+    let mut command = bench.command(["trace", "-", "--to", "json"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary runs");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(read(&file).as_bytes()).expect("written");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(stdout(&output), read(&bench.path("json.out")));
+}
+
+#[test]
+fn traces_are_compared_and_shortened() {
+    let bench = Bench::new();
+    let file = bench.counterexample().display().to_string();
+    let output = bench.run(&format!("trace shrink {file} --output short.json"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "7 steps, 7 are enough\n");
+    let output = bench.run(&format!("trace diff {file} short.json"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).starts_with("the traces differ at step "), "{}", stdout(&output));
+    let correct =
+        r#"{"config":"n4-b0-v1-s1-d2","actions":[{"StartViewChange":{"replica":1,"to":1}}]}"#;
+    fs::write(bench.path("correct.json"), correct).expect("written");
+    let output = bench.run("trace shrink correct.json");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("violates no property"), "{}", stderr(&output));
+}
+
+#[test]
+fn help_teaches_with_examples() {
+    let bench = Bench::new();
+    for line in [
+        "--help",
+        "check --help",
+        "explore --help",
+        "trace --help",
+        "trace diff --help",
+        "trace shrink --help",
+        "mutants --help",
+        "list --help",
+    ] {
+        let output = bench.run(line);
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        let text = stdout(&output);
+        let (_, examples) = text.split_once("\nExamples:\n").expect(line);
+        assert!(examples.contains("  pbft-model "), "{line}: {text}");
+    }
+}
+
+#[test]
+fn no_color_is_obeyed() {
+    let bench = Bench::new();
+    for line in ["--help", "check --config nonsense"] {
+        let bytes = |no_color: bool| {
+            let mut command = bench.command(line.split_whitespace());
+            command.env("CLICOLOR_FORCE", "1");
+            if no_color {
+                command.env("NO_COLOR", "1");
+            }
+            let output = command.output().expect("the binary runs");
+            [output.stdout, output.stderr].concat()
+        };
+        assert!(bytes(false).contains(&0x1b), "{line}: colour where it is forced");
+        assert!(!bytes(true).contains(&0x1b), "{line}: none where it is refused");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_changes_no_verdict() {
+    let bench = Bench::new();
+    for (line, code) in [
+        ("list", 0),
+        ("check --config n4-b0-v0-s1-d1", 0),
+        ("check --config n4-b0-v0-s1-d2 --mutant second-conflicting-pre-prepare", 1),
+    ] {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let output = bench
+            .command(line.split_whitespace())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("the binary runs");
+        assert_eq!(output.status.code(), Some(code), "{line}");
+        assert!(!stderr(&output).contains("panicked"), "{line}: {}", stderr(&output));
+    }
+}
