@@ -29,6 +29,8 @@ pub enum Kind {
     NotDurable,
     /// A restart changed the replica.
     Restart,
+    /// The code owes others something that is no step of the model.
+    Reaction,
     /// The replica stopped.
     Halted,
     /// The code panicked.
@@ -53,6 +55,9 @@ impl Kind {
             Self::State => "the code's state after the step is not what the model says",
             Self::NotDurable => "a send comes before the write that it depends on",
             Self::Restart => "what is durable does not bring back the replica",
+            Self::Reaction => {
+                "what the replica owes its peers and clients beside its votes is missing"
+            }
             Self::Halted => "the replica detected an impossible state",
             Self::Panicked => "an assertion of the code does not hold",
             Self::Harness => "the replay itself, or the abstraction, is wrong",

@@ -6,12 +6,13 @@ use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::service;
 use pbft_core::durable::{Durable, Record};
-use pbft_core::manifest::chunk_digest;
-use pbft_core::message::{Message, Reply, Signed};
+use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::message::{Message, Reply, Signed, StateData, StatePart};
 use pbft_core::replies::LastReply;
 use pbft_core::types::{Principal, ReplicaId, SeqNum};
 use pbft_core::{Effect, Input, Rejection, Replica, ServiceState, Summary};
 use pbft_model as model;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -30,14 +31,20 @@ pub trait Subject {
     /// The operations that its service applied.
     fn history(&self) -> Vec<model::Value>;
 
-    /// Its protocol state after a crash and a restart; `None` if this is not the moment to try.
-    fn summary_after_restart(
-        &mut self,
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<Summary>, Difference>;
+    /// What comes back after a crash; `None` if this is not the moment to try.
+    fn after_restart(&mut self, vocabulary: &Vocabulary) -> Result<Option<Restarted>, Difference>;
 
     /// Whether its view-change timer runs.
     fn is_timer_running(&self) -> bool;
+}
+
+/// A replica that was started again.
+#[derive(Clone, Debug)]
+pub struct Restarted {
+    /// Its protocol state.
+    pub summary: Summary,
+    /// What it says when it starts.
+    pub said: Vec<Message>,
 }
 
 /// A replica and what a crash leaves of it.
@@ -52,6 +59,8 @@ pub struct Host {
     /// The operations that its service applied, in order.
     pub history: Vec<model::Value>,
     staged: Vec<Arc<[u8]>>,
+    /// The chunks of the checkpoints that it can serve.
+    kept: BTreeMap<SeqNum, Arc<Vec<Vec<u8>>>>,
 }
 
 /// What one input made a replica do that others can see, or that survives a crash.
@@ -151,11 +160,13 @@ impl Subject for Host {
         self.history.clone()
     }
 
-    fn summary_after_restart(
-        &mut self,
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<Summary>, Difference> {
-        Ok(Some(self.restarted(vocabulary).summary()))
+    fn after_restart(&mut self, vocabulary: &Vocabulary) -> Result<Option<Restarted>, Difference> {
+        let (replica, effects) = self.restarted(vocabulary);
+        let said = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Broadcast(message) | Effect::Send { message, .. } => Some(message),
+            _ => None,
+        });
+        Ok(Some(Restarted { summary: replica.summary(), said: said.collect() }))
     }
 
     fn is_timer_running(&self) -> bool {
@@ -188,15 +199,22 @@ impl Host {
             service: ServiceState::default(),
             history: Vec::new(),
             staged: Vec::new(),
+            kept: BTreeMap::new(),
         }
     }
 
-    /// The same replica after a crash and a restart.
-    pub fn restarted(&self, vocabulary: &Vocabulary) -> Replica {
+    /// Crashes the replica and starts it again.
+    pub fn restart(&mut self, vocabulary: &Vocabulary) {
+        self.replica = self.restarted(vocabulary).0;
+        self.staged.clear();
+    }
+
+    /// The same replica after a crash and a restart, and what it does first.
+    pub fn restarted(&self, vocabulary: &Vocabulary) -> (Replica, Vec<Effect>) {
         let own = self.replica.params();
         let params = Arc::clone(vocabulary.params(model::ReplicaId(own.replica.0 as u8)));
         let signer = vocabulary.keys.signer(Principal::Replica(own.replica));
-        Replica::recover(params, signer, self.durable.clone(), self.service.clone()).0
+        Replica::recover(params, signer, self.durable.clone(), self.service.clone())
     }
 
     /// Handles an input, and the completions that it leads to.
@@ -219,6 +237,7 @@ impl Host {
                 if let Record::Stable(_) = record {
                     let low = self.durable.low_water_mark;
                     self.service.manifests.retain(|manifest| manifest.seq >= low);
+                    self.kept.retain(|seq, _| *seq >= low);
                 }
             }
             Effect::Broadcast(message) => {
@@ -231,22 +250,44 @@ impl Host {
             Effect::Execute { seq, requests, checkpoint } => {
                 return Some(self.execute(seq, &requests, checkpoint, seen));
             }
-            Effect::StoreCheckpoint { manifest, .. } => self.service.manifests.push(manifest),
+            Effect::StoreCheckpoint { manifest, reply_chunk } => {
+                self.keep(manifest, reply_chunk.to_vec());
+            }
             Effect::Reply(reply) => seen.replies.push(reply),
-            Effect::SetTimer { .. } | Effect::CancelTimer(_) | Effect::ServeState { .. } => {}
+            Effect::SetTimer { .. } | Effect::CancelTimer(_) => {}
+            Effect::ServeState { to, seq, part } => {
+                seen.sends.extend(self.state_data(seq, part).map(|data| (to, data)));
+            }
             Effect::StageChunk { bytes, .. } => self.staged.push(bytes),
             Effect::Install { manifest, replies } => {
                 let seq = manifest.seq;
                 self.history = self.installed_history();
                 self.service.last_executed = seq;
+                self.keep(manifest, replies.encode());
                 self.service.replies = replies;
-                self.service.manifests.push(manifest);
                 seen.installed = Some(seq);
                 return Some(Input::Installed { seq });
             }
             Effect::Halt(reason) => seen.halted = Some(reason.to_string()),
         }
         None
+    }
+
+    /// Keeps the state as it is now, to serve it.
+    fn keep(&mut self, manifest: Manifest, reply_chunk: Vec<u8>) {
+        let chunks = std::iter::once(reply_chunk).chain(service::chunks(&self.history));
+        self.kept.insert(manifest.seq, Arc::new(chunks.collect()));
+        self.service.manifests.push(manifest);
+    }
+
+    fn state_data(&self, seq: SeqNum, part: StatePart) -> Option<Message> {
+        let manifest = self.service.manifests.iter().find(|manifest| manifest.seq == seq)?;
+        let bytes = match part {
+            StatePart::Manifest => manifest.encode(),
+            StatePart::Chunk(index) => self.kept.get(&seq)?.get(index as usize)?.clone(),
+        };
+        let data = StateData { seq, part, bytes: bytes.into() };
+        Some(Message::StateData(Arc::new(data)))
     }
 
     /// Chunk 0 is the reply table, which the core keeps; chunk 1 is the history.

@@ -1,7 +1,7 @@
 //! What the honest replicas of a replay have sent: the model's monotone network, with the concrete messages.
 
 use crate::refinement::message::Sent;
-use pbft_core::message::{Message, Signed, ViewChange};
+use pbft_core::message::{Checkpoint, Message, Signed, ViewChange};
 use pbft_model as model;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,6 +52,16 @@ impl Network {
             _ => None,
         });
         at_slot.collect()
+    }
+
+    /// Whether a replica has sent this very CHECKPOINT.
+    pub fn has_checkpoint(&self, replica: model::ReplicaId, vote: &Signed<Checkpoint>) -> bool {
+        let of_replica = self.sent[replica.index()].values();
+        let mut votes = of_replica.filter_map(|message| match message {
+            Message::Checkpoint(sent) => Some(sent),
+            _ => None,
+        });
+        votes.any(|sent| sent == vote)
     }
 
     /// How many messages a replica has sent.

@@ -2,7 +2,7 @@
 //! and a network in the replay's hands.
 
 use crate::divergence::{Difference, Kind};
-use crate::host::{Observation, Subject};
+use crate::host::{Observation, Restarted, Subject};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
 use crate::service::{self, History};
@@ -132,7 +132,8 @@ impl<'r> NodeHost<'r> {
         Ok(host)
     }
 
-    fn start(&mut self, vocabulary: &Vocabulary) -> Result<(), Difference> {
+    /// Starts the node from its disk; what it says at once.
+    fn start(&mut self, vocabulary: &Vocabulary) -> Result<Vec<Message>, Difference> {
         let params = vocabulary.params(self.replica);
         let store = Store::in_memory(&self.disk, self.identity).map_err(harness)?;
         let pairs = store.pairs(&[], 2).map_err(harness)?;
@@ -159,8 +160,9 @@ impl<'r> NodeHost<'r> {
         self.running = Some(Running { inbox, sent, task });
         // What a replica repeats when it starts is no step.
         self.settle()?;
-        self.outgoing()?;
-        Ok(())
+        let seen = self.outgoing()?;
+        let sends = seen.sends.into_iter().map(|(_, message)| message);
+        Ok(seen.broadcasts.into_iter().chain(sends).collect())
     }
 
     fn crash(&mut self) {
@@ -280,18 +282,15 @@ impl Subject for NodeHost<'_> {
     }
 
     /// Kills the driver's task and opens the same disk again, every few steps.
-    fn summary_after_restart(
-        &mut self,
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<Summary>, Difference> {
+    fn after_restart(&mut self, vocabulary: &Vocabulary) -> Result<Option<Restarted>, Difference> {
         self.crash_in -= 1;
         if self.crash_in > 0 {
             return Ok(None);
         }
         self.crash_in = CRASH_EVERY;
         self.crash();
-        self.start(vocabulary)?;
-        Ok(Some(self.summary()))
+        let said = self.start(vocabulary)?;
+        Ok(Some(Restarted { summary: self.summary(), said }))
     }
 
     fn is_timer_running(&self) -> bool {

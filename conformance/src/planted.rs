@@ -28,13 +28,13 @@ pub struct Hunt {
 }
 
 /// Does with the bug what the main job does with the core, cheapest first, until the bug shows: the corpus, the
-/// graphs from the smallest on, the walks.
+/// walks, the graphs from the smallest on.
 pub fn hunt(bug: PlantedBug, seed: u64, plan: &Plan) -> Hunt {
     let started = Instant::now();
     let name = bug.name();
     let divergence = hunt_in_traces(name, seed, &corpus::committed().unwrap_or_default())
-        .or_else(|| hunt_in_graphs(name, seed, plan.replayed.iter().rev()))
-        .or_else(|| hunt_in_traces(name, seed, &plan.core_traces(seed)));
+        .or_else(|| hunt_in_traces(name, seed, &plan.core_traces(seed)))
+        .or_else(|| hunt_in_graphs(name, seed, plan.replayed.iter().rev()));
     Hunt { bug: name, divergence, seconds: started.elapsed().as_secs_f64() }
 }
 

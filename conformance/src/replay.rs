@@ -175,7 +175,7 @@ impl Replay {
         }
         walk.report.states += 1;
         let probes = Probes { model: &self.model, vocabulary: &self.vocabulary };
-        for name in probes.run(&after, &world, action.replica(), choice)? {
+        for name in probes.run(&after, &world, &action, choice)? {
             *walk.report.probes.entry(name).or_default() += 1;
         }
         for jump in self.walked.composed(&after) {
@@ -250,6 +250,8 @@ impl Replay {
             let choice = self.choice(fingerprint(&state), at);
             let step = self.step(&state, action, &after, choice);
             world = step.replay(&world, &mut work).map_err(differs)?;
+            let probes = Probes { model: &self.model, vocabulary: &self.vocabulary };
+            probes.run(&after, &world, action, choice).map_err(differs)?;
             state = after;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::divergence::Divergence;
 use crate::node_replay::NodeReport;
-use crate::probe::PROBES;
+use crate::probe;
 use crate::replay::ReplayReport;
 use pbft_model::check::{CheckReport, Verdict as ModelVerdict};
 use pbft_model::run::ExitCode;
@@ -181,9 +181,9 @@ impl ConformReport {
                 missing.push(format!("no {action} was replayed"));
             }
         }
-        for probe in PROBES {
-            if core.probes.get(probe.0).is_none_or(|count| *count == 0) {
-                missing.push(format!("never probed: {}", probe.0));
+        for probe in probe::names() {
+            if core.probes.get(probe).is_none_or(|count| *count == 0) {
+                missing.push(format!("never probed: {probe}"));
             }
         }
     }

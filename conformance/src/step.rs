@@ -1,15 +1,17 @@
 //! One step of the replay on the core: deliver what the action needs, and compare everything.
 
 use crate::divergence::{Difference, Kind};
-use crate::host::{Host, Observation, Subject, is_retransmission};
+use crate::host::{Host, Observation, Restarted, Subject, is_retransmission};
 use crate::network::Network;
+use crate::probe::{Place, reaction};
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::{Missing, Source};
 use crate::refinement::message::{self, Sent};
 use crate::refinement::state::Local;
-use crate::refinement::vocabulary::{Vocabulary, model_slot, replica_id};
+use crate::refinement::vocabulary::{Vocabulary, model_slot, replica_id, view as core_view};
+use crate::service;
 use pbft_core::Rejection;
-use pbft_core::message::{Message, StateData, StatePart};
+use pbft_core::message::{Message, Reply, StateData, StatePart};
 use pbft_core::types::ReplicaId;
 use pbft_model as model;
 use std::sync::Arc;
@@ -45,6 +47,9 @@ pub struct Work {
     pub probes: u64,
 }
 
+/// One step in so many is taken by a replica that has just been started again.
+const RESTART_EVERY: u64 = 7;
+
 /// One step.
 pub struct Step<'a> {
     /// The model.
@@ -66,6 +71,9 @@ impl Step<'_> {
     pub fn replay(&self, world: &World, work: &mut Work) -> Result<World, Difference> {
         let replica = self.action.replica();
         let mut host = Host::clone(world.host(replica));
+        if self.choice % RESTART_EVERY == 0 {
+            host.restart(self.vocabulary);
+        }
         let sent = self.take(&mut host, &world.network, work)?;
         let mut next = world.clone();
         next.network.add(replica, sent);
@@ -222,8 +230,17 @@ impl Step<'_> {
         let sent = self.compare_messages(seen, network)?;
         self.compare_execution(seen)?;
         compare_state(self.vocabulary, self.after, self.action.replica(), subject)?;
-        compare_restart(self.vocabulary, subject)?;
+        let mut known = network.clone();
+        known.add(self.action.replica(), sent.clone());
+        let place = self.place_after(&known);
+        compare_restart(&place, subject)?;
         Ok(sent)
+    }
+
+    /// The place where the step has led its replica.
+    fn place_after<'n>(&'n self, network: &'n Network) -> Place<'n> {
+        let source = Source { vocabulary: self.vocabulary, network };
+        Place { source, model: self.model, state: self.after, own: self.action.replica() }
     }
 
     fn compare_messages(
@@ -267,6 +284,20 @@ impl Step<'_> {
         Err(Difference::new(Kind::Messages, "the messages differ").with_diff(diff))
     }
 
+    /// The reply to a request that this step applies.
+    fn expected_reply(&self, value: model::Value) -> Option<String> {
+        let request = &self.vocabulary.request(value)?.body;
+        let after = self.after.replica(self.action.replica());
+        Some(show_reply(&Reply {
+            view: core_view(after.view),
+            client: request.client,
+            lane: request.lane,
+            timestamp: request.timestamp,
+            replica: replica_id(self.action.replica()),
+            result: service::result(after.applied.iter().count() - 1),
+        }))
+    }
+
     fn compare_execution(&self, seen: &Observation) -> Result<(), Difference> {
         let replica = self.action.replica();
         let (before, after) = (self.before.replica(replica), self.after.replica(replica));
@@ -280,19 +311,19 @@ impl Step<'_> {
             model_slot(*seq).map(|slot| (slot, applied.clone()))
         };
         let got: Vec<_> = seen.executed.iter().filter_map(slot).collect();
-        let replied: Vec<_> = seen.replies.iter().map(|reply| reply.body.client.0).collect();
+        let replied: Vec<_> = seen.replies.iter().map(|reply| show_reply(&reply.body)).collect();
         let answered = expected.iter().flat_map(|(_, applied)| applied);
-        let answered: Vec<_> = answered.filter_map(|value| value.client()).map(u32::from).collect();
+        let answered: Vec<_> = answered.filter_map(|value| self.expected_reply(*value)).collect();
         if got == expected && seen.executed.len() == expected.len() && replied == answered {
             return Ok(());
         }
-        let show = |executed: &[(model::Slot, Vec<model::Value>)], replies: &[u32]| {
+        let show = |executed: &[(model::Slot, Vec<model::Value>)], replies: &[String]| {
             let batches = executed.iter().map(|(slot, applied)| {
                 let applied: Vec<_> = applied.iter().map(ToString::to_string).collect();
                 format!("{slot} applies [{}]", applied.join(" "))
             });
             let batches: Vec<_> = batches.collect();
-            format!("executed: {}; replies to clients {replies:?}", batches.join(", "))
+            format!("executed: {}; replies: {}", batches.join(", "), replies.join(", "))
         };
         let diff = vec![
             format!("- {}", show(&expected, &answered)),
@@ -300,6 +331,12 @@ impl Step<'_> {
         ];
         Err(Difference::new(Kind::Execution, "the execution differs").with_diff(diff))
     }
+}
+
+/// A reply in words, its signature left out.
+fn show_reply(reply: &Reply) -> String {
+    let Reply { view, client, lane, timestamp, replica, result } = reply;
+    format!("{replica} to {client:?} {lane:?} {timestamp:?} in {view}: {result:?}")
 }
 
 /// α(core) = model, for one replica.
@@ -319,12 +356,20 @@ pub fn compare_state<S: Subject>(
     }
 }
 
-/// A crash and a restart change nothing that the protocol knows.
-fn compare_restart<S: Subject>(vocabulary: &Vocabulary, subject: &mut S) -> Result<(), Difference> {
+/// A crash and a restart change nothing that the protocol knows, and an unfinished VIEW-CHANGE is repeated.
+pub fn compare_restart<S: Subject>(place: &Place<'_>, subject: &mut S) -> Result<(), Difference> {
+    let vocabulary = place.source.vocabulary;
     let before = subject.summary();
-    let Some(after) = subject.summary_after_restart(vocabulary)? else { return Ok(()) };
-    if before == after {
+    let Some(Restarted { summary: after, said }) = subject.after_restart(vocabulary)? else {
         return Ok(());
+    };
+    if before == after {
+        reaction::check_said(place, &said)?;
+        let repeats = said.iter().any(|message| matches!(message, Message::ViewChange(_)));
+        return match repeats || after.active {
+            true => Ok(()),
+            false => Err(Difference::new(Kind::Restart, "the VIEW-CHANGE is not repeated")),
+        };
     }
     let what = "a crash and a restart from what is durable change the replica";
     let image = |summary| Local::of_core(vocabulary, summary, &subject.history());

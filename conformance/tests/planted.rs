@@ -1,5 +1,5 @@
-//! Every bug that can be planted in the core is caught by the replay alone, and is the code's twin of a mutant of
-//! the model. Runs with `cargo test -p pbft-conformance --features planted-bugs`.
+//! Every bug that can be planted in the core is caught by the replay alone, and each mutant of the model is among
+//! them. Runs with `cargo test -p pbft-conformance --features planted-bugs`.
 #![cfg(feature = "planted-bugs")]
 
 use pbft_conformance::plan::Plan;
@@ -20,14 +20,9 @@ fn each_planted_bug_is_caught_with_a_report_that_names_the_step() {
 }
 
 #[test]
-fn planted_bugs_are_twins_of_mutants() {
-    for bug in PlantedBug::ALL {
-        let twin = RECORD.iter().any(|row| row.mutant.to_string() == bug.name());
-        assert!(twin, "{} is no mutant of the model", bug.name());
+fn every_mutant_of_the_model_has_a_twin_in_the_code() {
+    for row in RECORD {
+        let name = row.mutant.to_string();
+        assert!(PlantedBug::ALL.iter().any(|bug| bug.name() == name), "{name} cannot be planted");
     }
-    // A mutant without a twin must be one that is no bug of the code.
-    let twinless = RECORD.iter().map(|row| row.mutant.to_string());
-    let twinless: Vec<_> =
-        twinless.filter(|name| PlantedBug::ALL.iter().all(|bug| bug.name() != name)).collect();
-    assert_eq!(twinless, ["checkpoint-stable-at-weak", "commits-matched-without-digest"]);
 }

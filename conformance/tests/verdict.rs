@@ -2,7 +2,7 @@
 
 use pbft_conformance::divergence::{Divergence, Kind};
 use pbft_conformance::node_replay::NodeReport;
-use pbft_conformance::probe::PROBES;
+use pbft_conformance::probe;
 use pbft_conformance::replay::ReplayReport;
 use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
 use pbft_model::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
@@ -24,7 +24,7 @@ fn parts() -> Parts {
         edges: 20,
         complete: true,
         actions: ACTIONS.into_iter().map(|name| (name, 1)).collect(),
-        probes: PROBES.iter().map(|(name, _)| (*name, 1)).collect(),
+        probes: probe::names().map(|name| (name, 1)).collect(),
         ..ReplayReport::default()
     };
     let mut core = CoreReport { edges_total: 20, states_total: 10, ..CoreReport::default() };
@@ -90,7 +90,7 @@ fn doing_less_than_everything_is_inconclusive() {
             parts.core.actions.remove("NewView");
         }),
         ("a probe that was never made", |parts| {
-            parts.core.probes.insert(PROBES[3].0, 0);
+            parts.core.probes.insert(probe::PROBES[3].0, 0);
         }),
         ("no trace", |parts| parts.node.traces = 0),
         ("no crash", |parts| parts.node.crashes = 0),

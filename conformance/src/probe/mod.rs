@@ -2,8 +2,10 @@
 //! the reason that its guard gives, and must change nothing; or, for votes that do not match, be taken without
 //! any effect.
 
+mod certificate;
 mod checkpoint;
 mod normal_case;
+pub mod reaction;
 mod view_change;
 
 use crate::divergence::{Difference, Kind};
@@ -12,8 +14,10 @@ use crate::refinement::action::Delivery;
 use crate::refinement::byzantine::Source;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
 use crate::step::{World, describe};
+use pbft_core::Rejection;
 use pbft_core::message::Message;
 use pbft_model as model;
+use reaction::{REACTIONS, Scene};
 
 /// How many probes are made at each state; over the graph, all kinds are made many times.
 const PROBES_PER_STATE: usize = 2;
@@ -23,8 +27,20 @@ const PROBES_PER_STATE: usize = 2;
 enum Expected {
     /// A rejection of this kind.
     Refused(&'static str),
+    /// A rejection of one of these kinds.
+    RefusedAs(&'static [&'static str]),
     /// Nothing: the vote is kept, but does not count.
     Nothing,
+}
+
+impl Expected {
+    fn allows(self, rejection: &Rejection) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Refused(kind) => rejection.kind() == kind,
+            Self::RefusedAs(kinds) => kinds.contains(&rejection.kind()),
+        }
+    }
 }
 
 /// A probe: deliveries to one replica, the last of which must lead to what is expected, and none to a step.
@@ -42,12 +58,17 @@ pub struct Probes<'a> {
     pub vocabulary: &'a Vocabulary,
 }
 
-/// One place that probes are made at.
+/// One replica in one state.
+#[derive(Clone, Copy)]
 pub struct Place<'a> {
-    source: Source<'a>,
-    model: &'a model::Pbft,
-    state: &'a model::State,
-    own: model::ReplicaId,
+    /// The dictionary, and where messages come from.
+    pub source: Source<'a>,
+    /// The model.
+    pub model: &'a model::Pbft,
+    /// The state.
+    pub state: &'a model::State,
+    /// The replica.
+    pub own: model::ReplicaId,
 }
 
 /// Makes a probe for a place, if it can be made there.
@@ -69,11 +90,25 @@ pub const PROBES: &[(&str, Maker)] = &[
     ("PREPAREs for another digest", normal_case::prepares_that_do_not_match),
     ("COMMITs for another digest", normal_case::commits_that_do_not_match),
     ("a COMMIT of another view", normal_case::commit_of_another_view),
-    ("a commit certificate one COMMIT short", normal_case::commit_certificate_one_short),
+    ("a commit certificate one COMMIT short", certificate::one_short),
+    ("a commit certificate with two COMMITs of one replica", certificate::a_signer_twice),
+    ("a commit certificate whose COMMITs differ", certificate::mixed_votes),
+    ("a commit certificate with another batch", certificate::another_batch),
+    ("a commit certificate ahead of execution", certificate::ahead_of_execution),
     ("a CHECKPOINT that is not at a multiple of K", checkpoint::checkpoint_between_checkpoints),
     ("a stable certificate one CHECKPOINT short", checkpoint::stable_certificate_one_short),
     ("a VIEW-CHANGE whose h has no proof", view_change::unproven_low_water_mark),
-    ("a VIEW-CHANGE with a certificate one PREPARE short", view_change::thin_certificate_in_p),
+    ("a VIEW-CHANGE with a certificate one PREPARE short", certificate::thin_certificate_in_p),
+    (
+        "a VIEW-CHANGE with a certificate of the view itself",
+        certificate::certificate_of_the_view_itself,
+    ),
+    (
+        "a VIEW-CHANGE with two certificates for one number",
+        certificate::two_certificates_for_one_slot,
+    ),
+    ("a VIEW-CHANGE of a replica that is no member", view_change::view_change_of_a_stranger),
+    ("one VIEW-CHANGE for a later view", view_change::one_view_change_for_a_later_view),
     ("a VIEW-CHANGE for a view that was left", view_change::stale_view_change),
     ("a NEW-VIEW whose O does not follow from V", view_change::new_view_with_another_o),
     ("a NEW-VIEW with one VIEW-CHANGE too few", view_change::new_view_one_short),
@@ -84,31 +119,62 @@ pub const PROBES: &[(&str, Maker)] = &[
     ),
     ("a NEW-VIEW of a replica that is not the primary", view_change::new_view_of_another),
     ("a request whose lane has executed a later one", normal_case::replayed_request),
+    ("a request on a lane beyond the bound", normal_case::request_on_a_lane_beyond_the_bound),
 ];
 
+/// The names of all probes and reactions: each must have been made.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let probes = PROBES.iter().map(|(name, _)| *name);
+    probes.chain(REACTIONS.iter().map(|(name, _, _)| *name))
+}
+
 impl Probes<'_> {
-    /// Probes a replica; the names of the probes that were made.
+    /// Probes copies of the replica that has just taken `action`, and asks one for a reaction; the names of the
+    /// probes and reactions that were made.
     pub fn run(
         &self,
         state: &model::State,
         world: &World,
-        replica: model::ReplicaId,
+        action: &model::Action,
         choice: u64,
     ) -> Result<Vec<&'static str>, Difference> {
         let source = Source { vocabulary: self.vocabulary, network: &world.network };
+        let replica = action.replica();
         let place = Place { source, model: self.model, state, own: replica };
         let mut seen = Vec::new();
+        seen.extend(self.react(&Scene { place, action }, world.host(replica), choice)?);
+        let made = seen.len();
         for offset in 0..PROBES.len() {
             let at = (choice as usize).wrapping_add(offset * 7) % PROBES.len();
             let (name, maker) = PROBES[at];
             let Some(probe) = maker(&place) else { continue };
             self.probe(world.host(replica), name, &probe)?;
             seen.push(name);
-            if seen.len() == PROBES_PER_STATE {
+            if seen.len() == made + PROBES_PER_STATE {
                 break;
             }
         }
         Ok(seen)
+    }
+
+    /// Asks a copy of the replica for the first reaction, from the `choice`-th on, that it owes here.
+    fn react(
+        &self,
+        scene: &Scene<'_>,
+        host: &Host,
+        choice: u64,
+    ) -> Result<Option<&'static str>, Difference> {
+        for offset in 0..REACTIONS.len() {
+            let at = (choice as usize).wrapping_add(offset) % REACTIONS.len();
+            let (name, _, reaction) = REACTIONS[at];
+            if let Some(outcome) = reaction(scene, &mut host.clone()) {
+                return outcome.map(|()| Some(name)).map_err(|difference| Difference {
+                    what: format!("reaction {name}: {}", difference.what),
+                    ..difference
+                });
+            }
+        }
+        Ok(None)
     }
 
     fn probe(&self, host: &Host, name: &str, probe: &Probe) -> Result<(), Difference> {
@@ -127,8 +193,8 @@ impl Probes<'_> {
         let outcome = probed.deliver(self.vocabulary, last)?;
         match (outcome, probe.expected) {
             (Ok(seen), Expected::Nothing) if seen.is_silent() => Ok(()),
-            (Ok(_), Expected::Nothing | Expected::Refused(_)) => Err(accepted(name, probe, last)),
-            (Err(rejection), Expected::Refused(kind)) if rejection.kind() == kind => {
+            (Ok(_), _) => Err(accepted(name, probe, last)),
+            (Err(rejection), expected) if expected.allows(&rejection) => {
                 match probed.replica == before.replica {
                     true => Ok(()),
                     false => Err(Difference::new(

@@ -187,29 +187,25 @@ pub(super) fn commit_of_another_view(place: &Place<'_>) -> Option<Probe> {
     place.refused(voter, Message::Commit(commit), "wrong-view")
 }
 
-pub(super) fn commit_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
-    let (slot, _) = place.slots().next()?;
-    let sender = place.others().next()?;
-    let (view, value) = (place.before().view, model::Value::request(1));
-    let votes = (0..place.model.config().replicas()).map(model::ReplicaId);
-    let quorum = place.source.vocabulary.membership().quorum();
-    let commits = votes
-        .take(quorum - 1)
-        .map(|voter| place.source.make_commit(voter, view, slot, value))
-        .collect();
-    let batch = place.source.vocabulary.batch(value);
-    let certificate = pbft_core::message::CommitCertificate { commits, batch };
-    let message = Message::Committed(Arc::new(certificate));
-    place.refused(sender, message, "wrong-quorum-size")
-}
-
 pub(super) fn replayed_request(place: &Place<'_>) -> Option<Probe> {
     let served = place.before().served.iter().next()?;
     let mut body = place.source.vocabulary.request(served)?.body.clone();
     body.timestamp = pbft_core::types::Timestamp(0);
     let client = pbft_core::types::Principal::Client(body.client);
     let signer = place.source.vocabulary.keys.signer(client);
-    let request = pbft_core::crypto::sign(&*signer, place.source.vocabulary.cluster(), body);
+    let request = pbft_core::crypto::sign(&*signer, place.source.vocabulary.signing_domain(), body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
     Some(Probe { deliveries, expected: Expected::Refused("old-timestamp") })
+}
+
+pub(super) fn request_on_a_lane_beyond_the_bound(place: &Place<'_>) -> Option<Probe> {
+    let value = place.model.requests().next()?;
+    let mut body = place.source.vocabulary.request(value)?.body.clone();
+    body.lane = pbft_core::types::Lane(place.source.vocabulary.params(place.own).lanes_max);
+    let client = pbft_core::types::Principal::Client(body.client);
+    let signer = place.source.vocabulary.keys.signer(client);
+    let domain = place.source.vocabulary.signing_domain();
+    let request = pbft_core::crypto::sign(&*signer, domain, body);
+    let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
+    Some(Probe { deliveries, expected: Expected::Refused("lane-too-high") })
 }

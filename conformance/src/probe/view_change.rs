@@ -1,6 +1,6 @@
 //! Probes of the view change (§4.4).
 
-use super::{Place, Probe};
+use super::{Expected, Place, Probe};
 use crate::refinement::vocabulary::{replica_id, view as core_view};
 use pbft_core::message::{Message, NewView, Signed, StableCertificate, ViewChange};
 use pbft_core::types::SeqNum;
@@ -13,19 +13,24 @@ fn next_view(place: &Place<'_>) -> model::View {
     if place.before().active { view.next() } else { view }
 }
 
-fn forged_view_change(
-    place: &Place<'_>,
-    view: model::View,
-    change: impl FnOnce(&mut ViewChange),
-) -> Option<(model::ReplicaId, Arc<Signed<ViewChange>>)> {
-    let sender = place.others().next()?;
-    let mut body = ViewChange {
+/// The VIEW-CHANGE of a replica to which nothing ever happened.
+pub(super) fn empty_view_change(sender: model::ReplicaId, view: model::View) -> ViewChange {
+    ViewChange {
         view: core_view(view),
         low_water_mark: SeqNum(0),
         stable: StableCertificate::default(),
         prepared: Vec::new(),
         replica: replica_id(sender),
-    };
+    }
+}
+
+pub(super) fn forged_view_change(
+    place: &Place<'_>,
+    view: model::View,
+    change: impl FnOnce(&mut ViewChange),
+) -> Option<(model::ReplicaId, Arc<Signed<ViewChange>>)> {
+    let sender = place.others().next()?;
+    let mut body = empty_view_change(sender, view);
     change(&mut body);
     Some((sender, Arc::new(place.source.vocabulary.sign_as(sender, body))))
 }
@@ -39,22 +44,26 @@ pub(super) fn unproven_low_water_mark(place: &Place<'_>) -> Option<Probe> {
     place.refused(sender, Message::ViewChange(view_change), "unproven-checkpoint")
 }
 
-pub(super) fn thin_certificate_in_p(place: &Place<'_>) -> Option<Probe> {
+pub(super) fn view_change_of_a_stranger(place: &Place<'_>) -> Option<Probe> {
+    let stranger = model::ReplicaId(place.model.config().replicas());
     let view = place.model.config().max_view().next();
-    let (primary, value) = (place.model.primary(model::View(0)), model::Value::request(1));
-    let backups = (0..place.model.config().replicas()).map(model::ReplicaId);
-    let backups = backups.filter(|backup| *backup != primary);
-    let needed = place.source.vocabulary.membership().prepares();
-    let (first, slot) = (model::View(0), model::Slot(1));
-    let prepares = backups
-        .take(needed - 1)
-        .map(|backup| place.source.make_prepare(backup, first, slot, value))
-        .collect();
-    let pre_prepare = place.source.pre_prepare(primary, first, slot, value);
-    let certificate = pbft_core::message::PreparedCertificate { pre_prepare, prepares };
-    let claim = |body: &mut ViewChange| body.prepared = vec![certificate];
-    let (sender, view_change) = forged_view_change(place, view, claim)?;
-    place.refused(sender, Message::ViewChange(view_change), "wrong-quorum-size")
+    let body = ViewChange { replica: replica_id(stranger), ..empty_view_change(place.own, view) };
+    let view_change = Arc::new(place.source.vocabulary.sign_as(stranger, body));
+    let channel = place.others().next()?;
+    // With real keys a stranger has none, and its signature fails already.
+    let deliveries = vec![place.from(channel, Message::ViewChange(view_change))];
+    Some(Probe { deliveries, expected: Expected::RefusedAs(&["not-a-member", "bad-signature"]) })
+}
+
+/// f+1 move a replica; one does not. Made in view 0, where no other VIEW-CHANGE was delivered before.
+pub(super) fn one_view_change_for_a_later_view(place: &Place<'_>) -> Option<Probe> {
+    if place.before().view != model::View(0) {
+        return None;
+    }
+    let later = model::View(1).next();
+    let (sender, view_change) = forged_view_change(place, later, |_| {})?;
+    let deliveries = vec![place.from(sender, Message::ViewChange(view_change))];
+    Some(Probe { deliveries, expected: Expected::Nothing })
 }
 
 pub(super) fn stale_view_change(place: &Place<'_>) -> Option<Probe> {
@@ -65,7 +74,7 @@ pub(super) fn stale_view_change(place: &Place<'_>) -> Option<Probe> {
 }
 
 /// A NEW-VIEW for the next view that would be valid, if the view's primary is another replica and V exists.
-fn valid_new_view(place: &Place<'_>) -> Option<(model::ReplicaId, NewView)> {
+pub(super) fn valid_new_view(place: &Place<'_>) -> Option<(model::ReplicaId, NewView)> {
     let view = next_view(place);
     let primary = place.model.primary(view);
     if view > place.model.config().max_view() || primary == place.own {
@@ -88,7 +97,11 @@ fn new_view_probe(
 }
 
 pub(super) fn new_view_with_another_o(place: &Place<'_>) -> Option<Probe> {
+    let room = place.source.vocabulary.params(place.own).window_len();
     new_view_probe(place, "wrong-new-view", |body| {
+        if body.pre_prepares.len() >= room {
+            return None;
+        }
         let last = body.pre_prepares.last().map(|signed| signed.body.seq);
         let marks = body.view_changes.iter().map(|known| known.body.low_water_mark);
         let next = last.or(marks.max())?.next();

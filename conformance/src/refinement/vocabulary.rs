@@ -104,7 +104,7 @@ impl Vocabulary {
         let signer = self.keys.signer(Principal::Client(id));
         let operation = service::operation(client);
         let body = Request { client: id, lane: Lane(0), timestamp: Timestamp(1), operation };
-        sign(&*signer, self.cluster(), body)
+        sign(&*signer, self.signing_domain(), body)
     }
 
     fn define(&mut self, value: model::Value, batch: Batch) {
@@ -116,6 +116,11 @@ impl Vocabulary {
     /// The cluster id.
     pub fn cluster(&self) -> Digest {
         self.params[0].cluster
+    }
+
+    /// What the cluster's signatures are made over.
+    pub fn signing_domain(&self) -> Digest {
+        self.params[0].signing_domain()
     }
 
     /// The core's parameters of a replica.
@@ -151,7 +156,7 @@ impl Vocabulary {
     /// Signs as a replica: the Byzantine one, or, for probes, one whose key was stolen.
     pub fn sign_as<B: Body>(&self, replica: model::ReplicaId, body: B) -> Signed<B> {
         let signer = self.keys.signer(Principal::Replica(replica_id(replica)));
-        sign(&*signer, self.cluster(), body)
+        sign(&*signer, self.signing_domain(), body)
     }
 
     /// Checks a message's signatures as the production node does.

@@ -19,7 +19,8 @@ fn check_signers(
         if !params.membership.contains(replica) {
             return Err(Rejection::NotAMember { replica });
         }
-        if last.is_some_and(|last| last >= replica) {
+        let twice = last == Some(replica) && planted!(params, CertificateSignerCountedTwice);
+        if last.is_some_and(|last| last >= replica) && !twice {
             return Err(Rejection::SignersNotRising { replica });
         }
         last = Some(replica);
@@ -31,8 +32,11 @@ fn check_signers(
     }
 }
 
-fn check_matching(matching: bool) -> Result<(), Rejection> {
-    if matching { Ok(()) } else { Err(Rejection::MixedCertificate) }
+fn check_matching(params: &Params, matching: bool) -> Result<(), Rejection> {
+    match matching || planted!(params, CertificateVotesMixed) {
+        true => Ok(()),
+        false => Err(Rejection::MixedCertificate),
+    }
 }
 
 /// §4.2: a pre-prepare by its view's primary, and q−1 PREPAREs of different backups of that view that match it.
@@ -51,10 +55,13 @@ pub(crate) fn check_prepared(
     if prepares.iter().any(|prepare| prepare.body.replica == expected) {
         return Err(Rejection::PrepareFromPrimary { replica: expected });
     }
-    check_matching(prepares.iter().all(|prepare| {
-        (prepare.body.view, prepare.body.seq, prepare.body.digest)
-            == (pre_prepare.view, pre_prepare.seq, pre_prepare.digest)
-    }))
+    check_matching(
+        params,
+        prepares.iter().all(|prepare| {
+            (prepare.body.view, prepare.body.seq, prepare.body.digest)
+                == (pre_prepare.view, pre_prepare.seq, pre_prepare.digest)
+        }),
+    )
 }
 
 /// §4.2: q COMMITs of different replicas for one view, sequence number and digest, and the batch with it.
@@ -64,15 +71,19 @@ pub(crate) fn check_committed(
     certificate: &CommitCertificate,
 ) -> Result<(SeqNum, Digest), Rejection> {
     let commits = &certificate.commits;
-    let needed = params.membership.quorum();
+    let needed =
+        params.membership.quorum() - usize::from(planted!(params, CommitCertificateOneShort));
     check_signers(params, needed, commits.iter().map(|commit| commit.body.replica))?;
     let first = &commits[0].body;
-    check_matching(commits.iter().all(|commit| {
-        (commit.body.view, commit.body.seq, commit.body.digest)
-            == (first.view, first.seq, first.digest)
-    }))?;
+    check_matching(
+        params,
+        commits.iter().all(|commit| {
+            (commit.body.view, commit.body.seq, commit.body.digest)
+                == (first.view, first.seq, first.digest)
+        }),
+    )?;
     let digest = certificate.batch.digest();
-    match digest == first.digest {
+    match digest == first.digest || planted!(params, CommittedBatchUnchecked) {
         true => Ok((first.seq, first.digest)),
         false => Err(Rejection::WrongDigest { expected: digest, got: first.digest }),
     }
@@ -91,6 +102,7 @@ pub(crate) fn check_stable(
     check_signers(params, needed, votes.iter().map(|vote| vote.body.replica))?;
     let first = &votes[0].body;
     check_matching(
+        params,
         votes.iter().all(|vote| (vote.body.seq, vote.body.digest) == (first.seq, first.digest)),
     )?;
     check_checkpoint_seq(params, first.seq)?;
@@ -100,7 +112,8 @@ pub(crate) fn check_stable(
 /// §4.3: checkpoints are taken at multiples of K.
 pub(crate) fn check_checkpoint_seq(params: &Params, seq: SeqNum) -> Result<(), Rejection> {
     let interval = params.checkpoint_interval;
-    match seq.0 != 0 && seq.0.is_multiple_of(interval) {
+    let between = seq.0 != 0 && planted!(params, CheckpointBetweenIntervals);
+    match between || (seq.0 != 0 && seq.0.is_multiple_of(interval)) {
         true => Ok(()),
         false => Err(Rejection::NotACheckpoint { seq, interval }),
     }
@@ -122,14 +135,14 @@ pub(crate) fn check_view_change(
     for certificate in &view_change.prepared {
         let View(got) = certificate.pre_prepare.body.view;
         let seq = certificate.pre_prepare.body.seq;
-        if got >= view_change.view.0 {
+        if got >= view_change.view.0 && !planted!(params, CertificateFromFuture) {
             let view = view_change.view;
             return Err(Rejection::CertificateFromFuture { view, got: View(got) });
         }
         if seq <= low || seq > high {
             return Err(Rejection::OutsideWindow { seq, low, high });
         }
-        if seq <= last {
+        if seq <= last && !planted!(params, TwoCertificatesForOneNumber) {
             return Err(Rejection::CertificatesNotRising { seq });
         }
         last = seq;

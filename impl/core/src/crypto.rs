@@ -155,7 +155,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn signed<B: Body>(&self, signed: &Signed<B>) -> Result<(), Rejection> {
         let signer = signed.body.signer();
-        let statement = Statement::new(self.params.cluster, &signed.body);
+        let statement = Statement::new(self.params.signing_domain(), &signed.body);
         match self.verifier.verify(signer, &statement, &signed.signature) {
             true => Ok(()),
             false => Err(Rejection::BadSignature { signer }),

@@ -27,7 +27,12 @@ impl Replica {
         if self.executing.is_some() || self.halted.is_some() {
             return;
         }
-        let seq = self.last_executed.next();
+        let mut seq = self.last_executed.next();
+        if planted!(self.params, ExecutedOutOfOrder) {
+            let mut ahead =
+                self.log.slots().filter(|(at, slot)| *at >= seq && slot.committed.is_some());
+            seq = ahead.next().map_or(seq, |(at, _)| at);
+        }
         let Some(certificate) = self.log.slot(seq).and_then(|slot| slot.committed.clone()) else {
             return;
         };
@@ -104,7 +109,11 @@ impl Replica {
     /// §4.1: the last request of a lane is answered again; an earlier one never.
     pub(crate) fn reply_again(&self, id: RequestId) -> Outcome {
         match self.replies.last(id.client, id.lane) {
+            Some(_) if planted!(self.params, ReplyNotRepeated) => Err(Rejection::Duplicate),
             Some(last) if last.timestamp == id.timestamp => Ok(vec![self.reply(id, last)]),
+            Some(last) if planted!(self.params, OldTimestampAnswered) => {
+                Ok(vec![self.reply(id, last)])
+            }
             Some(last) => Err(Rejection::OldTimestamp { last: last.timestamp, got: id.timestamp }),
             None => Err(Rejection::Duplicate),
         }
@@ -115,7 +124,10 @@ impl Replica {
             view: self.view,
             client: id.client,
             lane: id.lane,
-            timestamp: reply.timestamp,
+            timestamp: match planted!(self.params, ReplyForAnotherTimestamp) {
+                true => Timestamp(reply.timestamp.0 + 1),
+                false => reply.timestamp,
+            },
             replica: self.params.replica,
             result: Arc::clone(&reply.result),
         }))

@@ -23,13 +23,14 @@ impl Replica {
         from_client: bool,
     ) -> Outcome {
         let id = request.body.id();
-        if id.lane.0 >= self.params.lanes_max {
+        if id.lane.0 >= self.params.lanes_max && !planted!(self.params, LaneUnbounded) {
             return Err(Rejection::LaneTooHigh { lane: id.lane, max: self.params.lanes_max });
         }
         if self.replies.is_executed(id.client, id.lane, id.timestamp) {
             return self.reply_again(id);
         }
         let relays = from_client && self.active && !self.is_primary();
+        let relays = relays && !planted!(self.params, RequestNotRelayed);
         if let Some(last) = self.pending.waiting(id.client, id.lane) {
             if last > id.timestamp {
                 return Err(Rejection::OldTimestamp { last, got: id.timestamp });
@@ -122,10 +123,10 @@ impl Replica {
             self.check_window(body.seq)?;
         }
         let expected = proposal.batch.digest();
-        if body.digest != expected {
+        if body.digest != expected && !planted!(self.params, BatchDigestUnchecked) {
             return Err(Rejection::WrongDigest { expected, got: body.digest });
         }
-        if proposal.batch.is_null() {
+        if proposal.batch.is_null() && !planted!(self.params, NullBatchAccepted) {
             return Err(Rejection::NullBatch);
         }
         let too_high = |request: &&Signed<Request>| request.body.lane.0 >= self.params.lanes_max;
@@ -277,6 +278,9 @@ impl Replica {
         let mut commits = matching_commits(slot, view, digest);
         if planted!(self.params, CommitsMatchedWithoutView) {
             commits = slot.commits.values().filter(|c| c.body.digest == digest).cloned().collect();
+        }
+        if planted!(self.params, CommitsMatchedWithoutDigest) {
+            commits = slot.commits.values().cloned().collect();
         }
         let needed = match () {
             () if planted!(self.params, ExecuteOnPrepared) => 1,

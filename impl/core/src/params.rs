@@ -1,6 +1,7 @@
 //! What a replica is told once, at its start.
 
 use crate::membership::Membership;
+use crate::planted::planted;
 use crate::types::{Digest, ReplicaId};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,14 @@ impl Params {
         match positive.into_iter().find(|(_, ok)| !ok) {
             Some((field, _)) => Err(ParamsError::Zero { field }),
             None => Ok(()),
+        }
+    }
+
+    /// What keeps this cluster's signatures apart from those of others: [`Self::cluster`].
+    pub fn signing_domain(&self) -> Digest {
+        match planted!(self, ClusterNotSigned) {
+            true => Digest::default(),
+            false => self.cluster,
         }
     }
 

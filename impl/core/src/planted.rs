@@ -1,12 +1,16 @@
 //! Bugs that can be planted by name, each at one place in the code, to show that conformance catches them.
 //!
-//! The names are those of the model's mutants. The code that makes a bug real exists only with the feature
-//! `planted-bugs`, which the production binary refuses to be built with.
+//! Bugs that the model has as mutants are called as there. The others are of rules that the model takes for granted:
+//! what a certificate may hold, what is said again, what a restart brings back; and of the runtime around the core,
+//! which is given the same parameters and so has its bugs from here, too. The code that makes a bug real exists only
+//! with the feature `planted-bugs`, which the production binary refuses to be built with.
 
 /// Whether this build can have planted bugs.
 pub const PLANTED_BUGS: bool = cfg!(feature = "planted-bugs");
 
-/// True when the bug of that name is planted in this replica; a constant `false` in every other build.
+/// True when the bug of that name is planted in the owner of `$params`; a constant `false` in every other build. The
+/// crate that uses it has its own feature `planted-bugs`.
+#[macro_export]
 macro_rules! planted {
     ($params:expr, $bug:ident) => {{
         #[cfg(feature = "planted-bugs")]
@@ -20,7 +24,7 @@ macro_rules! planted {
         }
     }};
 }
-pub(crate) use planted;
+pub use planted;
 
 #[cfg(feature = "planted-bugs")]
 macro_rules! bugs {
@@ -105,4 +109,72 @@ bugs! {
     ViewChangeOmitsHProof = "view-change-omits-h-proof",
     /// COMMITs of any view count.
     CommitsMatchedWithoutView = "commits-matched-without-view",
+    /// f+1 CHECKPOINTs make a checkpoint stable.
+    CheckpointStableAtWeak = "checkpoint-stable-at-weak",
+    /// COMMITs for any digest count.
+    CommitsMatchedWithoutDigest = "commits-matched-without-digest",
+    /// A checkpoint's digest does not cover the reply table.
+    ReplyTableNotInCheckpoint = "reply-table-not-in-checkpoint",
+    /// One VIEW-CHANGE makes a replica join a later view.
+    JoinsOneViewChange = "joins-one-view-change",
+    /// Of several later views the latest is joined.
+    JoinsLatestView = "joins-latest-view",
+    /// The null batch may be pre-prepared outside a NEW-VIEW.
+    NullBatchAccepted = "null-batch-accepted",
+    /// The batch beside a pre-prepare is not compared with its digest.
+    BatchDigestUnchecked = "batch-digest-unchecked",
+    /// A vote counts whichever channel it came on.
+    VoteOfAnotherChannel = "vote-of-another-channel",
+    /// Two votes of one replica count twice in a certificate.
+    CertificateSignerCountedTwice = "certificate-signer-counted-twice",
+    /// The votes in a certificate need not match.
+    CertificateVotesMixed = "certificate-votes-mixed",
+    /// The batch beside a commit certificate is not compared with its digest.
+    CommittedBatchUnchecked = "committed-batch-unchecked",
+    /// A commit certificate needs q−1 COMMITs.
+    CommitCertificateOneShort = "commit-certificate-one-short",
+    /// P may hold certificates of the view that is changed to.
+    CertificateFromFuture = "certificate-from-future",
+    /// P may hold two certificates for one sequence number.
+    TwoCertificatesForOneNumber = "two-certificates-for-one-number",
+    /// A NEW-VIEW is kept before it is checked.
+    NewViewKeptBeforeChecked = "new-view-kept-before-checked",
+    /// Anybody may begin a view.
+    NewViewFromNonPrimary = "new-view-from-non-primary",
+    /// VIEW-CHANGEs of strangers are kept.
+    ViewChangeOfNonMember = "view-change-of-non-member",
+    /// A committed batch is executed before those below it.
+    ExecutedOutOfOrder = "executed-out-of-order",
+    /// A reply names the timestamp after the request's.
+    ReplyForAnotherTimestamp = "reply-for-another-timestamp",
+    /// An executed request that comes again is not answered.
+    ReplyNotRepeated = "reply-not-repeated",
+    /// A request with an earlier timestamp than its lane's last is answered like the last.
+    OldTimestampAnswered = "old-timestamp-answered",
+    /// Lanes are not bounded.
+    LaneUnbounded = "lane-unbounded",
+    /// A backup keeps its client's request to itself.
+    RequestNotRelayed = "request-not-relayed",
+    /// A waiting request starts no timer.
+    TimerNotStarted = "timer-not-started",
+    /// Checkpoints are taken in from between the multiples of K.
+    CheckpointBetweenIntervals = "checkpoint-between-intervals",
+    /// A peer that missed a NEW-VIEW is not given it.
+    NewViewNotHandedOn = "new-view-not-handed-on",
+    /// A peer in a view change is given this replica's VIEW-CHANGE only.
+    ViewChangesNotHandedOn = "view-changes-not-handed-on",
+    /// A peer that lacks a final batch is not given it.
+    CommittedNotHandedOn = "committed-not-handed-on",
+    /// Signatures do not cover the cluster.
+    ClusterNotSigned = "cluster-not-signed",
+    /// A restart loses the own votes.
+    RestartForgetsVotes = "restart-forgets-votes",
+    /// A restart loses the own checkpoints.
+    RestartForgetsCheckpoints = "restart-forgets-checkpoints",
+    /// A restart sends a VIEW-CHANGE without P where the first one had it.
+    RestartSendsAnotherViewChange = "restart-sends-another-view-change",
+    /// After a restart a primary gives sequence numbers out again.
+    RestartReusesNumbers = "restart-reuses-numbers",
+    /// A NEW-VIEW that waited for state is forgotten when the state comes.
+    InactiveAfterTransfer = "inactive-after-transfer",
 }

@@ -69,6 +69,7 @@ impl Replica {
             let batch = Arc::clone(&proposal.batch);
             let commit = self.signed(Commit { view, seq, digest, replica: own });
             let current = self.active && view == self.view;
+            let current = current && !planted!(self.params, RestartForgetsVotes);
             let slot = self.log.slot_mut(seq);
             slot.prepared = Some(Prepared { certificate: Arc::clone(certificate), batch });
             if current {
@@ -77,7 +78,7 @@ impl Replica {
         }
         for (&seq, proposal) in &durable.accepted {
             let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
-            let is_backup = !self.is_primary();
+            let is_backup = !self.is_primary() && !planted!(self.params, RestartForgetsVotes);
             let prepare = self.signed(Prepare { view, seq, digest, replica: own });
             let slot = self.log.slot_mut(seq);
             slot.proposal = Some(Arc::clone(proposal));
@@ -90,6 +91,9 @@ impl Replica {
             let planned = durable.new_view.iter().flat_map(|nv| &nv.body.pre_prepares);
             let planned = planned.map(|pre_prepare| pre_prepare.body.seq).max();
             self.last_proposed = last.max(planned.unwrap_or_default()).max(self.log.low());
+            if planted!(self.params, RestartReusesNumbers) {
+                self.last_proposed = self.log.low();
+            }
             let batches = durable.accepted.values().flat_map(|p| &p.batch.requests);
             self.pending.begin_view(batches);
         }
@@ -108,6 +112,14 @@ impl Replica {
         let after = self.params.status_interval;
         let mut effects = vec![Effect::SetTimer { timer: Timer::Status, after }];
         let own = self.view_changes.get(&self.params.replica).cloned();
+        let own = own.map(|own| match planted!(self.params, RestartSendsAnotherViewChange) {
+            true => {
+                let mut body = own.body.clone();
+                body.prepared.clear();
+                Arc::new(self.signed(body))
+            }
+            false => own,
+        });
         effects.extend(own.map(|own| Effect::Broadcast(Message::ViewChange(own))));
         effects
     }
@@ -119,6 +131,9 @@ fn with_planted_amnesia(params: &Params, mut durable: Durable) -> Durable {
     }
     if planted!(params, RestartForgetsCertificate) {
         durable.prepared.clear();
+    }
+    if planted!(params, RestartForgetsCheckpoints) {
+        durable.checkpoints.clear();
     }
     if planted!(params, RestartForgetsViewChange)
         && durable.changing

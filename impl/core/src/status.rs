@@ -5,6 +5,7 @@ use crate::effect::Effect;
 use crate::input::Timer;
 use crate::log::Slot;
 use crate::message::{Message, Signed, Status};
+use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::types::{ReplicaId, SeqNum};
@@ -74,7 +75,9 @@ impl Replica {
         let lacks = self.log.slots().filter(|(seq, _)| *seq > status.last_executed);
         let final_here = lacks.filter_map(|(_, slot)| slot.committed.as_ref());
         let certificates = final_here.take(SLOTS_PER_ANSWER).cloned();
-        messages.extend(certificates.map(Message::Committed));
+        if !planted!(self.params, CommittedNotHandedOn) {
+            messages.extend(certificates.map(Message::Committed));
+        }
         let own = self.checkpoints.votes.iter().filter(|(seq, _)| **seq > status.low_water_mark);
         let own = own.filter_map(|(_, votes)| votes.get(&self.params.replica));
         messages.extend(own.take(SLOTS_PER_ANSWER).cloned().map(Message::Checkpoint));
@@ -87,12 +90,17 @@ impl Replica {
             return;
         }
         match &self.new_view {
+            Some(_) if self.active && planted!(self.params, NewViewNotHandedOn) => {}
             Some(new_view) if self.active => {
                 messages.push(Message::NewView(Arc::clone(new_view)));
             }
             Some(_) | None => {
                 let known = self.view_changes.values();
-                let others = known.filter(|known| known.body.replica != status.replica);
+                let own_only = planted!(self.params, ViewChangesNotHandedOn);
+                let others = known.filter(|known| match own_only {
+                    true => known.body.replica == self.params.replica,
+                    false => known.body.replica != status.replica,
+                });
                 messages.extend(others.cloned().map(Message::ViewChange));
             }
         }

@@ -4,6 +4,7 @@ use crate::effect::Effect;
 use crate::input::Timer;
 use crate::params::Params;
 use crate::pending::RequestId;
+use crate::planted::planted;
 use crate::replica::Replica;
 use core::time::Duration;
 
@@ -61,7 +62,7 @@ impl Replica {
     /// Brings the timer in line with what the replica waits for now (§4.4).
     pub(crate) fn refresh_timer(&mut self, effects: &mut Vec<Effect>) {
         let waits = if self.active { self.waits_for_execution() } else { self.waits_for_view() };
-        if waits != self.timer.waits {
+        if waits != self.timer.waits && !planted!(self.params, TimerNotStarted) {
             self.set_waits(waits, effects);
         }
     }

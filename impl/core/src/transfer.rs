@@ -202,6 +202,9 @@ impl Replica {
             self.propose(&mut effects);
         }
         self.execute_next(&mut effects);
+        if planted!(self.params, InactiveAfterTransfer) {
+            return Ok(effects);
+        }
         self.try_awaited(&mut effects);
         self.try_new_view(&mut effects);
         Ok(effects)

@@ -76,7 +76,8 @@ impl Replica {
     pub(crate) fn on_view_change(&mut self, view_change: Arc<Signed<ViewChange>>) -> Outcome {
         let body = &view_change.body;
         let sender = body.replica;
-        if !self.params.membership.contains(sender) {
+        let stranger = !self.params.membership.contains(sender);
+        if stranger && !planted!(self.params, ViewChangeOfNonMember) {
             return Err(Rejection::NotAMember { replica: sender });
         }
         if sender == self.params.replica {
@@ -110,7 +111,15 @@ impl Replica {
     fn view_to_join(&self) -> Option<View> {
         let others = self.view_changes.values().filter(|known| known.body.view > self.view);
         let views: Vec<View> = others.map(|known| known.body.view).collect();
-        views.iter().min().copied().filter(|_| views.len() >= self.params.membership.weak())
+        let needed = match planted!(self.params, JoinsOneViewChange) {
+            true => 1,
+            false => self.params.membership.weak(),
+        };
+        let chosen = match planted!(self.params, JoinsLatestView) {
+            true => views.iter().max(),
+            false => views.iter().min(),
+        };
+        chosen.copied().filter(|_| views.len() >= needed)
     }
 
     /// §4.4: the primary of the view being changed to begins it with q VIEW-CHANGEs, its own among them, once it
@@ -174,6 +183,9 @@ impl Replica {
     /// §4.4: a backup accepts a NEW-VIEW that is signed by the view's primary, holds q valid VIEW-CHANGEs for
     /// exactly this view, and whose O is what the backup computes from them.
     pub(crate) fn on_new_view(&mut self, new_view: Arc<Signed<NewView>>) -> Outcome {
+        if planted!(self.params, NewViewKeptBeforeChecked) {
+            self.awaited = Some(Arc::clone(&new_view));
+        }
         let plan = self.check_new_view(&new_view.body)?;
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();
@@ -190,7 +202,7 @@ impl Replica {
         if body.view < self.view || (body.view == self.view && self.active) {
             return Err(Rejection::WrongView { expected: self.view, got: body.view });
         }
-        if body.replica != expected {
+        if body.replica != expected && !planted!(self.params, NewViewFromNonPrimary) {
             return Err(Rejection::NotPrimary { expected, got: body.replica });
         }
         if self.awaited.as_ref().is_some_and(|awaited| awaited.body.view >= body.view) {

@@ -1,0 +1,114 @@
+//! Probes of certificates: whose votes they hold, and for what (§4.2, §4.4).
+
+use super::view_change::forged_view_change;
+use super::{Expected, Place, Probe};
+use pbft_core::message::{CommitCertificate, Message, PreparedCertificate};
+use pbft_model as model;
+use std::sync::Arc;
+
+fn everybody(place: &Place<'_>) -> impl Iterator<Item = model::ReplicaId> + use<> {
+    (0..place.model.config().replicas()).map(model::ReplicaId)
+}
+
+/// A commit certificate for a slot in the window, with the votes of the first q replicas.
+fn commit_certificate(place: &Place<'_>, slot: model::Slot) -> CommitCertificate {
+    let (view, value) = (place.before().view, model::Value::request(1));
+    let voters = everybody(place).take(place.source.vocabulary.membership().quorum());
+    let vote = |voter| place.source.make_commit(voter, view, slot, value);
+    let batch = place.source.vocabulary.batch(value);
+    CommitCertificate { commits: voters.map(vote).collect(), batch }
+}
+
+fn spoiled_commit_certificate(
+    place: &Place<'_>,
+    kind: &'static str,
+    spoil: impl FnOnce(&mut CommitCertificate),
+) -> Option<Probe> {
+    let (slot, _) = place.slots().next()?;
+    let sender = place.others().next()?;
+    let mut certificate = commit_certificate(place, slot);
+    spoil(&mut certificate);
+    place.refused(sender, Message::Committed(Arc::new(certificate)), kind)
+}
+
+pub(super) fn one_short(place: &Place<'_>) -> Option<Probe> {
+    spoiled_commit_certificate(place, "wrong-quorum-size", |certificate| {
+        certificate.commits.pop();
+    })
+}
+
+pub(super) fn a_signer_twice(place: &Place<'_>) -> Option<Probe> {
+    spoiled_commit_certificate(place, "signers-not-rising", |certificate| {
+        certificate.commits[1] = certificate.commits[0].clone();
+    })
+}
+
+pub(super) fn mixed_votes(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().next()?;
+    let last = everybody(place).nth(place.source.vocabulary.membership().quorum() - 1)?;
+    let view = place.before().view;
+    let other = place.source.make_commit(last, view, slot, model::Value::NULL);
+    spoiled_commit_certificate(place, "mixed-certificate", |certificate| {
+        certificate.commits.pop();
+        certificate.commits.push(other);
+    })
+}
+
+pub(super) fn another_batch(place: &Place<'_>) -> Option<Probe> {
+    let null = place.source.vocabulary.batch(model::Value::NULL);
+    spoiled_commit_certificate(place, "wrong-digest", |certificate| certificate.batch = null)
+}
+
+/// Final, but not next: it waits.
+pub(super) fn ahead_of_execution(place: &Place<'_>) -> Option<Probe> {
+    let ahead = place.before().last_executed.next().next();
+    let (slot, _) = place.slots().find(|(slot, _)| *slot == ahead)?;
+    let sender = place.others().next()?;
+    let message = Message::Committed(Arc::new(commit_certificate(place, slot)));
+    Some(Probe { deliveries: vec![place.from(sender, message)], expected: Expected::Nothing })
+}
+
+/// A certificate for the first slot of `view` that would be valid.
+fn prepared_certificate(place: &Place<'_>, view: model::View) -> PreparedCertificate {
+    let (primary, value) = (place.model.primary(view), model::Value::request(1));
+    let backups = everybody(place).filter(|backup| *backup != primary);
+    let slot = model::Slot(1);
+    let vote = |backup| place.source.make_prepare(backup, view, slot, value);
+    let needed = place.source.vocabulary.membership().prepares();
+    let pre_prepare = place.source.pre_prepare(primary, view, slot, value);
+    PreparedCertificate { pre_prepare, prepares: backups.take(needed).map(vote).collect() }
+}
+
+fn view_change_with(
+    place: &Place<'_>,
+    view: model::View,
+    prepared: Vec<PreparedCertificate>,
+    kind: &'static str,
+) -> Option<Probe> {
+    let claim = |body: &mut pbft_core::message::ViewChange| body.prepared = prepared;
+    let (sender, view_change) = forged_view_change(place, view, claim)?;
+    place.refused(sender, Message::ViewChange(view_change), kind)
+}
+
+/// A view beyond all that the sender may have been heard of.
+fn view_beyond(place: &Place<'_>) -> model::View {
+    place.model.config().max_view().next()
+}
+
+pub(super) fn thin_certificate_in_p(place: &Place<'_>) -> Option<Probe> {
+    let mut certificate = prepared_certificate(place, model::View(0));
+    certificate.prepares.pop();
+    view_change_with(place, view_beyond(place), vec![certificate], "wrong-quorum-size")
+}
+
+pub(super) fn certificate_of_the_view_itself(place: &Place<'_>) -> Option<Probe> {
+    let view = view_beyond(place);
+    let certificate = prepared_certificate(place, view);
+    view_change_with(place, view, vec![certificate], "certificate-from-future")
+}
+
+pub(super) fn two_certificates_for_one_slot(place: &Place<'_>) -> Option<Probe> {
+    let certificate = prepared_certificate(place, model::View(0));
+    let twice = vec![certificate.clone(), certificate];
+    view_change_with(place, view_beyond(place), twice, "certificates-not-rising")
+}

@@ -1,0 +1,422 @@
+//! Reactions: what a replica owes others beside the model's steps. The model's network never loses anything, so
+//! what is said again, relayed, handed on or served is no action there; here it is demanded.
+
+use super::Place;
+use super::view_change::{empty_view_change, forged_view_change};
+use crate::divergence::{Difference, Kind};
+use crate::host::{Observation, Subject};
+use crate::refinement::action::Delivery;
+use crate::refinement::message;
+use crate::refinement::vocabulary::{model_slot, replica_id, seq, view as core_view};
+use pbft_core::Rejection;
+use pbft_core::message::{FetchState, Message, StateData, StatePart, Status};
+use pbft_core::types::{SeqNum, View};
+use pbft_model as model;
+use std::sync::Arc;
+
+/// A replica just after a step, and the step.
+pub struct Scene<'a> {
+    pub(super) place: Place<'a>,
+    pub(super) action: &'a model::Action,
+}
+
+/// Whether a reaction can be asked for here, and if so, what came of it.
+pub type Reaction = fn(&Scene<'_>, &mut dyn Subject) -> Option<Result<(), Difference>>;
+
+/// How a reaction is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// A crash undoes what it takes.
+    Volatile,
+    /// It takes a step of the protocol, so it can only be asked of a copy.
+    Lasting,
+}
+
+/// What every replica owes.
+pub const REACTIONS: &[(&str, Trace, Reaction)] = &[
+    ("an executed request is answered again", Trace::Volatile, reply_is_repeated),
+    ("a client's request is relayed and timed", Trace::Volatile, request_is_relayed),
+    ("what is said again is what was said", Trace::Volatile, said_again),
+    ("a final batch is handed on", Trace::Volatile, committed_is_handed_on),
+    ("a NEW-VIEW is handed on", Trace::Volatile, new_view_is_handed_on),
+    ("VIEW-CHANGEs of others are handed on", Trace::Volatile, view_changes_are_handed_on),
+    ("a checkpoint's state is served", Trace::Volatile, state_is_served),
+    ("an accepted batch is served", Trace::Volatile, batch_is_served),
+    ("of several later views the earliest is joined", Trace::Lasting, earliest_view_is_joined),
+    ("a NEW-VIEW that waits for state is followed", Trace::Lasting, awaited_view_is_entered),
+];
+
+fn owed(what: &str, got: &Observation) -> Difference {
+    let mut diff = vec![format!("- {what}")];
+    diff.extend(got.broadcasts.iter().map(|message| format!("+ broadcast {}", message.kind())));
+    diff.extend(got.sends.iter().map(|(to, message)| format!("+ {} to {to}", message.kind())));
+    diff.extend(got.replies.iter().map(|reply| {
+        let body = &reply.body;
+        format!("+ reply to client {}, timestamp {}", body.client.0, body.timestamp.0)
+    }));
+    if diff.len() == 1 {
+        diff.push("+ nothing".to_owned());
+    }
+    Difference::new(Kind::Reaction, what.to_owned()).with_diff(diff)
+}
+
+impl Scene<'_> {
+    /// Delivers; a rejection is nothing owed, except where that is told to be a finding.
+    fn ask(
+        &self,
+        subject: &mut dyn Subject,
+        delivery: &Delivery,
+    ) -> Result<Result<Observation, Rejection>, Difference> {
+        subject.deliver(self.place.source.vocabulary, delivery)
+    }
+
+    /// Delivers what must be taken.
+    fn demand(
+        &self,
+        subject: &mut dyn Subject,
+        what: &str,
+        delivery: &Delivery,
+    ) -> Result<Observation, Difference> {
+        self.ask(subject, delivery)?.map_err(|rejection| {
+            let diff = vec![format!("- {what}"), format!("+ refused: {rejection}")];
+            Difference::new(Kind::Reaction, what.to_owned()).with_diff(diff)
+        })
+    }
+
+    fn request(&self, value: model::Value) -> Option<Delivery> {
+        let request = self.place.source.vocabulary.request(value)?;
+        Some(Delivery::Client(Message::Request(Arc::clone(request))))
+    }
+
+    /// What a peer that says it has this is sent; `None` if the peer has asked already.
+    fn answer_to_status(
+        &self,
+        subject: &mut dyn Subject,
+        peer: model::ReplicaId,
+        status: impl FnOnce(&mut Status),
+    ) -> Result<Option<Vec<Message>>, Difference> {
+        let mut body = Status {
+            replica: replica_id(peer),
+            view: core_view(self.place.before().view),
+            active: true,
+            low_water_mark: SeqNum(0),
+            last_executed: SeqNum(0),
+        };
+        status(&mut body);
+        let status = self.place.source.vocabulary.sign_as(peer, body);
+        let delivery = self.place.from(peer, Message::Status(status));
+        match self.ask(subject, &delivery)? {
+            Err(Rejection::Duplicate) => Ok(None),
+            Err(other) => Err(Difference::new(Kind::Reaction, format!("STATUS refused: {other}"))),
+            Ok(seen) => Ok(Some(seen.sends.into_iter().map(|(_, message)| message).collect())),
+        }
+    }
+
+    /// Demands that a peer with this status is sent a message of which `holds` is true.
+    fn is_sent(
+        &self,
+        subject: &mut dyn Subject,
+        peer: model::ReplicaId,
+        status: impl FnOnce(&mut Status),
+        what: &str,
+        holds: impl Fn(&Message) -> bool,
+    ) -> Option<Result<(), Difference>> {
+        match self.answer_to_status(subject, peer, status) {
+            Err(difference) => Some(Err(difference)),
+            Ok(None) => None,
+            Ok(Some(sent)) if sent.iter().any(holds) => Some(Ok(())),
+            Ok(Some(sent)) => {
+                let to = replica_id(peer);
+                let sends = sent.into_iter().map(|message| (to, message)).collect();
+                Some(Err(owed(what, &Observation { sends, ..Observation::default() })))
+            }
+        }
+    }
+}
+
+/// §4.1: the reply table answers for the service.
+fn reply_is_repeated(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let value = scene.place.before().served.iter().next()?;
+    let request = scene.place.source.vocabulary.request(value)?.body.clone();
+    let replies = subject.summary().replies;
+    let last = replies.last(request.client, request.lane)?.clone();
+    let what = "an executed request is answered again with its result";
+    let asked = scene.demand(subject, what, &scene.request(value)?);
+    Some(asked.and_then(|seen| {
+        let answers = seen.replies.iter().map(|reply| {
+            let body = &reply.body;
+            (body.client, body.lane, body.timestamp, Arc::clone(&body.result))
+        });
+        let expected = (request.client, request.lane, last.timestamp, last.result);
+        match answers.collect::<Vec<_>>() == [expected] {
+            true => Ok(()),
+            false => Err(owed(what, &seen)),
+        }
+    }))
+}
+
+/// §4.1, §4.4: a backup relays what its client sent to it, and suspects a primary that does not order it.
+fn request_is_relayed(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let before = scene.place.before();
+    let value = scene.place.model.requests().find(|value| !before.served.contains(*value));
+    let value = value.filter(|_| scene.place.is_active_backup())?;
+    let what = "a backup relays its client's request to the primary, and its timer runs";
+    let request = scene.request(value)?;
+    let Delivery::Client(message) = &request else { return None };
+    let primary = replica_id(scene.place.primary());
+    let asked = scene.demand(subject, what, &request);
+    Some(asked.and_then(|seen| {
+        let relayed = seen.sends.iter().any(|(to, sent)| *to == primary && sent == message);
+        match relayed && subject.is_timer_running() {
+            true => Ok(()),
+            false if relayed => {
+                let diff = vec!["- the timer runs".to_owned(), "+ it does not".to_owned()];
+                Err(Difference::new(Kind::Reaction, what).with_diff(diff))
+            }
+            false => Err(owed(what, &seen)),
+        }
+    }))
+}
+
+/// §4.2: a replica repeats its votes, and never says anything else.
+fn said_again(scene: &Scene<'_>, subject: &mut dyn Subject) -> Option<Result<(), Difference>> {
+    let peer = scene.place.others().next()?;
+    match scene.answer_to_status(subject, peer, |_| {}) {
+        Err(difference) => Some(Err(difference)),
+        Ok(None) => None,
+        Ok(Some(sent)) => Some(check_said(&scene.place, &sent)),
+    }
+}
+
+/// Each message of this replica's own is in the network already, bit for bit.
+pub(crate) fn check_said(place: &Place<'_>, said: &[Message]) -> Result<(), Difference> {
+    let own = replica_id(place.own);
+    let digest = place.before().digest();
+    for message in said.iter().filter(|message| signer_of(message) == Some(own)) {
+        let new = |what: String| {
+            let what = format!("{} again, but not as it was first: {what}", message.kind());
+            Difference::new(Kind::Messages, what)
+        };
+        if let Message::Checkpoint(vote) = message {
+            // Of an earlier state perhaps: found by its sequence number.
+            if !place.source.network.has_checkpoint(place.own, vote) {
+                return Err(new(format!("digest {}", vote.body.digest)));
+            }
+            continue;
+        }
+        let mapped = message::of_core(place.source.vocabulary, message, &digest);
+        let mapped = mapped.map_err(|no_image| new(no_image.to_string()))?;
+        let unknown = mapped
+            .iter()
+            .find(|(sent, again)| place.source.network.get(place.own, sent) != Some(again));
+        if let Some((sent, _)) = unknown {
+            return Err(new(sent.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Who signed a message, if it is a vote, a promise or an order.
+fn signer_of(message: &Message) -> Option<pbft_core::types::ReplicaId> {
+    match message {
+        Message::PrePrepare(proposal) => Some(proposal.pre_prepare.body.replica),
+        Message::Prepare(vote) => Some(vote.body.replica),
+        Message::Commit(vote) => Some(vote.body.replica),
+        Message::Checkpoint(vote) => Some(vote.body.replica),
+        Message::ViewChange(known) => Some(known.body.replica),
+        Message::NewView(known) => Some(known.body.replica),
+        Message::Request(_)
+        | Message::Status(_)
+        | Message::Committed(_)
+        | Message::Stable(_)
+        | Message::FetchBatch(_)
+        | Message::Batch(_)
+        | Message::FetchState(_)
+        | Message::StateData(_) => None,
+    }
+}
+
+fn committed_is_handed_on(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let model::Action::Execute { .. } = scene.action else { return None };
+    let executed = scene.place.before().last_executed;
+    if executed <= scene.place.before().low_water_mark {
+        return None;
+    }
+    let is_it = |message: &Message| match message {
+        Message::Committed(known) => {
+            known.commits.first().is_some_and(|vote| vote.body.seq == seq(executed))
+        }
+        _ => false,
+    };
+    let peer = scene.place.others().next()?;
+    scene.is_sent(subject, peer, |_| {}, "a peer that lacks a final batch is given it", is_it)
+}
+
+fn new_view_is_handed_on(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let before = scene.place.before();
+    let earlier = before.view.0.checked_sub(1).filter(|_| before.active)?;
+    let view = core_view(before.view);
+    let is_it =
+        |message: &Message| matches!(message, Message::NewView(known) if known.body.view == view);
+    let peer = scene.place.others().last()?;
+    let status = |status: &mut Status| status.view = View(u64::from(earlier));
+    scene.is_sent(subject, peer, status, "a peer in an earlier view is given the NEW-VIEW", is_it)
+}
+
+fn view_changes_are_handed_on(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let before = scene.place.before();
+    if before.active || scene.place.primary() == scene.place.own {
+        return None;
+    }
+    let (sender, view_change) = forged_view_change(&scene.place, before.view, |_| {})?;
+    let delivery = scene.place.from(sender, Message::ViewChange(view_change));
+    if let Err(difference) = scene.ask(subject, &delivery) {
+        return Some(Err(difference));
+    }
+    let peer = scene.place.others().find(|peer| *peer != sender)?;
+    let of = replica_id(sender);
+    let is_it = |message: &Message| matches!(message, Message::ViewChange(known) if known.body.replica == of);
+    let what = "a peer in a view change is given the VIEW-CHANGEs of others";
+    scene.is_sent(subject, peer, |status| status.active = false, what, is_it)
+}
+
+/// §4.3: who holds a checkpoint serves it.
+fn state_is_served(scene: &Scene<'_>, subject: &mut dyn Subject) -> Option<Result<(), Difference>> {
+    let before = scene.place.before();
+    let kept = before.sent.checkpoints.iter().enumerate();
+    let mut kept = kept.filter_map(|(index, state)| Some((model::Slot::at(index), (*state)?)));
+    let (slot, state) = kept.find(|(slot, _)| *slot >= before.low_water_mark)?;
+    let vocabulary = scene.place.source.vocabulary;
+    let manifest = vocabulary.manifest(slot, &state);
+    let chunks = vocabulary.chunks(&state).into_iter().zip(0..);
+    let chunks = chunks.map(|(bytes, index)| (StatePart::Chunk(index), bytes));
+    let parts = std::iter::once((StatePart::Manifest, manifest.encode())).chain(chunks);
+    let peer = scene.place.others().next()?;
+    let what = "the state of a checkpoint is served as its digest says";
+    for (part, bytes) in parts {
+        let fetch = FetchState { seq: seq(slot), part };
+        let delivery = scene.place.from(peer, Message::FetchState(fetch));
+        let data = StateData { seq: seq(slot), part, bytes: bytes.into() };
+        let expected = (replica_id(peer), Message::StateData(Arc::new(data)));
+        match scene.demand(subject, what, &delivery) {
+            Ok(seen) if seen.sends == [expected] => {}
+            Ok(seen) => return Some(Err(owed(what, &seen))),
+            Err(difference) => return Some(Err(difference)),
+        }
+    }
+    Some(Ok(()))
+}
+
+fn batch_is_served(scene: &Scene<'_>, subject: &mut dyn Subject) -> Option<Result<(), Difference>> {
+    let (_, value) = scene.place.slots().find(|(_, accepted)| accepted.is_some())?;
+    let vocabulary = scene.place.source.vocabulary;
+    let peer = scene.place.others().next()?;
+    let fetch = Message::FetchBatch(vocabulary.digest(value));
+    let expected = (replica_id(peer), Message::Batch(vocabulary.batch(value)));
+    let what = "a batch that was accepted is served";
+    Some(scene.demand(subject, what, &scene.place.from(peer, fetch)).and_then(|seen| {
+        match seen.sends == [expected] {
+            true => Ok(()),
+            false => Err(owed(what, &seen)),
+        }
+    }))
+}
+
+/// §4.4: f+1 VIEW-CHANGEs, one for view 1, the others for view 2. Asked in view 0, where none came before.
+fn earliest_view_is_joined(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    if scene.place.before().view != model::View(0) {
+        return None;
+    }
+    let first = model::View(1);
+    let weak = scene.place.source.vocabulary.membership().weak();
+    let views = std::iter::repeat_n(first.next(), weak - 1).chain([first]);
+    let mut last = Observation::default();
+    for (sender, view) in scene.place.others().zip(views) {
+        let body = empty_view_change(sender, view);
+        let view_change = Arc::new(scene.place.source.vocabulary.sign_as(sender, body));
+        let delivery = scene.place.from(sender, Message::ViewChange(view_change));
+        match scene.demand(subject, "f+1 VIEW-CHANGEs for later views are taken", &delivery) {
+            Ok(seen) => last = seen,
+            Err(difference) => return Some(Err(difference)),
+        }
+    }
+    let views = last.broadcasts.iter().filter_map(|message| match message {
+        Message::ViewChange(own) => Some(own.body.view),
+        _ => None,
+    });
+    Some(match views.eq([core_view(first)]) {
+        true => Ok(()),
+        false => Err(owed("the earliest of the later views is joined", &last)),
+    })
+}
+
+/// §4.3, §4.4: a replica that lacks the state of min-s fetches it, and enters the view then.
+fn awaited_view_is_entered(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let (place, before) = (&scene.place, scene.place.before());
+    let view = if before.active { before.view.next() } else { before.view };
+    let primary = place.model.primary(view);
+    if view > place.model.config().max_view() || primary == place.own {
+        return None;
+    }
+    let witnesses = place.model.new_view_witnesses(place.state, view);
+    let witness = witnesses.iter().find(|one| one.outcome.min_s > before.last_executed)?;
+    let new_view = place.source.make_new_view(primary, view, witness).ok()?;
+    let what = "a NEW-VIEW that waits for state is followed when the state is here";
+    let first = place.from(primary, Message::NewView(new_view));
+    let mut deliveries = vec![first];
+    let mut seen = Observation::default();
+    while let Some(delivery) = deliveries.pop() {
+        match scene.demand(subject, what, &delivery) {
+            Ok(next) => {
+                deliveries.extend(next.sends.iter().filter_map(|(to, sent)| {
+                    Some(Delivery::Message { from: *to, message: state_of(place, sent)? })
+                }));
+                seen.extend(next);
+            }
+            Err(difference) => return Some(Err(difference)),
+        }
+    }
+    let summary = subject.summary();
+    Some(match summary.active && summary.view == core_view(view) {
+        true => Ok(()),
+        false => Err(owed(what, &seen)),
+    })
+}
+
+/// The answer to a fetch, from whoever is asked.
+fn state_of(place: &Place<'_>, message: &Message) -> Option<Message> {
+    let Message::FetchState(fetch) = message else { return None };
+    let slot = model_slot(fetch.seq)?;
+    let states = place.source.network.checkpoint_states(slot);
+    let is_stable = |state: &&_| place.source.stable_certificate(slot, state, 0).is_ok();
+    let state = states.iter().find(is_stable)?;
+    let bytes = match fetch.part {
+        StatePart::Manifest => place.source.vocabulary.manifest(slot, state).encode(),
+        StatePart::Chunk(index) => {
+            place.source.vocabulary.chunks(state).into_iter().nth(index as usize)?
+        }
+    };
+    let data = StateData { seq: fetch.seq, part: fetch.part, bytes: bytes.into() };
+    Some(Message::StateData(Arc::new(data)))
+}
