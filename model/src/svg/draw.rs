@@ -237,11 +237,7 @@ fn draw_uses(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, st
     let here = layout.node(at, step.action.replica());
     for message in &step.uses {
         let Some(from) = origin(story, layout, at, message) else { continue };
-        body.arrow(
-            message.kind,
-            from.towards(here, RADIUS + 1.0),
-            here.towards(from, RADIUS + 2.0),
-        );
+        body.arrow(message.kind, from, here, RADIUS + 1.0);
         if message.sent_at.is_none() {
             draw_forged(body, layout, from, step, message);
         }
@@ -249,7 +245,7 @@ fn draw_uses(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, st
     for message in &step.behind {
         let new_view = layout.forged(at, story.model.primary(entered(step.action)));
         let Some(from) = origin(story, layout, at, message) else { continue };
-        body.arrow(message.kind, from.towards(new_view, RADIUS + 1.0), new_view.towards(from, 9.0));
+        body.arrow(message.kind, from, new_view, RADIUS);
     }
     body.close();
 }
@@ -282,7 +278,7 @@ fn draw_forged(body: &mut Canvas, layout: Layout, at: Point, step: &Step, messag
     };
     let name = message.kind.name();
     match name.split_once('-') {
-        Some((first, second)) if width_of(name) > room => {
+        Some((first, second)) if width_of(name) > 0.7 * room => {
             body.text("note", Point::new(at.x, at.y - 24.0), &format!("{first}-"));
             body.text("note", Point::new(at.x, at.y - 13.0), second);
         }
@@ -311,11 +307,11 @@ fn draw_node(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, st
     let broken = label.split_once(' ').filter(|_| width_of(&label) * BOLD > room);
     match broken {
         Some((first, second)) => {
-            body.label("label", Point::new(here.x, here.y - 28.0), first, room);
-            body.label("label", Point::new(here.x, here.y - 16.0), second, room);
+            body.label("label", Point::new(here.x, here.y - 31.0), first, room);
+            body.label("label", Point::new(here.x, here.y - 19.5), second, room);
         }
         None => {
-            body.label("label", Point::new(here.x, here.y - 16.0), &label.replace("- ", "-"), room)
+            body.label("label", Point::new(here.x, here.y - 19.5), &label.replace("- ", "-"), room)
         }
     }
     let after = story.states[at + 1].replica(step.action.replica());
@@ -323,13 +319,13 @@ fn draw_node(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, st
     if !content.is_empty() {
         let content = fit(&content, layout.column - 6.0);
         let width = (width_of(&content) + 8.0).max(22.0);
-        let corner = Point::new(here.x - width / 2.0, here.y + 14.0);
+        let corner = Point::new(here.x - width / 2.0, here.y + 17.0);
         let class = chip(story, step.action, &story.states[at]);
         body.rect(&class, corner, width, 16.0, 4.0);
-        body.text("value", Point::new(here.x, here.y + 26.0), &content);
+        body.text("value", Point::new(here.x, here.y + 29.0), &content);
     }
     if let Some(quorum) = &step.quorum {
-        draw_quorum(body, story, layout, Point::new(here.x, here.y + 33.0), quorum);
+        draw_quorum(body, story, layout, Point::new(here.x, here.y + 35.5), quorum);
     }
     body.close();
 }
@@ -353,7 +349,7 @@ fn draw_quorum(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: Point, 
     }
     if quorum.is_short() {
         let rest = format!("{} of {}!", quorum.voters.len(), quorum.needed);
-        body.text("short", Point::new(at.x, at.y - 22.0 - 38.0), &rest);
+        body.text("short", Point::new(at.x, at.y - 68.0), &rest);
     }
 }
 
@@ -361,7 +357,7 @@ fn draw_legend(body: &mut Canvas, layout: Layout) {
     let y = TOP + f64::from(layout.replicas) * LANE + 15.0;
     let mut x = 10.0;
     for kind in Kind::ALL {
-        body.arrow(kind, Point::new(x, y - 4.0), Point::new(x + 26.0, y - 4.0));
+        body.arrow(kind, Point::new(x, y - 4.0), Point::new(x + 26.0, y - 4.0), 0.0);
         body.text("legend", Point::new(x + 31.0, y), kind.name());
         x += 31.0 + width_of(kind.name()) * 1.13 + 12.0;
     }

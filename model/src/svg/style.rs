@@ -87,13 +87,22 @@ impl Canvas {
         );
     }
 
-    /// A message: a line of its kind with a head.
-    pub(super) fn arrow(&mut self, kind: Kind, from: Point, to: Point) {
+    /// A message: a line of its kind with a head, from `gap` outside the middle of one place to `gap` outside that of
+    /// another. The longer it is, the more it is bent, so that it passes the places in between.
+    pub(super) fn arrow(&mut self, kind: Kind, from: Point, to: Point, gap: f64) {
+        let (dx, dy) = (to.x - from.x, to.y - from.y);
+        let length = dx.hypot(dy).max(1.0);
+        let down = if dy == 0.0 { 0.0 } else { dy.signum() };
+        let bend = (length * 0.12).min(64.0) / length * down;
+        let control =
+            Point::new((from.x + to.x) / 2.0 + dy * bend, (from.y + to.y) / 2.0 - dx * bend);
+        let (start, end) = (from.towards(control, gap), to.towards(control, gap + 1.0));
         let name = class(kind);
         let _ = write!(
             self.xml,
-            "<line class='message {name}' marker-end='url(#head-{name})' x1='{:.1}' y1='{:.1}' x2='{:.1}' y2='{:.1}'/>",
-            from.x, from.y, to.x, to.y
+            "<path class='message {name}' marker-end='url(#head-{name})' \
+             d='M{:.1} {:.1}Q{:.1} {:.1} {:.1} {:.1}'/>",
+            start.x, start.y, control.x, control.y, end.x, end.y
         );
     }
 }

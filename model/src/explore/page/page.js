@@ -203,8 +203,8 @@ function drawProperties(here) {
     item.dataset.property = property.name;
     item.append(
       property.holds ? element('span', 'good', '✓ holds') : element('span', 'bad', '✗ VIOLATED'),
-      element('span', property.holds ? '' : 'bad', property.name),
-      element('span', 'statement', property.statement),
+      element('p', '', element('b', property.holds ? '' : 'bad', property.name),
+        element('span', 'statement', ` ${property.statement}`)),
     );
     return item;
   }));
@@ -213,7 +213,7 @@ function drawProperties(here) {
     chip.title = witness.statement;
     return chip;
   });
-  byId('witnesses').replaceChildren(...(shown.length ? shown : [element('li', 'faint', 'No witness.')]));
+  byId('witnesses').replaceChildren(...(shown.length ? shown : [element('li', 'faint', 'None of the witnesses.')]));
 }
 
 function drawNext(here, next) {
