@@ -86,38 +86,27 @@ pub fn check_details(report: &CheckReport) -> String {
     if let Some(trace) = &report.counterexample
         && let Ok(model) = trace.model()
     {
-        let _ = writeln!(text, "{}\n{}", trace.headline(), trace.render(&model));
+        text += &trace_text(trace, &model);
     }
     text
 }
 
 /// The last lines of a run: its seed, where its results are, and how to look at a counterexample again.
 #[must_use]
-pub fn closing(
-    seed: Option<u64>,
-    directory: &Path,
-    counterexamples: &[(PathBuf, &Trace)],
-) -> String {
+pub fn closing(seed: Option<u64>, directory: &Path, counterexamples: &[PathBuf]) -> String {
     let mut text = seed.map_or(String::new(), |seed| format!("seed: {seed}\n"));
     let _ = writeln!(text, "run directory: {}", directory.display());
-    for (file, trace) in counterexamples {
-        let [read, explore] = look_at(file, trace).map(|command| command.line);
+    for file in counterexamples {
+        let [read, explore] = look_at(file).map(|command| command.line);
         let _ = writeln!(text, "again:   {read}\nexplore: {explore}");
     }
     text
 }
 
-/// A path step by step, what its last state violates, and how to see it in the Explorer.
+/// A path step by step, with what its last state violates.
 #[must_use]
 pub fn trace_text(trace: &Trace, model: &Pbft) -> String {
-    let mut text = String::new();
-    let mutant = trace.mutant.map_or(String::new(), |mutant| format!(" --mutant {mutant}"));
-    let _ = writeln!(text, "{}", trace.headline());
-    text += &trace.render(model);
-    let fragment = trace.explorer_fragment(model);
-    let _ = writeln!(text, "explore: cargo explore --config {}{mutant}", trace.config);
-    let _ = writeln!(text, "         then http://127.0.0.1:3000/{fragment}");
-    text
+    format!("{}\n{}", trace.headline(), trace.render(model))
 }
 
 /// The verdict on all configurations.

@@ -103,7 +103,7 @@ fn a_violation_exits_with_1_and_says_how_to_look_at_it() {
     let last: Vec<_> = text.lines().rev().take(3).collect();
     assert!(last[2].starts_with("run directory: runs/"), "{text}");
     assert_eq!(last[1], format!("again:   cargo trace {file}"));
-    assert_eq!(last[0], "explore: cargo explore --config n4-b0-v1-s1-d2 --mutant p-omitted");
+    assert_eq!(last[0], format!("explore: cargo explore --trace {file}"));
     assert!(read(&bench.file_of_run(".trace.txt")).contains("1. replica 1 Prepare R1 at slot 1"));
     let svg = read(&bench.file_of_run(".trace.svg"));
     assert!(

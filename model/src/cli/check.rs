@@ -61,7 +61,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     for report in &reports {
         let Some(trace) = &report.counterexample else { continue };
         let file = write_trace(&directory, &report.config.to_string(), trace).map_err(&written)?;
-        counterexamples.push((file, trace));
+        counterexamples.push(file);
     }
     match args.results.format {
         Format::Json => print_json(&CheckSummary::new(&reports, directory.path()))?,

@@ -53,12 +53,6 @@ Examples:
 
 Exit codes: 0 everything holds, 1 a violation, 2 bad usage, 3 inconclusive.";
 
-const EXPLORE_EXAMPLES: &str = "\
-Examples:
-  pbft-model explore --config n4-b0-v1-s1-d2         from the initial state
-  pbft-model explore --config n4-b0-v1-s1-d2 --mutant p-omitted
-                                                     under a bug";
-
 const MUTANTS_EXAMPLES: &str = "\
 Examples:
   pbft-model mutants                                 all of them, as a table
@@ -78,7 +72,6 @@ enum Subcommands {
     #[command(after_help = CHECK_EXAMPLES)]
     Check(check::CheckArgs),
     /// Walk through the states in a browser (Stateright Explorer)
-    #[command(after_help = EXPLORE_EXAMPLES)]
     Explore(explore::ExploreArgs),
     /// Read a recorded path, check it against the model and write it in another form
     Trace(trace::TraceArgs),

@@ -46,7 +46,7 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
         let Some(trace) = &report.counterexample else { continue };
         let file = write_trace(&directory, &report.name, trace).map_err(&written)?;
         if !report.as_recorded {
-            odd.push((file, trace));
+            odd.push(file);
         }
     }
     match args.results.format {

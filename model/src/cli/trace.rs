@@ -116,6 +116,10 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
         (None, Some(file)) => {
             let trace = read(file)?;
             args.output.write(&form(&trace, args.to)?)?;
+            let shown = matches!((args.to, &args.output.output), (Form::Text, None));
+            if shown && file != Path::new("-") {
+                eprintln!("explore: cargo explore --trace {}", file.display());
+            }
             Ok(ExitCode::Holds)
         }
         (None, None) => Err(Failure::from("no trace is named".to_owned())),

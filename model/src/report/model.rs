@@ -20,8 +20,8 @@ pub fn check_report(title: &str, reports: &[CheckReport], directory: &Path) -> R
     let mut commands = Vec::new();
     for report in reports.iter().filter(|report| report.verdict != Verdict::Holds) {
         commands.push(check_again(report));
-        if let Some(trace) = &report.counterexample {
-            commands.extend(look_at(&trace_file(directory, &report.config.to_string()), trace));
+        if report.counterexample.is_some() {
+            commands.extend(look_at(&trace_file(directory, &report.config.to_string())));
         }
     }
     Report {
@@ -49,15 +49,14 @@ fn trace_file(directory: &Path, name: &str) -> PathBuf {
 }
 
 /// The commands that show a counterexample.
-pub(crate) fn look_at(file: &Path, trace: &Trace) -> [Command; 2] {
-    let mutant = trace.mutant.map_or(String::new(), |one| format!(" --mutant {one}"));
-    let command = |purpose: &str, line| Command { purpose: purpose.to_owned(), line };
+pub(crate) fn look_at(file: &Path) -> [Command; 2] {
+    let command = |purpose: &str, subcommand: &str| Command {
+        purpose: purpose.to_owned(),
+        line: format!("cargo {subcommand} {}", file.display()),
+    };
     [
-        command("Read the counterexample", format!("cargo trace {}", file.display())),
-        command(
-            "Walk through it in a browser",
-            format!("cargo explore --config {}{mutant}", trace.config),
-        ),
+        command("Read the counterexample", "trace"),
+        command("Walk through it in a browser", "explore --trace"),
     ]
 }
 
