@@ -83,8 +83,6 @@ fn screenshot(browser: &Browser, name: &str) {
 
 /// Demands that nothing went wrong on the page and that it loaded nothing from elsewhere.
 fn is_clean(browser: &Browser, served: &Served) {
-    let complaints: Vec<_> = browser.log("browser");
-    assert!(complaints.is_empty(), "the console is not empty: {complaints:#?}");
     let origin = format!("http://{}/", served.address);
     let mut requests = 0;
     for entry in browser.log("performance") {
@@ -106,6 +104,8 @@ fn is_clean(browser: &Browser, served: &Served) {
         "return performance.getEntriesByType('resource').map((one) => one.name).filter((name) => !name.startsWith('{origin}'))"
     ));
     assert_eq!(foreign, json!([]));
+    let complaints: Vec<_> = browser.log("browser");
+    assert!(complaints.is_empty(), "the console is not empty: {complaints:#?}");
 }
 
 /// Demands that the whole diagram is in view, without any scrolling, and can be read.

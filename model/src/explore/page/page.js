@@ -7,6 +7,9 @@ let route = [0];
 let at = 0;
 let drawing = 0;
 
+/** The smallest scale at which the diagram can be read. */
+const SCALE_MIN = 0.8;
+
 const views = new Map();
 const byId = (id) => document.getElementById(id);
 
@@ -178,7 +181,12 @@ function drawDiagram(here) {
     step.addEventListener('mouseenter', () => light(number, true));
     step.addEventListener('mouseleave', () => light(number, false));
   }
-  byId('diagram').replaceChildren(svg);
+  // A long path scrolls rather than becomes too small to read; its end is what matters.
+  svg.style.minWidth = `${svg.viewBox.baseVal.width * SCALE_MIN}px`;
+  const frame = byId('diagram');
+  frame.classList.toggle('tall', about.replicas.length > 5);
+  frame.replaceChildren(svg);
+  frame.scrollLeft = frame.scrollWidth;
 }
 
 /** Makes the messages that a step used stand out. */
