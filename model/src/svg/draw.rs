@@ -4,10 +4,9 @@
 
 use std::fmt::Write;
 
-use super::label::{chip, content, describe, label, title, tooltip};
+use super::label::{chip, content, describe, label, said, title, tooltip};
 use super::story::{Kind, Message, Quorum, Step, Story};
 use super::style::{BOLD, Canvas, Point, STYLE, definitions, escape, fit, width_of};
-use crate::action::Action;
 use crate::ids::{ReplicaId, Slot, View};
 use crate::properties::PROPERTIES;
 use crate::state::{NewView, State};
@@ -239,23 +238,15 @@ fn draw_uses(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, st
         let Some(from) = origin(story, layout, at, message) else { continue };
         body.arrow(message.kind, from, here, RADIUS + 1.0);
         if message.sent_at.is_none() {
-            draw_forged(body, layout, from, step, message);
+            draw_forged(body, layout, from, &said(layout, step.action, &story.states[at]), message);
         }
     }
-    for message in &step.behind {
-        let new_view = layout.forged(at, story.model.primary(entered(step.action)));
+    let new_view = step.uses.iter().find(|message| message.kind == Kind::NewView);
+    for (message, new_view) in step.behind.iter().zip(new_view.iter().cycle()) {
         let Some(from) = origin(story, layout, at, message) else { continue };
-        body.arrow(message.kind, from, new_view, RADIUS);
+        body.arrow(message.kind, from, layout.forged(at, new_view.from), RADIUS);
     }
     body.close();
-}
-
-/// The view of the NEW-VIEW that a step follows.
-const fn entered(action: Action) -> View {
-    match action {
-        Action::EnterView { view, .. } => view,
-        _ => View(0),
-    }
 }
 
 /// Where a message comes from, unless nothing sent it.
@@ -267,15 +258,9 @@ fn origin(story: &Story<'_>, layout: Layout, at: usize, message: &Message) -> Op
 }
 
 /// A Byzantine replica sends a message: a diamond in its lane with what it says.
-fn draw_forged(body: &mut Canvas, layout: Layout, at: Point, step: &Step, message: &Message) {
+fn draw_forged(body: &mut Canvas, layout: Layout, at: Point, said: &str, message: &Message) {
     body.diamond("forged", at, 7.0);
     let room = layout.column - 2.0;
-    let value = match step.action {
-        Action::Prepare { slot, value, .. } => layout.value(slot, value),
-        Action::Execute { value, .. } => value.to_string(),
-        Action::EnterView { outcome, .. } => layout.order(&outcome),
-        _ => String::new(),
-    };
     let name = message.kind.name();
     match name.split_once('-') {
         Some((first, second)) if width_of(name) > 0.7 * room => {
@@ -284,7 +269,7 @@ fn draw_forged(body: &mut Canvas, layout: Layout, at: Point, step: &Step, messag
         }
         _ => body.label("note", Point::new(at.x, at.y - 13.0), name, room),
     }
-    body.text("note", Point::new(at.x, at.y + 20.0), &fit(&value, room));
+    body.text("note", Point::new(at.x, at.y + 20.0), &fit(said, room));
 }
 
 fn draw_node(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, step: &Step) {

@@ -100,9 +100,10 @@ function draw(whole, here, next) {
 function drawAbout() {
   byId('about').replaceChildren(element('span', 'chip', about.config));
   if (about.mutant) {
-    const chip = element('span', 'chip', `planted: ${about.mutant}`);
-    chip.title = about.rule ? `breaks ${about.rule}` : '';
-    byId('about').append(chip);
+    byId('about').append(element('span', 'chip', `planted: ${about.mutant}`));
+  }
+  if (about.rule) {
+    byId('rule').textContent = `breaks ${about.rule}`;
   }
 }
 
