@@ -9,10 +9,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
 
 use http::{Response, request};
+use pbft_model::bfs::{self, Limits};
 use pbft_model::explore::{ExploreError, Explorer, Opening, What};
 use pbft_model::run::Silent;
 use pbft_model::trace::{Trace, itf};
-use pbft_model::{Config, Mutant};
+use pbft_model::{Config, Mutant, Pbft, State};
 use serde_json::Value as Json;
 use server::Served;
 
@@ -87,6 +88,24 @@ fn without_a_mutant_it_opens_at_the_start() {
         (view["steps"].as_array().map(Vec::len), view["mirrors"].as_array().map(Vec::len)),
         (Some(0), Some(0))
     );
+}
+
+/// The links that other commands print, for a path of the correct protocol as well.
+#[test]
+fn a_link_that_was_printed_leads_to_its_path() {
+    let model = Pbft::new(config("n4-b2-v1-s1-d2"));
+    let executed = |_: &Pbft, state: &State| state.replicas[3].last_executed.0 == 1;
+    let found = bfs::search(&model, Limits::default(), executed, &mut Silent).found;
+    let trace = Trace::new(&model, &found.expect("reachable"));
+    let served = Served::start(&["--config", "n4-b2-v1-s1-d2"]);
+    let fragment = trace.explorer_fragment(&model);
+    let indices = fragment.strip_prefix("#/steps/").expect("Stateright's form");
+    let view = json(served.address, &format!("/.view/{indices}"));
+    let labels: Vec<_> = trace.actions.iter().map(ToString::to_string).collect();
+    let shown: Vec<_> =
+        view["steps"].as_array().expect("steps").iter().map(|step| &step["action"]).collect();
+    assert_eq!(shown, labels.iter().collect::<Vec<_>>());
+    assert_eq!(violated(&view), BTreeSet::new());
 }
 
 #[test]

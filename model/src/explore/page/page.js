@@ -6,6 +6,7 @@ let about;
 let route = [0];
 let at = 0;
 let drawing = 0;
+let drawn = { route, at };
 
 /** The smallest scale at which the diagram can be read. */
 const SCALE_MIN = 0.8;
@@ -75,10 +76,13 @@ async function follow() {
     const [whole, here, next] = await Promise.all(answers);
     if (mine === drawing) {
       draw(whole, here, next);
+      drawn = { route, at };
       byId('failure').hidden = true;
     }
   } catch (error) {
     if (mine === drawing) {
+      // What is on the page is still the path before.
+      ({ route, at } = drawn);
       byId('failure').textContent = `This path cannot be shown: ${error.message}`;
       byId('failure').hidden = false;
     }
