@@ -95,7 +95,7 @@ fn what_holds_exits_with_0() {
 fn a_violation_exits_with_1_and_says_how_to_look_at_it() {
     let bench = Bench::new();
     let output =
-        bench.run("check --config n4-b0-v1-s1-d2 --mutant p-omitted --junit r.xml --markdown r.md");
+        bench.run("check --config n4-b0-v1-s1-d2 --mutant p-omitted --threads 1 --junit r.xml --markdown r.md");
     assert_eq!(output.status.code(), Some(1));
     let file = bench.file_of_run(".trace.itf.json");
     let file = file.strip_prefix(bench.directory.path()).expect("inside").display().to_string();
