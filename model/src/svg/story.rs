@@ -10,7 +10,7 @@ use stateright::Model;
 
 use crate::action::Action;
 use crate::ids::{ReplicaId, Slot, View};
-use crate::state::{NewView, ReplicaState, State};
+use crate::state::{NewView, Sent, State};
 use crate::value::Value;
 use crate::{Pbft, trace};
 
@@ -77,6 +77,11 @@ impl Quorum {
     }
 }
 
+/// What a replica has put on the network.
+fn network(state: &State, id: ReplicaId) -> &Sent {
+    &state.replica(id).sent
+}
+
 /// One step of the path.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -141,18 +146,18 @@ impl<'a> Story<'a> {
             Action::Stabilise { slot, .. } => {
                 let own = replica.sent.checkpoints[slot.index()];
                 self.stable(&mut step, slot, |other| {
-                    own.is_some() && other.sent.checkpoints[slot.index()] == own
+                    own.is_some() && other.checkpoints[slot.index()] == own
                 });
             }
             Action::StateTransfer { slot, digest, .. } => {
                 self.stable(&mut step, slot, |other| {
-                    other.sent.checkpoints[slot.index()] == Some(digest)
+                    other.checkpoints[slot.index()] == Some(digest)
                 });
             }
             Action::StartViewChange { to, .. } if to > replica.view.next() => {
                 let needed = self.model.config().quorums().weak;
                 self.view_changes(&mut step, "VIEW-CHANGEs to join", needed, |other| {
-                    other.sent.view_changes[to.index()..].iter().any(Option::is_some)
+                    other.view_changes[to.index()..].iter().any(Option::is_some)
                 });
             }
             Action::NewView { outcome, .. } => {
@@ -166,8 +171,17 @@ impl<'a> Story<'a> {
     }
 
     /// The step after which a replica had sent a message, if there is one.
-    fn sent_at(&self, from: ReplicaId, sent: impl Fn(&ReplicaState) -> bool) -> Option<usize> {
-        self.states.iter().position(|state| sent(state.replica(from)))?.checked_sub(1)
+    fn sent_at(&self, from: ReplicaId, sent: impl Fn(&Sent) -> bool) -> Option<usize> {
+        self.states.iter().position(|state| sent(network(state, from)))?.checked_sub(1)
+    }
+
+    /// What a replica has from another, or has itself decided to say.
+    fn seen_by(&self, viewer: ReplicaId, sender: ReplicaId) -> &Sent {
+        if viewer == sender {
+            &self.last().replica(sender).sent
+        } else {
+            network(self.last(), sender)
+        }
     }
 
     fn byzantine(&self) -> impl Iterator<Item = ReplicaId> {
@@ -177,8 +191,7 @@ impl<'a> Story<'a> {
 
     fn pre_prepare(&self, view: View, slot: Slot, value: Value) -> Message {
         let primary = self.model.primary(view);
-        let sent =
-            |one: &ReplicaState| one.sent.prepares[view.index()][slot.index()].contains(value);
+        let sent = |one: &Sent| one.prepares[view.index()][slot.index()].contains(value);
         let sent_at = self.sent_at(primary, sent);
         // Only a bug makes a backup take a PRE-PREPARE that the primary did not send.
         let forger = self.byzantine().next().filter(|_| sent_at.is_none());
@@ -195,8 +208,7 @@ impl<'a> Story<'a> {
         let primary = self.model.primary(view);
         let content = format!("{view}, {slot}, {value}");
         let needed = self.model.config().quorums().prepares();
-        let sent =
-            |one: &ReplicaState| one.sent.prepares[view.index()][slot.index()].contains(value);
+        let sent = |one: &Sent| one.prepares[view.index()][slot.index()].contains(value);
         let mut voters = self.vote(step, Kind::Prepare, &content, needed, sent, |id| id != primary);
         voters.push(primary);
         voters.sort_unstable();
@@ -206,13 +218,12 @@ impl<'a> Story<'a> {
     fn committed(&self, step: &mut Step, view: View, slot: Slot, value: Value) {
         let content = format!("{view}, {slot}, {value}");
         let needed = self.model.config().quorums().quorum;
-        let sent =
-            |one: &ReplicaState| one.sent.commits[view.index()][slot.index()].contains(value);
+        let sent = |one: &Sent| one.commits[view.index()][slot.index()].contains(value);
         let voters = self.vote(step, Kind::Commit, &content, needed, sent, |_| true);
         step.quorum = Some(Quorum { of: "COMMITs", voters, needed });
     }
 
-    fn stable(&self, step: &mut Step, slot: Slot, sent: impl Fn(&ReplicaState) -> bool) {
+    fn stable(&self, step: &mut Step, slot: Slot, sent: impl Fn(&Sent) -> bool) {
         let needed = self.model.config().quorums().quorum;
         let voters = self.vote(step, Kind::Checkpoint, &slot.to_string(), needed, sent, |_| true);
         step.quorum = Some(Quorum { of: "CHECKPOINTs", voters, needed });
@@ -223,7 +234,7 @@ impl<'a> Story<'a> {
         step: &mut Step,
         of: &'static str,
         needed: u8,
-        sent: impl Fn(&ReplicaState) -> bool,
+        sent: impl Fn(&Sent) -> bool,
     ) {
         let voters = self.vote(step, Kind::ViewChange, "", needed, sent, |_| true);
         step.quorum = Some(Quorum { of, voters, needed });
@@ -244,7 +255,7 @@ impl<'a> Story<'a> {
             .min_by_key(|senders| byzantine(senders))
             .unwrap_or_default();
         let primary = self.model.primary(view);
-        let asked = |one: &ReplicaState, view: usize| one.sent.view_changes[view].is_some();
+        let asked = |one: &Sent, view: usize| one.view_changes[view].is_some();
         let received = voters.iter().filter(|from| **from != primary).map(|&from| {
             // Only a bug makes a NEW-VIEW count a VIEW-CHANGE for an earlier view: the last one, then.
             let mut views = (0..=view.index()).rev();
@@ -259,7 +270,7 @@ impl<'a> Story<'a> {
     /// The NEW-VIEW that a backup follows. That of an honest primary was explained where it was sent.
     fn entered(&self, step: &mut Step, view: View, outcome: &NewView) {
         let primary = self.model.primary(view);
-        let sent_at = self.sent_at(primary, |one| one.sent.new_views[view.index()].is_some());
+        let sent_at = self.sent_at(primary, |one| one.new_views[view.index()].is_some());
         if self.model.is_byzantine(primary) {
             step.behind = self.justified(step, view, outcome);
         }
@@ -278,14 +289,14 @@ impl<'a> Story<'a> {
         kind: Kind,
         content: &str,
         needed: u8,
-        sent: impl Fn(&ReplicaState) -> bool,
+        sent: impl Fn(&Sent) -> bool,
         may_vote: impl Fn(ReplicaId) -> bool,
     ) -> Vec<ReplicaId> {
         let own = step.action.replica();
         let mut votes: Vec<_> = self
             .model
             .honest()
-            .filter(|id| may_vote(*id) && sent(self.last().replica(*id)))
+            .filter(|id| may_vote(*id) && sent(self.seen_by(own, *id)))
             .map(|id| (id != own, self.sent_at(id, &sent), id))
             .collect();
         votes.sort_unstable();
