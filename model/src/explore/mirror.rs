@@ -75,7 +75,6 @@ fn exchanges(model: &Pbft) -> Vec<Exchange> {
     let equals: Vec<_> = model.honest().filter(|id| !leads(*id)).collect();
     let replicas: Vec<_> = pairs(&equals).collect();
     let mut clients: Vec<_> = model.requests().filter_map(Value::client).collect();
-    clients.sort_unstable();
     clients.dedup();
     let of = |client: u8| model.requests().filter(move |value| value.client() == Some(client));
     let values: Vec<Vec<_>> = pairs(&clients)
