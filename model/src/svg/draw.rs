@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::label::{chip, content, describe, label, said, title, tooltip};
+use super::label::{chip, content, describe, label, title, tooltip};
 use super::story::{Kind, Message, Quorum, Step, Story};
 use super::style::{BOLD, Canvas, Point, STYLE, definitions, escape, fit, width_of};
 use crate::ids::{ReplicaId, Slot, View};
@@ -234,11 +234,15 @@ fn draw_uses(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, st
     let latest = at + 1 == layout.steps;
     body.open(if latest { "uses latest" } else { "uses past" }, at + 1, "");
     let here = layout.node(at, step.action.replica());
+    let after = story.states[at + 1].replica(step.action.replica());
+    let about = content(layout, step.action, &story.states[at], after);
     for message in &step.uses {
         let Some(from) = origin(story, layout, at, message) else { continue };
         body.arrow(message.kind, from, here, RADIUS + 1.0);
         if message.sent_at.is_none() {
-            draw_forged(body, layout, from, &said(layout, step.action, &story.states[at]), message);
+            // A VIEW-CHANGE is one of several that the step rests on; any other message says what the step is about.
+            let said = if message.kind == Kind::ViewChange { "" } else { &about };
+            draw_forged(body, layout, from, said, message);
         }
     }
     let new_view = step.uses.iter().find(|message| message.kind == Kind::NewView);

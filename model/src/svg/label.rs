@@ -28,38 +28,17 @@ pub(super) fn describe(story: &Story<'_>) -> String {
     text
 }
 
-/// What a message says that makes a step possible.
-pub(super) fn said(layout: Layout, action: Action, before: &State) -> String {
-    match action {
-        Action::Prepare { slot, value, .. } => layout.value(slot, value),
-        Action::Commit { replica, slot } => {
-            layout.value(slot, before.replica(replica).accepted[slot.index()])
-        }
-        Action::Execute { replica, value, .. } => {
-            layout.value(before.replica(replica).last_executed.next(), value)
-        }
-        Action::EnterView { outcome, .. } => layout.order(&outcome),
-        Action::Stabilise { slot, .. } | Action::StateTransfer { slot, .. } => slot.to_string(),
-        Action::PrePrepare { .. }
-        | Action::StartViewChange { .. }
-        | Action::NewView { .. }
-        | Action::Restart { .. } => String::new(),
-    }
-}
-
 /// The class of a chip: each request has its own look, so that two that compete are told apart at a glance.
 pub(super) fn chip(story: &Story<'_>, action: Action, before: &State) -> String {
-    let value = match action {
-        Action::PrePrepare { value, .. }
-        | Action::Prepare { value, .. }
-        | Action::Execute { value, .. } => value,
-        Action::Commit { replica, slot } => before.replica(replica).accepted[slot.index()],
-        Action::Stabilise { .. }
-        | Action::StateTransfer { .. }
-        | Action::StartViewChange { .. }
-        | Action::NewView { .. }
-        | Action::EnterView { .. }
-        | Action::Restart { .. } => Value::NONE,
+    let value = if let Action::PrePrepare { value, .. }
+    | Action::Prepare { value, .. }
+    | Action::Execute { value, .. } = action
+    {
+        value
+    } else if let Action::Commit { replica, slot } = action {
+        before.replica(replica).accepted[slot.index()]
+    } else {
+        Value::NONE
     };
     match story.model.requests().position(|request| request == value) {
         Some(number) => format!("chip request-{}", number % 4),
