@@ -86,9 +86,15 @@ enum Command {
     },
     /// Makes the corpus of traces again, from the model's mutants; for conformance/corpus/traces.jsonl.
     Corpus,
-    /// Plants each known bug in the core, one after the other, and looks whether the replay catches it.
+    /// Plants each known bug in core and node, one after the other, and looks whether conformance catches it.
     #[cfg(feature = "planted-bugs")]
-    PlantedBugs,
+    PlantedBugs {
+        /// Only these.
+        bugs: Vec<String>,
+        /// Print the record of what caught what, for conformance/planted.tsv.
+        #[arg(long)]
+        record: bool,
+    },
 }
 
 /// Parses the arguments and does what they say.
@@ -105,7 +111,7 @@ pub fn main() -> ExitCode {
         Some(Command::Trace { file }) => replay_file(&cli.common, file),
         Some(Command::Corpus) => make_corpus(&cli.common),
         #[cfg(feature = "planted-bugs")]
-        Some(Command::PlantedBugs) => planted_bugs(&cli.common),
+        Some(Command::PlantedBugs { bugs, record }) => planted_bugs(&cli.common, bugs, *record),
     }
 }
 
@@ -308,11 +314,27 @@ fn make_corpus(common: &Common) -> ExitCode {
 }
 
 #[cfg(feature = "planted-bugs")]
-fn planted_bugs(common: &Common) -> ExitCode {
-    use crate::planted::{hunt_all, to_text};
-    let hunts = hunt_all(common.seed, threads(common), &mut Stderr::new());
-    print(common, &hunts, |hunts| to_text(hunts));
-    match hunts.iter().all(|hunt| hunt.divergence.is_some()) {
+fn planted_bugs(common: &Common, names: &[String], record: bool) -> ExitCode {
+    use crate::planted::{hunt_all, record::to_file, to_text};
+    use pbft_core::planted::PlantedBug;
+    if let Some(unknown) = names.iter().find(|name| PlantedBug::named(name).is_none()) {
+        eprintln!("there is no bug `{unknown}`; `cargo planted-bugs` lists them all");
+        return ExitCode::Usage;
+    }
+    let chosen = |bug: &&PlantedBug| names.is_empty() || names.iter().any(|n| n == bug.name());
+    let bugs: Vec<_> = PlantedBug::ALL.iter().filter(chosen).copied().collect();
+    let teeth = match hunt_all(&bugs, common.seed, threads(common), &mut Stderr::new()) {
+        Ok(teeth) => teeth,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::Usage;
+        }
+    };
+    match record {
+        true => say(&to_file(&teeth)),
+        false => print(common, &teeth, to_text),
+    }
+    match teeth.hold() {
         true => ExitCode::Holds,
         false => ExitCode::Finding,
     }

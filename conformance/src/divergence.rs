@@ -74,12 +74,20 @@ pub struct Difference {
     pub what: String,
     /// `-` what the model says, `+` what the code says.
     pub diff: Vec<String>,
+    /// The probe, frame or reaction that showed it, if it was none of the model's steps.
+    pub probe: Option<&'static str>,
 }
 
 impl Difference {
     /// A difference without a diff.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), diff: Vec::new() }
+        Self { kind, what: what.into(), diff: Vec::new(), probe: None }
+    }
+
+    /// Says which probe showed it.
+    #[must_use]
+    pub fn by_probe(self, sort: &str, name: &'static str) -> Self {
+        Self { what: format!("{sort} {name}: {}", self.what), probe: Some(name), ..self }
     }
 
     /// Adds the lines of a diff.
@@ -111,6 +119,8 @@ pub struct Divergence {
     pub what: String,
     /// `-` what the model says, `+` what the code says.
     pub diff: Vec<String>,
+    /// The probe, frame or reaction that showed it, if it was none of the model's steps.
+    pub probe: Option<&'static str>,
     /// The steps that led here.
     pub path: Vec<String>,
     /// The same steps, to be read by a program.
@@ -123,6 +133,16 @@ pub struct Divergence {
 }
 
 impl Divergence {
+    /// What noticed the difference, in one line: the arm, and the probe or what was compared at which kind of step.
+    pub fn catcher(&self) -> String {
+        let Self { arm, kind, probe, .. } = self;
+        match (probe, self.actions.last()) {
+            (Some(probe), _) => format!("{arm}, {probe}: {kind:?}"),
+            (None, Some(action)) => format!("{arm}, {}: {kind:?}", action.name()),
+            (None, None) => format!("{arm}: {kind:?}"),
+        }
+    }
+
     /// The way to the difference, as a trace that can be replayed.
     pub fn trace(&self) -> Trace {
         Trace {

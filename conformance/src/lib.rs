@@ -32,6 +32,7 @@ pub mod network;
 pub mod node_host;
 pub mod node_keys;
 pub mod node_replay;
+mod node_watch;
 pub mod plan;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
@@ -42,3 +43,4 @@ pub mod report;
 pub mod service;
 pub mod step;
 pub mod walk;
+pub mod wire;

@@ -3,92 +3,30 @@
 
 use crate::divergence::{Difference, Kind};
 use crate::host::{Observation, Restarted, Subject};
+use crate::node_watch::{Watch, Watcher};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
 use crate::service::{self, History};
+use crate::wire::Wire;
 use pbft_core::message::Message;
-use pbft_core::types::{ClientId, Principal, SeqNum};
-use pbft_core::{Effect, Input, Params, Rejection, Replica, Summary};
+use pbft_core::types::{ClientId, Principal, ReplicaId};
+use pbft_core::{Input, Params, Rejection, Replica, Summary, Timer};
 use pbft_model as model;
 use pbft_node::codec;
-use pbft_node::driver::{Driver, DriverError, Observer, Parts};
+use pbft_node::driver::{Driver, DriverError, Parts};
 use pbft_node::frame::{ClientFrame, ReplicaFrame};
 use pbft_node::inbox::{Inbox, InboxError};
-use pbft_node::network::{ChannelNetwork, Outgoing};
+use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
-
-/// What the observer has seen since it was last asked.
-#[derive(Default)]
-struct Watched {
-    replica: Option<Replica>,
-    rejections: Vec<Rejection>,
-    executed: Vec<(SeqNum, Vec<model::Value>)>,
-    records: usize,
-    installed: Option<SeqNum>,
-    staged: Vec<Arc<[u8]>>,
-    history: Vec<model::Value>,
-}
-
-/// Watches one driver.
-#[derive(Clone, Default)]
-struct Watch(Arc<Mutex<Watched>>);
-
-impl Watch {
-    fn lock(&self) -> MutexGuard<'_, Watched> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Observer for Watch {
-    fn on_step(&mut self, _: &Input, outcome: &Result<Vec<Effect>, Rejection>, replica: &Replica) {
-        let mut watched = self.lock();
-        match outcome {
-            Ok(effects) => effects.iter().for_each(|effect| watched.note(effect)),
-            Err(rejection) => watched.rejections.push(rejection.clone()),
-        }
-        watched.replica = Some(replica.clone());
-    }
-}
-
-impl Watched {
-    fn note(&mut self, effect: &Effect) {
-        match effect {
-            Effect::Persist(_) => self.records += 1,
-            Effect::Execute { seq, requests, .. } => {
-                let applied =
-                    requests.iter().map(|request| service::value(&request.body.operation));
-                let applied: Vec<_> = applied.collect();
-                self.history.extend(&applied);
-                self.executed.push((*seq, applied));
-            }
-            Effect::StageChunk { bytes, .. } => self.staged.push(Arc::clone(bytes)),
-            Effect::Install { manifest, .. } => {
-                self.installed = Some(manifest.seq);
-                let staged = std::mem::take(&mut self.staged);
-                self.history =
-                    staged.get(1).map(|chunk| service::history(chunk)).unwrap_or_default();
-            }
-            Effect::Send { .. }
-            | Effect::Broadcast(_)
-            | Effect::StoreCheckpoint { .. }
-            | Effect::Reply(_)
-            | Effect::SetTimer { .. }
-            | Effect::CancelTimer(_)
-            | Effect::ServeState { .. }
-            | Effect::Halt(_) => {}
-        }
-    }
-}
 
 /// A running driver.
 struct Running {
     inbox: Inbox,
-    sent: UnboundedReceiver<Outgoing>,
+    wire: Wire,
     task: JoinHandle<Result<(), DriverError>>,
 }
 
@@ -100,6 +38,10 @@ pub struct NodeHost<'r> {
     disk: MemoryDisk,
     watch: Watch,
     running: Option<Running>,
+    /// What clients were told beside replies.
+    told: Vec<(ClientId, ReplicaFrame)>,
+    /// Whether the clock may run: all nodes share it, so only while no other node's timer would run out with it.
+    pub clock_may_run: bool,
     /// How many steps until the next crash.
     crash_in: u32,
     /// Number of crashes so far.
@@ -109,11 +51,15 @@ pub struct NodeHost<'r> {
 /// A node crashes after every so many steps of its own.
 const CRASH_EVERY: u32 = 4;
 
+/// How long a view-change timer runs at first, and at most.
+const PATIENCE: Duration = Duration::from_secs(1 << 20);
+const PATIENCE_MAX: Duration = Duration::from_secs(1 << 26);
+
 /// Timers run out when the replay says so, not when the clock does: a patience beyond any replay.
 pub fn adjust(params: &mut Params) {
-    params.view_timeout = Duration::from_secs(1 << 20);
-    params.view_timeout_max = Duration::from_secs(1 << 30);
-    params.status_interval = Duration::from_secs(1 << 30);
+    params.view_timeout = PATIENCE;
+    params.view_timeout_max = PATIENCE_MAX;
+    params.status_interval = Duration::from_secs(1 << 34);
 }
 
 impl<'r> NodeHost<'r> {
@@ -126,8 +72,20 @@ impl<'r> NodeHost<'r> {
         let identity = Identity::new(vocabulary.cluster(), replica_id(replica));
         let crash_in = 1 + u32::from(replica.0) % CRASH_EVERY;
         let (disk, watch) = (MemoryDisk::default(), Watch::default());
-        let mut host =
-            Self { runtime, replica, identity, disk, watch, running: None, crash_in, crashes: 0 };
+        let (told, running, crashes) = (Vec::new(), None, 0);
+        let clock_may_run = false;
+        let mut host = Self {
+            runtime,
+            replica,
+            identity,
+            disk,
+            watch,
+            running,
+            told,
+            clock_may_run,
+            crash_in,
+            crashes,
+        };
         host.start(vocabulary)?;
         Ok(host)
     }
@@ -144,20 +102,22 @@ impl<'r> NodeHost<'r> {
             let what = "the service state on disk is not the one before the crash";
             return Err(Difference::new(Kind::Restart, what).with_diff(diff));
         }
-        let (network, sent) = ChannelNetwork::new();
+        self.check_evidence(&store)?;
+        let wire = Wire::new(params, self.disk.clone());
+        let watcher = Watcher { watch: self.watch.clone(), wire: wire.clone() };
         let (driver, inbox) = Driver::new(Parts {
             params: Arc::clone(params),
             signer: vocabulary.keys.signer(Principal::Replica(params.replica)),
             verifier: vocabulary.keys.verifier(),
             store,
             service: Box::new(History),
-            network: Box::new(network),
-            observer: Some(Box::new(self.watch.clone())),
+            network: Box::new(wire.clone()),
+            observer: Some(Box::new(watcher)),
         })
         .map_err(harness)?;
         self.watch.lock().replica = Some(driver.replica().clone());
         let task = self.runtime.spawn(driver.run());
-        self.running = Some(Running { inbox, sent, task });
+        self.running = Some(Running { inbox, wire, task });
         // What a replica repeats when it starts is no step.
         self.settle()?;
         let seen = self.outgoing()?;
@@ -165,8 +125,21 @@ impl<'r> NodeHost<'r> {
         Ok(seen.broadcasts.into_iter().chain(sends).collect())
     }
 
+    /// Each equivocation that the replica noticed is on its disk.
+    fn check_evidence(&self, store: &Store) -> Result<(), Difference> {
+        let (kept, noticed) =
+            (store.evidence().map_err(harness)?.len(), self.watch.lock().equivocations.len());
+        match kept == noticed {
+            true => Ok(()),
+            false => Err(Difference::new(Kind::Restart, "evidence of equivocation is not kept")
+                .with_diff(vec![format!("- {noticed} noticed"), format!("+ {kept} kept")])),
+        }
+    }
+
+    /// The power fails: what was not synced is gone.
     fn crash(&mut self) {
         self.crashes += 1;
+        self.disk = self.disk.after_power_cut();
         if let Some(running) = self.running.take() {
             running.task.abort();
             // Awaited, so that the store is closed before it is opened again; a cancelled task is no news.
@@ -196,14 +169,27 @@ impl<'r> NodeHost<'r> {
     /// What left the node since the last time.
     fn outgoing(&mut self) -> Result<Observation, Difference> {
         let mut seen = Observation::default();
-        let Some(running) = &mut self.running else { return Ok(seen) };
-        while let Ok(outgoing) = running.sent.try_recv() {
+        let Some(running) = &self.running else { return Ok(seen) };
+        let (released, early) = running.wire.take(self.runtime)?;
+        if early > 0 {
+            let what = format!("{early} frames left before the disk was synced");
+            return Err(Difference::new(Kind::NotDurable, what));
+        }
+        for outgoing in released {
             match outgoing {
                 Outgoing::Broadcast(frame) => seen.broadcasts.push(decode(&frame)?),
                 Outgoing::Send { to, frame } => seen.sends.push((to, decode(&frame)?)),
-                Outgoing::Reply { frame, .. } => {
-                    if let ReplicaFrame::Reply(reply) = codec::decode(&frame).map_err(harness)? {
-                        seen.replies.push(reply);
+                Outgoing::Reply { client, frame } => {
+                    match codec::decode(&frame).map_err(harness)? {
+                        ReplicaFrame::Reply(reply) if reply.body.client == client => {
+                            seen.replies.push(reply);
+                        }
+                        ReplicaFrame::Reply(reply) => {
+                            let of = reply.body.client.0;
+                            let what = format!("client {of}'s reply goes to client {}", client.0);
+                            return Err(Difference::new(Kind::Execution, what));
+                        }
+                        other => self.told.push((client, other)),
                     }
                 }
             }
@@ -211,8 +197,71 @@ impl<'r> NodeHost<'r> {
         Ok(seen)
     }
 
+    /// A frame on a replica's channel, and all that follows from it.
+    pub fn peer_frame(
+        &mut self,
+        from: ReplicaId,
+        frame: &[u8],
+    ) -> Result<Result<(), InboxError>, Difference> {
+        let runtime = self.runtime;
+        let outcome = runtime.block_on(self.running()?.inbox.peer_frame(from, frame));
+        self.finish_frame()?;
+        Ok(outcome)
+    }
+
+    /// A frame on a client's connection, and all that follows from it.
+    pub fn client_frame(
+        &mut self,
+        client: ClientId,
+        frame: &[u8],
+    ) -> Result<Result<(), InboxError>, Difference> {
+        let outcome = self.running()?.inbox.client_frame(client, frame);
+        self.finish_frame()?;
+        Ok(outcome)
+    }
+
+    fn finish_frame(&mut self) -> Result<(), Difference> {
+        if let Some(reason) = self.settle()? {
+            return Err(Difference::new(Kind::Halted, reason));
+        }
+        self.outgoing()?;
+        self.watch.lock().rejections.clear();
+        Ok(())
+    }
+
+    /// What clients were told beside replies since the last time.
+    pub fn take_told(&mut self) -> Vec<(ClientId, ReplicaFrame)> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Whether the node crashes at the next opportunity: what was asked of it since its last step is forgotten then.
+    pub fn is_about_to_crash(&mut self) -> bool {
+        self.crash_in -= 1;
+        self.crash_in == 0
+    }
+
+    /// The replica, as it was after its last step.
+    pub fn replica(&self) -> Option<Replica> {
+        self.watch.lock().replica.clone()
+    }
+
+    /// Lets the clock run until the view-change timer has run out.
+    fn run_out(&mut self) -> Result<(), Difference> {
+        let before = self.watch.lock().timeouts;
+        let mut patience = PATIENCE;
+        while patience <= PATIENCE_MAX {
+            self.runtime.block_on(tokio::time::advance(patience));
+            if self.settle()?.is_some() || self.watch.lock().timeouts > before {
+                return Ok(());
+            }
+            patience *= 2;
+        }
+        Err(Difference::new(Kind::Reaction, "a timer that is set never runs out"))
+    }
+
     fn send(&mut self, delivery: &Delivery) -> Result<Result<(), Rejection>, Difference> {
         let runtime = self.runtime;
+        let clock_may_run = self.clock_may_run;
         let inbox = &self.running()?.inbox;
         let outcome = match delivery {
             Delivery::Client(Message::Request(request)) => {
@@ -228,6 +277,7 @@ impl<'r> NodeHost<'r> {
                 let frame = codec::encode(message).map_err(harness)?;
                 runtime.block_on(inbox.peer_frame(*from, &frame))
             }
+            Delivery::Timer(Timer::ViewChange) if clock_may_run => return self.run_out().map(Ok),
             Delivery::Timer(timer) => runtime.block_on(inbox.input(Input::Timer(*timer))),
             Delivery::Suspect => runtime.block_on(inbox.input(Input::Suspect)),
         };
@@ -283,7 +333,6 @@ impl Subject for NodeHost<'_> {
 
     /// Kills the driver's task and opens the same disk again, every few steps.
     fn after_restart(&mut self, vocabulary: &Vocabulary) -> Result<Option<Restarted>, Difference> {
-        self.crash_in -= 1;
         if self.crash_in > 0 {
             return Ok(None);
         }

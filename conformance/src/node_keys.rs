@@ -4,13 +4,13 @@ use crate::keys::Keys;
 use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::types::{ClientId, Principal};
 use pbft_model as model;
-use pbft_node::keyring::{KeyRing, KeySigner};
+use pbft_node::keyring::{KeyRing, KeySigner, VerifiedCache};
 use pbft_node::keys::SecretKey;
 use std::sync::Arc;
 
 /// The keys of `replicas` replicas and of the model's clients.
 pub struct NodeKeys {
-    ring: Arc<KeyRing>,
+    cache: Arc<VerifiedCache>,
 }
 
 impl NodeKeys {
@@ -20,7 +20,15 @@ impl NodeKeys {
         let clients = (1..=u32::from(model::Value::MAX_REQUESTS)).map(ClientId);
         let clients = clients.map(|id| (id, secret(Principal::Client(id)).public()));
         let ring = KeyRing::new((0..u32::from(replicas)).map(replica), clients);
-        Self { ring: Arc::new(ring) }
+        Self { cache: Arc::new(VerifiedCache::new(ring)) }
+    }
+
+    /// The same keys, the cache of verified signatures with a bug.
+    #[cfg(feature = "planted-bugs")]
+    pub fn with_planted(replicas: u8, bug: Option<pbft_core::planted::PlantedBug>) -> Self {
+        let Self { cache } = Self::new(replicas);
+        let cache = Arc::into_inner(cache).map(|cache| cache.with_planted(bug));
+        Self { cache: Arc::new(cache.unwrap_or_else(|| unreachable!("nobody else has it"))) }
     }
 }
 
@@ -41,6 +49,6 @@ impl Keys for NodeKeys {
     }
 
     fn verifier(&self) -> Arc<dyn Verifier> {
-        Arc::clone(&self.ring) as Arc<dyn Verifier>
+        Arc::clone(&self.cache) as Arc<dyn Verifier>
     }
 }

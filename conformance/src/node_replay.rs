@@ -1,15 +1,20 @@
 //! Model → node: traces replayed through production nodes.
 
 use crate::divergence::{Difference, Divergence, Kind, explore};
+use crate::host::Subject;
 use crate::network::Network;
 use crate::node_host::{NodeHost, adjust};
 use crate::node_keys::NodeKeys;
+use crate::probe::reaction::Scene;
+use crate::probe::{Place, live};
+use crate::refinement::byzantine::Source;
 use crate::refinement::vocabulary::{Vocabulary, replayable};
 use crate::step::{Step, Work};
 use crate::walk::{Chance, Trace};
 use pbft_model as model;
 use serde::Serialize;
 use stateright::Model;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 
@@ -24,6 +29,8 @@ pub struct NodeReport {
     pub deliveries: u64,
     /// Crashes and restarts from disk.
     pub crashes: u64,
+    /// Probes and reactions, by name.
+    pub probes: BTreeMap<&'static str, u64>,
     /// Wall-clock seconds.
     pub seconds: f64,
 }
@@ -31,11 +38,14 @@ pub struct NodeReport {
 impl NodeReport {
     /// Adds another thread's work.
     pub fn add(&mut self, other: &Self) {
-        let Self { traces, steps, deliveries, crashes, seconds: _ } = other;
+        let Self { traces, steps, deliveries, crashes, probes, seconds: _ } = other;
         self.traces += traces;
         self.steps += steps;
         self.deliveries += deliveries;
         self.crashes += crashes;
+        for (name, count) in probes {
+            *self.probes.entry(name).or_default() += count;
+        }
     }
 }
 
@@ -51,8 +61,19 @@ pub fn replay(
     seed: u64,
     report: &mut NodeReport,
 ) -> Option<Divergence> {
+    planted(runtime, trace, seed, None, report)
+}
+
+/// The same, on nodes that have a planted bug (by name; needs the feature `planted-bugs`).
+pub fn planted(
+    runtime: &Runtime,
+    trace: &Trace,
+    seed: u64,
+    bug: Option<&str>,
+    report: &mut NodeReport,
+) -> Option<Divergence> {
     let mut at = 0;
-    match steps(runtime, trace, seed, report, &mut at) {
+    match steps(runtime, trace, seed, bug, report, &mut at) {
         Ok(()) => {
             report.traces += 1;
             None
@@ -61,18 +82,34 @@ pub fn replay(
     }
 }
 
+#[cfg(feature = "planted-bugs")]
+fn vocabulary_with(config: model::Config, bug: Option<&str>) -> Vocabulary {
+    let bug = bug.and_then(pbft_core::planted::PlantedBug::named);
+    let keys = Arc::new(NodeKeys::with_planted(config.replicas(), bug));
+    Vocabulary::with_params(config, keys, |params| {
+        adjust(params);
+        params.planted = bug;
+    })
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn vocabulary_with(config: model::Config, bug: Option<&str>) -> Vocabulary {
+    assert!(bug.is_none(), "this build cannot plant bugs");
+    Vocabulary::with_params(config, Arc::new(NodeKeys::new(config.replicas())), adjust)
+}
+
 fn steps(
     runtime: &Runtime,
     trace: &Trace,
     seed: u64,
+    bug: Option<&str>,
     report: &mut NodeReport,
     at: &mut usize,
 ) -> Result<(), Difference> {
     let harness = |what: String| Difference::new(Kind::Harness, what);
     let config = replayable(&trace.config).map_err(harness)?;
     let pbft = model::Pbft::new(config);
-    let keys = Arc::new(NodeKeys::new(config.replicas()));
-    let vocabulary = Vocabulary::with_params(config, keys, adjust);
+    let vocabulary = vocabulary_with(config, bug);
     let all = (0..config.replicas()).map(model::ReplicaId);
     let mut hosts = all
         .map(|id| NodeHost::new(runtime, &vocabulary, id))
@@ -95,8 +132,19 @@ fn steps(
             after: &after,
             choice: chance.draw(),
         };
-        let sent = step.take(&mut hosts[action.replica().index()], &network, &mut work)?;
+        let choice = step.choice;
+        let acting = action.replica().index();
+        let others = hosts.iter().enumerate().filter(|(index, _)| *index != acting);
+        let clock_may_run = others.into_iter().all(|(_, other)| !other.is_timer_running());
+        let host = &mut hosts[acting];
+        host.clock_may_run = clock_may_run;
+        let sent = step.take(host, &network, &mut work)?;
         network.add(action.replica(), sent);
+        let source = Source { vocabulary: &vocabulary, network: &network };
+        let place = Place { source, model: &pbft, state: &after, own: action.replica() };
+        for name in live::run(&Scene::new(place, action), host, choice)? {
+            *report.probes.entry(name).or_default() += 1;
+        }
         state = after;
         *at += 1;
     }
@@ -119,6 +167,7 @@ fn divergence(trace: &Trace, seed: u64, at: usize, difference: Difference) -> Di
         kind: difference.kind,
         what: format!("{} ({})", difference.what, trace.origin),
         diff: difference.diff,
+        probe: difference.probe,
         path: trace.actions.iter().take(at).map(ToString::to_string).collect(),
         reproduce: format!("cargo conform node --config {config} --seed {seed}"),
         explore: explore(&config, &actions),

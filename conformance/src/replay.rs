@@ -281,6 +281,7 @@ impl Replay {
             kind: difference.kind,
             what: difference.what,
             diff: difference.diff,
+            probe: difference.probe,
             path: path.iter().map(ToString::to_string).collect(),
             reproduce: self.command.clone(),
             explore: explore(&config, &actions),
@@ -299,8 +300,7 @@ pub fn fingerprint(state: &model::State) -> u64 {
 
 #[cfg(feature = "planted-bugs")]
 pub(crate) fn vocabulary_with(config: model::Config, bug: Option<&str>) -> Vocabulary {
-    let all = pbft_core::planted::PlantedBug::ALL;
-    let planted = bug.and_then(|bug| all.iter().find(|known| known.name() == bug).copied());
+    let planted = bug.and_then(pbft_core::planted::PlantedBug::named);
     Vocabulary::with_params(config, Arc::new(NameKeys), |params| params.planted = planted)
 }
 

@@ -71,7 +71,7 @@ impl Step<'_> {
     pub fn replay(&self, world: &World, work: &mut Work) -> Result<World, Difference> {
         let replica = self.action.replica();
         let mut host = Host::clone(world.host(replica));
-        if self.choice % RESTART_EVERY == 0 {
+        if self.choice.is_multiple_of(RESTART_EVERY) {
             host.restart(self.vocabulary);
         }
         let sent = self.take(&mut host, &world.network, work)?;

@@ -1,28 +1,57 @@
-//! Every bug that can be planted in the core is caught by the replay alone, and each mutant of the model is among
-//! them. Runs with `cargo test -p pbft-conformance --features planted-bugs`.
+//! Every bug that can be planted in core and node is caught, by the arm and the check on record. Runs with
+//! `cargo test -p pbft-conformance --features planted-bugs`.
 #![cfg(feature = "planted-bugs")]
 
 use pbft_conformance::plan::Plan;
-use pbft_conformance::planted::hunt;
+use pbft_conformance::planted::{Grounds, RECORD_SEED, hunt, hunt_nothing, record};
 use pbft_core::planted::PlantedBug;
 use pbft_model::mutant_record::RECORD;
+use std::path::Path;
 
 #[test]
-fn each_planted_bug_is_caught_with_a_report_that_names_the_step() {
-    let plan = Plan::quick();
+fn each_planted_bug_is_caught_as_on_record_with_a_report_that_names_the_step() {
+    let grounds = Grounds::new(&Plan::quick(), RECORD_SEED).expect("a corpus");
+    let without = hunt_nothing(&grounds).map(|divergence| divergence.to_string());
+    assert_eq!(without, None, "or a bug could seem caught by what is wrong without it");
     for bug in PlantedBug::ALL {
-        let found = hunt(*bug, 1, &plan).divergence;
-        let Some(found) = found else { panic!("{} survives", bug.name()) };
+        let hunt = hunt(*bug, &grounds);
+        let Some(found) = &hunt.divergence else { panic!("{} survives", bug.name()) };
         let text = found.to_string();
         assert!(text.contains(&format!("→ {:>3}. {}", found.step, found.action)), "{text}");
         assert!(found.reproduce.contains("cargo"), "{text}");
+        let recorded = hunt.record.as_ref().map(|row| row.caught_by.as_str());
+        assert_eq!(hunt.caught_by.as_deref(), recorded, "{}", bug.name());
     }
+}
+
+#[test]
+fn the_record_has_each_bug_once_and_says_where_it_is() {
+    let rows = record::rows().expect("a record");
+    let recorded: Vec<&str> = rows.iter().map(|row| row.bug.as_str()).collect();
+    let mut planted: Vec<&str> = PlantedBug::ALL.iter().map(|bug| bug.name()).collect();
+    planted.sort_unstable();
+    assert_eq!(recorded, planted);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+    for row in &rows {
+        let camel: String = row.bug.split('-').map(capitalised).collect();
+        for place in row.place.split(' ') {
+            let source = std::fs::read_to_string(root.join(place)).expect("a source file");
+            let code: String = source.split_whitespace().collect();
+            assert!(code.contains(&format!(",{camel})")), "{} is not in {place}", row.bug);
+        }
+        assert!(!row.rule.is_empty() && row.rule != "?", "{} breaks which rule?", row.bug);
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
 #[test]
 fn every_mutant_of_the_model_has_a_twin_in_the_code() {
     for row in RECORD {
         let name = row.mutant.to_string();
-        assert!(PlantedBug::ALL.iter().any(|bug| bug.name() == name), "{name} cannot be planted");
+        assert!(PlantedBug::named(&name).is_some(), "{name} cannot be planted");
     }
 }

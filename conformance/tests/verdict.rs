@@ -50,6 +50,7 @@ fn divergence() -> Divergence {
         kind: Kind::State,
         what: String::new(),
         diff: Vec::new(),
+        probe: None,
         path: Vec::new(),
         actions: Vec::new(),
         reproduce: String::new(),

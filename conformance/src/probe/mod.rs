@@ -4,6 +4,8 @@
 
 mod certificate;
 mod checkpoint;
+pub mod frame;
+pub mod live;
 mod normal_case;
 pub mod reaction;
 mod view_change;
@@ -142,13 +144,14 @@ impl Probes<'_> {
         let replica = action.replica();
         let place = Place { source, model: self.model, state, own: replica };
         let mut seen = Vec::new();
-        seen.extend(self.react(&Scene { place, action }, world.host(replica), choice)?);
+        seen.extend(self.react(&Scene::new(place, action), world.host(replica), choice)?);
         let made = seen.len();
         for offset in 0..PROBES.len() {
             let at = (choice as usize).wrapping_add(offset * 7) % PROBES.len();
             let (name, maker) = PROBES[at];
             let Some(probe) = maker(&place) else { continue };
-            self.probe(world.host(replica), name, &probe)?;
+            self.probe(world.host(replica), &probe)
+                .map_err(|difference| difference.by_probe("probe", name))?;
             seen.push(name);
             if seen.len() == made + PROBES_PER_STATE {
                 break;
@@ -168,16 +171,15 @@ impl Probes<'_> {
             let at = (choice as usize).wrapping_add(offset) % REACTIONS.len();
             let (name, _, reaction) = REACTIONS[at];
             if let Some(outcome) = reaction(scene, &mut host.clone()) {
-                return outcome.map(|()| Some(name)).map_err(|difference| Difference {
-                    what: format!("reaction {name}: {}", difference.what),
-                    ..difference
-                });
+                return outcome
+                    .map(|()| Some(name))
+                    .map_err(|difference| difference.by_probe("reaction", name));
             }
         }
         Ok(None)
     }
 
-    fn probe(&self, host: &Host, name: &str, probe: &Probe) -> Result<(), Difference> {
+    fn probe(&self, host: &Host, probe: &Probe) -> Result<(), Difference> {
         let mut probed = host.clone();
         let Some((last, earlier)) = probe.deliveries.split_last() else {
             return Err(Difference::new(Kind::Harness, "an empty probe"));
@@ -186,34 +188,32 @@ impl Probes<'_> {
             let seen = probed.deliver(self.vocabulary, delivery)?;
             let silent = seen.is_ok_and(|seen| seen.is_silent());
             if !silent {
-                return Err(accepted(name, probe, delivery));
+                return Err(accepted(probe, delivery));
             }
         }
         let before = probed.clone();
         let outcome = probed.deliver(self.vocabulary, last)?;
         match (outcome, probe.expected) {
             (Ok(seen), Expected::Nothing) if seen.is_silent() => Ok(()),
-            (Ok(_), _) => Err(accepted(name, probe, last)),
+            (Ok(_), _) => Err(accepted(probe, last)),
             (Err(rejection), expected) if expected.allows(&rejection) => {
                 match probed.replica == before.replica {
                     true => Ok(()),
-                    false => Err(Difference::new(
-                        Kind::StateChanged,
-                        format!("probe {}: refused, but the replica changed", name),
-                    )),
+                    false => {
+                        Err(Difference::new(Kind::StateChanged, "refused, but the replica changed"))
+                    }
                 }
             }
-            (Err(rejection), expected) => Err(Difference::new(
-                Kind::WrongRejection,
-                format!("probe {}: {}", name, describe(last)),
-            )
-            .with_diff(vec![format!("- {expected:?}"), format!("+ {}", rejection.kind())])),
+            (Err(rejection), expected) => {
+                Err(Difference::new(Kind::WrongRejection, describe(last))
+                    .with_diff(vec![format!("- {expected:?}"), format!("+ {}", rejection.kind())]))
+            }
         }
     }
 }
 
-fn accepted(name: &str, probe: &Probe, delivery: &Delivery) -> Difference {
-    let what = format!("probe {}: {} was acted on", name, describe(delivery));
+fn accepted(probe: &Probe, delivery: &Delivery) -> Difference {
+    let what = format!("{} was acted on", describe(delivery));
     let diff = vec![format!("- {:?}", probe.expected), "+ accepted".to_owned()];
     Difference::new(Kind::Accepted, what).with_diff(diff)
 }

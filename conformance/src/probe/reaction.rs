@@ -60,6 +60,13 @@ fn owed(what: &str, got: &Observation) -> Difference {
     Difference::new(Kind::Reaction, what.to_owned()).with_diff(diff)
 }
 
+impl<'a> Scene<'a> {
+    /// Where `action` has led its replica.
+    pub fn new(place: Place<'a>, action: &'a model::Action) -> Self {
+        Self { place, action }
+    }
+}
+
 impl Scene<'_> {
     /// Delivers; a rejection is nothing owed, except where that is told to be a finding.
     fn ask(

@@ -39,6 +39,11 @@ macro_rules! bugs {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$bug),*];
 
+            /// The bug with this name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().find(|bug| bug.name() == name).copied()
+            }
+
             /// The bug's name, as the model's mutant is called.
             pub fn name(self) -> &'static str {
                 match self {
@@ -177,4 +182,54 @@ bugs! {
     RestartReusesNumbers = "restart-reuses-numbers",
     /// A NEW-VIEW that waited for state is forgotten when the state comes.
     InactiveAfterTransfer = "inactive-after-transfer",
+    /// Messages leave before the records that they depend on are written.
+    SendBeforePersist = "send-before-persist",
+    /// A commit returns before the disk was asked to keep it.
+    FsyncDropped = "fsync-dropped",
+    /// A group's writes are let go of.
+    CommitDropped = "commit-dropped",
+    /// A step's effects are performed from the last to the first.
+    EffectsReversed = "effects-reversed",
+    /// Evidence of equivocation is not kept.
+    EvidenceDropped = "evidence-dropped",
+    /// A client is not told that its request was refused.
+    RefusalDropped = "refusal-dropped",
+    /// A reply goes to the next client.
+    ReplyToAnotherClient = "reply-to-another-client",
+    /// Timers that the core sets never run out.
+    TimersNotSet = "timers-not-set",
+    /// The service is asked twice to execute an operation.
+    OperationAppliedTwice = "operation-applied-twice",
+    /// A checkpoint holds the state before its batch.
+    CheckpointBeforeExecution = "checkpoint-before-execution",
+    /// A peer that asks for a chunk is served the manifest.
+    AnotherPartServed = "another-part-served",
+    /// The reply table is not written at execution.
+    ReplyTableNotStored = "reply-table-not-stored",
+    /// The number of the last executed batch is not written.
+    ExecutedNumberNotStored = "executed-number-not-stored",
+    /// The log is kept when it is folded.
+    LogKeptAfterFold = "log-kept-after-fold",
+    /// Each record takes the place of the one before.
+    LogRecordsOverwritten = "log-records-overwritten",
+    /// The reply table of an installed state is not written.
+    InstalledRepliesNotStored = "installed-replies-not-stored",
+    /// Every signature is believed.
+    SignaturesUnchecked = "signatures-unchecked",
+    /// A statement that verified once is believed under any signature.
+    CacheIgnoresSignature = "cache-ignores-signature",
+    /// A signature that verified once is believed for any statement.
+    CacheIgnoresStatement = "cache-ignores-statement",
+    /// COMMITs are lost after they were read.
+    FrameLost = "frame-lost",
+    /// A byte behind a message is not noticed.
+    TrailingByteRead = "trailing-byte-read",
+    /// Frames may be larger than their kind can be.
+    FrameSizeUnchecked = "frame-size-unchecked",
+    /// A client may send another one's requests.
+    RequestOfAnotherClient = "request-of-another-client",
+    /// A broadcast does not reach the last peer.
+    BroadcastSkipsPeer = "broadcast-skips-peer",
+    /// A peer's queue gives out the newest frame first.
+    QueueReordered = "queue-reordered",
 }

@@ -15,6 +15,7 @@ use crate::timers::Timers;
 use bytes::Bytes;
 use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::message::{Message, Request};
+use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
 use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica};
 use std::sync::Arc;
@@ -116,14 +117,16 @@ impl Driver {
     /// A driver for the replica that the store remembers, and the way to reach it.
     pub fn new(parts: Parts) -> Result<(Self, Inbox), DriverError> {
         let Parts { params, signer, verifier, store, service, network, observer } = parts;
+        #[cfg(feature = "planted-bugs")]
+        let store = store.with_planted(params.planted);
         if !FrameLimits::new(&params).are_possible() {
             return Err(DriverError::FramesTooLarge);
         }
         let (inbox, queues) = Inbox::new(Arc::clone(&params), verifier);
-        let result_bytes_max = params.result_bytes_max;
         let (durable, service_state) = (store.durable().clone(), store.service_state()?);
+        let performer =
+            Performer { service, timers: Timers::default(), params: Arc::clone(&params) };
         let (replica, recovered) = Replica::recover(params, signer, durable, service_state);
-        let performer = Performer { service, timers: Timers::default(), result_bytes_max };
         let state_digest = None;
         let driver =
             Self { replica, store, performer, network, observer, queues, recovered, state_digest };
@@ -176,8 +179,14 @@ impl Driver {
                 next = queues.next(turn);
             }
         }
-        let Group { writes, outbox, halt, .. } = group;
-        blocking(|| writes.commit())?;
+        let Group { writes, mut outbox, halt, .. } = group;
+        if planted!(self.replica.params(), SendBeforePersist) {
+            std::mem::take(&mut outbox).into_iter().for_each(|o| o.release(&mut *self.network));
+        }
+        match planted!(self.replica.params(), CommitDropped) {
+            true => drop(writes),
+            false => blocking(|| writes.commit())?,
+        }
         self.release(outbox, waiting)?;
         match halt {
             Some(reason) => Err(DriverError::Halted(reason)),
@@ -251,8 +260,12 @@ impl Steps<'_> {
         match self.observed(input) {
             Ok(effects) => self.perform(effects, group),
             Err(rejection) => {
-                note_equivocation(&rejection, group)?;
-                if let (Some(request), Some(reason)) = (refusable, refusal(&rejection)) {
+                if !planted!(self.replica.params(), EvidenceDropped) {
+                    note_equivocation(&rejection, group)?;
+                }
+                let told = !planted!(self.replica.params(), RefusalDropped);
+                if let (Some(request), Some(reason), true) = (refusable, refusal(&rejection), told)
+                {
                     group.outbox.push(request.refused(reason)?);
                 }
                 Ok(())
@@ -262,6 +275,10 @@ impl Steps<'_> {
 
     /// Performs a step's effects, and feeds back what they bring about before anything else happens.
     fn perform(&mut self, effects: Vec<Effect>, group: &mut Group<'_>) -> Result<(), DriverError> {
+        let mut effects = effects;
+        if planted!(self.replica.params(), EffectsReversed) {
+            effects.reverse();
+        }
         for effect in effects {
             self.performer.perform(effect, group)?;
         }

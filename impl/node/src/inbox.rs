@@ -7,6 +7,7 @@ use crate::codec;
 use crate::frame::{ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame};
 use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
+use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, ReplicaId};
 use pbft_core::{Input, Params, Rejection};
 use std::sync::Arc;
@@ -86,6 +87,8 @@ impl Inbox {
         let (clients, clients_queue) = mpsc::channel(CLIENT_QUEUE);
         let (stop, stopped) = watch::channel(false);
         let limits = FrameLimits::new(&params);
+        #[cfg(feature = "planted-bugs")]
+        let verifier = believing(&params, verifier);
         let inbox = Self { params, verifier, limits, peers, clients, stop: Arc::new(stop) };
         (inbox, Queues { peers: peers_queue, clients: clients_queue, stop: stopped })
     }
@@ -97,14 +100,24 @@ impl Inbox {
 
     /// A frame from `from`'s authenticated connection: an encoded [`Message`]. Waits while the queue is full.
     pub async fn peer_frame(&self, from: ReplicaId, frame: &[u8]) -> Result<(), InboxError> {
+        let last = frame.len().saturating_sub(1);
+        let longer = planted!(self.params, TrailingByteRead)
+            && self.limits.decode_message(&frame[..last]).is_ok();
+        let frame = if longer { &frame[..last] } else { frame };
         let check = || -> Result<_, InboxError> {
-            let message = self.limits.decode_message(frame)?;
+            let message = match planted!(self.params, FrameSizeUnchecked) {
+                true => codec::decode(frame).map_err(FrameError::from)?,
+                false => self.limits.decode_message(frame)?,
+            };
             Ok(verify(&self.params, &*self.verifier, message)?)
         };
         let message = match frame.len() > LARGE_FRAME {
             true => blocking(check)?,
             false => check()?,
         };
+        if planted!(self.params, FrameLost) && matches!(message.get(), Message::Commit(_)) {
+            return Ok(());
+        }
         self.input(Input::Message { from, message }).await
     }
 
@@ -130,7 +143,7 @@ impl Inbox {
             let answer = ReplicaFrame::Refused { lane, timestamp, reason };
             InboxError::Refused { reason, answer }
         };
-        if request.body.client != client {
+        if request.body.client != client && !planted!(self.params, RequestOfAnotherClient) {
             return Err(refused(RefusalReason::NotYours));
         }
         if self.clients.capacity() == 0 {
@@ -172,5 +185,27 @@ impl Inbox {
     /// Asks the driver to end after what it is doing.
     pub fn stop(&self) {
         self.stop.send_replace(true);
+    }
+}
+
+/// A verifier that believes every signature, if that is the planted bug.
+#[cfg(feature = "planted-bugs")]
+fn believing(params: &Params, verifier: Arc<dyn Verifier>) -> Arc<dyn Verifier> {
+    struct Anybody;
+
+    impl Verifier for Anybody {
+        fn verify(
+            &self,
+            _: pbft_core::types::Principal,
+            _: &pbft_core::crypto::Statement<'_>,
+            _: &pbft_core::types::Signature,
+        ) -> bool {
+            true
+        }
+    }
+
+    match planted!(params, SignaturesUnchecked) {
+        true => Arc::new(Anybody),
+        false => verifier,
     }
 }

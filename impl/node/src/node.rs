@@ -122,7 +122,7 @@ impl Node {
             StartError::Listen { address, source }
         })?;
         let params = cluster.params(replica);
-        let network = TcpNetwork::new(params.membership.others(replica));
+        let network = TcpNetwork::new(&params);
         let (driver, inbox) = Driver::new(Parts {
             params: Arc::new(params),
             signer: Arc::new(KeySigner::new(key.clone())),

@@ -9,9 +9,10 @@ use crate::store::{Chunk, Store, StoreError, Transaction};
 use crate::timers::Timers;
 use bytes::Bytes;
 use pbft_core::message::{Message, Request, Signed, StateData, StatePart};
+use pbft_core::planted::planted;
 use pbft_core::replies::LastReply;
 use pbft_core::types::{ReplicaId, SeqNum};
-use pbft_core::{Effect, HaltReason, Input};
+use pbft_core::{Effect, HaltReason, Input, Params};
 use std::sync::Arc;
 
 /// A result longer than the cluster's `result_bytes_max` is replaced by this one, the same everywhere.
@@ -95,7 +96,7 @@ impl<'s> Group<'s> {
 pub(crate) struct Performer {
     pub(crate) service: Box<dyn Service>,
     pub(crate) timers: Timers,
-    pub(crate) result_bytes_max: usize,
+    pub(crate) params: Arc<Params>,
 }
 
 impl Performer {
@@ -120,12 +121,19 @@ impl Performer {
                 group.transaction()?.store_checkpoint(&manifest, &reply_chunk, &chunks)?;
             }
             Effect::Reply(reply) => {
-                let client = reply.body.client;
+                let mut client = reply.body.client;
+                if planted!(self.params, ReplyToAnotherClient) {
+                    client.0 += 1;
+                }
                 let frame = Bytes::from(codec::encode(&ReplicaFrame::Reply(reply))?);
                 group.outbox.push(Outgoing::Reply { client, frame });
             }
+            Effect::SetTimer { .. } if planted!(self.params, TimersNotSet) => {}
             Effect::SetTimer { timer, after } => self.timers.set(timer, after),
             Effect::CancelTimer(timer) => self.timers.cancel(timer),
+            Effect::ServeState { to, seq, .. } if planted!(self.params, AnotherPartServed) => {
+                serve(to, seq, StatePart::Manifest, group)?;
+            }
             Effect::ServeState { to, seq, part } => serve(to, seq, part, group)?,
             Effect::StageChunk { seq, index, bytes } => {
                 group.transaction()?.stage(seq, index, &bytes)?;
@@ -147,10 +155,17 @@ impl Performer {
         checkpoint: bool,
         group: &mut Group<'_>,
     ) -> Result<(), StoreError> {
+        let early = match planted!(self.params, CheckpointBeforeExecution) {
+            true => Some(group.transaction()?.chunks()?),
+            false => None,
+        };
         let transaction = group.transaction()?;
         let results: Vec<Arc<[u8]>> = transaction.with_state(|state| {
             let execute = |request: &Arc<Signed<Request>>| {
                 let Request { client, operation, .. } = &request.body;
+                if planted!(self.params, OperationAppliedTwice) {
+                    self.service.execute(state, *client, operation);
+                }
                 self.bounded(self.service.execute(state, *client, operation))
             };
             requests.iter().map(execute).collect()
@@ -162,7 +177,10 @@ impl Performer {
         transaction.executed(seq, replies)?;
         let chunks = match checkpoint {
             true => {
-                group.chunks = group.transaction()?.chunks()?;
+                group.chunks = match early {
+                    Some(chunks) => chunks,
+                    None => group.transaction()?.chunks()?,
+                };
                 Some(group.chunks.iter().map(|chunk| chunk.digest).collect())
             }
             false => None,
@@ -172,9 +190,9 @@ impl Performer {
     }
 
     fn bounded(&self, result: Vec<u8>) -> Arc<[u8]> {
-        match result.len() <= self.result_bytes_max {
+        match result.len() <= self.params.result_bytes_max {
             true => result.into(),
-            false => RESULT_TOO_LARGE.iter().take(self.result_bytes_max).copied().collect(),
+            false => RESULT_TOO_LARGE.iter().take(self.params.result_bytes_max).copied().collect(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A disk in memory: what is committed survives the store, and writes can be made to fail.
+//! A disk in memory: what is committed survives the store, what is synced survives a power cut, and writes can be
+//! made to fail.
 
 use redb::StorageBackend;
 use std::io;
@@ -8,8 +9,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A medium for [`super::Store::in_memory`]. Clones share their content.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
-    bytes: Arc<Mutex<Vec<u8>>>,
+    medium: Arc<Mutex<Medium>>,
     failing: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Default)]
+struct Medium {
+    bytes: Vec<u8>,
+    /// How to take back what was not synced, the latest last.
+    unsynced: Vec<Undo>,
+    syncs: u64,
+}
+
+/// Takes back one change.
+#[derive(Debug)]
+enum Undo {
+    Write { start: usize, before: Vec<u8> },
+    Shrink { len: usize },
+    Grow { tail: Vec<u8> },
 }
 
 impl MemoryDisk {
@@ -20,11 +37,34 @@ impl MemoryDisk {
 
     /// Whether nothing was ever written.
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().bytes.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How often everything written was made to stay.
+    pub fn syncs(&self) -> u64 {
+        self.lock().syncs
+    }
+
+    /// Another disk, with what would be on this one if the power failed now: everything up to the last sync. What is
+    /// still written to this one, by a store that is closed for instance, does not reach it.
+    pub fn after_power_cut(&self) -> Self {
+        let medium = self.lock();
+        let mut bytes = medium.bytes.clone();
+        for undo in medium.unsynced.iter().rev() {
+            match undo {
+                Undo::Write { start, before } => {
+                    bytes[*start..start + before.len()].copy_from_slice(before);
+                }
+                Undo::Shrink { len } => bytes.truncate(*len),
+                Undo::Grow { tail } => bytes.extend(tail),
+            }
+        }
+        let medium = Medium { bytes, ..Medium::default() };
+        Self { medium: Arc::new(Mutex::new(medium)), failing: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Medium> {
+        self.medium.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check(&self) -> io::Result<()> {
@@ -45,31 +85,45 @@ fn span(offset: u64, len: usize, bytes: &[u8]) -> io::Result<std::ops::Range<usi
 
 impl StorageBackend for MemoryDisk {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.lock().len() as u64)
+        Ok(self.lock().bytes.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let bytes = self.lock();
-        let span = span(offset, out.len(), &bytes)?;
-        out.copy_from_slice(&bytes[span]);
+        let medium = self.lock();
+        let span = span(offset, out.len(), &medium.bytes)?;
+        out.copy_from_slice(&medium.bytes[span]);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check()?;
-        self.lock().resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        let mut medium = self.lock();
+        let before = medium.bytes.len();
+        let undo = match len < before {
+            true => Undo::Grow { tail: medium.bytes.split_off(len) },
+            false => Undo::Shrink { len: before },
+        };
+        medium.unsynced.push(undo);
+        medium.bytes.resize(len, 0);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.check()
+        self.check()?;
+        let mut medium = self.lock();
+        medium.unsynced.clear();
+        medium.syncs += 1;
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.check()?;
-        let mut bytes = self.lock();
-        let span = span(offset, data.len(), &bytes)?;
-        bytes[span].copy_from_slice(data);
+        let mut medium = self.lock();
+        let span = span(offset, data.len(), &medium.bytes)?;
+        let (start, before) = (span.start, medium.bytes[span.clone()].to_vec());
+        medium.bytes[span].copy_from_slice(data);
+        medium.unsynced.push(Undo::Write { start, before });
         Ok(())
     }
 }

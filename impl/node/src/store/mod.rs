@@ -47,6 +47,9 @@ pub struct Store {
     durable: Durable,
     /// The key of the next log record.
     next_record: u64,
+    /// The bug that this store is built to have.
+    #[cfg(feature = "planted-bugs")]
+    planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 impl Store {
@@ -101,6 +104,8 @@ impl Store {
             incarnation: 0,
             durable: Durable::default(),
             next_record: 0,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         };
         check_identity(&store.database, &identity, &store.path)?;
         store.read_log().map_err(|e| e.with_path(&store.path))?;
@@ -140,6 +145,12 @@ impl Store {
         }
         write.commit()?;
         Ok(())
+    }
+
+    /// The same store with a bug.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn with_planted(self, planted: Option<pbft_core::planted::PlantedBug>) -> Self {
+        Self { planted, ..self }
     }
 
     /// Begins the one write transaction.

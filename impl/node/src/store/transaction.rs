@@ -8,6 +8,7 @@ use crate::codec;
 use crate::state::{State, chunk_pairs, unchunk};
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::{Request, StatePart};
+use pbft_core::planted::planted;
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{Durable, Record};
@@ -46,7 +47,10 @@ impl std::fmt::Debug for Transaction<'_> {
 impl<'s> Transaction<'s> {
     pub(super) fn begin(store: &'s mut Store) -> Result<Self, StoreError> {
         let mut write = store.database.begin_write()?;
-        write.set_durability(redb::Durability::Immediate)?;
+        write.set_durability(match planted!(store, FsyncDropped) {
+            true => redb::Durability::None,
+            false => redb::Durability::Immediate,
+        })?;
         let next_record = store.next_record;
         Ok(Self { store, write, durable: None, next_record })
     }
@@ -71,7 +75,9 @@ impl<'s> Transaction<'s> {
             return self.fold();
         }
         self.write.open_table(LOG)?.insert(self.next_record, &*codec::encode(record)?)?;
-        self.next_record += 1;
+        if !planted!(self.store, LogRecordsOverwritten) {
+            self.next_record += 1;
+        }
         Ok(())
     }
 
@@ -79,7 +85,8 @@ impl<'s> Transaction<'s> {
         let Some(durable) = &self.durable else { return Ok(()) };
         let stable = durable.low_water_mark;
         self.write.open_table(META)?.insert(DURABLE, &*codec::encode(durable)?)?;
-        self.write.open_table(LOG)?.retain(|_, _| false)?;
+        let kept = planted!(self.store, LogKeptAfterFold);
+        self.write.open_table(LOG)?.retain(|_, _| kept)?;
         let mut manifests = self.write.open_table(MANIFESTS)?;
         manifests.retain(|seq, _| seq >= stable.0)?;
         let mut kept = BTreeSet::new();
@@ -112,9 +119,13 @@ impl<'s> Transaction<'s> {
         let mut replies = self.write.open_table(REPLIES)?;
         for (request, reply) in results {
             let key = (request.client.0, request.lane.0);
-            replies.insert(key, &*codec::encode(&reply)?)?;
+            if !planted!(self.store, ReplyTableNotStored) {
+                replies.insert(key, &*codec::encode(&reply)?)?;
+            }
         }
-        self.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
+        if !planted!(self.store, ExecutedNumberNotStored) {
+            self.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
+        }
         Ok(())
     }
 
@@ -179,6 +190,9 @@ impl<'s> Transaction<'s> {
         let mut table = self.write.open_table(REPLIES)?;
         table.retain(|_, _| false)?;
         for (client, lane, reply) in replies.iter() {
+            if planted!(self.store, InstalledRepliesNotStored) {
+                continue;
+            }
             table.insert((client.0, lane.0), &*codec::encode(reply)?)?;
         }
         drop(table);

@@ -23,6 +23,8 @@ pub use tls::{TlsIdentity, client_config, server_config};
 use crate::network::Network;
 use bytes::Bytes;
 use clients::ClientTable;
+use pbft_core::Params;
+use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, ReplicaId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,13 +34,26 @@ use std::sync::Arc;
 pub struct TcpNetwork {
     peers: Arc<BTreeMap<ReplicaId, Arc<FrameQueue>>>,
     clients: Arc<ClientTable>,
+    #[cfg(feature = "planted-bugs")]
+    planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 impl TcpNetwork {
-    /// A network to these other replicas, with nobody connected yet: see [`serve`].
-    pub fn new(others: impl IntoIterator<Item = ReplicaId>) -> Self {
-        let peers = others.into_iter().map(|id| (id, Arc::new(FrameQueue::for_peer()))).collect();
-        Self { peers: Arc::new(peers), clients: Arc::default() }
+    /// A network to the other replicas, with nobody connected yet: see [`serve`].
+    pub fn new(params: &Params) -> Self {
+        let others = params.membership.others(params.replica);
+        let peers = others.map(|id| (id, Arc::new(FrameQueue::for_peer(params)))).collect();
+        Self {
+            peers: Arc::new(peers),
+            clients: Arc::default(),
+            #[cfg(feature = "planted-bugs")]
+            planted: params.planted,
+        }
+    }
+
+    /// What waits for a replica.
+    pub fn queue(&self, to: ReplicaId) -> Option<&Arc<FrameQueue>> {
+        self.peers.get(&to)
     }
 }
 
@@ -50,7 +65,9 @@ impl Network for TcpNetwork {
     }
 
     fn broadcast(&mut self, frame: Bytes) {
-        self.peers.values().for_each(|queue| queue.push(frame.clone()));
+        let skipped = usize::from(planted!(self, BroadcastSkipsPeer));
+        let reached = self.peers.values().take(self.peers.len() - skipped);
+        reached.for_each(|queue| queue.push(frame.clone()));
     }
 
     fn reply(&mut self, client: ClientId, frame: Bytes) {

@@ -1,6 +1,8 @@
 //! A bounded queue of frames that forgets the oldest rather than wait.
 
 use bytes::Bytes;
+use pbft_core::Params;
+use pbft_core::planted::planted;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -12,6 +14,8 @@ pub struct FrameQueue {
     changed: Notify,
     frames_max: usize,
     bytes_max: usize,
+    #[cfg(feature = "planted-bugs")]
+    planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 #[derive(Debug, Default)]
@@ -24,12 +28,24 @@ struct State {
 
 impl FrameQueue {
     fn new(frames_max: usize, bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), frames_max, bytes_max }
+        Self {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            frames_max,
+            bytes_max,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
+        }
     }
 
     /// For messages to a replica: some windows full of votes, some chunks of state.
-    pub fn for_peer() -> Self {
-        Self::new(8192, 32 * 1024 * 1024)
+    pub fn for_peer(params: &Params) -> Self {
+        let queue = Self::new(8192, 32 * 1024 * 1024);
+        #[cfg(feature = "planted-bugs")]
+        let queue = Self { planted: params.planted, ..queue };
+        #[cfg(not(feature = "planted-bugs"))]
+        let _ = params;
+        queue
     }
 
     /// For replies to a client: at least one for each lane that it can use by default.
@@ -45,7 +61,10 @@ impl FrameQueue {
     pub fn push(&self, frame: Bytes) {
         let mut state = self.lock();
         state.bytes += frame.len();
-        state.frames.push_back(frame);
+        match planted!(self, QueueReordered) {
+            true => state.frames.push_front(frame),
+            false => state.frames.push_back(frame),
+        }
         while state.frames.len() > self.frames_max
             || (state.bytes > self.bytes_max && state.frames.len() > 1)
         {

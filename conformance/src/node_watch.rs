@@ -1,0 +1,119 @@
+//! Watches one production driver, at its one trace point.
+
+use crate::service;
+use crate::wire::Wire;
+use pbft_core::types::{ReplicaId, SeqNum, View};
+use pbft_core::{Effect, Input, Rejection, Replica, Timer};
+use pbft_model as model;
+use pbft_node::driver::Observer;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the observer has seen since it was last asked.
+#[derive(Default)]
+pub(crate) struct Watched {
+    /// The replica after its last step.
+    pub(crate) replica: Option<Replica>,
+    pub(crate) rejections: Vec<Rejection>,
+    pub(crate) executed: Vec<(SeqNum, Vec<model::Value>)>,
+    pub(crate) records: usize,
+    pub(crate) installed: Option<SeqNum>,
+    staged: Vec<Arc<[u8]>>,
+    /// What the service applied.
+    pub(crate) history: Vec<model::Value>,
+    /// How often the view-change timer ran out.
+    pub(crate) timeouts: u64,
+    /// The equivocations that the replica has noticed.
+    pub(crate) equivocations: BTreeSet<(ReplicaId, View, SeqNum)>,
+}
+
+/// Watches one driver.
+#[derive(Clone, Default)]
+pub(crate) struct Watch(Arc<Mutex<Watched>>);
+
+impl Watch {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A watch, and the network that must hold back what the steps want kept first.
+pub(crate) struct Watcher {
+    pub(crate) watch: Watch,
+    pub(crate) wire: Wire,
+}
+
+impl Observer for Watcher {
+    fn on_step(
+        &mut self,
+        input: &Input,
+        outcome: &Result<Vec<Effect>, Rejection>,
+        replica: &Replica,
+    ) {
+        let mut watched = self.watch.lock();
+        watched.timeouts += u64::from(matches!(input, Input::Timer(Timer::ViewChange)));
+        match outcome {
+            Ok(effects) => {
+                if effects.iter().any(must_be_kept) {
+                    self.wire.must_sync();
+                }
+                effects.iter().for_each(|effect| watched.note(effect));
+            }
+            Err(rejection) => {
+                if let Rejection::Equivocation { replica, view, seq, .. } = rejection {
+                    watched.equivocations.insert((*replica, *view, *seq));
+                }
+                watched.rejections.push(rejection.clone());
+            }
+        }
+        watched.replica = Some(replica.clone());
+    }
+}
+
+/// Whether the effect must be on the disk before anything after it leaves.
+fn must_be_kept(effect: &Effect) -> bool {
+    match effect {
+        Effect::Persist(_)
+        | Effect::Execute { .. }
+        | Effect::StoreCheckpoint { .. }
+        | Effect::Install { .. } => true,
+        Effect::StageChunk { .. }
+        | Effect::Send { .. }
+        | Effect::Broadcast(_)
+        | Effect::Reply(_)
+        | Effect::SetTimer { .. }
+        | Effect::CancelTimer(_)
+        | Effect::ServeState { .. }
+        | Effect::Halt(_) => false,
+    }
+}
+
+impl Watched {
+    fn note(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Persist(_) => self.records += 1,
+            Effect::Execute { seq, requests, .. } => {
+                let applied =
+                    requests.iter().map(|request| service::value(&request.body.operation));
+                let applied: Vec<_> = applied.collect();
+                self.history.extend(&applied);
+                self.executed.push((*seq, applied));
+            }
+            Effect::StageChunk { bytes, .. } => self.staged.push(Arc::clone(bytes)),
+            Effect::Install { manifest, .. } => {
+                self.installed = Some(manifest.seq);
+                let staged = std::mem::take(&mut self.staged);
+                self.history =
+                    staged.get(1).map(|chunk| service::history(chunk)).unwrap_or_default();
+            }
+            Effect::Send { .. }
+            | Effect::Broadcast(_)
+            | Effect::StoreCheckpoint { .. }
+            | Effect::Reply(_)
+            | Effect::SetTimer { .. }
+            | Effect::CancelTimer(_)
+            | Effect::ServeState { .. }
+            | Effect::Halt(_) => {}
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Probes of frames: what must not even reach the core. They need real frames and keys, so they are made at the
+//! production node only.
+
+use super::Place;
+use crate::divergence::{Difference, Kind};
+use crate::node_host::NodeHost;
+use crate::refinement::vocabulary::{replica_id, view as core_view};
+use pbft_core::crypto::sign;
+use pbft_core::message::{Message, Request, Signed, Status};
+use pbft_core::types::{Digest, Principal, SeqNum, Timestamp};
+use pbft_node::codec::{self, CodecError};
+use pbft_node::frame::{ClientFrame, FrameError, RefusalReason, ReplicaFrame};
+use pbft_node::inbox::InboxError;
+use std::sync::Arc;
+
+/// A probe: whether it can be made here, and if so, what came of it.
+pub type FrameProbe = fn(&Place<'_>, &mut NodeHost<'_>) -> Option<Result<(), Difference>>;
+
+/// The probes.
+pub const FRAME_PROBES: &[(&str, FrameProbe)] = &[
+    ("a signature of other bytes", another_signature),
+    ("a statement under another one's signature", another_statement),
+    ("a message of another cluster", another_cluster),
+    ("a byte behind a message", a_byte_too_many),
+    ("a vote longer than votes are", too_long_a_vote),
+    ("another client's request", another_clients_request),
+    ("an old request that its client is told of", refusal_is_told),
+];
+
+fn status(place: &Place<'_>) -> Option<Status> {
+    let peer = place.others().next()?;
+    Some(Status {
+        replica: replica_id(peer),
+        view: core_view(place.before().view),
+        active: true,
+        low_water_mark: SeqNum(0),
+        last_executed: SeqNum(0),
+    })
+}
+
+fn signed_status(place: &Place<'_>) -> Option<Signed<Status>> {
+    let peer = place.others().next()?;
+    Some(place.source.vocabulary.sign_as(peer, status(place)?))
+}
+
+fn harness(error: impl std::fmt::Display) -> Difference {
+    Difference::new(Kind::Harness, error.to_string())
+}
+
+/// Delivers a message over its signer's channel, and demands an outcome.
+fn demand(
+    node: &mut NodeHost<'_>,
+    status: &Signed<Status>,
+    change: impl FnOnce(&mut Vec<u8>),
+    expected: &str,
+    is_it: impl FnOnce(&InboxError) -> bool,
+) -> Result<(), Difference> {
+    let mut frame = codec::encode(&Message::Status(status.clone())).map_err(harness)?;
+    change(&mut frame);
+    judge(node.peer_frame(status.body.replica, &frame)?, expected, is_it)
+}
+
+fn judge(
+    outcome: Result<(), InboxError>,
+    expected: &str,
+    is_it: impl FnOnce(&InboxError) -> bool,
+) -> Result<(), Difference> {
+    let got = match &outcome {
+        Err(error) if is_it(error) => return Ok(()),
+        Err(error) => error.to_string(),
+        Ok(()) => "taken".to_owned(),
+    };
+    let diff = vec![format!("- {expected}"), format!("+ {got}")];
+    Err(Difference::new(Kind::Accepted, format!("not refused: {expected}")).with_diff(diff))
+}
+
+fn is_bad_signature(error: &InboxError) -> bool {
+    matches!(error, InboxError::Rejected(rejection) if rejection.kind() == "bad-signature")
+}
+
+/// First the good one, so that whatever remembers good signatures has seen it.
+fn after_the_good_one(
+    place: &Place<'_>,
+    node: &mut NodeHost<'_>,
+    spoil: impl FnOnce(&mut Signed<Status>),
+) -> Option<Result<(), Difference>> {
+    let mut status = signed_status(place)?;
+    let frame = codec::encode(&Message::Status(status.clone())).map_err(harness);
+    if let Err(difference) = frame.and_then(|frame| node.peer_frame(status.body.replica, &frame)) {
+        return Some(Err(difference));
+    }
+    spoil(&mut status);
+    Some(demand(node, &status, |_| {}, "bad signature", is_bad_signature))
+}
+
+fn another_signature(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
+    after_the_good_one(place, node, |status| status.signature.s[0] ^= 1)
+}
+
+fn another_statement(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
+    after_the_good_one(place, node, |status| status.body.last_executed = SeqNum(1))
+}
+
+fn another_cluster(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
+    let vocabulary = place.source.vocabulary;
+    let mut params = (**vocabulary.params(place.own)).clone();
+    params.cluster = Digest([8; 32]);
+    let body = status(place)?;
+    let signer = vocabulary.keys.signer(Principal::Replica(body.replica));
+    let status = sign(&*signer, params.signing_domain(), body);
+    Some(demand(node, &status, |_| {}, "bad signature", is_bad_signature))
+}
+
+/// Behind a batch: what comes behind a message of fixed size is too long for its kind already.
+fn a_byte_too_many(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
+    let channel = replica_id(place.others().next()?);
+    let batch = Message::Batch(place.source.vocabulary.batch(pbft_model::Value::NULL));
+    let is_it = |error: &InboxError| {
+        matches!(error, InboxError::Frame(FrameError::Codec(CodecError::TrailingBytes(1))))
+    };
+    Some(codec::encode(&batch).map_err(harness).and_then(|mut frame| {
+        frame.push(0);
+        judge(node.peer_frame(channel, &frame)?, "a byte follows the message", is_it)
+    }))
+}
+
+fn too_long_a_vote(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
+    let status = signed_status(place)?;
+    let is_it =
+        |error: &InboxError| matches!(error, InboxError::Frame(FrameError::TooLarge { .. }));
+    let change = |frame: &mut Vec<u8>| frame.extend([0; 64]);
+    Some(demand(node, &status, change, "a frame larger than its kind can be", is_it))
+}
+
+fn another_clients_request(
+    place: &Place<'_>,
+    node: &mut NodeHost<'_>,
+) -> Option<Result<(), Difference>> {
+    let value = place.model.requests().next()?;
+    let request = place.source.vocabulary.request(value)?;
+    let mut client = request.body.client;
+    client.0 += 1;
+    let frame = codec::encode(&ClientFrame::Request(Arc::clone(request))).map_err(harness);
+    let is_it = |error: &InboxError| {
+        matches!(error, InboxError::Refused { reason: RefusalReason::NotYours, .. })
+    };
+    Some(frame.and_then(|frame| {
+        judge(node.client_frame(client, &frame)?, "a request of another client", is_it)
+    }))
+}
+
+/// A request below its lane's last is not only refused: its client learns why.
+fn refusal_is_told(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
+    let vocabulary = place.source.vocabulary;
+    let served = place.before().served.iter().next()?;
+    let mut body: Request = vocabulary.request(served)?.body.clone();
+    body.timestamp = Timestamp(0);
+    let (client, lane) = (body.client, body.lane);
+    let signer = vocabulary.keys.signer(Principal::Client(client));
+    let request = Arc::new(sign(&*signer, vocabulary.signing_domain(), body));
+    let reason = RefusalReason::OldTimestamp;
+    let expected = ReplicaFrame::Refused { lane, timestamp: Timestamp(0), reason };
+    let frame = codec::encode(&ClientFrame::Request(request)).map_err(harness);
+    Some(frame.and_then(|frame| {
+        if let Err(error) = node.client_frame(client, &frame)? {
+            return Err(Difference::new(Kind::WrongRejection, error.to_string()));
+        }
+        let told = node.take_told();
+        match told.last() == Some(&(client, expected)) {
+            true => Ok(()),
+            false => Err(Difference::new(Kind::Reaction, "a client is not told of a refusal")),
+        }
+    }))
+}

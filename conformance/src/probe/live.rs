@@ -1,0 +1,113 @@
+//! Probes of a running node. It cannot be copied, so it is only asked what leaves no trace: what must be refused, at
+//! any time; what is undone by a crash, just before one.
+
+use super::frame::FRAME_PROBES;
+use super::reaction::{REACTIONS, Scene, Trace};
+use super::{Expected, PROBES, Probe};
+use crate::divergence::{Difference, Kind};
+use crate::host::Subject;
+use crate::node_host::NodeHost;
+use crate::step::{compare_restart, describe};
+
+/// How many of each kind are made just before a crash.
+const BEFORE_A_CRASH: usize = 3;
+
+/// Probes the node after a step, and crashes it if that is due; the names of what was probed.
+pub fn run(
+    scene: &Scene<'_>,
+    node: &mut NodeHost<'_>,
+    choice: u64,
+) -> Result<Vec<&'static str>, Difference> {
+    let mut made = Vec::new();
+    made.extend(refused(scene, node, choice)?);
+    made.extend(frame(scene, node, choice)?);
+    if !node.is_about_to_crash() {
+        return Ok(made);
+    }
+    for turn in 0..BEFORE_A_CRASH as u64 {
+        let choice = choice.wrapping_add(turn);
+        made.extend(reaction(scene, node, choice)?);
+        made.extend(frame(scene, node, choice.wrapping_add(1))?);
+    }
+    compare_restart(&scene.place, node)?;
+    Ok(made)
+}
+
+fn rotated<T>(all: &[T], choice: u64) -> impl Iterator<Item = &T> {
+    let start = choice as usize % all.len();
+    all[start..].iter().chain(&all[..start])
+}
+
+/// The first probe from the `choice`-th on that can be made here and must be refused.
+fn refused(
+    scene: &Scene<'_>,
+    node: &mut NodeHost<'_>,
+    choice: u64,
+) -> Result<Option<&'static str>, Difference> {
+    for (name, maker) in rotated(PROBES, choice) {
+        let Some(probe) = maker(&scene.place) else { continue };
+        if probe.expected != Expected::Nothing {
+            return refuse(scene, node, &probe)
+                .map(|()| Some(*name))
+                .map_err(|difference| difference.by_probe("probe", name));
+        }
+    }
+    Ok(None)
+}
+
+fn refuse(scene: &Scene<'_>, node: &mut NodeHost<'_>, probe: &Probe) -> Result<(), Difference> {
+    let before = node.replica();
+    for delivery in &probe.deliveries {
+        match node.deliver(scene.place.source.vocabulary, delivery)? {
+            Ok(_) => {
+                let what = format!("{} was acted on", describe(delivery));
+                return Err(Difference::new(Kind::Accepted, what));
+            }
+            Err(rejection) if probe.expected.allows(&rejection) => {}
+            Err(rejection) => {
+                let diff =
+                    vec![format!("- {:?}", probe.expected), format!("+ {}", rejection.kind())];
+                return Err(
+                    Difference::new(Kind::WrongRejection, describe(delivery)).with_diff(diff)
+                );
+            }
+        }
+    }
+    match before == node.replica() {
+        true => Ok(()),
+        false => Err(Difference::new(Kind::StateChanged, "refused, but the replica changed")),
+    }
+}
+
+fn frame(
+    scene: &Scene<'_>,
+    node: &mut NodeHost<'_>,
+    choice: u64,
+) -> Result<Option<&'static str>, Difference> {
+    for (name, probe) in rotated(FRAME_PROBES, choice) {
+        if let Some(outcome) = probe(&scene.place, node) {
+            return outcome
+                .map(|()| Some(*name))
+                .map_err(|difference| difference.by_probe("frame", name));
+        }
+    }
+    Ok(None)
+}
+
+fn reaction(
+    scene: &Scene<'_>,
+    node: &mut NodeHost<'_>,
+    choice: u64,
+) -> Result<Option<&'static str>, Difference> {
+    for (name, trace, reaction) in rotated(REACTIONS, choice) {
+        if *trace == Trace::Lasting {
+            continue;
+        }
+        if let Some(outcome) = reaction(scene, node) {
+            return outcome
+                .map(|()| Some(*name))
+                .map_err(|difference| difference.by_probe("reaction", name));
+        }
+    }
+    Ok(None)
+}
