@@ -110,10 +110,12 @@ fn files_that_are_no_trace_of_this_model_are_refused() {
         *file.pointer_mut(pointer).expect(pointer) = value;
         refusal(&file)
     };
-    assert!(changed("/#meta/trace-version", json!(2)).contains("trace-version in #meta is 2"));
+    assert!(
+        changed("/#meta/trace-version", json!("2")).contains("trace-version in #meta is \"2\"")
+    );
     assert!(changed("/#meta/config", json!("n3-b0-v1-s1-d2")).contains("n (replicas) is 3"));
     assert!(changed("/#meta/mutant", json!("no-such")).contains("no-such"));
-    assert!(changed("/#meta/shows", json!([])).contains("claims to violate []"));
+    assert!(changed("/#meta/shows", json!("")).contains("claims to violate []"));
     assert!(changed("/vars", json!(["view"])).contains("`vars`"));
     assert!(changed("/states", json!([])).contains("no state"));
     assert!(changed("/states/3/action/tag", json!("Dance")).contains("step 3"));

@@ -21,14 +21,14 @@ use crate::state::State;
 use crate::{Config, Pbft, properties};
 
 /// Version of what `#meta` and the variables mean.
-pub const TRACE_VERSION: u64 = 1;
+pub const TRACE_VERSION: &str = "1";
 
 const FORMAT_DESCRIPTION: &str = "https://apalache-mc.org/docs/adr/015adr-trace.html";
 
 /// The variable that holds the step that led to a state.
 const ACTION: &str = "action";
 
-/// `#meta` of a file.
+/// `#meta` of a file. All of it is text, since some readers of the format take nothing else there.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Meta {
@@ -38,12 +38,12 @@ struct Meta {
     description: String,
     /// The tool that wrote it, with its version; for people.
     source: String,
-    trace_version: u64,
+    trace_version: String,
     config: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mutant: Option<Mutant>,
-    /// The properties that the last state violates.
-    shows: Vec<String>,
+    /// The properties that the last state violates, with commas between them.
+    shows: String,
 }
 
 impl Meta {
@@ -53,10 +53,10 @@ impl Meta {
             format_description: FORMAT_DESCRIPTION.to_owned(),
             description: trace.headline(),
             source: concat!("pbft-model ", env!("CARGO_PKG_VERSION")).to_owned(),
-            trace_version: TRACE_VERSION,
+            trace_version: TRACE_VERSION.to_owned(),
             config: trace.config.clone(),
             mutant: trace.mutant,
-            shows: trace.shows.clone(),
+            shows: trace.shows.join(", "),
         }
     }
 }
@@ -115,9 +115,10 @@ pub(super) fn is_itf(file: &Json) -> bool {
 
 /// The trace of a file in this format. Every state of it is compared with what the model computes.
 pub(super) fn from_json(file: Json) -> Result<Trace, TraceError> {
-    let version = file.pointer("/#meta/trace-version").and_then(Json::as_u64);
-    if version != Some(TRACE_VERSION) {
-        return Err(TraceError::Version { found: version, expected: TRACE_VERSION });
+    let version = file.pointer("/#meta/trace-version");
+    if version.and_then(Json::as_str) != Some(TRACE_VERSION) {
+        let found = version.map(|version| shortened(&version.to_string()));
+        return Err(TraceError::Version { found });
     }
     let File { meta, vars, states } =
         serde_json::from_value(file).map_err(|error| TraceError::Malformed(error.to_string()))?;
@@ -146,11 +147,11 @@ pub(super) fn from_json(file: Json) -> Result<Trace, TraceError> {
         )));
     }
     let shows = properties::violated(&model, &state);
-    if meta.shows != shows {
-        let shows = shows.join(", ");
-        return Err(TraceError::Shows { file: meta.shows.join(", "), model: shows });
+    if meta.shows != shows.join(", ") {
+        return Err(TraceError::Shows { file: shortened(&meta.shows), model: shows.join(", ") });
     }
-    Ok(Trace { config: meta.config, mutant: meta.mutant, shows: meta.shows, actions })
+    let shows = shows.into_iter().map(str::to_owned).collect();
+    Ok(Trace { config: meta.config, mutant: meta.mutant, shows, actions })
 }
 
 /// Follows a file state by state.

@@ -45,14 +45,13 @@ pub enum TraceError {
     Malformed(String),
     /// The file is of another version of the format.
     #[error(
-        "trace-version in #meta is {}, this version reads {expected}: make the trace again with `pbft-model check`",
-        found.map_or_else(|| "absent".to_owned(), |found| found.to_string())
+        "trace-version in #meta is {}, this version reads {:?}: make the trace again with `pbft-model check`",
+        found.as_deref().unwrap_or("absent"),
+        itf::TRACE_VERSION
     )]
     Version {
         /// In the file, if it says.
-        found: Option<u64>,
-        /// What this version reads.
-        expected: u64,
+        found: Option<String>,
     },
     /// Its configuration does not exist.
     #[error("its configuration: {0}")]
