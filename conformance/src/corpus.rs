@@ -56,7 +56,7 @@ pub fn make(threads: NonZeroUsize) -> Result<Vec<Trace>, model::ConfigError> {
 /// The steps that the correct protocol allows, and its own step where it does not.
 fn allowed(config: &model::Config, actions: &[model::Action]) -> Vec<model::Action> {
     let walked = Walked { model: model::Pbft::new(*config) };
-    let mut state = model::State::initial(config.replicas());
+    let mut state = model::State::initial(config);
     let mut path = Vec::new();
     for action in actions {
         let mut enabled = Vec::new();

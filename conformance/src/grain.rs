@@ -34,6 +34,7 @@ impl Walked {
             | model::Action::StateTransfer { .. }
             | model::Action::NewView { .. }
             | model::Action::EnterView { .. }
+            | model::Action::Flush { .. }
             | model::Action::Restart { .. } => false,
         }
     }
@@ -60,7 +61,7 @@ impl Walked {
         let nothing = model::ViewChange::default();
         let witness = self.model.new_view_witnesses(&jumped, view).into_iter().find(|witness| {
             witness.senders == senders
-                && witness.byzantine_claim.is_none_or(|claim| claim == nothing)
+                && witness.claims.iter().all(|(_, claim)| *claim == nothing)
         })?;
         let lead = model::Action::NewView { replica, outcome: witness.outcome };
         match self.model.is_enabled(&jumped, &lead) {
@@ -98,7 +99,7 @@ mod tests {
         for (replicas, composed) in [(4, true), (5, false), (6, false), (7, false)] {
             let config = format!("n{replicas}-bnone-v2-s1-d1").parse();
             let walked = Walked { model: model::Pbft::new(config.expect("a valid name")) };
-            let state = model::State::initial(replicas);
+            let state = model::State::initial(walked.model.config());
             let jump = |replica, to| model::Action::StartViewChange {
                 replica: model::ReplicaId(replica),
                 to: model::View(to),

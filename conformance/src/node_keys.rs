@@ -17,7 +17,7 @@ impl NodeKeys {
     /// Keys for a cluster of this size.
     pub fn new(replicas: u8) -> Self {
         let replica = |id| secret(Principal::Replica(pbft_core::types::ReplicaId(id))).public();
-        let clients = (1..=u32::from(model::Value::MAX_REQUESTS)).map(ClientId);
+        let clients = (1..=u32::from(model::Value::MAX_CLIENTS)).map(ClientId);
         let clients = clients.map(|id| (id, secret(Principal::Client(id)).public()));
         let ring = KeyRing::new((0..u32::from(replicas)).map(replica), clients);
         Self { cache: Arc::new(VerifiedCache::new(ring)) }

@@ -115,7 +115,7 @@ fn steps(
         .map(|id| NodeHost::new(runtime, &vocabulary, id))
         .collect::<Result<Vec<_>, Difference>>()?;
     let mut network = Network::new(config.replicas());
-    let mut state = model::State::initial(config.replicas());
+    let mut state = model::State::initial(&config);
     let mut chance = Chance::new(seed);
     let mut work = Work::default();
     for action in &trace.actions {

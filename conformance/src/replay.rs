@@ -226,7 +226,7 @@ impl Replay {
 
     /// Replays one path, each step as on its edge.
     pub fn follow(&self, actions: &[model::Action]) -> Result<(), Box<Divergence>> {
-        let mut state = model::State::initial(self.model.config().replicas());
+        let mut state = model::State::initial(self.model.config());
         let mut world = World::new(&self.vocabulary);
         let mut work = Work::default();
         for (at, action) in actions.iter().enumerate() {

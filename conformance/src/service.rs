@@ -21,7 +21,7 @@ pub fn operation(client: u8) -> Vec<u8> {
 /// The value whose operation this is.
 pub fn value(operation: &[u8]) -> Value {
     match operation {
-        [client @ 1..=Value::MAX_REQUESTS] => Value::request(*client),
+        [client @ 1..=Value::MAX_CLIENTS] => Value::request(*client),
         _ => Value::FORGED,
     }
 }

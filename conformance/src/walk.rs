@@ -52,7 +52,7 @@ fn weight(action: &model::Action) -> u64 {
         model::Action::Execute { .. } | model::Action::EnterView { .. } => 4,
         model::Action::Stabilise { .. } | model::Action::StateTransfer { .. } => 4,
         model::Action::NewView { .. } => 12,
-        model::Action::Restart { .. } => 0,
+        model::Action::Flush { .. } | model::Action::Restart { .. } => 0,
     }
 }
 
@@ -62,7 +62,7 @@ where
     M: Model<State = model::State, Action = model::Action>,
 {
     let mut chance = Chance::new(seed);
-    let mut state = model::State::initial(config.replicas());
+    let mut state = model::State::initial(config);
     let mut trace = Vec::new();
     let mut actions = Vec::new();
     while trace.len() < steps {

@@ -85,8 +85,14 @@ pub enum Action {
         /// What its V gives.
         outcome: NewView,
     },
-    /// A replica restarts. Votes are durable before they are sent, so in the correct protocol this is the
-    /// identity and never generated: it exists only under mutants that forget something.
+    /// What a replica has decided reaches its disk, and then the messages leave. Only in configurations with restarts:
+    /// elsewhere both happen with the step.
+    Flush {
+        /// The replica.
+        replica: ReplicaId,
+    },
+    /// A replica crashes and restarts with what it has on disk. Only in configurations with restarts, and under mutants
+    /// that forget something.
     Restart {
         /// The replica.
         replica: ReplicaId,
@@ -107,6 +113,7 @@ impl Action {
             | Self::StartViewChange { replica, .. }
             | Self::NewView { replica, .. }
             | Self::EnterView { replica, .. }
+            | Self::Flush { replica }
             | Self::Restart { replica } => replica,
         }
     }
@@ -124,6 +131,7 @@ impl Action {
             Self::StartViewChange { .. } => "StartViewChange",
             Self::NewView { .. } => "NewView",
             Self::EnterView { .. } => "EnterView",
+            Self::Flush { .. } => "Flush",
             Self::Restart { .. } => "Restart",
         }
     }
@@ -145,7 +153,7 @@ impl fmt::Display for Action {
             Self::StartViewChange { to, .. } => write!(f, " to {to}"),
             Self::NewView { outcome, .. } => write!(f, " {outcome}"),
             Self::EnterView { view, outcome, .. } => write!(f, " {view} with {outcome}"),
-            Self::Restart { .. } => Ok(()),
+            Self::Flush { .. } | Self::Restart { .. } => Ok(()),
         }
     }
 }

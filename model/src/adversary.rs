@@ -1,15 +1,19 @@
-//! The Byzantine replica, and with it every count of votes.
+//! The Byzantine replicas, and with them every count of votes.
 //!
-//! It takes no steps of its own. Its PREPARE, COMMIT and CHECKPOINT for any content are available whenever they
+//! They take no steps of their own. Their PREPARE, COMMIT and CHECKPOINT for any content are available whenever they
 //! would help somebody (a vote that helps nobody changes nothing), so they are counted in the guards and cost no
-//! state. As primary it may send any PRE-PREPARE it could have formed, a different one to each backup. Its
+//! state. As primary one may send any PRE-PREPARE it could have formed, a different one to each backup. Its
 //! VIEW-CHANGE may claim whatever can be proven with signatures that exist, or less; its NEW-VIEW may rest on
-//! any V. It cannot sign for another replica, nor for a client.
+//! any V. It cannot sign for an honest replica, nor for a client.
+//!
+//! When the question is whether the honest replicas get anywhere, the Byzantine ones are silent (see
+//! [`crate::progress`]): then nothing of this is available.
 
 use crate::Pbft;
-use crate::ids::{MAX_SLOTS, MAX_VIEWS, Slot, View};
+use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
 use crate::mutant::Mutant;
-use crate::state::{Certificate, State, StateDigest, ViewChange};
+use crate::state::{Certificate, State, StateDigest, ViewChange, Viewer};
+use crate::tally::Tally;
 use crate::value::{Value, ValueSet};
 
 /// Per view and slot, the values with a prepared certificate that can be assembled from signatures that exist.
@@ -23,47 +27,101 @@ pub(crate) struct Claims {
     pub(crate) certificates: [Vec<Certificate>; MAX_SLOTS],
 }
 
+/// What a vote for these values counts for: these. Under a mutant, whatever it should match, or what the voter named in
+/// any view.
+fn as_matched(named: ValueSet, any_digest: bool, in_any_view: Option<ValueSet>) -> ValueSet {
+    match in_any_view {
+        Some(values) => values,
+        None if any_digest && !named.is_empty() => ValueSet::ALL,
+        None => named,
+    }
+}
+
+/// The values named at a slot in any view.
+fn union(votes: &[[ValueSet; MAX_SLOTS]; MAX_VIEWS], slot: Slot) -> ValueSet {
+    votes.iter().fold(ValueSet::EMPTY, |all, slots| all.union(slots[slot.index()]))
+}
+
 impl Pbft {
-    /// PREPAREs for (view, slot, value) from distinct backups (§4.2), the Byzantine one's included.
-    pub(crate) fn prepare_votes(&self, state: &State, view: View, slot: Slot, value: Value) -> u8 {
+    /// PREPAREs for (view, slot) from distinct backups (§4.2) that `viewer` knows, those of Byzantine ones included.
+    pub(crate) fn prepare_votes(
+        &self,
+        state: &State,
+        viewer: Viewer,
+        view: View,
+        slot: Slot,
+    ) -> Tally {
         let primary = self.primary(view);
         let primary_counts = self.breaks(Mutant::PrimaryPrepareCounted);
         let any_digest = self.breaks(Mutant::PreparesMatchedWithoutDigest);
-        let votes = self.honest().filter(|&replica| {
-            let sent = state.replica(replica).sent.prepares[view.index()][slot.index()];
-            let matches = sent.contains(value) || (any_digest && !sent.is_empty());
-            matches && (replica != primary || primary_counts)
-        });
-        let byzantine = self.config.byzantine().is_some_and(|id| id != primary || primary_counts);
-        votes.count() as u8 + u8::from(byzantine)
+        let any_view = self.breaks(Mutant::PreparesMatchedWithoutView);
+        let mut tally = Tally::default();
+        for voter in self.honest().filter(|id| *id != primary || primary_counts) {
+            let prepares = &state.seen_by(viewer, voter).prepares;
+            let named = prepares[view.index()][slot.index()];
+            tally.add(as_matched(named, any_digest, any_view.then(|| union(prepares, slot))));
+        }
+        let primary_is_none = u8::from(self.is_byzantine(primary) && !primary_counts);
+        let byzantine = self.byzantine_votes().saturating_sub(primary_is_none);
+        tally.add_for_any(self.as_counted(byzantine, Mutant::PrepareSenderCountedTwice));
+        tally
+    }
+
+    /// Votes of Byzantine replicas as they are counted: each once, whatever it sends.
+    fn as_counted(&self, votes: u8, twice: Mutant) -> u8 {
+        if self.breaks(twice) { 2 * votes } else { votes }
     }
 
     /// PREPAREs that a prepared certificate needs beside the PRE-PREPARE.
     pub(crate) fn prepares_needed(&self) -> u8 {
-        let short = u8::from(self.breaks(Mutant::PrepareQuorumOneShort));
-        self.config.quorums().prepares() - short
+        let prepares = self.quorums().prepares();
+        match self.mutant() {
+            Some(Mutant::PrepareQuorumOneShort) => prepares - 1,
+            Some(Mutant::PrepareNeedsAllBackups) => self.config.replicas() - 1,
+            _ => prepares,
+        }
     }
 
-    /// COMMITs for (view, slot, value) from distinct replicas, the Byzantine one's included.
-    pub(crate) fn commit_votes(&self, state: &State, view: View, slot: Slot, value: Value) -> u8 {
+    /// COMMITs for (view, slot) from distinct replicas that `viewer` knows, the Byzantine ones' included.
+    pub(crate) fn commit_votes(
+        &self,
+        state: &State,
+        viewer: Viewer,
+        view: View,
+        slot: Slot,
+    ) -> Tally {
         let any_digest = self.breaks(Mutant::CommitsMatchedWithoutDigest);
         let any_view = self.breaks(Mutant::CommitsMatchedWithoutView);
-        let votes = self.honest().filter(|&replica| {
-            let commits = &state.replica(replica).sent.commits;
-            let sent = commits[view.index()][slot.index()];
-            sent.contains(value)
-                || (any_digest && !sent.is_empty())
-                || (any_view && commits.iter().any(|slots| slots[slot.index()].contains(value)))
-        });
-        votes.count() as u8 + self.byzantine_vote()
+        let mut tally = Tally::default();
+        for voter in self.honest() {
+            let commits = &state.seen_by(viewer, voter).commits;
+            let named = commits[view.index()][slot.index()];
+            tally.add(as_matched(named, any_digest, any_view.then(|| union(commits, slot))));
+        }
+        let byzantine = self.byzantine_votes();
+        tally.add_for_any(self.as_counted(byzantine, Mutant::CommitSenderCountedTwice));
+        tally
     }
 
-    /// CHECKPOINTs for (slot, digest) from distinct replicas, the Byzantine one's included.
+    /// COMMITs that a commit certificate needs.
+    pub(crate) fn commits_needed(&self) -> u8 {
+        let quorum = self.quorums().quorum;
+        match self.mutant() {
+            Some(Mutant::CommitQuorumOneShort) => quorum - 1,
+            Some(Mutant::CommitNeedsAll) => self.config.replicas(),
+            _ => quorum,
+        }
+    }
+
+    /// CHECKPOINTs for (slot, digest) from distinct replicas, the Byzantine ones' included.
     pub(crate) fn checkpoint_votes(&self, state: &State, slot: Slot, digest: StateDigest) -> u8 {
-        let votes = self
-            .honest()
-            .filter(|&id| state.replica(id).sent.checkpoints[slot.index()] == Some(digest));
-        votes.count() as u8 + self.byzantine_vote()
+        let any_digest = self.breaks(Mutant::CheckpointsMatchedWithoutDigest);
+        let votes = self.honest().filter(|&id| {
+            let sent = state.sent(id).checkpoints[slot.index()];
+            sent == Some(digest) || (any_digest && sent.is_some())
+        });
+        let twice = Mutant::CheckpointSenderCountedTwice;
+        votes.count() as u8 + self.as_counted(self.byzantine_votes(), twice)
     }
 
     /// The digests with a stability proof at a slot. There is at most one in the correct protocol.
@@ -74,18 +132,26 @@ impl Pbft {
         }
         let needed = self.checkpoints_needed();
         for replica in self.honest() {
-            let Some(digest) = state.replica(replica).sent.checkpoints[slot.index()] else {
+            let Some(digest) = state.sent(replica).checkpoints[slot.index()] else {
                 continue;
             };
-            if !digests.contains(&digest) && self.checkpoint_votes(state, slot, digest) >= needed {
+            let proven = self.checkpoint_votes(state, slot, digest) >= needed;
+            if !digests.contains(&digest) && (proven || self.has_proof(state, slot)) {
                 digests.push(digest);
             }
         }
-        // Never in the correct protocol: where the Byzantine replica's word is enough, any state is stable.
-        if self.byzantine_vote() >= needed {
+        // Never in the correct protocol: where the Byzantine replicas' word is enough, any state is stable.
+        let any_digest = self.breaks(Mutant::CheckpointsMatchedWithoutDigest);
+        if self.byzantine_votes() >= needed || (any_digest && !digests.is_empty()) {
             digests.extend(self.invented_states());
         }
         digests
+    }
+
+    /// Whether an honest replica passes on a proof that the checkpoint is stable. It matters only when the Byzantine
+    /// replicas are silent, whose CHECKPOINT may be part of the proof.
+    pub(crate) fn has_proof(&self, state: &State, slot: Slot) -> bool {
+        self.is_silent() && self.honest().any(|id| state.replica(id).low_water_mark >= slot)
     }
 
     /// Matching CHECKPOINTs that make a checkpoint stable (§4.3).
@@ -93,24 +159,38 @@ impl Pbft {
         if self.breaks(Mutant::CheckpointStableAtOne) {
             1
         } else if self.breaks(Mutant::CheckpointStableAtWeak) {
-            self.config.quorums().weak
+            self.quorums().weak
         } else {
-            self.config.quorums().quorum
+            self.quorums().quorum
         }
     }
 
-    /// One if there is a Byzantine replica, whose vote is there for the asking.
-    pub(crate) fn byzantine_vote(&self) -> u8 {
-        u8::from(self.config.byzantine().is_some())
+    /// The votes that are there for the asking: one for each Byzantine replica that is not silent.
+    pub(crate) fn byzantine_votes(&self) -> u8 {
+        if self.is_silent() { 0 } else { self.config.byzantine_count() }
+    }
+
+    /// The Byzantine replicas whose messages are there for the asking.
+    pub(crate) fn adversaries(&self) -> impl Iterator<Item = ReplicaId> + use<> {
+        let silent = self.is_silent();
+        self.config.byzantines().filter(move |_| !silent)
     }
 
     /// The values that the primary of `view` has put, or may put, in a PRE-PREPARE for a slot.
-    pub(crate) fn pre_prepared(&self, state: &State, view: View, slot: Slot) -> ValueSet {
+    pub(crate) fn pre_prepared(
+        &self,
+        state: &State,
+        viewer: Viewer,
+        view: View,
+        slot: Slot,
+    ) -> ValueSet {
         let primary = self.primary(view);
-        if self.is_byzantine(primary) {
-            self.anything()
+        if !self.is_byzantine(primary) {
+            state.seen_by(viewer, primary).prepares[view.index()][slot.index()]
+        } else if self.is_silent() {
+            ValueSet::EMPTY
         } else {
-            state.replica(primary).sent.prepares[view.index()][slot.index()]
+            self.anything()
         }
     }
 
@@ -127,14 +207,13 @@ impl Pbft {
 
     /// The values with a prepared certificate that can be assembled for (view, slot).
     pub(crate) fn prepared_values(&self, state: &State, view: View, slot: Slot) -> ValueSet {
-        let mut prepared = ValueSet::EMPTY;
-        let candidates = self.pre_prepared(state, view, slot);
-        for value in candidates.iter() {
-            if self.prepare_votes(state, view, slot, value) >= self.prepares_needed() {
-                prepared.insert(value);
-            }
+        let viewer = Viewer::Network;
+        let candidates = self.pre_prepared(state, viewer, view, slot);
+        if candidates.is_empty() {
+            return candidates;
         }
-        prepared
+        let votes = self.prepare_votes(state, viewer, view, slot);
+        votes.at_least(self.prepares_needed()).intersection(candidates)
     }
 
     /// All prepared certificates that can be assembled, from views below `below`.
@@ -148,7 +227,8 @@ impl Pbft {
         assembled
     }
 
-    /// What the Byzantine replica's VIEW-CHANGE for `view` may claim (§4.4).
+    /// What a Byzantine replica's VIEW-CHANGE for `view` may claim (§4.4). A certificate that a Byzantine primary and the
+    /// votes of honest replicas make is there for each Byzantine replica, so all of them may claim the same.
     pub(crate) fn claims(&self, state: &State, view: View) -> Claims {
         let mut low_water_marks = vec![Slot::GENESIS];
         let mut certificates: [Vec<Certificate>; MAX_SLOTS] = Default::default();
@@ -171,14 +251,24 @@ impl Pbft {
         Claims { low_water_marks, certificates }
     }
 
-    /// Every VIEW-CHANGE that the Byzantine replica may send for `view`.
+    /// Whether a certificate at `slot` may stand in a VIEW-CHANGE with this low water mark: h < n ≤ h+L (§4.4). Whoever
+    /// verifies a VIEW-CHANGE checks it.
+    pub(crate) fn may_claim_at(&self, low: Slot, slot: Slot) -> bool {
+        let above_window = self.breaks(Mutant::CertificateAboveWindowInP);
+        low < slot && (slot <= self.config.high_water_mark(low) || above_window)
+    }
+
+    /// Every VIEW-CHANGE that a Byzantine replica may send for `view`, and have accepted.
     #[must_use]
     pub fn byzantine_view_changes(&self, state: &State, view: View) -> Vec<ViewChange> {
         let claims = self.claims(state, view);
         let mut view_changes = Vec::new();
         for &low in &claims.low_water_marks {
             let mut partial = vec![ViewChange { low_water_mark: low, ..ViewChange::default() }];
-            for slot in low.until(self.config.high_water_mark(low)) {
+            for slot in Slot::GENESIS.until(self.config.last_slot()) {
+                if !self.may_claim_at(low, slot) {
+                    continue;
+                }
                 let shown = &claims.certificates[slot.index()];
                 let extended = partial.iter().flat_map(|view_change| {
                     shown.iter().map(|certificate| {

@@ -17,7 +17,9 @@ impl Pbft {
                 continue;
             }
             let Some(own) = replica.sent.checkpoints[slot.index()] else { continue };
-            if self.checkpoint_votes(state, slot, own) >= self.checkpoints_needed() {
+            // Own CHECKPOINT counts only once it is sent, which is when the state is on disk.
+            let votes = self.checkpoint_votes(state, slot, own);
+            if votes >= self.checkpoints_needed() || self.has_proof(state, slot) {
                 actions.push(Action::Stabilise { replica: id, slot });
             }
         }
@@ -39,7 +41,7 @@ impl Pbft {
 
     /// States that a lying source may send to a replica that does not check them: any one request applied.
     pub(crate) fn invented_states(&self) -> Vec<StateDigest> {
-        if self.config.byzantine().is_none() {
+        if self.byzantine_votes() == 0 {
             return Vec::new();
         }
         let one = |value| {
@@ -64,10 +66,12 @@ impl Pbft {
 impl ReplicaState {
     /// Adopts the state of a stable checkpoint. It executed none of the slots below, so it has nothing to say
     /// about them: history stays empty there and no CHECKPOINT is sent.
-    pub(crate) fn transfer(&mut self, slot: Slot, digest: StateDigest) {
+    pub(crate) fn transfer(&mut self, slot: Slot, digest: StateDigest, with_replies: bool) {
         self.last_executed = slot;
         self.applied = digest.applied;
-        self.served = digest.served;
+        if with_replies {
+            self.served = digest.served;
+        }
         self.collect_garbage(slot);
     }
 }

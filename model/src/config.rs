@@ -1,8 +1,9 @@
 //! The bounds of one model, and the names they go by.
 //!
-//! `n4-b0-v2-s1-d2` is four replicas of which replica 0 is Byzantine (`bnone`: none is), views 0 to 2, one
-//! slot, and two clients with one request each. `-k1` adds a checkpoint every slot and `-l2` sets the
-//! window, which is twice the checkpoint interval unless said.
+//! `n4-b0-v2-s1-d2` is four replicas of which replica 0 is Byzantine (`bnone`: none is; `b01`: replicas 0 and 1), views
+//! 0 to 2, one slot, and two clients with one request each. `-t2` gives each client a second request, `-k1` adds a
+//! checkpoint every slot and `-l2` sets the window, which is twice the checkpoint interval unless said; `-r` adds
+//! crashes: a step and its write to the disk are two things, and a replica may restart between them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,12 +19,38 @@ use crate::value::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Config {
     replicas: u8,
-    byzantine: Option<u8>,
+    /// A bit for each Byzantine replica.
+    byzantine: u8,
     max_view: u8,
     slots: u8,
-    values: u8,
+    clients: u8,
+    timestamps: u8,
     interval: Option<u8>,
     window: u8,
+    restarts: bool,
+}
+
+/// What a configuration is built from; see the letters of a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds<'a> {
+    /// Number of replicas, n.
+    pub replicas: u8,
+    /// The Byzantine replicas, ascending.
+    pub byzantine: &'a [u8],
+    /// The highest view.
+    pub max_view: u8,
+    /// Number of slots.
+    pub slots: u8,
+    /// Number of clients.
+    pub clients: u8,
+    /// Requests of each client, 1 or 2; 0 stands for 1.
+    pub timestamps: u8,
+    /// Checkpoint interval K.
+    pub interval: Option<u8>,
+    /// Window L, where it is not 2K.
+    pub window: Option<u8>,
+    /// Whether replicas crash and restart.
+    pub restarts: bool,
 }
 
 /// Why a configuration was refused.
@@ -70,32 +97,62 @@ fn within(field: &'static str, found: u8, low: u8, high: u8) -> Result<(), Confi
 }
 
 impl Config {
+    /// The highest view that a configuration may have.
+    pub const MAX_VIEW: u8 = 4;
+    /// The greatest number of slots that a configuration may have.
+    pub const MAX_SLOTS: u8 = 3;
+
     /// Checks bounds and fills in the window (2K, or every slot where there are no checkpoints).
-    pub fn new(
-        replicas: u8,
-        byzantine: Option<u8>,
-        max_view: u8,
-        slots: u8,
-        values: u8,
-        checkpoints: Option<(u8, Option<u8>)>,
-    ) -> Result<Self, ConfigError> {
+    pub fn new(bounds: Bounds<'_>) -> Result<Self, ConfigError> {
+        let Bounds { replicas, byzantine, max_view, slots, clients, restarts, .. } = bounds;
         within("n (replicas)", replicas, 4, MAX_REPLICAS as u8)?;
-        if let Some(byzantine) = byzantine {
-            within("b (Byzantine replica)", byzantine, 0, replicas - 1)?;
+        let mut set = 0u8;
+        for id in byzantine {
+            within("b (Byzantine replica)", *id, 0, replicas - 1)?;
+            set |= 1 << id;
         }
-        within("v (highest view)", max_view, 0, MAX_VIEWS as u8 - 1)?;
-        within("s (slots)", slots, 1, MAX_SLOTS as u8)?;
-        within("d (clients, one request each)", values, 1, Value::MAX_REQUESTS)?;
-        let (interval, window) = match checkpoints {
+        // One more than the protocol tolerates, to show that it tolerates no more.
+        let most = Quorums::of(replicas).faulty + 1;
+        within("b (number of Byzantine replicas)", set.count_ones() as u8, 0, most)?;
+        within("v (highest view)", max_view, 0, Self::MAX_VIEW)?;
+        within("s (slots)", slots, 1, Self::MAX_SLOTS)?;
+        let timestamps = bounds.timestamps.max(1);
+        within("t (requests of each client)", timestamps, 1, 2)?;
+        let most = if timestamps == 2 { Value::MAX_CLIENTS_OF_TWO } else { Value::MAX_CLIENTS };
+        within("d (clients)", clients, 1, most)?;
+        let (interval, window) = match bounds.interval {
             None => (None, slots),
-            Some((interval, window)) => {
+            Some(interval) => {
                 within("k (checkpoint interval)", interval, 1, slots)?;
-                let window = window.unwrap_or(2 * interval);
-                within("l (window)", window, interval, 2 * MAX_SLOTS as u8)?;
+                let window = bounds.window.unwrap_or(2 * interval);
+                within("l (window)", window, interval, 2 * Self::MAX_SLOTS)?;
                 (Some(interval), window)
             }
         };
-        Ok(Self { replicas, byzantine, max_view, slots, values, interval, window })
+        let byzantine = set;
+        Ok(Self {
+            replicas,
+            byzantine,
+            max_view,
+            slots,
+            clients,
+            timestamps,
+            interval,
+            window,
+            restarts,
+        })
+    }
+
+    /// The same with more views and slots, as far as the model can hold them, for what comes after the bounds.
+    #[must_use]
+    pub(crate) fn extended(self, views: u8, slots: u8) -> Self {
+        let slots = (self.slots + slots).min(MAX_SLOTS as u8);
+        Self {
+            max_view: (self.max_view + views).min(MAX_VIEWS as u8 - 1),
+            slots,
+            window: if self.interval.is_none() { slots } else { self.window },
+            ..self
+        }
     }
 
     /// The configurations of the quick check: each Byzantine position that differs, and none.
@@ -117,13 +174,29 @@ impl Config {
         self.replicas
     }
 
-    /// The Byzantine replica, if there is one.
+    /// Whether a replica is Byzantine.
     #[must_use]
-    pub const fn byzantine(&self) -> Option<ReplicaId> {
-        match self.byzantine {
-            Some(id) => Some(ReplicaId(id)),
-            None => None,
-        }
+    pub const fn is_byzantine(&self, id: ReplicaId) -> bool {
+        self.byzantine & (1 << id.0) != 0
+    }
+
+    /// The Byzantine replicas.
+    pub fn byzantines(&self) -> impl Iterator<Item = ReplicaId> + use<> {
+        let config = *self;
+        (0..self.replicas).map(ReplicaId).filter(move |id| config.is_byzantine(*id))
+    }
+
+    /// Number of Byzantine replicas.
+    #[must_use]
+    pub const fn byzantine_count(&self) -> u8 {
+        self.byzantine.count_ones() as u8
+    }
+
+    /// Whether there are more Byzantine replicas than the f that the protocol tolerates. Then it claims nothing, and a
+    /// check must find a violation: a negative control.
+    #[must_use]
+    pub const fn is_beyond_tolerance(&self) -> bool {
+        self.byzantine_count() > self.quorums().faulty
     }
 
     /// The highest view.
@@ -138,10 +211,28 @@ impl Config {
         Slot(self.slots)
     }
 
-    /// Number of clients, each with one request.
+    /// Number of clients.
     #[must_use]
-    pub const fn values(&self) -> u8 {
-        self.values
+    pub const fn clients(&self) -> u8 {
+        self.clients
+    }
+
+    /// Requests of each client, 1 or 2.
+    #[must_use]
+    pub const fn timestamps(&self) -> u8 {
+        self.timestamps
+    }
+
+    /// Number of requests, of all clients together.
+    #[must_use]
+    pub const fn requests(&self) -> u8 {
+        self.clients * self.timestamps
+    }
+
+    /// Whether replicas crash and restart.
+    #[must_use]
+    pub const fn restarts(&self) -> bool {
+        self.restarts
     }
 
     /// Checkpoint interval K, if there are checkpoints.
@@ -182,18 +273,21 @@ impl Config {
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "n{}-b", self.replicas)?;
-        match self.byzantine {
-            Some(id) => write!(f, "{id}")?,
-            None => write!(f, "none")?,
+        if self.byzantine == 0 {
+            write!(f, "none")?;
         }
-        write!(f, "-v{}-s{}-d{}", self.max_view, self.slots, self.values)?;
+        self.byzantines().try_for_each(|id| write!(f, "{}", id.0))?;
+        write!(f, "-v{}-s{}-d{}", self.max_view, self.slots, self.clients)?;
+        if self.timestamps != 1 {
+            write!(f, "-t{}", self.timestamps)?;
+        }
         if let Some(interval) = self.interval {
             write!(f, "-k{interval}")?;
             if self.window != 2 * interval {
                 write!(f, "-l{}", self.window)?;
             }
         }
-        Ok(())
+        if self.restarts { write!(f, "-r") } else { Ok(()) }
     }
 }
 
@@ -207,12 +301,14 @@ impl Serialize for Config {
 #[derive(Default)]
 struct Fields {
     n: Option<u8>,
-    b: Option<Option<u8>>,
+    b: Option<Vec<u8>>,
     v: Option<u8>,
     s: Option<u8>,
     d: Option<u8>,
+    t: Option<u8>,
     k: Option<u8>,
     l: Option<u8>,
+    r: Option<()>,
 }
 
 fn set<T>(field: &mut Option<T>, value: T) -> Result<(), &'static str> {
@@ -222,27 +318,41 @@ fn set<T>(field: &mut Option<T>, value: T) -> Result<(), &'static str> {
     }
 }
 
+/// The number after a letter, without signs and leading zeros, so that a configuration has one name.
+fn number(text: &str) -> Result<u8, &'static str> {
+    const EXPECTED: &str = "a number from 0 to 255 must follow the letter";
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let padded = text.len() > 1 && text.starts_with('0');
+    if plain && !padded { text.parse().map_err(|_| EXPECTED) } else { Err(EXPECTED) }
+}
+
+/// Replicas by their digits, ascending.
+fn digits(text: &str) -> Result<Vec<u8>, &'static str> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = text.bytes().map(|byte| byte.wrapping_sub(b'0')).collect();
+    let valid = !ids.is_empty() && ids.iter().all(|id| *id <= 9) && ids.is_sorted_by(|a, b| a < b);
+    if valid { Ok(ids) } else { Err("`none` or the replicas' digits, ascending, must follow") }
+}
+
 impl Fields {
     fn read(&mut self, part: &str) -> Result<(), &'static str> {
-        const NUMBER: &str = "a number from 0 to 255 must follow the letter";
         let mut letters = part.chars();
         let letter = letters.next().ok_or("empty part")?;
         let rest = letters.as_str();
-        let number = || {
-            let plain = rest.bytes().all(|byte| byte.is_ascii_digit());
-            let padded = rest.len() > 1 && rest.starts_with('0');
-            if plain && !padded { rest.parse::<u8>().map_err(|_| NUMBER) } else { Err(NUMBER) }
-        };
         match letter {
-            'n' => set(&mut self.n, number()?),
-            'b' if rest == "none" => set(&mut self.b, None),
-            'b' => set(&mut self.b, Some(number().map_err(|_| "`none` or a number must follow")?)),
-            'v' => set(&mut self.v, number()?),
-            's' => set(&mut self.s, number()?),
-            'd' => set(&mut self.d, number()?),
-            'k' => set(&mut self.k, number()?),
-            'l' => set(&mut self.l, number()?),
-            _ => Err("not a field; fields are n, b, v, s, d, k and l"),
+            'n' => set(&mut self.n, number(rest)?),
+            'b' => set(&mut self.b, digits(rest)?),
+            'v' => set(&mut self.v, number(rest)?),
+            's' => set(&mut self.s, number(rest)?),
+            'd' => set(&mut self.d, number(rest)?),
+            't' => set(&mut self.t, number(rest)?),
+            'k' => set(&mut self.k, number(rest)?),
+            'l' => set(&mut self.l, number(rest)?),
+            'r' if rest.is_empty() => set(&mut self.r, ()),
+            'r' => Err("nothing follows `r`"),
+            _ => Err("not a field; fields are n, b, v, s, d, t, k, l and r"),
         }
     }
 }
@@ -263,14 +373,20 @@ impl FromStr for Config {
         if fields.l.is_some() && fields.k.is_none() {
             return Err(missing("k (checkpoint interval), without which l has no meaning"));
         }
-        Self::new(
-            fields.n.ok_or_else(|| missing("n (replicas)"))?,
-            fields.b.ok_or_else(|| missing("b (Byzantine replica, or `bnone`)"))?,
-            fields.v.ok_or_else(|| missing("v (highest view)"))?,
-            fields.s.ok_or_else(|| missing("s (slots)"))?,
-            fields.d.ok_or_else(|| missing("d (clients)"))?,
-            fields.k.map(|interval| (interval, fields.l)),
-        )
+        if fields.t == Some(0) {
+            within("t (requests of each client)", 0, 1, 2)?;
+        }
+        Self::new(Bounds {
+            replicas: fields.n.ok_or_else(|| missing("n (replicas)"))?,
+            byzantine: &fields.b.ok_or_else(|| missing("b (Byzantine replicas, or `bnone`)"))?,
+            max_view: fields.v.ok_or_else(|| missing("v (highest view)"))?,
+            slots: fields.s.ok_or_else(|| missing("s (slots)"))?,
+            clients: fields.d.ok_or_else(|| missing("d (clients)"))?,
+            timestamps: fields.t.unwrap_or(1),
+            interval: fields.k,
+            window: fields.l,
+            restarts: fields.r.is_some(),
+        })
     }
 }
 
@@ -282,16 +398,23 @@ mod tests {
     proptest! {
         #[test]
         fn names_round_trip(
-            n in 4u8..=7, b in proptest::option::of(0u8..4), v in 0u8..=4, s in 1u8..=3, d in 1u8..=4,
-            k in proptest::option::of((1u8..=3, proptest::option::of(1u8..=6))),
+            replicas in 4u8..=7, byzantine in proptest::collection::btree_set(0u8..7, 0..4),
+            max_view in 0u8..=4, slots in 1u8..=3, clients in 1u8..=3, timestamps in 1u8..=2,
+            interval in proptest::option::of(1u8..=3), window in proptest::option::of(1u8..=6),
+            restarts in proptest::bool::ANY,
         ) {
-            if let Ok(config) = Config::new(n, b, v, s, d, k) {
+            let byzantine: Vec<u8> = byzantine.into_iter().collect();
+            let bounds = Bounds {
+                replicas, byzantine: &byzantine, max_view, slots, clients, timestamps, interval, window,
+                restarts,
+            };
+            if let Ok(config) = Config::new(bounds) {
                 prop_assert_eq!(config.to_string().parse::<Config>(), Ok(config));
             }
         }
 
         #[test]
-        fn no_name_panics(name in "[nbvsdkl0-9-]{0,24}") {
+        fn no_name_panics(name in "[nbvsdtklr0-9-]{0,24}") {
             if let Ok(config) = name.parse::<Config>() {
                 prop_assert_eq!(config.to_string().parse::<Config>(), Ok(config));
             }
@@ -306,7 +429,15 @@ mod tests {
             ("n4-b4-v2-s1-d2", "b (Byzantine replica) is 4"),
             ("n4-b0-v5-s1-d2", "v (highest view) is 5"),
             ("n4-b0-v2-s4-d2", "s (slots) is 4"),
-            ("n4-b0-v2-s1-d0", "d (clients, one request each) is 0"),
+            ("n4-b0-v2-s1-d0", "d (clients) is 0"),
+            ("n4-b0-v2-s1-d3-t2", "d (clients) is 3"),
+            ("n4-b0-v2-s1-d1-t0", "t (requests of each client) is 0"),
+            ("n4-b0-v2-s1-d1-t3", "t (requests of each client) is 3"),
+            ("n4-b012-v2-s1-d2", "b (number of Byzantine replicas) is 3"),
+            ("n4-b10-v2-s1-d2", "ascending"),
+            ("n4-b00-v2-s1-d2", "ascending"),
+            ("n4-b-v2-s1-d2", "ascending"),
+            ("n4-b0-v2-s1-d2-r1", "nothing follows"),
             ("n4-b0-v2-s1-d2-k2", "k (checkpoint interval) is 2"),
             ("n4-b0-v2-s2-d2-k2-l1", "l (window) is 1"),
             ("n4-b0-v2-s1-d2-l2", "k (checkpoint interval)"),

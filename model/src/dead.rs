@@ -9,7 +9,7 @@
 
 use crate::Pbft;
 use crate::ids::{MAX_SLOTS, MAX_VIEWS, Slot, View};
-use crate::state::{State, ViewChange};
+use crate::state::{State, ViewChange, Viewer};
 use crate::value::ValueSet;
 
 impl Pbft {
@@ -20,7 +20,6 @@ impl Pbft {
             self.forget_new_view(state, view);
             self.forget_prepares(state, view);
         }
-        self.forget_certificates(state);
         for slot in Slot::GENESIS.until(self.config.last_slot()) {
             self.forget_commits(state, slot);
         }
@@ -69,23 +68,13 @@ impl Pbft {
     fn forget_prepares(&self, state: &mut State, view: View) {
         let in_view = self.honest().any(|id| state.replica(id).view <= view);
         let later = (view.0 + 1..=self.config.max_view().0).map(View);
-        let claimed = self.config.byzantine().is_some()
+        let claimed = self.config.byzantine_count() > 0
             && later.into_iter().any(|later| self.is_open(state, later));
         if in_view || claimed {
             return;
         }
         for replica in &mut state.replicas {
             replica.sent.prepares[view.index()] = [ValueSet::EMPTY; MAX_SLOTS];
-        }
-    }
-
-    /// A replica reads its certificates of earlier views when it leaves its view, which it cannot in the last one.
-    fn forget_certificates(&self, state: &mut State) {
-        let last = self.config.max_view();
-        for replica in state.replicas.iter_mut().filter(|replica| replica.view == last) {
-            for held in &mut replica.certificates {
-                *held = held.filter(|certificate| certificate.view == last);
-            }
         }
     }
 
@@ -98,7 +87,7 @@ impl Pbft {
         let all_executed = self.honest().all(|id| state.replica(id).last_executed >= slot);
         let mut settled = false;
         for view in (0..=self.config.max_view().0).map(View) {
-            let certified = self.certified_values(state, view, slot);
+            let certified = self.certified_values(state, Viewer::Network, view, slot);
             let all_left = self.honest().all(|id| state.replica(id).view > view);
             let kept = if settled || (certified.is_empty() && all_left) {
                 ValueSet::EMPTY

@@ -6,10 +6,44 @@ use serde::{Deserialize, Serialize};
 
 /// Greatest number of replicas the model can hold.
 pub const MAX_REPLICAS: usize = 7;
-/// Number of views the model can hold: views 0 to 4.
-pub const MAX_VIEWS: usize = 5;
-/// Number of sequence numbers the model can hold: slots 1 to 3.
-pub const MAX_SLOTS: usize = 3;
+/// Number of views the model can hold: those of a configuration (0 to 4 at most), and the views after them that the
+/// property `progress` lets pass.
+pub const MAX_VIEWS: usize = 8;
+/// Number of sequence numbers the model can hold: those of a configuration (1 to 3 at most), and those after them in
+/// which the property `progress` has the outstanding requests executed.
+pub const MAX_SLOTS: usize = 5;
+
+/// Arrays with an element for each slot, as text: without what is empty at the end, so that a trace does not depend on
+/// how many slots a model can hold.
+pub(crate) mod per_slot {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::MAX_SLOTS;
+
+    pub(crate) fn serialize<S, T>(array: &[T; MAX_SLOTS], serializer: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        T: Serialize + Default + PartialEq,
+    {
+        let used = array.iter().rposition(|one| *one != T::default()).map_or(0, |last| last + 1);
+        serializer.collect_seq(&array[..used])
+    }
+
+    pub(crate) fn deserialize<'de, D, T>(deserializer: D) -> Result<[T; MAX_SLOTS], D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de> + Default + Copy,
+    {
+        let items = Vec::<T>::deserialize(deserializer)?;
+        let mut array = [T::default(); MAX_SLOTS];
+        let room = array.get_mut(..items.len()).ok_or_else(|| {
+            D::Error::custom(format_args!("{} slots, where {MAX_SLOTS} are possible", items.len()))
+        })?;
+        room.copy_from_slice(&items);
+        Ok(array)
+    }
+}
 
 /// A replica, 0 to n−1.
 #[derive(

@@ -56,6 +56,8 @@ pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod dead;
+pub mod durability;
+pub mod events;
 pub mod explore;
 pub mod ids;
 pub mod mutant;
@@ -64,6 +66,7 @@ pub mod mutants;
 pub mod new_view;
 pub mod normal_case;
 pub mod output;
+pub mod progress;
 pub mod properties;
 pub mod quorum;
 pub mod reduction;
@@ -71,6 +74,7 @@ pub mod report;
 pub mod run;
 pub mod state;
 pub mod svg;
+pub(crate) mod tally;
 pub mod trace;
 pub mod value;
 pub mod view_change;
@@ -83,7 +87,7 @@ pub use mutant::Mutant;
 pub use new_view::Witness;
 pub use quorum::Quorums;
 pub use reduction::Reductions;
-pub use state::{Certificate, NewView, ReplicaState, Sent, State, StateDigest, ViewChange};
+pub use state::{Certificate, NewView, ReplicaState, Sent, State, StateDigest, ViewChange, Viewer};
 use stateright::Model;
 pub use value::{Applied, Value, ValueSet};
 
@@ -93,13 +97,14 @@ pub struct Pbft {
     config: Config,
     mutant: Option<Mutant>,
     reductions: Reductions,
+    silent: bool,
 }
 
 impl Pbft {
     /// The correct protocol.
     #[must_use]
     pub const fn new(config: Config) -> Self {
-        Self { config, mutant: None, reductions: Reductions::NONE }
+        Self { config, mutant: None, reductions: Reductions::NONE, silent: false }
     }
 
     /// The protocol with one bug planted.
@@ -145,21 +150,51 @@ impl Pbft {
         ReplicaId(view.0 % self.config.replicas())
     }
 
-    /// Whether the replica is the Byzantine one.
+    /// Quorum sizes.
     #[must_use]
-    pub fn is_byzantine(&self, replica: ReplicaId) -> bool {
-        self.config.byzantine() == Some(replica)
+    pub(crate) fn quorums(&self) -> Quorums {
+        let mut quorums = self.config.quorums();
+        if self.breaks(Mutant::QuorumTwoFPlusOne) {
+            quorums.quorum = 2 * quorums.faulty + 1;
+        }
+        quorums
+    }
+
+    /// Whether this is the protocol as it should be, with as many Byzantine replicas as it tolerates.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.mutant.is_none() && !self.config.is_beyond_tolerance()
+    }
+
+    /// Whether the Byzantine replicas send nothing more.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// The same with Byzantine replicas that send nothing more.
+    pub(crate) const fn silenced(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    /// Whether the replica is Byzantine.
+    #[must_use]
+    pub const fn is_byzantine(&self, replica: ReplicaId) -> bool {
+        self.config.is_byzantine(replica)
     }
 
     /// The replicas that follow the protocol.
     pub fn honest(&self) -> impl Iterator<Item = ReplicaId> + use<> {
-        let byzantine = self.config.byzantine();
-        (0..self.config.replicas()).map(ReplicaId).filter(move |id| Some(*id) != byzantine)
+        let config = self.config;
+        (0..config.replicas()).map(ReplicaId).filter(move |id| !config.is_byzantine(*id))
     }
 
     /// All clients' requests.
     pub fn requests(&self) -> impl Iterator<Item = Value> + use<> {
-        (1..=self.config.values()).map(Value::request)
+        let config = self.config;
+        let of = move |timestamp| {
+            (1..=config.clients()).map(move |client| Value::with_timestamp(client, timestamp))
+        };
+        (1..=config.timestamps()).flat_map(of)
     }
 
     /// Whether the action is enabled in the state.
@@ -171,49 +206,81 @@ impl Pbft {
     }
 }
 
+/// Adds the steps that a replica may take by one rule.
+type Rule = fn(&Pbft, &State, ReplicaId, &mut Vec<Action>);
+
 impl Model for Pbft {
     type State = State;
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::initial(self.config.replicas())]
+        vec![State::initial(&self.config)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let outcomes = self.byzantine_new_views(state);
         for replica in self.honest() {
-            self.pre_prepares(state, replica, actions);
-            self.prepares(state, replica, actions);
-            self.commits(state, replica, actions);
-            self.executions(state, replica, actions);
-            self.stabilisations(state, replica, actions);
-            self.state_transfers(state, replica, actions);
-            self.view_changes(state, replica, actions);
-            self.new_views(state, replica, actions);
+            Self::DELIVERIES.iter().for_each(|rule| rule(self, state, replica, actions));
             self.view_entries(state, replica, &outcomes, actions);
+            self.view_changes(state, replica, actions);
             self.restarts(state, replica, actions);
         }
     }
 
     /// The state after an action that is enabled. Guards are not evaluated again: see [`Pbft::is_enabled`].
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        if action.replica().index() >= state.replicas.len() {
+            return None;
+        }
         let mut next = state.clone();
-        let replica = next.replicas.get_mut(action.replica().index())?;
+        self.apply(&mut next, action);
+        Some(self.canonical(next))
+    }
+}
+
+impl Pbft {
+    /// The rules for steps that messages lead to, and for writes: all that do not wait for a timer or a crash, nor
+    /// follow from a NEW-VIEW.
+    pub(crate) const DELIVERIES: [Rule; 8] = [
+        Self::pre_prepares,
+        Self::prepares,
+        Self::commits,
+        Self::executions,
+        Self::stabilisations,
+        Self::state_transfers,
+        Self::new_views,
+        Self::flushes,
+    ];
+
+    /// Takes a step.
+    fn apply(&self, state: &mut State, action: Action) {
+        let id = action.replica();
+        let mut replica = *state.replica(id);
         match action {
             Action::PrePrepare { slot, value, .. } => replica.pre_prepare(slot, value),
             Action::Prepare { slot, value, .. } => replica.prepare(slot, value),
             Action::Commit { slot, .. } => replica.commit(slot),
-            Action::Execute { value, .. } => self.execute(replica, value),
-            Action::Stabilise { slot, .. } => replica.collect_garbage(slot),
-            Action::StateTransfer { slot, digest, .. } => replica.transfer(slot, digest),
-            Action::StartViewChange { to, .. } => {
-                let proven = self.proven_checkpoint(state, state.replica(action.replica()));
-                self.start_view_change(replica, action.replica(), to, proven);
+            Action::Execute { view, value, .. } => {
+                let slot = self.slot_to_execute(state, id, view, value);
+                self.execute(&mut replica, slot, value);
             }
-            Action::NewView { outcome, .. } => replica.send_new_view(outcome),
-            Action::EnterView { view, outcome, .. } => replica.enter_view(view, outcome),
-            Action::Restart { .. } => self.restart(replica, action.replica()),
+            Action::Stabilise { slot, .. } => replica.collect_garbage(slot),
+            Action::StateTransfer { slot, digest, .. } => {
+                let with_replies = !self.breaks(Mutant::RepliesNotInCheckpoint);
+                replica.transfer(slot, digest, with_replies);
+            }
+            Action::StartViewChange { to, .. } => {
+                let proven = self.proven_checkpoint(state, &replica);
+                self.start_view_change(&mut replica, id, to, proven);
+            }
+            Action::NewView { outcome, .. } => self.send_new_view(&mut replica, outcome),
+            Action::EnterView { view, outcome, .. } => {
+                self.enter_view(&mut replica, view, outcome);
+            }
+            Action::Flush { .. } => return self.flush(state, id),
+            Action::Restart { .. } => replica = self.restarted(state, id),
         }
-        Some(self.canonical(next))
+        state.replicas[id.index()] = replica;
+        self.send_early(state, id);
     }
 }

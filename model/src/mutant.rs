@@ -81,6 +81,80 @@ pub enum Mutant {
     CommitsMatchedWithoutView,
     /// COMMITs are counted whatever their digest.
     CommitsMatchedWithoutDigest,
+    /// PREPAREs of different views are counted together.
+    PreparesMatchedWithoutView,
+    /// A prepared certificate waits for the PREPAREs of all backups.
+    PrepareNeedsAllBackups,
+    /// Execution waits for the COMMITs of all replicas.
+    CommitNeedsAll,
+    /// NEW-VIEW waits for the VIEW-CHANGEs of all replicas.
+    NewViewNeedsAll,
+    /// Two PREPAREs of one sender count as two.
+    PrepareSenderCountedTwice,
+    /// Two COMMITs of one sender count as two.
+    CommitSenderCountedTwice,
+    /// Two CHECKPOINTs of one sender count as two.
+    CheckpointSenderCountedTwice,
+    /// CHECKPOINTs are counted whatever their digest.
+    CheckpointsMatchedWithoutDigest,
+    /// Quorums are 2f+1 whatever n.
+    QuorumTwoFPlusOne,
+    /// A replica sends COMMIT for what it accepted, without waiting for PREPAREs.
+    NoPreparePhase,
+    /// A backup accepts a null batch outside NEW-VIEW.
+    NullAcceptedInNormalCase,
+    /// A replica executes any committed slot, not only the next.
+    ExecutesOutOfOrder,
+    /// The primary of a new view assigns sequence numbers from h+1 on.
+    PrimaryRestartsNumbering,
+    /// P holds only what was executed.
+    POnlyForCommitted,
+    /// A VIEW-CHANGE says that h is 0 after garbage was collected.
+    ViewChangeOmitsH,
+    /// A certificate above h+L is accepted in a VIEW-CHANGE.
+    CertificateAboveWindowInP,
+    /// O proposes nothing for slots without a certificate.
+    GapsLeftOpen,
+    /// A replica enters a view whose min-s it has not executed up to.
+    ViewEnteredWithoutState,
+    /// A NEW-VIEW of a replica that is not the primary is accepted.
+    NewViewFromNonPrimary,
+    /// A NEW-VIEW for an earlier view is accepted.
+    StaleNewViewAccepted,
+    /// A replica refuses an O that differs from what it has prepared.
+    LockNotReleased,
+    /// A replica does not vote in a new view for what it has executed.
+    ExecutedNotVotedAgain,
+    /// No timer runs while a replica waits for a NEW-VIEW.
+    NoTimerInViewChange,
+    /// A replica does not join the view changes of f+1 others.
+    NoJoin,
+    /// One VIEW-CHANGE for a later view makes a replica join.
+    JoinOnOne,
+    /// A replica joins the highest view that anybody asks for.
+    JoinTakesHighest,
+    /// A request is executed after a later one of its client.
+    OlderTimestampExecuted,
+    /// The reply table is not part of the state that a checkpoint covers.
+    RepliesNotInCheckpoint,
+    /// What was executed above h is executed again in a new view, without its replies being known.
+    RepliesForgottenInViewChange,
+    /// A client accepts a result on f equal replies.
+    ClientAcceptsFReplies,
+    /// A restart forgets the reply table.
+    RestartForgetsReplies,
+    /// PRE-PREPARE is sent before it is durable.
+    PrePrepareSentBeforeDurable,
+    /// PREPARE is sent before it is durable.
+    PrepareSentBeforeDurable,
+    /// COMMIT is sent before the prepared certificate is durable.
+    CommitSentBeforeDurable,
+    /// CHECKPOINT is sent before the state is durable.
+    CheckpointSentBeforeDurable,
+    /// VIEW-CHANGE is sent before it is durable.
+    ViewChangeSentBeforeDurable,
+    /// NEW-VIEW is sent before it is durable.
+    NewViewSentBeforeDurable,
 }
 
 impl std::fmt::Display for Mutant {

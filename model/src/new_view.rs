@@ -4,18 +4,26 @@ use crate::Pbft;
 use crate::action::Action;
 use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
 use crate::mutant::Mutant;
-use crate::state::{Certificate, NewView, ReplicaState, State, ViewChange};
-use crate::value::Value;
+use crate::state::{Certificate, NewView, ReplicaState, State, ViewChange, Viewer};
+use crate::value::{Value, ValueSet};
 
 /// One V for a NEW-VIEW, and what it gives. For a replay that has to build the messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
-    /// The senders of the VIEW-CHANGEs in V, the Byzantine one included where it is among them.
+    /// The senders of the VIEW-CHANGEs in V, Byzantine ones included.
     pub senders: Vec<ReplicaId>,
-    /// The VIEW-CHANGE of the Byzantine replica, if it is among the senders.
-    pub byzantine_claim: Option<ViewChange>,
+    /// The VIEW-CHANGEs of the Byzantine replicas among the senders.
+    pub claims: Vec<(ReplicaId, ViewChange)>,
     /// What V gives.
     pub outcome: NewView,
+}
+
+impl Witness {
+    /// What a Byzantine sender claims; none for an honest one.
+    #[must_use]
+    pub fn claim_of(&self, sender: ReplicaId) -> Option<&ViewChange> {
+        self.claims.iter().find(|(claimant, _)| *claimant == sender).map(|(_, claim)| claim)
+    }
 }
 
 /// The VIEW-CHANGEs of V, merged: the highest checkpoint, and per slot the certificate with the highest view.
@@ -32,7 +40,7 @@ impl Pbft {
             let Some(shown) = shown else { continue };
             let replace = best.is_none_or(|best| {
                 assert!(
-                    self.mutant().is_some() || best.view != shown.view || best.value == shown.value,
+                    !self.is_sound() || best.view != shown.view || best.value == shown.value,
                     "two prepared certificates of one view and slot: {best:?}, {shown:?}"
                 );
                 if self.breaks(Mutant::NewViewTakesLowestView) {
@@ -48,10 +56,10 @@ impl Pbft {
         merged
     }
 
-    /// What the VIEW-CHANGEs merge to. Their order does not matter, except where a mutant lets two values prepare in one
-    /// view: then either may be taken.
+    /// What the VIEW-CHANGEs merge to. Their order does not matter, except where a mutant (or a Byzantine replica too
+    /// many) lets two values prepare in one view: then either may be taken.
     fn merge_all(&self, merged: Merged, view_changes: &[&ViewChange]) -> Vec<Merged> {
-        if self.mutant().is_none() || view_changes.is_empty() {
+        if self.is_sound() || view_changes.is_empty() {
             let merge = |merged, sent: &&ViewChange| self.merge(merged, sent);
             return vec![view_changes.iter().fold(merged, merge)];
         }
@@ -68,19 +76,31 @@ impl Pbft {
         results
     }
 
-    /// What V merges to with the Byzantine replica's VIEW-CHANGE in it, again in either order under a mutant.
-    fn with_claim<'a>(
-        &'a self,
-        merged: &'a Merged,
-        claim: &'a ViewChange,
-    ) -> impl Iterator<Item = Merged> + 'a {
+    /// What V merges to with a Byzantine replica's VIEW-CHANGE in it, again in either order where that matters.
+    fn with_claim(&self, merged: &Merged, claim: &ViewChange) -> impl Iterator<Item = Merged> {
         let claim_last = self.merge(*merged, claim);
-        let claim_first = self.mutant().map(|_| {
+        let claim_first = (!self.is_sound()).then(|| {
             let honest = ViewChange { low_water_mark: merged.min_s, prepared: merged.certificates };
             self.merge(self.merge(Merged::default(), claim), &honest)
         });
-        let differs = move |other: &Merged| *other != claim_last;
-        [claim_last].into_iter().chain(claim_first.filter(differs))
+        [claim_last].into_iter().chain(claim_first.filter(move |other| *other != claim_last))
+    }
+
+    /// What V merges to with `missing` VIEW-CHANGEs of Byzantine replicas in it, each of which may claim anything.
+    fn with_claims(&self, merged: Merged, missing: u8, claims: &[ViewChange]) -> Vec<Merged> {
+        let mut results = vec![merged];
+        for _ in 0..missing {
+            let mut extended = Vec::new();
+            for result in &results {
+                for one in claims.iter().flat_map(|claim| self.with_claim(result, claim)) {
+                    if !extended.contains(&one) {
+                        extended.push(one);
+                    }
+                }
+            }
+            results = extended;
+        }
+        results
     }
 
     /// O: from min-s to max-s the value of the certificate with the highest view, null for gaps.
@@ -92,9 +112,10 @@ impl Pbft {
             .rfind(|slot| merged.certificates[slot.index()].is_some())
             .unwrap_or(min_s);
         let mut order = [Value::NONE; MAX_SLOTS];
+        let gap = if self.breaks(Mutant::GapsLeftOpen) { Value::NONE } else { Value::NULL };
         for slot in min_s.until(max_s) {
             let certificate = merged.certificates[slot.index()];
-            order[slot.index()] = certificate.map_or(Value::NULL, |certificate| certificate.value);
+            order[slot.index()] = certificate.map_or(gap, |certificate| certificate.value);
         }
         NewView { min_s, max_s, order }
     }
@@ -103,10 +124,11 @@ impl Pbft {
     fn view_change_for<'a>(
         &self,
         state: &'a State,
+        viewer: Viewer,
         sender: ReplicaId,
         view: View,
     ) -> Option<&'a ViewChange> {
-        let sent = &state.replica(sender).sent.view_changes;
+        let sent = &state.seen_by(viewer, sender).view_changes;
         let exact = sent[view.index()].as_ref();
         if self.breaks(Mutant::StaleViewChangeInV) && exact.is_none() {
             return sent[..view.index()].iter().rev().flatten().next();
@@ -114,41 +136,52 @@ impl Pbft {
         exact
     }
 
-    /// Every V for `view` (q VIEW-CHANGEs of distinct replicas, an honest primary's own included), with the
-    /// Byzantine replica's share left open: the senders that are honest and what they merge to.
-    fn honest_parts(&self, state: &State, view: View) -> Vec<(Vec<ReplicaId>, Merged, bool)> {
-        let primary = self.primary(view);
-        let own_needed = !self.is_byzantine(primary);
+    /// VIEW-CHANGEs that V holds.
+    fn view_changes_needed(&self) -> u8 {
+        let quorum = self.quorums().quorum;
+        match self.mutant() {
+            Some(Mutant::NewViewQuorumOneShort) => quorum - 1,
+            Some(Mutant::NewViewNeedsAll) => self.config.replicas(),
+            _ => quorum,
+        }
+    }
+
+    /// Every V for `view` that `former` can form (q VIEW-CHANGEs of distinct replicas, an honest primary's own included),
+    /// with the Byzantine replicas' share left open: the senders that are honest, what they merge to, and how many are
+    /// missing.
+    fn honest_parts(
+        &self,
+        state: &State,
+        former: ReplicaId,
+        view: View,
+    ) -> Vec<(Vec<ReplicaId>, Merged, u8)> {
+        let own_needed = !self.is_byzantine(former);
+        let viewer = if own_needed { Viewer::Replica(former) } else { Viewer::Network };
         let available: Vec<_> = self
             .honest()
-            .filter_map(|id| self.view_change_for(state, id, view).map(|sent| (id, sent)))
+            .filter_map(|id| self.view_change_for(state, viewer, id, view).map(|sent| (id, sent)))
             .collect();
-        let short = u8::from(self.breaks(Mutant::NewViewQuorumOneShort));
-        let needed = u32::from(self.config.quorums().quorum - short);
-        let byzantine = u32::from(self.byzantine_vote());
-        let byzantine = if self.breaks(Mutant::ViewChangeSenderCountedTwice) {
-            2 * byzantine
-        } else {
-            byzantine
-        };
+        let needed = self.view_changes_needed();
+        let twice = self.breaks(Mutant::ViewChangeSenderCountedTwice);
+        let byzantine = if twice { 2 * self.byzantine_votes() } else { self.byzantine_votes() };
         let mut parts = Vec::new();
-        if (available.len() as u32) + byzantine < needed {
+        if available.len() as u8 + byzantine < needed {
             return parts;
         }
         for chosen in 0u32..1 << available.len() {
-            let honest = chosen.count_ones();
+            let honest = chosen.count_ones() as u8;
             if honest > needed || honest + byzantine < needed {
                 continue;
             }
             let members = available.iter().enumerate().filter(|(at, _)| chosen & (1 << at) != 0);
             let members: Vec<_> = members.map(|(_, member)| *member).collect();
             let senders: Vec<_> = members.iter().map(|(id, _)| *id).collect();
-            if own_needed && !senders.contains(&primary) {
+            if own_needed && !senders.contains(&former) {
                 continue;
             }
             let sent: Vec<_> = members.iter().map(|(_, sent)| *sent).collect();
             for merged in self.merge_all(Merged::default(), &sent) {
-                parts.push((senders.clone(), merged, honest < needed));
+                parts.push((senders.clone(), merged, needed - honest));
             }
         }
         parts
@@ -157,22 +190,21 @@ impl Pbft {
     /// Every NEW-VIEW that some V justifies for `view`, each once.
     #[must_use]
     pub fn new_view_outcomes(&self, state: &State, view: View) -> Vec<NewView> {
-        let parts = self.honest_parts(state, view);
+        self.outcomes_formed_by(state, self.primary(view), view)
+    }
+
+    /// Every NEW-VIEW for `view` that `former` can form, each once.
+    fn outcomes_formed_by(&self, state: &State, former: ReplicaId, view: View) -> Vec<NewView> {
+        let parts = self.honest_parts(state, former, view);
         let mut outcomes = Vec::new();
-        let mut add = |outcome| {
-            if !outcomes.contains(&outcome) {
-                outcomes.push(outcome);
-            }
-        };
-        let open = parts.iter().any(|(_, _, open)| *open);
+        let open = parts.iter().any(|(_, _, missing)| *missing > 0);
         let claims = if open { self.byzantine_view_changes(state, view) } else { Vec::new() };
-        for (_, merged, open) in &parts {
-            if *open {
-                for claim in &claims {
-                    self.with_claim(merged, claim).for_each(|merged| add(self.outcome(&merged)));
+        for (_, merged, missing) in parts {
+            for merged in self.with_claims(merged, missing, &claims) {
+                let outcome = self.outcome(&merged);
+                if !outcomes.contains(&outcome) {
+                    outcomes.push(outcome);
                 }
-            } else {
-                add(self.outcome(merged));
             }
         }
         outcomes
@@ -182,27 +214,31 @@ impl Pbft {
     #[must_use]
     pub fn new_view_witnesses(&self, state: &State, view: View) -> Vec<Witness> {
         let mut witnesses = Vec::new();
-        let claims = self.byzantine_view_changes(state, view);
-        for (senders, merged, open) in self.honest_parts(state, view) {
-            match self.config.byzantine() {
-                Some(byzantine) if open => {
-                    let mut senders = senders;
-                    senders.push(byzantine);
-                    senders.sort_unstable();
-                    for claim in &claims {
-                        witnesses.extend(self.with_claim(&merged, claim).map(|merged| Witness {
-                            senders: senders.clone(),
-                            byzantine_claim: Some(*claim),
-                            outcome: self.outcome(&merged),
-                        }));
+        let possible = self.byzantine_view_changes(state, view);
+        let adversaries: Vec<_> = self.adversaries().collect();
+        for (senders, merged, missing) in self.honest_parts(state, self.primary(view), view) {
+            let members = &adversaries[..usize::from(missing).min(adversaries.len())];
+            let mut open = vec![(merged, Vec::new())];
+            for byzantine in members {
+                let mut extended = Vec::new();
+                for (merged, claims) in &open {
+                    for claim in &possible {
+                        let mut claims: Vec<_> = claims.clone();
+                        claims.push((*byzantine, *claim));
+                        let with_claim = self.with_claim(merged, claim);
+                        extended.extend(with_claim.map(|merged| (merged, claims.clone())));
                     }
                 }
-                Some(_) | None => witnesses.push(Witness {
-                    senders,
-                    byzantine_claim: None,
-                    outcome: self.outcome(&merged),
-                }),
+                open = extended;
             }
+            let mut senders = senders;
+            senders.extend(members);
+            senders.sort_unstable();
+            witnesses.extend(open.into_iter().map(|(merged, claims)| Witness {
+                senders: senders.clone(),
+                claims,
+                outcome: self.outcome(&merged),
+            }));
         }
         witnesses
     }
@@ -216,20 +252,26 @@ impl Pbft {
             return;
         }
         for outcome in self.new_view_outcomes(state, view) {
-            if replica.last_executed >= outcome.min_s {
+            if self.has_state(replica, &outcome) {
                 actions.push(Action::NewView { replica: id, outcome });
             }
         }
     }
 
+    /// Whether a replica has executed up to min-s. One that has not fetches that state first.
+    fn has_state(&self, replica: &ReplicaState, outcome: &NewView) -> bool {
+        replica.last_executed >= outcome.min_s || self.breaks(Mutant::ViewEnteredWithoutState)
+    }
+
     /// The NEW-VIEWs that a Byzantine primary may send, per view.
     pub(crate) fn byzantine_new_views(&self, state: &State) -> [Vec<NewView>; MAX_VIEWS] {
         let mut new_views: [Vec<NewView>; MAX_VIEWS] = Default::default();
+        let any_sender = self.breaks(Mutant::NewViewFromNonPrimary);
         for view in (1..=self.config.max_view().0).map(View) {
-            if !self.is_byzantine(self.primary(view)) {
-                continue;
-            }
-            let mut outcomes = self.new_view_outcomes(state, view);
+            let primary = self.primary(view);
+            let former = self.adversaries().find(|id| *id == primary || any_sender);
+            let Some(former) = former else { continue };
+            let mut outcomes = self.outcomes_formed_by(state, former, view);
             if self.breaks(Mutant::NewViewNotRecomputed) && !outcomes.is_empty() {
                 outcomes = self.every_order();
             }
@@ -269,54 +311,78 @@ impl Pbft {
         actions: &mut Vec<Action>,
     ) {
         let replica = state.replica(id);
-        for view in (replica.view.0.max(1)..=self.config.max_view().0).map(View) {
+        let stale = self.breaks(Mutant::StaleNewViewAccepted);
+        let lowest = if stale { 1 } else { replica.view.0.max(1) };
+        for view in (lowest..=self.config.max_view().0).map(View) {
             let primary = self.primary(view);
             let entered = view == replica.view && (replica.active || primary == id);
-            if entered {
+            if entered || (stale && primary == id) {
                 continue;
             }
-            let mut enter = |outcome: &NewView| {
-                if replica.last_executed >= outcome.min_s {
+            let sent = if self.is_byzantine(primary) {
+                &None
+            } else {
+                &state.sent(primary).new_views[view.index()]
+            };
+            for outcome in sent.iter().chain(&byzantine[view.index()]) {
+                if self.has_state(replica, outcome) && !self.refuses(replica, outcome) {
                     actions.push(Action::EnterView { replica: id, view, outcome: *outcome });
                 }
-            };
-            if self.is_byzantine(primary) {
-                byzantine[view.index()].iter().for_each(&mut enter);
-            } else {
-                state.replica(primary).sent.new_views[view.index()].iter().for_each(&mut enter);
             }
+        }
+    }
+
+    /// Under a mutant: whether a replica holds fast to what it has prepared, where O says otherwise.
+    fn refuses(&self, replica: &ReplicaState, outcome: &NewView) -> bool {
+        let differs = |slot: Slot| {
+            replica.certificates[slot.index()]
+                .is_some_and(|held| held.value != outcome.order[slot.index()])
+        };
+        self.breaks(Mutant::LockNotReleased) && outcome.min_s.until(self.config.last_slot()).any(differs)
+    }
+
+    /// A replica sends NEW-VIEW with O, whose PRE-PREPAREs are thereby sent, and enters the view.
+    pub(crate) fn send_new_view(&self, replica: &mut ReplicaState, outcome: NewView) {
+        let view = replica.view;
+        self.adopt(replica, view, &outcome);
+        replica.sent.new_views[view.index()] = Some(outcome);
+        for slot in outcome.min_s.until(outcome.max_s) {
+            replica.propose(view, slot, outcome.order[slot.index()]);
+        }
+    }
+
+    /// A backup enters the view and sends PREPARE for each slot of O that lies above h.
+    pub(crate) fn enter_view(&self, replica: &mut ReplicaState, view: View, outcome: NewView) {
+        self.adopt(replica, view, &outcome);
+        for slot in replica.low_water_mark.max(outcome.min_s).until(outcome.max_s) {
+            if self.breaks(Mutant::ExecutedNotVotedAgain) && slot <= replica.last_executed {
+                replica.accepted[slot.index()] = Value::NONE;
+            } else {
+                replica.propose(view, slot, outcome.order[slot.index()]);
+            }
+        }
+    }
+
+    /// Takes over O in the view: adopts the checkpoint at min-s and accepts the PRE-PREPAREs above h.
+    fn adopt(&self, replica: &mut ReplicaState, view: View, outcome: &NewView) {
+        replica.view = view;
+        replica.active = true;
+        replica.accepted = [Value::NONE; MAX_SLOTS];
+        replica.collect_garbage(outcome.min_s);
+        for slot in replica.low_water_mark.max(outcome.min_s).until(outcome.max_s) {
+            replica.accepted[slot.index()] = outcome.order[slot.index()];
+        }
+        if self.breaks(Mutant::RepliesForgottenInViewChange) {
+            replica.last_executed = replica.low_water_mark;
+            replica.served = ValueSet::EMPTY;
         }
     }
 }
 
 impl ReplicaState {
-    /// Takes over O in the view: adopts the checkpoint at min-s and accepts the PRE-PREPAREs above h.
-    fn adopt(&mut self, view: View, outcome: &NewView) {
-        self.view = view;
-        self.active = true;
-        self.accepted = [Value::NONE; MAX_SLOTS];
-        self.collect_garbage(outcome.min_s);
-        for slot in self.low_water_mark.max(outcome.min_s).until(outcome.max_s) {
-            self.accepted[slot.index()] = outcome.order[slot.index()];
-        }
-    }
-
-    /// The primary sends NEW-VIEW with O, whose PRE-PREPAREs are thereby sent, and enters the view.
-    pub(crate) fn send_new_view(&mut self, outcome: NewView) {
-        let view = self.view;
-        self.adopt(view, &outcome);
-        self.sent.new_views[view.index()] = Some(outcome);
-        for slot in outcome.min_s.until(outcome.max_s) {
-            let value = outcome.order[slot.index()];
-            self.sent.prepares[view.index()][slot.index()].insert(value);
-        }
-    }
-
-    /// A backup enters the view and sends PREPARE for each slot of O that lies above h.
-    pub(crate) fn enter_view(&mut self, view: View, outcome: NewView) {
-        self.adopt(view, &outcome);
-        for slot in self.low_water_mark.max(outcome.min_s).until(outcome.max_s) {
-            let value = outcome.order[slot.index()];
+    /// Says that it takes a value for a slot of a view: PRE-PREPARE or PREPARE. There is nothing to say about none.
+    fn propose(&mut self, view: View, slot: Slot, value: Value) {
+        if value.is_some() {
             self.sent.prepares[view.index()][slot.index()].insert(value);
         }
     }

@@ -4,7 +4,7 @@ use crate::Pbft;
 use crate::action::Action;
 use crate::ids::{ReplicaId, Slot, View};
 use crate::mutant::Mutant;
-use crate::state::{Certificate, ReplicaState, State};
+use crate::state::{Certificate, ReplicaState, State, Viewer};
 use crate::value::{Value, ValueSet};
 
 impl Pbft {
@@ -18,7 +18,10 @@ impl Pbft {
         let assigned = Slot::GENESIS
             .until(self.config.last_slot())
             .rfind(|slot| replica.accepted[slot.index()].is_some());
-        let slot = assigned.unwrap_or_default().max(replica.low_water_mark).next();
+        let mut slot = assigned.unwrap_or_default().max(replica.low_water_mark).next();
+        if self.breaks(Mutant::PrimaryRestartsNumbering) && replica.view > View(0) {
+            slot = replica.low_water_mark.next();
+        }
         if slot > self.last_acceptable(replica) {
             return;
         }
@@ -50,12 +53,13 @@ impl Pbft {
         let low = if low_ignored { Slot::GENESIS } else { replica.low_water_mark };
         for slot in low.until(self.last_acceptable(replica)) {
             let accepted = replica.accepted[slot.index()];
+            let null = self.breaks(Mutant::NullAcceptedInNormalCase);
             let second = self.breaks(Mutant::SecondConflictingPrePrepare);
             if accepted.is_some() && !second {
                 continue;
             }
             for value in self.proposals(state, replica.view, slot).iter() {
-                if value != accepted && value != Value::NULL {
+                if value != accepted && (value != Value::NULL || null) {
                     actions.push(Action::Prepare { replica: id, slot, value });
                 }
             }
@@ -64,8 +68,8 @@ impl Pbft {
 
     /// The values that a backup may be sent in a PRE-PREPARE for (view, slot).
     fn proposals(&self, state: &State, view: View, slot: Slot) -> ValueSet {
-        let mut proposals = self.pre_prepared(state, view, slot);
-        if self.breaks(Mutant::PrePrepareFromNonPrimary) && self.config.byzantine().is_some() {
+        let mut proposals = self.pre_prepared(state, Viewer::Network, view, slot);
+        if self.breaks(Mutant::PrePrepareFromNonPrimary) && self.byzantine_votes() > 0 {
             self.requests().for_each(|value| proposals.insert(value));
         }
         proposals
@@ -83,8 +87,9 @@ impl Pbft {
             if value.is_none() || replica.certificates[slot.index()] == certificate {
                 continue;
             }
-            let votes = self.prepare_votes(state, replica.view, slot, value);
-            if votes >= self.prepares_needed() {
+            let viewer = Viewer::Replica(id);
+            let votes = self.prepare_votes(state, viewer, replica.view, slot).votes(value);
+            if votes >= self.prepares_needed() || self.breaks(Mutant::NoPreparePhase) {
                 actions.push(Action::Commit { replica: id, slot });
             }
         }
@@ -93,72 +98,116 @@ impl Pbft {
     /// A replica executes its next slot when q COMMITs match, of any one view: a commit certificate is final and
     /// can be passed on, so neither the replica's view nor whether it is active matters.
     pub(crate) fn executions(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
-        let replica = state.replica(id);
-        let slot = replica.last_executed.next();
-        if slot > self.config.high_water_mark(replica.low_water_mark) {
-            return;
-        }
-        let mut seen = ValueSet::EMPTY;
-        for view in (0..=self.config.max_view().0).rev().map(View) {
-            for value in self.committed_values(state, replica, view, slot).iter() {
-                if !seen.contains(value) {
-                    seen.insert(value);
-                    actions.push(Action::Execute { replica: id, view, value });
+        for slot in self.executable(state.replica(id)) {
+            let mut seen = ValueSet::EMPTY;
+            for view in (0..=self.config.max_view().0).rev().map(View) {
+                for value in self.committed_values(state, id, view, slot).iter() {
+                    if !seen.contains(value) {
+                        seen.insert(value);
+                        actions.push(Action::Execute { replica: id, view, value });
+                    }
                 }
             }
         }
+    }
+
+    /// The slots that a replica may execute: the next one, if it is in the window.
+    fn executable(&self, replica: &ReplicaState) -> impl Iterator<Item = Slot> + use<> {
+        let next = replica.last_executed.next();
+        let any = self.breaks(Mutant::ExecutesOutOfOrder);
+        let last = if any { self.config.last_slot() } else { next };
+        let high = self.config.high_water_mark(replica.low_water_mark);
+        replica.last_executed.until(last.min(high))
+    }
+
+    /// The slot that the action `Execute` is about: the next one.
+    pub(crate) fn slot_to_execute(
+        &self,
+        state: &State,
+        id: ReplicaId,
+        view: View,
+        value: Value,
+    ) -> Slot {
+        let replica = state.replica(id);
+        let committed = |slot: &Slot| self.committed_values(state, id, view, *slot).contains(value);
+        // More than one slot to choose from only under a mutant.
+        self.executable(replica).find(committed).unwrap_or(replica.last_executed.next())
     }
 
     /// The values that the replica takes for committed in (view, slot).
     fn committed_values(
         &self,
         state: &State,
-        replica: &ReplicaState,
+        id: ReplicaId,
         view: View,
         slot: Slot,
     ) -> ValueSet {
-        let mut committed = self.certified_values(state, view, slot);
+        let mut committed = self.certified_values(state, Viewer::Replica(id), view, slot);
         if self.breaks(Mutant::ExecuteOnPrepared)
-            && let Some(certificate) = replica.certificates[slot.index()]
+            && let Some(certificate) = state.replica(id).certificates[slot.index()]
             && certificate.view == view
         {
             committed.insert(certificate.value);
         }
+        // Whoever executed the slot passes its commit certificate on. It matters only when the Byzantine replicas are
+        // silent, whose COMMIT may be part of the certificate.
+        if self.is_silent() && view == View(0) {
+            let executed = self.honest().map(|other| state.replica(other).executed[slot.index()]);
+            executed.filter(|value| value.is_some()).for_each(|value| committed.insert(value));
+        }
         committed
     }
 
-    /// The values with a commit certificate in (view, slot): q COMMITs, the Byzantine one included.
-    pub(crate) fn certified_values(&self, state: &State, view: View, slot: Slot) -> ValueSet {
-        let short = u8::from(self.breaks(Mutant::CommitQuorumOneShort));
-        let needed = self.config.quorums().quorum - short;
-        let voted = self.honest().fold(ValueSet::EMPTY, |voted, replica| {
-            voted.union(state.replica(replica).sent.commits[view.index()][slot.index()])
-        });
-        let mut certified = ValueSet::EMPTY;
-        for value in voted.iter() {
-            if self.commit_votes(state, view, slot, value) >= needed {
-                certified.insert(value);
-            }
+    /// The values with a commit certificate in (view, slot): q COMMITs, the Byzantine ones' included.
+    pub(crate) fn certified_values(
+        &self,
+        state: &State,
+        viewer: Viewer,
+        view: View,
+        slot: Slot,
+    ) -> ValueSet {
+        let mut voted = ValueSet::EMPTY;
+        for replica in self.honest() {
+            let commits = &state.seen_by(viewer, replica).commits;
+            voted = voted.union(commits[view.index()][slot.index()]);
         }
-        certified
+        if voted.is_empty() {
+            return voted;
+        }
+        let votes = self.commit_votes(state, viewer, view, slot);
+        votes.at_least(self.commits_needed()).intersection(voted)
     }
 
-    /// Executes the next slot: applies the value unless its client was served (exactly once), and sends
-    /// CHECKPOINT where one is due (§4.3).
-    pub(crate) fn execute(&self, replica: &mut ReplicaState, value: Value) {
-        let slot = replica.last_executed.next();
+    /// Executes a slot: applies the value unless its client was answered (exactly once), and sends CHECKPOINT where one
+    /// is due (§4.3).
+    pub(crate) fn execute(&self, replica: &mut ReplicaState, slot: Slot, value: Value) {
         replica.last_executed = slot;
         replica.executed[slot.index()] = value;
         let duplicate = replica.served.contains(value) && !self.breaks(Mutant::DuplicateExecution);
         if value != Value::NULL && !duplicate {
             replica.applied.push(value);
-            replica.served.insert(value);
+            self.answer(&mut replica.served, value);
         }
         if self.config.is_checkpoint(slot) {
             replica.sent.checkpoints[slot.index()] = Some(replica.digest());
             if self.breaks(Mutant::GcBeforeStability) {
                 replica.collect_garbage(slot);
             }
+        }
+    }
+
+    /// Equal replies that a client waits for (§4.1): f+1, so that one is of a correct replica.
+    pub(crate) fn replies_needed(&self) -> u8 {
+        let weak = self.quorums().weak;
+        if self.breaks(Mutant::ClientAcceptsFReplies) { weak - 1 } else { weak }
+    }
+
+    /// Enters an answer in the reply table: earlier requests of the client are obsolete (§4.1).
+    fn answer(&self, served: &mut ValueSet, value: Value) {
+        served.insert(value);
+        let only_this = self.breaks(Mutant::OlderTimestampExecuted);
+        if let (Some(client), 2, false) = (value.client(), value.timestamp(), only_this) {
+            served.insert(Value::request(client));
         }
     }
 }

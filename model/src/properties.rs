@@ -1,8 +1,13 @@
 //! What must hold in every reachable state.
+//!
+//! A property that nothing could have violated says nothing. So each has, beside its predicate, the states that put it to
+//! the test, and a run in which there was none of these is inconclusive.
 
 use crate::Pbft;
-use crate::ids::{MAX_SLOTS, Slot, View};
-use crate::state::State;
+use crate::config::Config;
+use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
+use crate::progress;
+use crate::state::{ReplicaState, State, Viewer};
 use crate::value::{Value, ValueSet};
 
 /// A safety property: a name, what it says, and a predicate on states.
@@ -14,54 +19,149 @@ pub struct Property {
     pub statement: &'static str,
     /// Whether it holds in a state.
     pub holds: fn(&Pbft, &State) -> bool,
+    /// Whether a configuration is large enough to put it to the test.
+    pub applicable: fn(&Config) -> bool,
+    /// Whether a state puts it to the test.
+    pub exercised: fn(&Pbft, &State) -> bool,
 }
 
-/// All safety properties.
-pub const PROPERTIES: [Property; 9] = [
+const fn always(_: &Config) -> bool {
+    true
+}
+
+const fn has_checkpoints(config: &Config) -> bool {
+    config.checkpoint_interval().is_some()
+}
+
+const fn has_view_changes(config: &Config) -> bool {
+    config.max_view().0 > 0
+}
+
+/// All properties.
+pub const PROPERTIES: [Property; 13] = [
     Property {
         name: "agreement",
         statement: "no two honest replicas execute different values at a slot, in whatever view",
         holds: agreement,
+        applicable: always,
+        exercised: |model, state| {
+            let executed = |slot: Slot, id| state.replica(id).executed[slot.index()].is_some();
+            slots(model).any(|slot| model.honest().filter(|id| executed(slot, *id)).count() >= 2)
+        },
     },
     Property {
         name: "validity",
         statement: "what is executed is a client's request or null",
         holds: validity,
+        applicable: always,
+        exercised: something_applied,
     },
     Property {
         name: "exactly-once",
         statement: "no request is applied twice to the service of an honest replica",
         holds: exactly_once,
+        applicable: always,
+        exercised: something_applied,
+    },
+    Property {
+        name: "client-order",
+        statement: "the requests of a client are applied in the order of their timestamps",
+        holds: client_order,
+        applicable: |config| config.timestamps() > 1,
+        exercised: |model, state| {
+            let second = |value: Value| value.timestamp() > 1;
+            honest(model, state).any(|replica| replica.applied.iter().any(second))
+        },
     },
     Property {
         name: "certificate-uniqueness",
         statement: "at most one value prepares in a view at a slot",
         holds: certificate_uniqueness,
+        applicable: always,
+        exercised: |model, state| {
+            let committed = |id| state.sent(id).commits.iter().flatten().any(|one| !one.is_empty());
+            model.honest().any(committed)
+        },
     },
     Property {
         name: "checkpoint-agreement",
         statement: "honest CHECKPOINTs for a slot carry the same digest",
         holds: checkpoint_agreement,
+        applicable: has_checkpoints,
+        exercised: |model, state| {
+            let sent = |index: usize, id| state.sent(id).checkpoints[index].is_some();
+            (0..MAX_SLOTS).any(|at| model.honest().filter(|id| sent(at, *id)).count() >= 2)
+        },
     },
     Property {
         name: "committed-survives",
         statement: "a committed value is in every later NEW-VIEW that covers its slot, and nothing else prepares there",
         holds: committed_survives,
+        applicable: has_view_changes,
+        exercised: |model, state| {
+            let committed = |view| {
+                slots(model).any(|slot| {
+                    !model.certified_values(state, Viewer::Network, view, slot).is_empty()
+                })
+            };
+            let entered = |view: View| {
+                honest(model, state).any(|replica| replica.active && replica.view > view)
+            };
+            views(model).any(|view| committed(view) && entered(view))
+        },
     },
     Property {
         name: "water-marks",
         statement: "h ≤ last executed ≤ h+L, h is a multiple of K, and the log holds only slots in (h, h+L]",
         holds: water_marks,
+        applicable: always,
+        exercised: |model, state| {
+            honest(model, state).any(|replica| replica.accepted.iter().any(|value| value.is_some()))
+        },
     },
     Property {
         name: "client-reply",
-        statement: "the services of honest replicas went through the same states, so f+1 equal replies name the agreed result",
+        statement: "the services of honest replicas went through the same states, and f+1 equal replies name the agreed result",
         holds: client_reply,
+        applicable: always,
+        exercised: |model, state| {
+            let answered = |value: Value, id| durable(state, id).served.contains(value);
+            model.requests().any(|value| model.honest().any(|id| answered(value, id)))
+        },
     },
     Property {
         name: "state-obtainable",
         statement: "the state at a low water mark is held by f+1 honest replicas, so whoever lacks it can fetch it",
         holds: state_obtainable,
+        applicable: has_checkpoints,
+        exercised: |model, state| honest(model, state).any(|one| one.low_water_mark > Slot::GENESIS),
+    },
+    Property {
+        name: "durable-before-sent",
+        statement: "what a replica has put on the network is on its disk",
+        holds: durable_before_sent,
+        applicable: Config::restarts,
+        exercised: |model, state| {
+            let committed = |id| state.sent(id).commits.iter().flatten().any(|one| !one.is_empty());
+            !state.wire.is_empty() && model.honest().any(committed)
+        },
+    },
+    Property {
+        name: "no-view-skipped",
+        statement: "no view is passed over that no honest replica has asked for, so f Byzantine replicas move nobody",
+        holds: no_view_skipped,
+        applicable: has_view_changes,
+        exercised: |model, state| {
+            let last = model.config().max_view();
+            honest(model, state).any(|replica| replica.view == last)
+        },
+    },
+    Property {
+        name: "progress",
+        statement: "from here a fair synchronous schedule executes every request at every honest replica, whatever the Byzantine ones have done",
+        holds: Pbft::makes_progress,
+        applicable: always,
+        exercised: progress::is_stuck_without_timers,
     },
 ];
 
@@ -84,6 +184,19 @@ fn all_equal<T: PartialEq>(items: impl Iterator<Item = T>) -> bool {
     true
 }
 
+fn honest(model: &Pbft, state: &State) -> impl Iterator<Item = ReplicaState> {
+    model.honest().map(|id| *state.replica(id))
+}
+
+/// What a replica has on disk; where nobody crashes, what it has.
+fn durable(state: &State, id: ReplicaId) -> &ReplicaState {
+    state.disks.get(id.index()).unwrap_or_else(|| state.replica(id))
+}
+
+fn something_applied(model: &Pbft, state: &State) -> bool {
+    honest(model, state).any(|replica| !replica.applied.is_empty())
+}
+
 fn slots(model: &Pbft) -> impl DoubleEndedIterator<Item = Slot> + use<> {
     Slot::GENESIS.until(model.config().last_slot())
 }
@@ -101,9 +214,7 @@ fn agreement(model: &Pbft, state: &State) -> bool {
 
 fn validity(model: &Pbft, state: &State) -> bool {
     let acceptable = |value: &Value| {
-        *value == Value::NONE
-            || *value == Value::NULL
-            || value.client().is_some_and(|client| client <= model.config().values())
+        value.is_none() || *value == Value::NULL || model.requests().any(|one| one == *value)
     };
     model.honest().all(|id| state.replica(id).executed.iter().all(acceptable))
 }
@@ -119,10 +230,21 @@ fn exactly_once(model: &Pbft, state: &State) -> bool {
     })
 }
 
+fn client_order(model: &Pbft, state: &State) -> bool {
+    honest(model, state).all(|replica| {
+        let mut last = [0; Value::MAX_CLIENTS as usize + 1];
+        replica.applied.iter().all(|value| {
+            let Some(client) = value.client() else { return true };
+            let before = std::mem::replace(&mut last[usize::from(client)], value.timestamp());
+            before <= value.timestamp()
+        })
+    })
+}
+
 fn certificate_uniqueness(model: &Pbft, state: &State) -> bool {
     views(model).all(|view| {
         slots(model).all(|slot| {
-            let sent = |id| state.replica(id).sent.commits[view.index()][slot.index()];
+            let sent = |id| state.sent(id).commits[view.index()][slot.index()];
             let committed = model.honest().map(sent).fold(ValueSet::EMPTY, ValueSet::union);
             committed.len() <= 1 && model.prepared_values(state, view, slot).len() <= 1
         })
@@ -131,14 +253,14 @@ fn certificate_uniqueness(model: &Pbft, state: &State) -> bool {
 
 fn checkpoint_agreement(model: &Pbft, state: &State) -> bool {
     (0..MAX_SLOTS).all(|index| {
-        all_equal(model.honest().filter_map(|id| state.replica(id).sent.checkpoints[index]))
+        all_equal(model.honest().filter_map(|id| state.sent(id).checkpoints[index]))
     })
 }
 
 fn committed_survives(model: &Pbft, state: &State) -> bool {
     views(model).all(|view| {
         slots(model).all(|slot| {
-            let committed = model.certified_values(state, view, slot);
+            let committed = model.certified_values(state, Viewer::Network, view, slot);
             committed.iter().all(|value| survives(model, state, view, slot, value))
         })
     })
@@ -150,7 +272,7 @@ fn survives(model: &Pbft, state: &State, committed_in: View, slot: Slot, value: 
         let new_view = if model.is_byzantine(primary) {
             None
         } else {
-            state.replica(primary).sent.new_views[later.index()]
+            state.sent(primary).new_views[later.index()]
         };
         let carried = new_view
             .is_none_or(|new_view| new_view.min_s >= slot || new_view.order[slot.index()] == value);
@@ -175,20 +297,43 @@ fn water_marks(model: &Pbft, state: &State) -> bool {
 }
 
 fn client_reply(model: &Pbft, state: &State) -> bool {
-    let applied = |id| state.replica(id).applied;
-    model.honest().all(|one| {
+    let applied = |id| durable(state, id).applied;
+    let same_history = model.honest().all(|one| {
         model.honest().all(|other| {
             applied(one).is_prefix_of(applied(other)) || applied(other).is_prefix_of(applied(one))
         })
-    })
+    });
+    // The Byzantine replicas alone must not be enough to make a client accept whatever they like.
+    let believable = model.config().byzantine_count() < model.replies_needed();
+    same_history && (believable || model.config().is_beyond_tolerance())
 }
 
 fn state_obtainable(model: &Pbft, state: &State) -> bool {
     let holders = |slot: Slot| {
-        let sent = |id| state.replica(id).sent.checkpoints[slot.index()].is_some();
-        model.honest().filter(|id| sent(*id)).count()
+        let holds = |id| durable(state, id).sent.checkpoints[slot.index()].is_some();
+        model.honest().filter(|id| holds(*id)).count()
     };
-    model.honest().map(|id| state.replica(id).low_water_mark).all(|low| {
-        low == Slot::GENESIS || holders(low) >= usize::from(model.config().quorums().weak)
+    honest(model, state)
+        .map(|replica| replica.low_water_mark)
+        .all(|low| low == Slot::GENESIS || holders(low) >= usize::from(model.config().quorums().weak))
+}
+
+fn durable_before_sent(model: &Pbft, state: &State) -> bool {
+    state.wire.is_empty()
+        || model.honest().all(|id| {
+            let on_disk = durable(state, id).sent;
+            let mut both = on_disk;
+            both.add(state.sent(id));
+            both == on_disk
+        })
+}
+
+/// In terms of what is left to see: as long as the NEW-VIEW of a view may still be formed, no reduction has forgotten
+/// who asked for it.
+fn no_view_skipped(model: &Pbft, state: &State) -> bool {
+    let highest = honest(model, state).map(|replica| replica.view).max().unwrap_or_default();
+    (1..=highest.0).map(View).all(|view| {
+        let asked = |replica: ReplicaState| replica.sent.view_changes[view.index()].is_some();
+        !model.is_open(state, view) || honest(model, state).any(asked)
     })
 }

@@ -12,13 +12,13 @@ use thiserror::Error;
 
 use crate::Pbft;
 use crate::ids::ReplicaId;
-use crate::state::{Certificate, ReplicaState, State, StateDigest};
+use crate::state::{Certificate, ReplicaState, Sent, State, StateDigest};
 use crate::value::{Applied, Value, ValueSet};
 
 /// Which reductions are on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reductions {
-    /// Requests differ in name only: they are numbered in the order in which they appear.
+    /// Clients differ in name only: they are numbered in the order in which their requests appear.
     pub values: bool,
     /// Honest replicas that lead no view of the model differ in name only: they are sorted.
     pub replicas: bool,
@@ -82,7 +82,7 @@ impl Pbft {
     #[must_use]
     pub fn canonical(&self, mut state: State) -> State {
         let reductions = self.reductions();
-        if reductions.dead && self.mutant().is_none() {
+        if reductions.dead && self.is_sound() && state.disks.is_empty() {
             self.forget_dead(&mut state);
         }
         if reductions.replicas {
@@ -98,33 +98,50 @@ impl Pbft {
     /// than [`Pbft::canonical`], which settles for a representative that is cheap to find.
     #[must_use]
     pub fn least_renaming(&self, state: &State) -> State {
-        let reductions = self.reductions();
-        let mut orders = vec![Vec::new()];
-        let values = if reductions.values { self.config.values() } else { 0 };
-        for client in 1..=values {
-            let insert = |order: &Vec<Value>| {
-                let order = order.clone();
-                (0..=order.len()).map(move |at| {
-                    let mut longer = order.clone();
-                    longer.insert(at, Value::request(client));
-                    longer
-                })
-            };
-            orders = orders.iter().flat_map(insert).collect();
-        }
-        let renamings = orders.iter().map(|order| {
-            let mut naming = Naming::new(self.config.values());
-            order.iter().for_each(|value| naming.see(*value));
-            let mut renamed = state.clone();
-            if let Some(names) = naming.finish() {
-                renamed.replicas.iter_mut().for_each(|replica| replica.rename(&names));
-            }
-            if reductions.replicas {
+        let sorted = |mut renamed| {
+            if self.reductions().replicas {
                 self.sort_equals(&mut renamed);
             }
             renamed
-        });
-        renamings.min().unwrap_or_else(|| state.clone())
+        };
+        self.renamed_values(state).map(sorted).min().unwrap_or_else(|| state.clone())
+    }
+
+    /// All states that the reductions may take for this one, itself among them.
+    pub(crate) fn renamings(&self, state: &State) -> impl Iterator<Item = State> {
+        let equals: Vec<_> = (0..self.config.replicas())
+            .map(ReplicaId)
+            .filter(|id| self.reductions().replicas && self.is_exchangeable(*id))
+            .collect();
+        let orders = permutations(&equals);
+        self.renamed_values(state).flat_map(move |renamed| {
+            let permuted: Vec<_> = orders
+                .iter()
+                .map(|order| {
+                    let mut permuted = renamed.clone();
+                    for (to, from) in equals.iter().zip(order) {
+                        copy_replica(&renamed, *from, &mut permuted, *to);
+                    }
+                    permuted
+                })
+                .collect();
+            permuted
+        })
+    }
+
+    /// A state with its clients named in each possible way.
+    fn renamed_values(&self, state: &State) -> impl Iterator<Item = State> {
+        let clients: Vec<_> =
+            if self.reductions().values { (1..=self.config.clients()).collect() } else { Vec::new() };
+        permutations(&clients).into_iter().map(move |order| {
+            let mut naming = Naming::new(self.config.clients());
+            order.iter().for_each(|client| naming.see(Value::request(*client)));
+            let mut renamed = state.clone();
+            if let Some(names) = naming.finish() {
+                renamed.rename(&names);
+            }
+            renamed
+        })
     }
 
     /// Whether a replica differs from others of its kind in name only: it follows the protocol and leads no view.
@@ -139,33 +156,77 @@ impl Pbft {
             let mut at = id.index();
             let earlier = (0..id.0).rev().map(ReplicaId);
             for before in earlier.filter(|before| self.is_exchangeable(*before)) {
-                if state.replicas[before.index()] <= state.replicas[at] {
+                let before = before.index();
+                if state.key(before) <= state.key(at) {
                     break;
                 }
-                state.replicas.swap(before.index(), at);
-                at = before.index();
+                state.replicas.swap(before, at);
+                if !state.disks.is_empty() {
+                    state.disks.swap(before, at);
+                    state.wire.swap(before, at);
+                }
+                at = before;
             }
         }
     }
 
-    /// Numbers the requests in the order in which they appear; whether that changed anything.
+    /// Numbers the clients in the order in which their requests appear; whether that changed anything.
     fn relabel(&self, state: &mut State) -> bool {
-        let mut naming = Naming::new(self.config.values());
-        for replica in &state.replicas {
+        let mut naming = Naming::new(self.config.clients());
+        for id in self.honest() {
             if naming.is_complete() {
                 break;
             }
-            replica.appearances(&mut naming);
+            state.replica(id).appearances(&mut naming);
         }
+        state.disks.iter().for_each(|disk| disk.appearances(&mut naming));
+        state.wire.iter().for_each(|sent| sent.appearances(&mut naming));
         let Some(names) = naming.finish() else { return false };
-        state.replicas.iter_mut().for_each(|replica| replica.rename(&names));
+        state.rename(&names);
         true
     }
 }
 
-/// New names for requests, given out as they appear.
+impl State {
+    /// Everything about one replica, for comparison.
+    fn key(&self, at: usize) -> (&ReplicaState, Option<&ReplicaState>, Option<&Sent>) {
+        (&self.replicas[at], self.disks.get(at), self.wire.get(at))
+    }
+
+    /// Gives every value in it its new name.
+    fn rename(&mut self, names: &Names) {
+        self.replicas.iter_mut().chain(&mut self.disks).for_each(|replica| replica.rename(names));
+        self.wire.iter_mut().for_each(|sent| sent.rename(names));
+    }
+}
+
+/// Copies everything about a replica to another place.
+fn copy_replica(source: &State, from: ReplicaId, target: &mut State, to: ReplicaId) {
+    target.replicas[to.index()] = source.replicas[from.index()];
+    if !source.disks.is_empty() {
+        target.disks[to.index()] = source.disks[from.index()];
+        target.wire[to.index()] = source.wire[from.index()];
+    }
+}
+
+/// The items in each order.
+fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
+    items.iter().fold(vec![Vec::new()], |orders, item| {
+        let insert = |order: Vec<T>| {
+            (0..=order.len()).map(move |at| {
+                let mut longer = order.clone();
+                longer.insert(at, *item);
+                longer
+            })
+        };
+        orders.into_iter().flat_map(insert).collect()
+    })
+}
+
+/// New names for clients, given out as their requests appear.
 struct Naming {
-    names: [Value; 8],
+    /// By the old number of the client, from 1; 0 is none yet.
+    clients: [u8; Value::MAX_CLIENTS as usize + 1],
     given: u8,
     total: u8,
 }
@@ -175,7 +236,7 @@ type Names = [Value; 8];
 
 impl Naming {
     fn new(total: u8) -> Self {
-        Self { names: [Value::NONE; 8], given: 0, total }
+        Self { clients: [0; Value::MAX_CLIENTS as usize + 1], given: 0, total }
     }
 
     /// With all but one name given, the last is known too.
@@ -184,9 +245,11 @@ impl Naming {
     }
 
     fn see(&mut self, value: Value) {
-        if value.is_request() && self.names[usize::from(value.0)].is_none() {
+        if let Some(client) = value.client()
+            && self.clients[usize::from(client)] == 0
+        {
             self.given += 1;
-            self.names[usize::from(value.0)] = Value::request(self.given);
+            self.clients[usize::from(client)] = self.given;
         }
     }
 
@@ -197,20 +260,24 @@ impl Naming {
         }
     }
 
-    /// The names, unless nothing changes. Values that did not appear alone anywhere keep their order.
+    /// The names, unless nothing changes. Clients that did not appear alone anywhere keep their order.
     fn finish(mut self) -> Option<Names> {
         for client in 1..=self.total {
             self.see(Value::request(client));
         }
-        for kept in [Value::NONE, Value::NULL, Value::FORGED] {
-            self.names[usize::from(kept.0)] = kept;
+        if (1..=self.total).all(|client| self.clients[usize::from(client)] == client) {
+            return None;
         }
-        let changed = (1..=self.total).map(Value::request).any(|value| self.name(value) != value);
-        changed.then_some(self.names)
-    }
-
-    fn name(&self, value: Value) -> Value {
-        self.names[usize::from(value.0)]
+        let mut names = std::array::from_fn(|value| Value(value as u8));
+        for name in &mut names {
+            if let Some(client) = name.client() {
+                // A client that the configuration does not have keeps its name.
+                let renamed = self.clients[usize::from(client)];
+                let client = if renamed == 0 { client } else { renamed };
+                *name = Value::with_timestamp(client, name.timestamp());
+            }
+        }
+        Some(names)
     }
 }
 
@@ -245,22 +312,14 @@ fn rename_digest(digest: &mut StateDigest, names: &Names) {
 impl ReplicaState {
     /// Shows every value in it to `naming`, in a fixed order.
     fn appearances(&self, naming: &mut Naming) {
-        let sent = &self.sent;
-        sent.prepares.iter().flatten().for_each(|values| naming.see_set(*values));
+        self.sent.prepares.as_flattened().iter().for_each(|values| naming.see_set(*values));
         if naming.is_complete() {
             return;
         }
         self.accepted.iter().chain(&self.executed).for_each(|value| naming.see(*value));
         self.applied.iter().for_each(|value| naming.see(value));
         self.certificates.iter().flatten().for_each(|one| naming.see(one.value));
-        sent.commits.iter().flatten().for_each(|values| naming.see_set(*values));
-        let view_changes = sent.view_changes.iter().flatten();
-        let prepared = view_changes.flat_map(|one| one.prepared.iter().flatten());
-        prepared.for_each(|one| naming.see(one.value));
-        let orders = sent.new_views.iter().flatten().flat_map(|one| one.order.iter());
-        orders.for_each(|value| naming.see(*value));
-        let digests = sent.checkpoints.iter().flatten();
-        digests.for_each(|digest| digest.applied.iter().for_each(|value| naming.see(value)));
+        self.sent.appearances(naming);
     }
 
     /// Gives every value in it its new name.
@@ -270,14 +329,38 @@ impl ReplicaState {
         rename_certificates(&mut self.certificates, names);
         rename_applied(&mut self.applied, names);
         rename_set(&mut self.served, names);
-        let sent = &mut self.sent;
-        sent.prepares.iter_mut().flatten().for_each(|values| rename_set(values, names));
-        sent.commits.iter_mut().flatten().for_each(|values| rename_set(values, names));
-        let view_changes = sent.view_changes.iter_mut().flatten();
+        self.sent.rename(names);
+    }
+}
+
+impl Sent {
+    /// Shows every value in it to `naming`, in a fixed order.
+    fn appearances(&self, naming: &mut Naming) {
+        for votes in [&self.prepares, &self.commits] {
+            votes.as_flattened().iter().for_each(|values| naming.see_set(*values));
+        }
+        if naming.is_complete() {
+            return;
+        }
+        let view_changes = self.view_changes.iter().flatten();
+        let prepared = view_changes.flat_map(|one| one.prepared.iter().flatten());
+        prepared.for_each(|one| naming.see(one.value));
+        let orders = self.new_views.iter().flatten().flat_map(|one| one.order.iter());
+        orders.for_each(|value| naming.see(*value));
+        let digests = self.checkpoints.iter().flatten();
+        digests.for_each(|digest| digest.applied.iter().for_each(|value| naming.see(value)));
+    }
+
+    /// Gives every value in it its new name.
+    fn rename(&mut self, names: &Names) {
+        for votes in [&mut self.prepares, &mut self.commits] {
+            votes.as_flattened_mut().iter_mut().for_each(|values| rename_set(values, names));
+        }
+        let view_changes = self.view_changes.iter_mut().flatten();
         view_changes.for_each(|one| rename_certificates(&mut one.prepared, names));
-        let orders = sent.new_views.iter_mut().flatten();
+        let orders = self.new_views.iter_mut().flatten();
         orders.for_each(|one| one.order.iter_mut().for_each(|value| rename(value, names)));
-        sent.checkpoints.iter_mut().flatten().for_each(|digest| rename_digest(digest, names));
+        self.checkpoints.iter_mut().flatten().for_each(|digest| rename_digest(digest, names));
     }
 }
 

@@ -8,7 +8,8 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
+use crate::config::Config;
+use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View, per_slot};
 use crate::value::{Applied, Value, ValueSet};
 
 /// A prepared certificate for one slot: a PRE-PREPARE and q−1 PREPAREs that agree on view and value.
@@ -27,7 +28,7 @@ pub struct Certificate {
 pub struct StateDigest {
     /// Operations applied to the service, in order.
     pub applied: Applied,
-    /// The reply table: clients whose request was answered.
+    /// The reply table.
     pub served: ValueSet,
 }
 
@@ -39,6 +40,7 @@ pub struct ViewChange {
     /// The last checkpoint that the sender can prove stable, h.
     pub low_water_mark: Slot,
     /// P: for each slot above h, the prepared certificate with the highest view.
+    #[serde(with = "per_slot")]
     pub prepared: [Option<Certificate>; MAX_SLOTS],
 }
 
@@ -52,6 +54,7 @@ pub struct NewView {
     /// max-s: the highest slot with a certificate in V, or min-s.
     pub max_s: Slot,
     /// O: the value of the PRE-PREPARE for each slot in (min-s, max-s].
+    #[serde(with = "per_slot")]
     pub order: [Value; MAX_SLOTS],
 }
 
@@ -71,6 +74,25 @@ pub struct Sent {
     pub checkpoints: [Option<StateDigest>; MAX_SLOTS],
 }
 
+impl Sent {
+    /// Adds what `other` holds.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for view in 0..MAX_VIEWS {
+            for slot in 0..MAX_SLOTS {
+                let prepares = &mut self.prepares[view][slot];
+                *prepares = prepares.union(other.prepares[view][slot]);
+                let commits = &mut self.commits[view][slot];
+                *commits = commits.union(other.commits[view][slot]);
+            }
+            self.view_changes[view] = other.view_changes[view].or(self.view_changes[view]);
+            self.new_views[view] = other.new_views[view].or(self.new_views[view]);
+        }
+        for slot in 0..MAX_SLOTS {
+            self.checkpoints[slot] = other.checkpoints[slot].or(self.checkpoints[slot]);
+        }
+    }
+}
+
 /// One honest replica. The Byzantine replica has one too, which stays as it was at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ReplicaState {
@@ -88,7 +110,8 @@ pub struct ReplicaState {
     pub certificates: [Option<Certificate>; MAX_SLOTS],
     /// Operations applied to the service.
     pub applied: Applied,
-    /// Clients in the reply table.
+    /// The reply table: the requests that are answered, or that the answer to a later one of their client has made
+    /// obsolete. It says the same as the last timestamp of each client.
     pub served: ValueSet,
     /// History, not read by any rule: per slot, the value executed (none where state transfer skipped it).
     pub executed: [Value; MAX_SLOTS],
@@ -130,7 +153,7 @@ impl ReplicaState {
     }
 
     /// Its canonical bytes: equal exactly for equal states.
-    fn encode(&self) -> [u8; ENCODED_LEN] {
+    fn encode(&self) -> Encoder {
         // Taken apart field by field, so that a new field does not compile until it is encoded.
         let Self {
             view,
@@ -142,57 +165,54 @@ impl ReplicaState {
             applied,
             served,
             executed,
-            sent: Sent { prepares, commits, view_changes, new_views, checkpoints },
+            sent,
         } = self;
-        let mut out = Encoder { bytes: [0; ENCODED_LEN], len: 0 };
+        let mut out = Encoder::new();
         out.put([view.0, u8::from(*active), low_water_mark.0, last_executed.0]);
         out.put(accepted.map(|value| value.0));
         out.put(executed.map(|value| value.0));
         out.put(applied.0.to_le_bytes());
         out.put([served.0]);
         certificates.iter().for_each(|certificate| out.put(encode_certificate(certificate)));
-        prepares.iter().for_each(|slots| out.put(slots.map(|values| values.0)));
-        commits.iter().for_each(|slots| out.put(slots.map(|values| values.0)));
-        for view_change in view_changes {
-            match view_change {
-                None => out.len += VIEW_CHANGE_LEN,
-                Some(ViewChange { low_water_mark, prepared }) => {
-                    out.put([1, low_water_mark.0]);
-                    prepared.iter().for_each(|one| out.put(encode_certificate(one)));
-                }
-            }
-        }
-        for new_view in new_views {
-            match new_view {
-                None => out.len += NEW_VIEW_LEN,
-                Some(NewView { min_s, max_s, order }) => {
-                    out.put([1, min_s.0, max_s.0]);
-                    out.put(order.map(|value| value.0));
-                }
-            }
-        }
-        for checkpoint in checkpoints {
-            match checkpoint {
-                None => out.len += CHECKPOINT_LEN,
-                Some(StateDigest { applied, served }) => {
-                    let [low, high] = applied.0.to_le_bytes();
-                    out.put([1, low, high, served.0]);
-                }
-            }
-        }
-        debug_assert_eq!(out.len, ENCODED_LEN);
-        out.bytes
+        sent.encode(&mut out);
+        out
     }
 }
 
-const VIEW_CHANGE_LEN: usize = 2 + 2 * MAX_SLOTS;
-const NEW_VIEW_LEN: usize = 3 + MAX_SLOTS;
-const CHECKPOINT_LEN: usize = 4;
-const ENCODED_LEN: usize = 7
+impl Sent {
+    /// Appends its canonical bytes: a bit for each message that may be absent, then those that are there.
+    fn encode(&self, out: &mut Encoder) {
+        let Self { prepares, commits, view_changes, new_views, checkpoints } = self;
+        out.put_sets(prepares.as_flattened());
+        out.put_sets(commits.as_flattened());
+        out.put([present(view_changes), present(new_views), present(checkpoints)]);
+        for ViewChange { low_water_mark, prepared } in view_changes.iter().flatten() {
+            out.put([low_water_mark.0]);
+            prepared.iter().for_each(|one| out.put(encode_certificate(one)));
+        }
+        for NewView { min_s, max_s, order } in new_views.iter().flatten() {
+            out.put([min_s.0, max_s.0]);
+            out.put(order.map(|value| value.0));
+        }
+        for StateDigest { applied, served } in checkpoints.iter().flatten() {
+            out.put([served.0]);
+            out.put(applied.0.to_le_bytes());
+        }
+    }
+}
+
+/// A bit for each item that is there; at most eight items.
+fn present<T>(items: &[Option<T>]) -> u8 {
+    items.iter().rev().fold(0, |bits, item| bits << 1 | u8::from(item.is_some()))
+}
+
+/// The canonical bytes of a replica at their longest; most are half as long.
+const ENCODED_LEN: usize = 12
     + 4 * MAX_SLOTS
     + 2 * MAX_VIEWS * MAX_SLOTS
-    + MAX_VIEWS * (VIEW_CHANGE_LEN + NEW_VIEW_LEN)
-    + MAX_SLOTS * CHECKPOINT_LEN;
+    + MAX_VIEWS * (1 + 2 * MAX_SLOTS)
+    + MAX_VIEWS * (2 + MAX_SLOTS)
+    + 5 * MAX_SLOTS;
 
 /// A certificate's value is never none, so two zero bytes stand for no certificate.
 fn encode_certificate(certificate: &Option<Certificate>) -> [u8; 2] {
@@ -205,10 +225,25 @@ struct Encoder {
 }
 
 impl Encoder {
+    const fn new() -> Self {
+        Self { bytes: [0; ENCODED_LEN], len: 0 }
+    }
+
     #[inline]
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         self.bytes[self.len..self.len + N].copy_from_slice(&bytes);
         self.len += N;
+    }
+
+    #[inline]
+    fn put_sets(&mut self, sets: &[ValueSet]) {
+        let room = &mut self.bytes[self.len..self.len + sets.len()];
+        room.iter_mut().zip(sets).for_each(|(byte, set)| *byte = set.0);
+        self.len += sets.len();
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
@@ -216,7 +251,15 @@ impl Encoder {
 // is the speed of hashing states. One write of the canonical bytes is five times faster.
 impl Hash for ReplicaState {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        hasher.write(&self.encode());
+        hasher.write(self.encode().bytes());
+    }
+}
+
+impl Hash for Sent {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let mut out = Encoder::new();
+        self.encode(&mut out);
+        hasher.write(out.bytes());
     }
 }
 
@@ -225,14 +268,25 @@ impl Hash for ReplicaState {
 pub struct State {
     /// The replicas, by id.
     pub replicas: Vec<ReplicaState>,
+    /// What the replicas have on disk, by id. Empty where nobody crashes: then every step is durable at once.
+    pub disks: Vec<ReplicaState>,
+    /// What the replicas have put on the network, by id. Empty where nobody crashes: then what a replica has to say
+    /// is on the network at once.
+    pub wire: Vec<Sent>,
 }
 
 impl State {
-    /// A group of `replicas` before anything happened: view 0, everybody active, nothing sent. All clients'
-    /// requests exist from the start; one that was not sent yet is one whose message is delayed.
+    /// A group before anything happened: view 0, everybody active, nothing sent. All clients' requests exist from the
+    /// start; one that was not sent yet is one whose message is delayed.
     #[must_use]
-    pub fn initial(replicas: u8) -> Self {
-        Self { replicas: vec![ReplicaState::default(); usize::from(replicas)] }
+    pub fn initial(config: &Config) -> Self {
+        let replicas = usize::from(config.replicas());
+        let crashing = if config.restarts() { replicas } else { 0 };
+        Self {
+            replicas: vec![ReplicaState::default(); replicas],
+            disks: vec![ReplicaState::default(); crashing],
+            wire: vec![Sent::default(); crashing],
+        }
     }
 
     /// One replica.
@@ -240,4 +294,32 @@ impl State {
     pub fn replica(&self, id: ReplicaId) -> &ReplicaState {
         &self.replicas[id.index()]
     }
+
+    /// What a replica has put on the network.
+    #[must_use]
+    pub fn sent(&self, id: ReplicaId) -> &Sent {
+        match self.wire.get(id.index()) {
+            Some(sent) => sent,
+            None => &self.replica(id).sent,
+        }
+    }
+
+    /// What `viewer` knows of what `sender` has to say: what is on the network, and of its own also what is not yet.
+    #[must_use]
+    pub fn seen_by(&self, viewer: Viewer, sender: ReplicaId) -> &Sent {
+        if viewer == Viewer::Replica(sender) {
+            &self.replica(sender).sent
+        } else {
+            self.sent(sender)
+        }
+    }
+}
+
+/// Who looks at the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// A replica, which knows what it is about to send.
+    Replica(ReplicaId),
+    /// Anybody else: the Byzantine replicas, a property.
+    Network,
 }

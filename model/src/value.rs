@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// The content of a PRE-PREPARE, which stands for its digest as well.
 ///
-/// A value is nothing, the null batch, one request of one client, or a request that no client signed.
-/// Client i has exactly one request, with timestamp 1, so the reply table is the set of clients served.
+/// A value is nothing, the null batch, one request of one client, or a request that no client signed. A request is a
+/// client and a timestamp, 1 or 2. The second request of a client exists from the start too: a correct client sends it
+/// when the first is answered, a faulty one whenever it likes.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -21,18 +22,40 @@ impl Value {
     /// A request that no client signed. Only a replica that skips the signature check accepts it.
     pub const FORGED: Self = Self(7);
     /// Greatest number of clients.
-    pub const MAX_REQUESTS: u8 = 4;
+    pub const MAX_CLIENTS: u8 = 3;
+    /// Greatest number of clients that have a second request.
+    pub const MAX_CLIENTS_OF_TWO: u8 = 2;
 
-    /// The request of a client; clients count from 1.
+    /// The first request of a client; clients count from 1.
     #[must_use]
     pub const fn request(client: u8) -> Self {
         Self(client + 1)
     }
 
+    /// The request of a client with a timestamp, 1 or 2.
+    #[must_use]
+    pub const fn with_timestamp(client: u8, timestamp: u8) -> Self {
+        Self(client + 1 + (timestamp - 1) * Self::MAX_CLIENTS)
+    }
+
     /// The client whose request this is, from 1.
     #[must_use]
     pub const fn client(self) -> Option<u8> {
-        if self.0 >= 2 && self.0 < Self::FORGED.0 { Some(self.0 - 1) } else { None }
+        match self.0 {
+            2..=4 => Some(self.0 - 1),
+            5..=6 => Some(self.0 - 1 - Self::MAX_CLIENTS),
+            _ => None,
+        }
+    }
+
+    /// The timestamp of the request; 0 for what is none.
+    #[must_use]
+    pub const fn timestamp(self) -> u8 {
+        match self.0 {
+            2..=4 => 1,
+            5..=6 => 2,
+            _ => 0,
+        }
     }
 
     /// Whether a client signed it.
@@ -57,6 +80,7 @@ impl Value {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (*self, self.client()) {
+            (_, Some(client)) if self.timestamp() == 2 => write!(f, "R{client}.2"),
             (_, Some(client)) => write!(f, "R{client}"),
             (Self::NONE, None) => write!(f, "–"),
             (Self::NULL, None) => write!(f, "null"),
@@ -74,6 +98,9 @@ pub struct ValueSet(pub u8);
 impl ValueSet {
     /// The empty set.
     pub const EMPTY: Self = Self(0);
+
+    /// Whatever there can be.
+    pub(crate) const ALL: Self = Self(u8::MAX);
 
     /// Adds a value.
     pub const fn insert(&mut self, value: Value) {
@@ -104,6 +131,12 @@ impl ValueSet {
         Self(self.0 | other.0)
     }
 
+    /// The values in both sets.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// The values, lowest first.
     pub fn iter(self) -> impl Iterator<Item = Value> {
         let mut rest = self.0;
@@ -129,17 +162,18 @@ impl fmt::Display for ValueSet {
     }
 }
 
-/// The operations a replica's service has applied, oldest first, four bits each.
+/// The operations a replica's service has applied, oldest first, four bits each: eight at most, and there are no more
+/// slots than that.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub struct Applied(pub u16);
+pub struct Applied(pub u32);
 
 impl Applied {
     /// Number of operations applied.
     #[must_use]
     pub const fn len(self) -> u32 {
-        (16 - self.0.leading_zeros()).div_ceil(4)
+        (32 - self.0.leading_zeros()).div_ceil(4)
     }
 
     /// Whether nothing was applied.
@@ -148,9 +182,11 @@ impl Applied {
         self.0 == 0
     }
 
-    /// Applies one more operation.
+    /// Applies one more operation. A ninth is not remembered: only a mutant that repeats operations comes that far.
     pub const fn push(&mut self, value: Value) {
-        self.0 |= (value.0 as u16) << (4 * self.len());
+        if let Some(operation) = (value.0 as u32).checked_shl(4 * self.len()) {
+            self.0 |= operation;
+        }
     }
 
     /// The operations, oldest first.
@@ -161,7 +197,7 @@ impl Applied {
     /// Whether `self` is where a service stands on its way to `other`.
     #[must_use]
     pub const fn is_prefix_of(self, other: Self) -> bool {
-        let mask = ((1u32 << (4 * self.len())) - 1) as u16;
+        let mask = ((1u64 << (4 * self.len())) - 1) as u32;
         other.0 & mask == self.0
     }
 }
@@ -180,6 +216,22 @@ impl fmt::Display for Applied {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_a_client_and_a_timestamp() {
+        for client in 1..=Value::MAX_CLIENTS {
+            for timestamp in 1..=2 {
+                if timestamp == 2 && client > Value::MAX_CLIENTS_OF_TWO {
+                    continue;
+                }
+                let value = Value::with_timestamp(client, timestamp);
+                assert_eq!((value.client(), value.timestamp()), (Some(client), timestamp));
+                assert!(value.0 < Value::FORGED.0);
+            }
+        }
+        assert_eq!(Value::with_timestamp(2, 1), Value::request(2));
+        assert_eq!(Value::with_timestamp(2, 2).to_string(), "R2.2");
+    }
 
     #[test]
     fn applied_remembers_order() {

@@ -5,8 +5,9 @@
 
 use crate::Pbft;
 use crate::config::Config;
+use crate::events::has_gap;
 use crate::ids::{MAX_VIEWS, ReplicaId, Slot, View};
-use crate::state::{ReplicaState, State};
+use crate::state::{ReplicaState, State, Viewer};
 use crate::value::Value;
 
 /// Something that some reachable state must show.
@@ -39,15 +40,7 @@ pub const WITNESSES: [Sometimes; 11] = [
     Sometimes {
         name: "null-batch-executed",
         statement: "a null batch fills a gap and is executed",
-        // A gap below a certificate: an honest primary proposes two requests, or a faulty one skips a slot.
-        applicable: |config| {
-            let two_requests = config.values() >= 2;
-            let faulty_primary = leads_below(config, config.max_view());
-            config.last_slot() >= Slot(2)
-                && config.window() >= 2
-                && config.max_view() > View(0)
-                && (two_requests || faulty_primary)
-        },
+        applicable: has_gap,
         shown: |model, state| honest(model, state).any(|one| one.executed.contains(&Value::NULL)),
     },
     Sometimes {
@@ -60,7 +53,7 @@ pub const WITNESSES: [Sometimes; 11] = [
         },
         shown: |model, state| {
             honest(model, state).any(|one| {
-                let [first, second, _] = one.executed;
+                let [first, second, ..] = one.executed;
                 first.is_request() && first == second
             })
         },
@@ -86,7 +79,7 @@ pub const WITNESSES: [Sometimes; 11] = [
     Sometimes {
         name: "equivocation-healed",
         statement: "a faulty primary splits the backups at a slot, and the slot is executed",
-        applicable: |config| config.values() >= 2 && leads_below(config, config.max_view().next()),
+        applicable: |config| config.requests() >= 2 && leads_below(config, config.max_view().next()),
         shown: equivocation_healed,
     },
     Sometimes {
@@ -129,9 +122,9 @@ fn honest(model: &Pbft, state: &State) -> impl Iterator<Item = ReplicaState> {
     model.honest().map(|id| *state.replica(id))
 }
 
-/// Whether the Byzantine replica is primary of a view below `view`.
-fn leads_below(config: &Config, view: View) -> bool {
-    config.byzantine().is_some_and(|id| id.0 < view.0)
+/// Whether a Byzantine replica is primary of a view below `view`.
+pub(crate) fn leads_below(config: &Config, view: View) -> bool {
+    (0..view.0).any(|view| config.is_byzantine(ReplicaId(view % config.replicas())))
 }
 
 fn entered(model: &Pbft, state: &State, view: View) -> bool {
@@ -151,10 +144,11 @@ fn executed_from_certificate(model: &Pbft, state: &State) -> bool {
     slots(model).any(|slot| {
         let values = model.honest().map(|id| state.replica(id).executed[slot.index()]);
         values.filter(|value| value.is_request()).any(|value| {
-            let certified = |view: View| model.certified_values(state, view, slot).contains(value);
+            let certified = |view: View| {
+                model.certified_values(state, Viewer::Network, view, slot).contains(value)
+            };
             let prepared = |view: View| {
-                let sent =
-                    |id: ReplicaId| state.replica(id).sent.commits[view.index()][slot.index()];
+                let sent = |id: ReplicaId| state.sent(id).commits[view.index()][slot.index()];
                 model.honest().any(|id| sent(id).contains(value))
             };
             let first = (0..=model.config().max_view().0).map(View).find(|view| certified(*view));
@@ -170,7 +164,7 @@ fn equivocation_healed(model: &Pbft, state: &State) -> bool {
         executed
             && (0..MAX_VIEWS).any(|view| {
                 let faulty = model.is_byzantine(model.primary(View(view as u8)));
-                let sent = |id| state.replica(id).sent.prepares[view][slot.index()];
+                let sent = |id| state.sent(id).prepares[view][slot.index()];
                 let mut votes = model.honest().map(sent).filter(|values| !values.is_empty());
                 let first = votes.next();
                 faulty && votes.any(|other| Some(other) != first)
@@ -187,7 +181,7 @@ fn join_jump(model: &Pbft, state: &State) -> bool {
         let asked = |id| state.replica(id).sent.view_changes[before.index()].is_some();
         let asking = model.honest().filter(|id| asked(*id)).count() as u8;
         let formed = model.is_byzantine(model.primary(before))
-            && asking + model.byzantine_vote() >= model.config().quorums().quorum;
+            && asking + model.byzantine_votes() >= model.config().quorums().quorum;
         let jumped = |id| {
             let replica = state.replica(id);
             let sent = replica.sent.view_changes[usize::from(to)].is_some();

@@ -24,7 +24,9 @@ fn config(name: &str) -> Config {
 /// What a state says about results: who executed what, where each stands, and (unless they may have been
 /// forgotten) who holds which certificate.
 fn facts(state: &State, certificates: bool) -> State {
-    let held = |replica: &ReplicaState| if certificates { replica.certificates } else { [None; 3] };
+    let held = |replica: &ReplicaState| {
+        if certificates { replica.certificates } else { ReplicaState::default().certificates }
+    };
     let project = |replica: &ReplicaState| ReplicaState {
         view: replica.view,
         active: replica.active,
@@ -35,7 +37,7 @@ fn facts(state: &State, certificates: bool) -> State {
         certificates: held(replica),
         ..ReplicaState::default()
     };
-    State { replicas: state.replicas.iter().map(project).collect() }
+    State { replicas: state.replicas.iter().map(project).collect(), ..state.clone() }
 }
 
 /// The facts of every reachable state, up to the names that the reductions may exchange.

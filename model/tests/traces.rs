@@ -39,7 +39,7 @@ fn refusal(file: &Json) -> String {
 /// The steps that a model takes when `choices` decide.
 fn walk(config: &str, choices: &[usize]) -> Trace {
     let model = Pbft::new(config.parse().expect("a valid name"));
-    let mut state = State::initial(model.config().replicas());
+    let mut state = State::initial(model.config());
     let mut actions = Vec::new();
     for choice in choices {
         let mut enabled = Vec::new();
@@ -150,7 +150,7 @@ fn plain_json_is_checked_too() {
 /// How many slots a NEW-VIEW of this version has.
 fn trace_slots(trace: &Trace) -> usize {
     let model = trace.model().expect("a valid name");
-    let sent = &State::initial(model.config().replicas()).replicas[0].sent;
+    let sent = &State::initial(model.config()).replicas[0].sent;
     sent.checkpoints.len()
 }
 

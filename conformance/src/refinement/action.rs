@@ -98,8 +98,8 @@ impl Script<'_> {
             }
             model::Action::NewView { outcome, .. } => self.view_changes(replica, &outcome),
             model::Action::EnterView { view, outcome, .. } => self.new_view(view, &outcome),
-            model::Action::Restart { .. } => {
-                Err(Missing { what: "Restart in the correct protocol".to_owned() })
+            model::Action::Flush { .. } | model::Action::Restart { .. } => {
+                Err(Missing { what: format!("{action}: crashes are injected between steps") })
             }
         }
     }
@@ -245,7 +245,7 @@ impl Script<'_> {
         let others = witness.senders.iter().filter(|sender| **sender != replica);
         others
             .map(|sender| {
-                let claim = witness.byzantine_claim.as_ref();
+                let claim = witness.claim_of(*sender);
                 let message = self.source.view_change(*sender, view, claim)?;
                 let from = replica_id(*sender);
                 Ok(Delivery::Message { from, message: Message::ViewChange(message) })

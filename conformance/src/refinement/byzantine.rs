@@ -36,7 +36,7 @@ pub struct Source<'a> {
 
 impl Source<'_> {
     fn is_byzantine(&self, replica: model::ReplicaId) -> bool {
-        self.vocabulary.config.byzantine() == Some(replica)
+        self.vocabulary.config.is_byzantine(replica)
     }
 
     fn primary(&self, view: model::View) -> model::ReplicaId {
@@ -228,14 +228,13 @@ impl Source<'_> {
         Ok(PreparedCertificate { pre_prepare, prepares: prepares.ok_or_else(missing)? })
     }
 
-    /// A VIEW-CHANGE of the Byzantine replica that claims what the model says.
+    /// A VIEW-CHANGE of a Byzantine replica that claims what the model says.
     pub fn make_view_change(
         &self,
+        byzantine: model::ReplicaId,
         view: model::View,
         claim: &model::ViewChange,
     ) -> Result<Arc<Signed<ViewChange>>, Missing> {
-        let byzantine = self.vocabulary.config.byzantine();
-        let byzantine = byzantine.ok_or(Missing { what: "a Byzantine replica".to_owned() })?;
         let stable = match claim.low_water_mark {
             model::Slot::GENESIS => StableCertificate::default(),
             slot => self.any_stable_certificate(slot)?,
@@ -264,7 +263,7 @@ impl Source<'_> {
     ) -> Result<Arc<Signed<ViewChange>>, Missing> {
         if self.is_byzantine(sender) {
             let nothing = model::ViewChange::default();
-            return self.make_view_change(view, claim.unwrap_or(&nothing));
+            return self.make_view_change(sender, view, claim.unwrap_or(&nothing));
         }
         let found = self.network.view_change(sender, view);
         found.ok_or_else(|| Missing { what: format!("VIEW-CHANGE({view}) of {sender}") })
@@ -277,11 +276,10 @@ impl Source<'_> {
         view: model::View,
         witness: &model::Witness,
     ) -> Result<Arc<Signed<NewView>>, Missing> {
-        let claim = witness.byzantine_claim.as_ref();
         let view_changes = witness
             .senders
             .iter()
-            .map(|sender| self.view_change(*sender, view, claim))
+            .map(|sender| self.view_change(*sender, view, witness.claim_of(*sender)))
             .collect::<Result<_, _>>()?;
         let model::NewView { min_s, max_s, order } = witness.outcome;
         let pre_prepares = min_s

@@ -20,12 +20,19 @@ use pbft_model as model;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Reads a configuration's name, and refuses what the core has no parameters for: it needs a window of at least
-/// two checkpoint intervals, where the model can do with one.
+/// Reads a configuration's name, and refuses what cannot be replayed. The core has no parameters for a window of less
+/// than two checkpoint intervals. Crashes are no steps of a replay: they are injected between steps. And each client
+/// has one request.
 pub fn replayable(name: &str) -> Result<model::Config, String> {
     let config: model::Config =
         name.parse().map_err(|error: model::ConfigError| error.to_string())?;
     let (window, interval) = (config.window(), config.checkpoint_interval().unwrap_or(1));
+    if config.restarts() {
+        return Err(format!("`{name}`: crashes are injected between the steps of a replay; leave `-r` out"));
+    }
+    if config.timestamps() > 1 {
+        return Err(format!("`{name}`: a replay has one request of each client; leave `-t` out"));
+    }
     let fits = config.checkpoint_interval().is_none()
         || (window.is_multiple_of(interval) && window >= 2 * interval);
     match fits {
@@ -86,7 +93,7 @@ impl Vocabulary {
             values: BTreeMap::new(),
             keys,
         };
-        for client in 1..=config.values() {
+        for client in 1..=config.clients() {
             let request = vocabulary.make_request(client);
             let value = model::Value::request(client);
             vocabulary.requests.insert(value, Arc::new(request.clone()));

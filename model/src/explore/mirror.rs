@@ -51,7 +51,7 @@ pub fn mirrors(model: &Pbft, actions: &[Action]) -> Vec<Mirror> {
 
 /// The state that a path leads to, if every step of it is enabled.
 fn end(model: &Pbft, actions: &[Action]) -> Option<State> {
-    let mut state = State::initial(model.config().replicas());
+    let mut state = State::initial(model.config());
     for action in actions {
         if !model.is_enabled(&state, action) {
             return None;
@@ -74,8 +74,7 @@ fn exchanges(model: &Pbft) -> Vec<Exchange> {
     let leads = |id| (0..=model.config().max_view().0).any(|view| model.primary(View(view)) == id);
     let equals: Vec<_> = model.honest().filter(|id| !leads(*id)).collect();
     let replicas: Vec<_> = pairs(&equals).collect();
-    let mut clients: Vec<_> = model.requests().filter_map(Value::client).collect();
-    clients.dedup();
+    let clients: Vec<_> = (1..=model.config().clients()).collect();
     let of = |client: u8| model.requests().filter(move |value| value.client() == Some(client));
     let values: Vec<Vec<_>> = pairs(&clients)
         .filter(|(one, other)| of(*one).count() == of(*other).count())
@@ -165,6 +164,7 @@ impl Exchange {
             Action::EnterView { view, outcome, .. } => {
                 Action::EnterView { replica, view, outcome: self.outcome(outcome) }
             }
+            Action::Flush { .. } => Action::Flush { replica },
             Action::Restart { .. } => Action::Restart { replica },
         }
     }

@@ -63,6 +63,7 @@ pub(super) fn label(story: &Story<'_>, at: usize, action: Action) -> String {
         Action::StartViewChange { .. } => "VIEW- CHANGE".to_owned(),
         Action::NewView { .. } => "NEW- VIEW".to_owned(),
         Action::EnterView { .. } => "ENTER VIEW".to_owned(),
+        Action::Flush { .. } => "WRITE".to_owned(),
         Action::Restart { .. } => "RESTART".to_owned(),
     }
 }
@@ -95,7 +96,7 @@ pub(super) fn content(
         Action::NewView { outcome, .. } | Action::EnterView { outcome, .. } => {
             layout.order(&outcome)
         }
-        Action::Restart { .. } => String::new(),
+        Action::Flush { .. } | Action::Restart { .. } => String::new(),
     }
 }
 

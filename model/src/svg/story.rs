@@ -106,7 +106,7 @@ pub(super) struct Story<'a> {
 impl<'a> Story<'a> {
     /// Follows the actions from the start. Their guards are not evaluated.
     pub(super) fn new(model: &'a Pbft, actions: &[Action]) -> Self {
-        let initial = State::initial(model.config().replicas());
+        let initial = State::initial(model.config());
         let mut story = Self { model, steps: Vec::new(), states: vec![initial] };
         for action in actions {
             let Some(next) = model.next_state(story.last(), *action) else { break };
@@ -164,8 +164,10 @@ impl<'a> Story<'a> {
                 step.uses = self.justified(&mut step, replica.view, &outcome);
             }
             Action::EnterView { view, outcome, .. } => self.entered(&mut step, view, &outcome),
-            Action::PrePrepare { .. } | Action::StartViewChange { .. } | Action::Restart { .. } => {
-            }
+            Action::PrePrepare { .. }
+            | Action::StartViewChange { .. }
+            | Action::Flush { .. }
+            | Action::Restart { .. } => {}
         }
         step
     }

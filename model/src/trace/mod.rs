@@ -77,7 +77,7 @@ impl Trace {
     /// The states along the path, the initial one first; an error at the first step that is not enabled.
     pub fn states(&self, model: &Pbft) -> Result<Vec<State>, NotEnabled> {
         let model = model.clone().with_reductions(Reductions::NONE);
-        let mut state = State::initial(model.config().replicas());
+        let mut state = State::initial(model.config());
         let mut states = vec![state.clone()];
         for (index, action) in self.actions.iter().enumerate() {
             let enabled = model.is_enabled(&state, action);
@@ -106,7 +106,7 @@ impl Trace {
     pub fn render(&self, model: &Pbft) -> String {
         let model = model.clone().with_reductions(Reductions::NONE);
         let mut text = String::new();
-        let mut state = State::initial(model.config().replicas());
+        let mut state = State::initial(model.config());
         for (step, action) in self.actions.iter().enumerate() {
             let _ = writeln!(text, "{:>3}. {action}", step + 1);
             let Some(next) = model.next_state(&state, *action) else { break };
@@ -129,7 +129,7 @@ impl Trace {
     pub fn explorer_fragment(&self, model: &Pbft) -> String {
         let model = model.clone().with_reductions(Reductions::NONE);
         let mut fragment = String::from("#/steps/0");
-        let mut state = State::initial(model.config().replicas());
+        let mut state = State::initial(model.config());
         for action in &self.actions {
             let mut enabled = Vec::new();
             model.actions(&state, &mut enabled);
@@ -147,7 +147,7 @@ impl Trace {
 /// The state at the end of a path whose steps are given by their labels, as [`Action`] displays them.
 pub fn follow(model: &Pbft, labels: &[&str]) -> Result<State, NotEnabled> {
     let model = model.clone().with_reductions(Reductions::NONE);
-    let mut state = State::initial(model.config().replicas());
+    let mut state = State::initial(model.config());
     for (index, label) in labels.iter().enumerate() {
         let mut enabled = Vec::new();
         model.actions(&state, &mut enabled);
@@ -170,7 +170,7 @@ pub fn write_trace(directory: &RunDir, name: &str, trace: &Trace) -> io::Result<
 
 /// The state at the end of a path.
 fn run(model: &Pbft, actions: &[Action]) -> State {
-    actions.iter().fold(State::initial(model.config().replicas()), |state, action| {
+    actions.iter().fold(State::initial(model.config()), |state, action| {
         model.next_state(&state, *action).unwrap_or(state)
     })
 }
@@ -182,7 +182,7 @@ fn concrete(model: &Pbft, path: &[Action]) -> Vec<Action> {
         return path.to_vec();
     }
     let plain = model.clone().with_reductions(Reductions::NONE);
-    let mut canonical = State::initial(model.config().replicas());
+    let mut canonical = State::initial(model.config());
     let mut state = canonical.clone();
     let mut actions = Vec::new();
     for step in path {

@@ -248,7 +248,7 @@ mod tests {
     fn no_two_steps_that_are_enabled_read_the_same() {
         let config = "n4-b0-v1-s2-d2-k1".parse().expect("a valid name");
         let model = Pbft::new(config);
-        let mut state = State::initial(4);
+        let mut state = State::initial(model.config());
         for turn in 0..60 {
             let mut enabled = Vec::new();
             model.actions(&state, &mut enabled);
@@ -262,8 +262,8 @@ mod tests {
 
     #[test]
     fn every_field_of_the_state_is_a_variable() {
-        let state = State::initial(4);
         let model = Pbft::new("n4-b0-v1-s1-d2".parse().expect("a valid name"));
+        let state = State::initial(model.config());
         let variables = variables(&model, &state);
         let names = |fields: Json| match fields {
             Json::Object(fields) => fields.into_iter().map(|(name, _)| name).collect(),

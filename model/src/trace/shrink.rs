@@ -51,7 +51,7 @@ pub fn shrink(trace: &Trace) -> Result<Trace, ShrinkError> {
 
 /// The state at the end of a path, if every step of it is enabled.
 fn end(model: &Pbft, actions: &[Action]) -> Option<State> {
-    let mut state = State::initial(model.config().replicas());
+    let mut state = State::initial(model.config());
     for action in actions {
         if !model.is_enabled(&state, action) {
             return None;

@@ -1,0 +1,294 @@
+//! Every kind of step in every role must be taken somewhere: a model in which, say, nobody ever sends COMMIT satisfies
+//! every safety property.
+//!
+//! What [`crate::witnesses`] are to states, these are to steps: action by action, who takes it, on whose messages, and in what
+//! phase. An event that no step of an exhaustive search shows makes the run inconclusive.
+
+use crate::Pbft;
+use crate::action::Action;
+use crate::config::Config;
+use crate::ids::{ReplicaId, Slot, View};
+use crate::state::{State, Viewer};
+use crate::value::Value;
+use crate::witnesses::leads_below;
+
+/// Something that a step of the search must show.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// Name, as it appears in reports.
+    pub name: &'static str,
+    /// Whether a configuration is large enough for it.
+    pub applicable: fn(&Config) -> bool,
+    /// Whether an action that is enabled in a state shows it.
+    pub shown: fn(&Pbft, &State, &Action) -> bool,
+}
+
+const fn event(
+    name: &'static str,
+    applicable: fn(&Config) -> bool,
+    shown: fn(&Pbft, &State, &Action) -> bool,
+) -> Event {
+    Event { name, applicable, shown }
+}
+
+/// All events.
+pub const EVENTS: [Event; 37] = [
+    event("pre-prepare-in-view-0", |config| honest_leads(config, 0), |_, state, action| {
+        matches!(action, Action::PrePrepare { .. }) && actor(state, action).view == View(0)
+    }),
+    event("pre-prepare-in-later-view", has_honest_later_view, |_, state, action| {
+        matches!(action, Action::PrePrepare { .. }) && actor(state, action).view > View(0)
+    }),
+    event("prepare-for-honest-primary", has_honest_view, |model, state, action| {
+        matches!(action, Action::Prepare { .. }) && !led_by_byzantine(model, state, action)
+    }),
+    event("prepare-for-byzantine-primary", byzantine_leads, |model, state, action| {
+        matches!(action, Action::Prepare { .. }) && led_by_byzantine(model, state, action)
+    }),
+    event(
+        "prepare-another-value-than-another-backup",
+        |config| byzantine_leads(config) && config.requests() >= 2,
+        prepares_otherwise,
+    ),
+    event("commit-by-primary", has_honest_view, |model, state, action| {
+        matches!(action, Action::Commit { .. }) && is_primary(model, state, action)
+    }),
+    event("commit-by-backup", always, |model, state, action| {
+        matches!(action, Action::Commit { .. }) && !is_primary(model, state, action)
+    }),
+    event("commit-in-later-view", has_view_change, |_, state, action| {
+        matches!(action, Action::Commit { .. }) && actor(state, action).view > View(0)
+    }),
+    event("commit-on-honest-prepares", always, |model, state, action| {
+        matches!(action, Action::Commit { .. }) && !needs_byzantine_prepare(model, state, action)
+    }),
+    event(
+        "commit-on-a-byzantine-prepare",
+        |config| views(config).any(|view| byzantine_backs(config, view)),
+        needs_byzantine_prepare,
+    ),
+    event("execute-by-primary", has_honest_view, |model, state, action| {
+        matches!(action, Action::Execute { .. }) && is_primary(model, state, action)
+    }),
+    event("execute-by-backup", always, |model, state, action| {
+        matches!(action, Action::Execute { .. }) && !is_primary(model, state, action)
+    }),
+    event("execute-while-changing-view", has_view_change, |_, state, action| {
+        matches!(action, Action::Execute { .. }) && !actor(state, action).active
+    }),
+    event("execute-what-an-earlier-view-committed", has_view_change, |_, state, action| {
+        let Action::Execute { view, .. } = *action else { return false };
+        view < actor(state, action).view
+    }),
+    event("execute-on-honest-commits", always, |model, state, action| {
+        matches!(action, Action::Execute { .. }) && !needs_byzantine_commit(model, state, action)
+    }),
+    event("execute-on-a-byzantine-commit", has_byzantine, needs_byzantine_commit),
+    event("execute-null", has_gap, |_, _, action| {
+        matches!(action, Action::Execute { value: Value::NULL, .. })
+    }),
+    event("execute-what-was-answered", has_duplicates, |_, state, action| {
+        let Action::Execute { value, .. } = *action else { return false };
+        actor(state, action).served.contains(value)
+    }),
+    event("stabilise-by-primary", |config| has_checkpoints(config) && has_honest_view(config), |model, state, action| {
+        matches!(action, Action::Stabilise { .. }) && is_primary(model, state, action)
+    }),
+    event("stabilise-by-backup", has_checkpoints, |model, state, action| {
+        matches!(action, Action::Stabilise { .. }) && !is_primary(model, state, action)
+    }),
+    event(
+        "stabilise-on-a-byzantine-checkpoint",
+        |config| has_checkpoints(config) && has_byzantine(config),
+        |model, state, action| {
+            let Action::Stabilise { slot, .. } = *action else { return false };
+            let digest = actor(state, action).sent.checkpoints[slot.index()];
+            let honest = model.clone().silenced();
+            digest.is_some_and(|digest| {
+                honest.checkpoint_votes(state, slot, digest) < honest.checkpoints_needed()
+            })
+        },
+    ),
+    event("fetch-state-while-active", has_checkpoints, |_, state, action| {
+        matches!(action, Action::StateTransfer { .. }) && actor(state, action).active
+    }),
+    event(
+        "fetch-state-while-changing-view",
+        |config| has_checkpoints(config) && has_view_change(config),
+        |_, state, action| {
+            matches!(action, Action::StateTransfer { .. }) && !actor(state, action).active
+        },
+    ),
+    event(
+        "view-change-by-primary",
+        |config| views_before_last(config).any(|view| honest_leads(config, view)),
+        |model, state, action| leaves_view(action) && is_primary(model, state, action),
+    ),
+    event("view-change-by-backup", has_view_change, |model, state, action| {
+        leaves_view(action) && !is_primary(model, state, action)
+    }),
+    event("view-change-during-view-change", has_two_view_changes, |_, state, action| {
+        leaves_view(action) && !actor(state, action).active
+    }),
+    event("view-change-by-joining", has_two_view_changes, |_, state, action| {
+        let Action::StartViewChange { to, .. } = *action else { return false };
+        to > actor(state, action).view.next()
+    }),
+    event("view-change-with-a-certificate", has_view_change, |_, state, action| {
+        leaves_view(action) && actor(state, action).certificates.iter().any(Option::is_some)
+    }),
+    event(
+        "view-change-with-a-checkpoint",
+        |config| has_checkpoints(config) && has_view_change(config),
+        |_, state, action| {
+            leaves_view(action) && actor(state, action).low_water_mark > Slot::GENESIS
+        },
+    ),
+    event("new-view-with-nothing", has_honest_later_view, |_, _, action| {
+        matches!(action, Action::NewView { outcome, .. } if outcome.max_s == Slot::GENESIS)
+    }),
+    event("new-view-with-a-certificate", has_honest_later_view, |_, _, action| {
+        let Action::NewView { outcome, .. } = action else { return false };
+        outcome.order.iter().any(|value| value.is_request())
+    }),
+    event(
+        "new-view-above-a-checkpoint",
+        |config| has_checkpoints(config) && has_honest_later_view(config),
+        |_, _, action| {
+            matches!(action, Action::NewView { outcome, .. } if outcome.min_s > Slot::GENESIS)
+        },
+    ),
+    event(
+        "new-view-on-a-byzantine-view-change",
+        |config| has_byzantine(config) && has_honest_later_view(config),
+        |model, state, action| {
+            let Action::NewView { replica, outcome } = *action else { return false };
+            let view = state.replica(replica).view;
+            !model.clone().silenced().new_view_outcomes(state, view).contains(&outcome)
+        },
+    ),
+    event("enter-view-of-honest-primary", has_honest_later_view, |model, _, action| {
+        let Action::EnterView { view, .. } = *action else { return false };
+        !model.is_byzantine(model.primary(view))
+    }),
+    event(
+        "enter-view-of-byzantine-primary",
+        |config| views(config).skip(1).any(|view| !honest_leads(config, view)),
+        |model, _, action| {
+            let Action::EnterView { view, .. } = *action else { return false };
+            model.is_byzantine(model.primary(view))
+        },
+    ),
+    event("enter-view-without-having-asked", has_view_change, |_, state, action| {
+        let Action::EnterView { view, .. } = *action else { return false };
+        view > actor(state, action).view
+    }),
+    event("restart-between-step-and-write", Config::restarts, |_, _, action| {
+        matches!(action, Action::Restart { .. })
+    }),
+];
+
+/// The replica that takes the step, before it.
+fn actor<'a>(state: &'a State, action: &Action) -> &'a crate::ReplicaState {
+    state.replica(action.replica())
+}
+
+fn is_primary(model: &Pbft, state: &State, action: &Action) -> bool {
+    model.primary(actor(state, action).view) == action.replica()
+}
+
+fn led_by_byzantine(model: &Pbft, state: &State, action: &Action) -> bool {
+    model.is_byzantine(model.primary(actor(state, action).view))
+}
+
+const fn leaves_view(action: &Action) -> bool {
+    matches!(action, Action::StartViewChange { .. })
+}
+
+fn prepares_otherwise(model: &Pbft, state: &State, action: &Action) -> bool {
+    let Action::Prepare { replica, slot, value } = *action else { return false };
+    let view = state.replica(replica).view;
+    model.honest().any(|other| {
+        let sent = state.sent(other).prepares[view.index()][slot.index()];
+        other != replica && !sent.is_empty() && !sent.contains(value)
+    })
+}
+
+fn needs_byzantine_prepare(model: &Pbft, state: &State, action: &Action) -> bool {
+    let Action::Commit { replica, slot } = *action else { return false };
+    let own = state.replica(replica);
+    let (viewer, value) = (Viewer::Replica(replica), own.accepted[slot.index()]);
+    let honest = model.clone().silenced();
+    honest.prepare_votes(state, viewer, own.view, slot).votes(value) < honest.prepares_needed()
+}
+
+fn needs_byzantine_commit(model: &Pbft, state: &State, action: &Action) -> bool {
+    let Action::Execute { replica, view, value } = *action else { return false };
+    let slot = state.replica(replica).last_executed.next();
+    let honest = model.clone().silenced();
+    let votes = honest.commit_votes(state, Viewer::Replica(replica), view, slot);
+    votes.votes(value) < honest.commits_needed()
+}
+
+const fn always(_: &Config) -> bool {
+    true
+}
+
+const fn has_checkpoints(config: &Config) -> bool {
+    config.checkpoint_interval().is_some()
+}
+
+const fn has_byzantine(config: &Config) -> bool {
+    config.byzantine_count() > 0
+}
+
+const fn has_view_change(config: &Config) -> bool {
+    config.max_view().0 >= 1
+}
+
+const fn has_two_view_changes(config: &Config) -> bool {
+    config.max_view().0 >= 2
+}
+
+fn views(config: &Config) -> impl Iterator<Item = u8> + use<> {
+    0..=config.max_view().0
+}
+
+fn views_before_last(config: &Config) -> impl Iterator<Item = u8> + use<> {
+    0..config.max_view().0
+}
+
+fn honest_leads(config: &Config, view: u8) -> bool {
+    !config.is_byzantine(ReplicaId(view % config.replicas()))
+}
+
+/// Whether a Byzantine replica is a backup in the view.
+fn byzantine_backs(config: &Config, view: u8) -> bool {
+    config.byzantine_count() > u8::from(!honest_leads(config, view))
+}
+
+fn has_honest_view(config: &Config) -> bool {
+    views(config).any(|view| honest_leads(config, view))
+}
+
+fn has_honest_later_view(config: &Config) -> bool {
+    views(config).skip(1).any(|view| honest_leads(config, view))
+}
+
+fn byzantine_leads(config: &Config) -> bool {
+    leads_below(config, config.max_view().next())
+}
+
+/// Whether a faulty primary has two slots in which to order one request.
+fn has_duplicates(config: &Config) -> bool {
+    config.last_slot() >= Slot(2) && config.window() >= 2 && byzantine_leads(config)
+}
+
+/// Whether a certificate can stand above a slot without one: an honest primary proposes two requests, or a faulty one
+/// skips a slot.
+pub(crate) fn has_gap(config: &Config) -> bool {
+    config.last_slot() >= Slot(2)
+        && config.window() >= 2
+        && config.max_view() > View(0)
+        && (config.requests() >= 2 || leads_below(config, config.max_view()))
+}
