@@ -60,8 +60,7 @@ impl Walked {
         let view = jumped.replica(replica).view;
         let nothing = model::ViewChange::default();
         let witness = self.model.new_view_witnesses(&jumped, view).into_iter().find(|witness| {
-            witness.senders == senders
-                && witness.claims.iter().all(|(_, claim)| *claim == nothing)
+            witness.senders == senders && witness.claims.iter().all(|(_, claim)| *claim == nothing)
         })?;
         let lead = model::Action::NewView { replica, outcome: witness.outcome };
         match self.model.is_enabled(&jumped, &lead) {

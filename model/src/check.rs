@@ -2,31 +2,30 @@
 //!
 //! Stateright ends a search early when every property has a discovery, when a limit is set, or when a
 //! thread dies, and then reports "Done." as it does after a full one. So the search runs with a single always-property
-//! that evaluates all safety properties, collects witnesses on the side and fails only on a violation; no limit is
-//! set; and the states visited are counted and compared with the states found. Only if they are equal is a search
-//! called complete.
+//! that evaluates all properties, collects witnesses on the side and fails only on a violation ([`crate::sweep`]);
+//! limits are enforced here; and the states visited are counted and compared with the states found. Only if they are equal
+//! and nothing cut the search short is it called complete.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::Pbft;
-use crate::action::Action;
-use crate::bfs::{self, Limits};
+use crate::bfs::{self, Limits, SEEDS};
 use crate::config::Config;
+use crate::golden;
 use crate::mutant::Mutant;
 use crate::properties::PROPERTIES;
 use crate::reduction::Reductions;
 use crate::run::{Counts, ExitCode, Progress, peak_memory};
 use crate::state::State;
+use crate::sweep::{PROPERTY, Seen, Sweep};
 use crate::trace::Trace;
-use crate::witnesses::WITNESSES;
 
 /// How to check.
 #[derive(Clone, Copy, Debug)]
@@ -35,18 +34,34 @@ pub struct CheckOptions {
     pub mutant: Option<Mutant>,
     /// Reductions to apply.
     pub reductions: Reductions,
+    /// The property whose violation ends the search; none for any of them.
+    pub property: Option<&'static str>,
     /// Threads; none for as many as there are cores.
     pub threads: Option<NonZeroUsize>,
+    /// Most states to visit. A search that comes so far is not complete.
+    pub max_states: Option<u64>,
+    /// Most time to take. A search that takes longer is not complete.
+    pub timeout: Option<Duration>,
+    /// Whether to count states and edges again with the second engine, under two seeds.
+    pub second_opinion: bool,
 }
 
 impl Default for CheckOptions {
     fn default() -> Self {
-        Self { mutant: None, reductions: Reductions::ALL, threads: None }
+        Self {
+            mutant: None,
+            reductions: Reductions::ALL,
+            property: None,
+            threads: None,
+            max_states: None,
+            timeout: None,
+            second_opinion: false,
+        }
     }
 }
 
 /// What a check came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every state was visited, every property holds, every witness was found.
@@ -70,7 +85,7 @@ impl Verdict {
 }
 
 /// The result of checking one configuration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckReport {
     /// The bounds.
     pub config: Config,
@@ -98,174 +113,202 @@ pub struct CheckReport {
     pub peak_memory_bytes: Option<u64>,
     /// Per property: `holds`, `violated`, or `unknown` if the search ended before it was settled.
     pub properties: BTreeMap<String, String>,
-    /// Per witness that applies to the configuration: whether it was found.
+    /// What must be seen where the configuration is large enough for it (the witnesses, a test of each property, the
+    /// events), with whether it was.
     pub witnesses: BTreeMap<String, bool>,
+    /// States and edges on record for the configuration, if they are. Others than these are a finding.
+    pub golden: Option<(u64, u64)>,
+    /// States and edges by the second engine under each seed, if it was asked.
+    pub second_opinion: Vec<(u64, u64)>,
+    /// What else is wrong, or why the search is not complete.
+    pub remarks: Vec<String>,
     /// A shortest path to a violation.
     pub counterexample: Option<Trace>,
-}
-
-/// The model with the single property that drives an exhaustive search.
-#[derive(Clone)]
-struct Sweep {
-    pbft: Pbft,
-    seen: Arc<Seen>,
-}
-
-/// What the threads of a search have seen; bit i is property or witness i.
-#[derive(Default)]
-struct Seen {
-    visited: AtomicU64,
-    violated: AtomicU64,
-    shown: AtomicU64,
-}
-
-impl Sweep {
-    fn new(pbft: Pbft) -> Self {
-        let seen = Seen::default();
-        // A witness that does not apply is marked from the start, so that it costs nothing.
-        for (bit, witness) in WITNESSES.iter().enumerate() {
-            if !(witness.applicable)(pbft.config()) {
-                seen.shown.fetch_or(1 << bit, Ordering::Relaxed);
-            }
-        }
-        Self { pbft, seen: Arc::new(seen) }
-    }
-
-    /// Visits a state: notes witnesses not seen before, and says whether all properties hold.
-    fn visit(&self, state: &State) -> bool {
-        self.seen.visited.fetch_add(1, Ordering::Relaxed);
-        let shown = self.seen.shown.load(Ordering::Relaxed);
-        for (bit, witness) in WITNESSES.iter().enumerate() {
-            if shown & (1 << bit) == 0 && (witness.shown)(&self.pbft, state) {
-                self.seen.shown.fetch_or(1 << bit, Ordering::Relaxed);
-            }
-        }
-        let mut holds = true;
-        for (bit, property) in PROPERTIES.iter().enumerate() {
-            if !(property.holds)(&self.pbft, state) {
-                self.seen.violated.fetch_or(1 << bit, Ordering::Relaxed);
-                holds = false;
-            }
-        }
-        holds
-    }
-
-    fn marks(marks: &AtomicU64, bit: usize) -> bool {
-        marks.load(Ordering::Relaxed) & (1 << bit) != 0
-    }
-}
-
-impl Model for Sweep {
-    type State = State;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<State> {
-        self.pbft.init_states()
-    }
-
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.pbft.actions(state, actions);
-    }
-
-    fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        self.pbft.next_state(state, action)
-    }
-
-    fn properties(&self) -> Vec<stateright::Property<Self>> {
-        vec![stateright::Property::always("all safety properties", Self::visit)]
-    }
 }
 
 /// Explores every reachable state of a configuration, or stops at a violation and finds a shortest path to one.
 pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress) -> CheckReport {
     let pbft = Pbft::new(*config).with_mutant(options.mutant).with_reductions(options.reductions);
-    let sweep = Sweep::new(pbft.clone());
-    let seen = Arc::clone(&sweep.seen);
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = options.threads.map_or(cores, NonZeroUsize::get);
+    let only = PROPERTIES.iter().position(|one| Some(one.name) == options.property);
+    let sweep = Sweep::new(pbft.clone(), only);
     let started = Instant::now();
     progress.begin(&config.to_string());
-    let mut checker =
-        sweep.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_dfs();
-    let counts = |checker: &dyn CountsStates| checker.counts(&seen);
-    while !checker.is_done() {
-        thread::sleep(Duration::from_millis(5));
-        progress.tick(&counts(&checker));
-    }
-    let joined: Vec<_> = checker.handles().into_iter().map(thread::JoinHandle::join).collect();
-    let finished = joined.iter().all(Result::is_ok);
-    let counts = counts(&checker);
+    let searched = search(&sweep, options, progress);
     let seconds = started.elapsed().as_secs_f64();
     progress.end();
-    let complete = finished
-        && seen.violated.load(Ordering::Relaxed) == 0
-        && seen.visited.load(Ordering::Relaxed) == counts.unique;
-    let violated = seen.violated.load(Ordering::Relaxed) != 0;
-    let counterexample = violated.then(|| {
-        let found = checker.discovery("all safety properties");
-        let fallback = found.map(stateright::Path::into_actions).unwrap_or_default();
-        shortest_violation(&pbft, progress).unwrap_or_else(|| Trace::new(&pbft, &fallback))
+    let complete = searched.whole && !sweep.is_violated();
+    let mut remarks = searched.remarks;
+    if !complete && !sweep.is_violated() && remarks.is_empty() {
+        remarks.push("not every state that was found was visited".to_owned());
+    }
+    let ignored = pbft.ignored_reductions();
+    if !ignored.is_empty() && options.reductions != Reductions::ALL {
+        let ignored = ignored.join(", ");
+        remarks.push(format!("asked for the reduction {ignored}, which this search ignores"));
+    }
+    let counterexample = sweep.is_violated().then(|| {
+        let shortest = shortest_violation(&pbft, options.property, progress);
+        shortest.unwrap_or_else(|| Trace::new(&pbft, &searched.path))
     });
     let mut report = CheckReport {
         config: *config,
         mutant: options.mutant,
         reductions: options.reductions,
         verdict: Verdict::Inconclusive,
-        unique_states: counts.unique,
-        edges: counts.edges,
-        depth: counts.depth,
+        unique_states: searched.counts.unique,
+        edges: searched.counts.edges,
+        depth: searched.counts.depth,
         complete,
-        collision_bound: (counts.unique as f64).powi(2) / 2f64.powi(65),
+        collision_bound: (searched.counts.unique as f64).powi(2) / 2f64.powi(65),
         seconds,
-        states_per_second: counts.unique as f64 / seconds,
+        states_per_second: searched.counts.unique as f64 / seconds,
         peak_memory_bytes: peak_memory(),
-        properties: property_results(&seen, complete),
-        witnesses: witness_results(&pbft, &seen),
+        properties: property_results(&sweep, complete),
+        witnesses: sweep.must_be_seen(),
+        golden: golden::counts(config).filter(|_| complete && is_on_record(&options)),
+        second_opinion: Vec::new(),
+        remarks,
         counterexample,
     };
+    if complete && options.second_opinion {
+        report.second_opinion = second_opinion(&pbft, progress);
+    }
+    compare_counts(&mut report);
     report.verdict = verdict(&report);
     report
 }
 
+/// Whether the counts on record are for such a search.
+fn is_on_record(options: &CheckOptions) -> bool {
+    options.mutant.is_none() && options.reductions == Reductions::ALL
+}
+
+/// What a search by Stateright came to.
+struct Searched {
+    counts: Counts,
+    /// Whether every state found was visited and nothing cut the search short.
+    whole: bool,
+    /// The way to the violation, if there is one.
+    path: Vec<crate::Action>,
+    remarks: Vec<String>,
+}
+
+fn search(sweep: &Sweep, options: CheckOptions, progress: &mut dyn Progress) -> Searched {
+    let seen = &sweep.seen;
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = options.threads.map_or(cores, NonZeroUsize::get);
+    let checker = sweep.clone().checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    let mut checker = checker.spawn_dfs();
+    let started = Instant::now();
+    let mut remarks = Vec::new();
+    while !checker.is_done() {
+        thread::sleep(Duration::from_millis(5));
+        let counts = checker.counts(seen);
+        progress.tick(&counts);
+        let limit = match options {
+            CheckOptions { max_states: Some(most), .. } if counts.unique >= most => {
+                format!("the limit of {most} states was hit")
+            }
+            CheckOptions { timeout: Some(most), .. } if started.elapsed() >= most => {
+                format!("the limit of {} s was hit", most.as_secs())
+            }
+            _ => continue,
+        };
+        if !seen.stopped.swap(true, Ordering::Relaxed) {
+            remarks.push(limit);
+        }
+    }
+    let joined: Vec<_> = checker.handles().into_iter().map(thread::JoinHandle::join).collect();
+    if joined.iter().any(Result::is_err) {
+        remarks.push("a thread of the search panicked".to_owned());
+    }
+    let counts = checker.counts(seen);
+    let found = checker.discovery(PROPERTY);
+    Searched {
+        counts,
+        whole: remarks.is_empty() && seen.visited.load(Ordering::Relaxed) == counts.unique,
+        path: found.map(stateright::Path::into_actions).unwrap_or_default(),
+        remarks,
+    }
+}
+
+/// Counts states and edges with the second engine, under both seeds.
+fn second_opinion(pbft: &Pbft, progress: &mut dyn Progress) -> Vec<(u64, u64)> {
+    progress.begin(&format!("{}, second opinion", pbft.config()));
+    let count = |seed| {
+        let limits = Limits { seed, ..Limits::default() };
+        let own = bfs::search(pbft, limits, |_, _| false, &mut crate::run::Silent);
+        (own.unique_states, own.edges)
+    };
+    let counts = thread::scope(|scope| {
+        let each = SEEDS.map(|seed| scope.spawn(move || count(seed)));
+        each.into_iter().map(|one| one.join().unwrap_or_default()).collect()
+    });
+    progress.end();
+    counts
+}
+
+/// Remarks on counts that differ from those on record or from the second engine's.
+fn compare_counts(report: &mut CheckReport) {
+    let counted = (report.unique_states, report.edges);
+    if let Some(golden) = report.golden
+        && golden != counted
+    {
+        let ((states, edges), (new_states, new_edges)) = (golden, counted);
+        report.remarks.push(format!(
+            "{states} states and {edges} edges are on record, found {new_states} and {new_edges}: if the change is meant, put it in model/src/golden.tsv"
+        ));
+    }
+    for (other, seed) in report.second_opinion.iter().zip(SEEDS) {
+        if *other != counted {
+            let (states, edges) = other;
+            report.remarks.push(format!(
+                "the second engine found {states} states and {edges} edges under seed {seed:#x}"
+            ));
+        }
+    }
+}
+
 fn verdict(report: &CheckReport) -> Verdict {
-    if report.counterexample.is_some() {
+    let counted = (report.unique_states, report.edges);
+    let differs = report.golden.iter().chain(&report.second_opinion).any(|other| *other != counted);
+    if report.counterexample.is_some() || differs {
         Verdict::Violated
-    } else if report.complete && report.witnesses.values().all(|found| *found) {
+    } else if report.complete
+        && report.remarks.is_empty()
+        && report.witnesses.values().all(|found| *found)
+    {
         Verdict::Holds
     } else {
         Verdict::Inconclusive
     }
 }
 
-fn property_results(seen: &Seen, complete: bool) -> BTreeMap<String, String> {
-    let result = |bit| {
-        if Sweep::marks(&seen.violated, bit) {
-            "violated"
-        } else if complete {
-            "holds"
-        } else {
-            "unknown"
-        }
+fn property_results(sweep: &Sweep, complete: bool) -> BTreeMap<String, String> {
+    let result = |violated: bool| match (violated, complete) {
+        (true, _) => "violated",
+        (false, true) => "holds",
+        (false, false) => "unknown",
     };
-    let results = PROPERTIES.iter().enumerate();
-    results.map(|(bit, one)| (one.name.to_owned(), result(bit).to_owned())).collect()
-}
-
-fn witness_results(pbft: &Pbft, seen: &Seen) -> BTreeMap<String, bool> {
-    let applicable =
-        WITNESSES.iter().enumerate().filter(|(_, one)| (one.applicable)(pbft.config()));
-    applicable.map(|(bit, one)| (one.name.to_owned(), Sweep::marks(&seen.shown, bit))).collect()
+    let results = PROPERTIES.iter().zip(sweep.violations());
+    results.map(|(one, violated)| (one.name.to_owned(), result(violated).to_owned())).collect()
 }
 
 /// States that the search for a shortest counterexample may hold before it gives up (about 100 bytes each, and
 /// some 700 for each on the frontier).
 const SHORTEST_MAX_STATES: u64 = 12_000_000;
 
-fn shortest_violation(pbft: &Pbft, progress: &mut dyn Progress) -> Option<Trace> {
+fn shortest_violation(
+    pbft: &Pbft,
+    only: Option<&str>,
+    progress: &mut dyn Progress,
+) -> Option<Trace> {
     progress.begin("shortest counterexample");
     let limits = Limits { max_states: SHORTEST_MAX_STATES, ..Limits::default() };
-    let violates =
-        |model: &Pbft, state: &State| PROPERTIES.iter().any(|one| !(one.holds)(model, state));
+    let violates = |model: &Pbft, state: &State| {
+        let asked = PROPERTIES.iter().filter(|one| only.is_none_or(|name| name == one.name));
+        asked.into_iter().any(|one| !(one.holds)(model, state))
+    };
     let search = bfs::search(pbft, limits, violates, progress);
     progress.end();
     search.found.map(|path| Trace::new(pbft, &path))

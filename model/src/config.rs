@@ -8,7 +8,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::ids::{MAX_REPLICAS, MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
@@ -288,6 +289,13 @@ impl fmt::Display for Config {
             }
         }
         if self.restarts { write!(f, "-r") } else { Ok(()) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(D::Error::custom)
     }
 }
 

@@ -83,8 +83,11 @@ impl Pbft {
         let mut early = Sent::default();
         for view in (0..MAX_VIEWS).map(|view| View(view as u8)) {
             let leads = self.primary(view) == id;
-            let proposal =
-                if leads { Mutant::PrePrepareSentBeforeDurable } else { Mutant::PrepareSentBeforeDurable };
+            let proposal = if leads {
+                Mutant::PrePrepareSentBeforeDurable
+            } else {
+                Mutant::PrepareSentBeforeDurable
+            };
             if self.breaks(proposal) {
                 early.prepares[view.index()] = sent.prepares[view.index()];
             }

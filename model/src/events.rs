@@ -33,9 +33,13 @@ const fn event(
 
 /// All events.
 pub const EVENTS: [Event; 37] = [
-    event("pre-prepare-in-view-0", |config| honest_leads(config, 0), |_, state, action| {
-        matches!(action, Action::PrePrepare { .. }) && actor(state, action).view == View(0)
-    }),
+    event(
+        "pre-prepare-in-view-0",
+        |config| honest_leads(config, 0),
+        |_, state, action| {
+            matches!(action, Action::PrePrepare { .. }) && actor(state, action).view == View(0)
+        },
+    ),
     event("pre-prepare-in-later-view", has_honest_later_view, |_, state, action| {
         matches!(action, Action::PrePrepare { .. }) && actor(state, action).view > View(0)
     }),
@@ -91,9 +95,13 @@ pub const EVENTS: [Event; 37] = [
         let Action::Execute { value, .. } = *action else { return false };
         actor(state, action).served.contains(value)
     }),
-    event("stabilise-by-primary", |config| has_checkpoints(config) && has_honest_view(config), |model, state, action| {
-        matches!(action, Action::Stabilise { .. }) && is_primary(model, state, action)
-    }),
+    event(
+        "stabilise-by-primary",
+        |config| has_checkpoints(config) && has_honest_view(config),
+        |model, state, action| {
+            matches!(action, Action::Stabilise { .. }) && is_primary(model, state, action)
+        },
+    ),
     event("stabilise-by-backup", has_checkpoints, |model, state, action| {
         matches!(action, Action::Stabilise { .. }) && !is_primary(model, state, action)
     }),
@@ -144,9 +152,11 @@ pub const EVENTS: [Event; 37] = [
             leaves_view(action) && actor(state, action).low_water_mark > Slot::GENESIS
         },
     ),
-    event("new-view-with-nothing", has_honest_later_view, |_, _, action| {
-        matches!(action, Action::NewView { outcome, .. } if outcome.max_s == Slot::GENESIS)
-    }),
+    event(
+        "new-view-with-nothing",
+        has_honest_later_view,
+        |_, _, action| matches!(action, Action::NewView { outcome, .. } if outcome.max_s == Slot::GENESIS),
+    ),
     event("new-view-with-a-certificate", has_honest_later_view, |_, _, action| {
         let Action::NewView { outcome, .. } = action else { return false };
         outcome.order.iter().any(|value| value.is_request())
@@ -154,9 +164,7 @@ pub const EVENTS: [Event; 37] = [
     event(
         "new-view-above-a-checkpoint",
         |config| has_checkpoints(config) && has_honest_later_view(config),
-        |_, _, action| {
-            matches!(action, Action::NewView { outcome, .. } if outcome.min_s > Slot::GENESIS)
-        },
+        |_, _, action| matches!(action, Action::NewView { outcome, .. } if outcome.min_s > Slot::GENESIS),
     ),
     event(
         "new-view-on-a-byzantine-view-change",

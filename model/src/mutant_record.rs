@@ -11,6 +11,8 @@ pub enum Fate {
         by: &'static str,
         /// Name of the configuration.
         config: &'static str,
+        /// Length of the shortest counterexample.
+        steps: usize,
     },
     /// No property can be violated.
     Equivalent {
@@ -32,191 +34,158 @@ pub struct Row {
     pub fate: Fate,
 }
 
-const fn killed(mutant: Mutant, rule: &'static str, by: &'static str, config: &'static str) -> Row {
-    Row { mutant, rule, fate: Fate::Killed { by, config } }
+/// A row for each mutant: its rule; then the property that finds it out, the configuration and the number of steps, or the
+/// reason why none does and a configuration.
+macro_rules! record {
+    ($($mutant:ident: $rule:literal, $fate:ident($($detail:expr),+);)+) => {
+        [$(Row { mutant: Mutant::$mutant, rule: $rule, fate: record!(@$fate $($detail),+) }),+]
+    };
+    (@killed $by:expr, $config:expr, $steps:expr) => {
+        Fate::Killed { by: $by, config: $config, steps: $steps }
+    };
+    (@equivalent $reason:expr, $config:expr) => {
+        Fate::Equivalent { reason: $reason, config: $config }
+    };
 }
 
-/// All mutants, in the order of their declaration. Agreement is the property named wherever it is violated at all
-/// within the bounds, even if an inner property (certificate uniqueness, say) falls earlier: it is what clients see. The exception is
-/// `commits-matched-without-view`, which breaks agreement too, but only with four views: 22 steps at
-/// `n4-b0-v3-s1-d2`, after 54 million states.
-pub const RECORD: [Row; 31] = [
-    killed(
-        Mutant::CommitQuorumOneShort,
-        "§4.2: committed-local needs q COMMITs",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::PrepareQuorumOneShort,
-        "§4.2: prepared needs q−1 PREPAREs beside the PRE-PREPARE",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(Mutant::POmitted, "§4.4: VIEW-CHANGE carries P", "agreement", "n4-b0-v1-s1-d2"),
-    killed(
-        Mutant::PFromLastViewOnly,
-        "§4.4: P holds what prepared above h in any earlier view",
-        "agreement",
-        "n4-b0-v2-s1-d2",
-    ),
-    killed(
-        Mutant::NewViewNotRecomputed,
-        "§4.4: a backup verifies O by computing it from V",
-        "agreement",
-        "n4-b1-v1-s1-d1",
-    ),
-    killed(
-        Mutant::NewViewTakesLowestView,
-        "§4.4: O takes the certificate with the highest view in V",
-        "agreement",
-        "n4-b0-v2-s1-d2",
-    ),
-    killed(
-        Mutant::SecondConflictingPrePrepare,
-        "§4.2: no other PRE-PREPARE accepted for this view and slot",
-        "agreement",
-        "n4-b0-v0-s1-d2",
-    ),
-    killed(
-        Mutant::PrimaryPrepareCounted,
-        "§4.2: the PREPAREs come from different backups",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::GcBeforeStability,
-        "§4.3: the log is discarded when the checkpoint is stable",
-        "agreement",
-        "n4-b0-v1-s1-d2-k1",
-    ),
-    killed(
-        Mutant::RestartForgetsAccepted,
-        "§2: replicas keep their state across restarts",
-        "agreement",
-        "n4-b0-v0-s1-d2",
-    ),
-    killed(
-        Mutant::RestartForgetsCertificate,
-        "§2: replicas keep their state across restarts",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::RestartForgetsViewChange,
-        "§2: replicas keep their state across restarts",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::VotesAfterViewChange,
-        "§4.4: no PREPARE or COMMIT in a view that was left",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::PrePrepareFromNonPrimary,
-        "§4.2: a PRE-PREPARE is signed by the primary of its view",
-        "agreement",
-        "n4-b1-v1-s1-d2",
-    ),
-    killed(
-        Mutant::ExecuteOnPrepared,
-        "§4.2: execution waits for committed-local",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::PreparesMatchedWithoutDigest,
-        "§4.2: PREPAREs match in view, slot and digest",
-        "agreement",
-        "n4-b0-v1-s1-d1",
-    ),
-    killed(
-        Mutant::DuplicateExecution,
-        "§4.1: a request that was answered is not executed again",
-        "exactly-once",
-        "n4-b0-v0-s2-d1",
-    ),
-    killed(
-        Mutant::RequestSignatureUnchecked,
-        "§4.2: the request in a PRE-PREPARE is signed by its client",
-        "validity",
-        "n4-b0-v0-s1-d1",
-    ),
-    killed(
-        Mutant::NewViewQuorumOneShort,
-        "§4.4: V holds q VIEW-CHANGEs",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::ViewChangeSenderCountedTwice,
-        "§4.4: the VIEW-CHANGEs in V come from different replicas",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::StaleViewChangeInV,
-        "§4.4: the VIEW-CHANGEs in V are for exactly the new view",
-        "agreement",
-        "n4-b0-v2-s1-d2",
-    ),
-    killed(
-        Mutant::PNotVerified,
-        "§4.4: the certificates in P are verified",
-        "agreement",
-        "n4-b0-v1-s1-d2",
-    ),
-    killed(
-        Mutant::StateTransferUnverified,
-        "§4.3: fetched state matches the digest of a stable checkpoint",
-        "client-reply",
-        "n4-b0-v0-s1-d2-k1",
-    ),
-    killed(
-        Mutant::CheckpointStableAtOne,
-        "§4.3: a checkpoint is stable with q CHECKPOINTs",
-        "client-reply",
-        "n4-b0-v0-s1-d2-k1",
-    ),
-    killed(
-        Mutant::CheckpointStableAtWeak,
-        "§4.3: a checkpoint is stable with q CHECKPOINTs (f+1 prove the digest, but not that f+1 correct replicas hold the state)",
-        "state-obtainable",
-        "n4-b0-v0-s1-d1-k1",
-    ),
-    killed(
-        Mutant::AboveHighWaterMark,
-        "§4.2: the slot is at most H",
-        "water-marks",
-        "n4-b0-v0-s2-d1-k1-l1",
-    ),
-    killed(
-        Mutant::LowWaterMarkIgnored,
-        "§4.2: the slot is above h",
-        "agreement",
-        "n4-b0-v1-s1-d2-k1",
-    ),
-    killed(Mutant::MinSIgnored, "§4.4: O starts above min-s", "agreement", "n4-b0-v1-s1-d2-k1"),
-    killed(
-        Mutant::ViewChangeOmitsHProof,
-        "§4.4: VIEW-CHANGE proves its checkpoint with C",
-        "state-obtainable",
-        "n4-b0-v1-s1-d1-k1",
-    ),
-    killed(
-        Mutant::CommitsMatchedWithoutView,
-        "§4.2: COMMITs match in view, slot and digest",
-        "committed-survives",
-        "n4-b0-v1-s1-d1",
-    ),
-    Row {
-        mutant: Mutant::CommitsMatchedWithoutDigest,
-        rule: "§4.2: COMMITs match in view, slot and digest",
-        fate: Fate::Equivalent {
-            reason: "at most one value prepares in a view at a slot, and honest COMMITs follow a certificate: all of a view name the same value",
-            config: "n4-b0-v1-s1-d2",
-        },
-    },
-];
+/// All mutants, in the order of their declaration. Agreement is the property named wherever two million states show its
+/// violation, even if an inner property (certificate uniqueness, say) falls earlier: it is what clients see. With four
+/// views `commits-matched-without-view` breaks agreement too: 22 steps at `n4-b0-v3-s1-d2`, after 54 million states.
+pub const RECORD: [Row; 68] = record! {
+    CommitQuorumOneShort: "§4.2: committed-local needs q COMMITs",
+        killed("agreement", "n4-b0-v1-s1-d2", 12);
+    PrepareQuorumOneShort: "§4.2: prepared needs q−1 PREPAREs beside the PRE-PREPARE",
+        killed("agreement", "n4-b0-v1-s1-d2", 13);
+    POmitted: "§4.4: VIEW-CHANGE carries P",
+        killed("agreement", "n4-b0-v1-s1-d2", 14);
+    PFromLastViewOnly: "§4.4: P holds what prepared above h in any earlier view",
+        killed("agreement", "n4-b0-v2-s1-d2", 15);
+    NewViewNotRecomputed: "§4.4: a backup verifies O by computing it from V",
+        killed("agreement", "n4-b1-v1-s1-d1", 12);
+    NewViewTakesLowestView: "§4.4: O takes the certificate with the highest view in V",
+        killed("agreement", "n4-b0-v2-s1-d2", 18);
+    SecondConflictingPrePrepare: "§4.2: no other PRE-PREPARE accepted for this view and slot",
+        killed("agreement", "n4-b0-v0-s1-d2", 10);
+    PrimaryPrepareCounted: "§4.2: the PREPAREs come from different backups",
+        killed("agreement", "n4-b0-v1-s1-d2", 13);
+    GcBeforeStability: "§4.3: the log is discarded when the checkpoint is stable",
+        killed("agreement", "n4-b0-v1-s1-d2-k1", 14);
+    RestartForgetsAccepted: "§2: replicas keep their state across restarts",
+        killed("agreement", "n4-b0-v0-s1-d2", 11);
+    RestartForgetsCertificate: "§2: replicas keep their state across restarts",
+        killed("agreement", "n4-b0-v1-s1-d2", 15);
+    RestartForgetsViewChange: "§2: replicas keep their state across restarts",
+        killed("agreement", "n4-b0-v1-s1-d2", 15);
+    VotesAfterViewChange: "§4.4: no PREPARE or COMMIT in a view that was left",
+        killed("agreement", "n4-b0-v1-s1-d2", 14);
+    PrePrepareFromNonPrimary: "§4.2: a PRE-PREPARE is signed by the primary of its view",
+        killed("agreement", "n4-b1-v1-s1-d2", 14);
+    ExecuteOnPrepared: "§4.2: execution waits for committed-local",
+        killed("agreement", "n4-b0-v1-s1-d2", 12);
+    PreparesMatchedWithoutDigest: "§4.2: PREPAREs match in view, slot and digest",
+        killed("agreement", "n4-b0-v1-s1-d1", 12);
+    DuplicateExecution: "§4.1: a request that was answered is not executed again",
+        killed("exactly-once", "n4-b0-v0-s2-d1", 10);
+    RequestSignatureUnchecked: "§4.2: the request in a PRE-PREPARE is signed by its client",
+        killed("validity", "n4-b0-v0-s1-d1", 5);
+    NewViewQuorumOneShort: "§4.4: V holds q VIEW-CHANGEs",
+        killed("agreement", "n4-b0-v1-s1-d2", 13);
+    ViewChangeSenderCountedTwice: "§4.4: the VIEW-CHANGEs in V come from different replicas",
+        killed("agreement", "n4-b0-v1-s1-d2", 13);
+    StaleViewChangeInV: "§4.4: the VIEW-CHANGEs in V are for exactly the new view",
+        killed("agreement", "n4-b0-v2-s1-d2", 17);
+    PNotVerified: "§4.4: the certificates in P are verified",
+        killed("agreement", "n4-b0-v1-s1-d2", 12);
+    StateTransferUnverified: "§4.3: fetched state matches the digest of a stable checkpoint",
+        killed("client-reply", "n4-b0-v0-s1-d2-k1", 2);
+    CheckpointStableAtOne: "§4.3: a checkpoint is stable with q CHECKPOINTs",
+        killed("client-reply", "n4-b0-v0-s1-d2-k1", 2);
+    CheckpointStableAtWeak: "§4.3: a checkpoint is stable with q CHECKPOINTs (f+1 prove the digest, but not that f+1 correct replicas hold the state)",
+        killed("state-obtainable", "n4-b0-v0-s1-d1-k1", 6);
+    AboveHighWaterMark: "§4.2: the slot is at most H",
+        killed("water-marks", "n4-b0-v0-s2-d1-k1-l1", 1);
+    LowWaterMarkIgnored: "§4.2: the slot is above h",
+        killed("agreement", "n4-b0-v1-s1-d2-k1", 16);
+    MinSIgnored: "§4.4: O starts above min-s",
+        killed("agreement", "n4-b0-v1-s1-d2-k1", 16);
+    ViewChangeOmitsHProof: "§4.4: VIEW-CHANGE proves its checkpoint with C",
+        killed("state-obtainable", "n4-b0-v1-s1-d1-k1", 8);
+    CommitsMatchedWithoutView: "§4.2: COMMITs match in view, slot and digest",
+        killed("committed-survives", "n4-b0-v1-s1-d1", 10);
+    CommitsMatchedWithoutDigest: "§4.2: COMMITs match in view, slot and digest",
+        equivalent("at most one value prepares in a view at a slot, and honest COMMITs follow a certificate: all of a view name the same value", "n4-b0-v1-s1-d2");
+    PreparesMatchedWithoutView: "§4.2: PREPAREs match in view, slot and digest",
+        killed("agreement", "n4-b1-v2-s1-d2", 18);
+    PrepareNeedsAllBackups: "§4.2: prepared needs q−1 PREPAREs, since f replicas may never answer",
+        killed("progress", "n4-b0-v0-s1-d1", 0);
+    CommitNeedsAll: "§4.2: committed-local needs q COMMITs, since f replicas may never answer",
+        killed("progress", "n4-b0-v0-s1-d1", 0);
+    NewViewNeedsAll: "§4.4: V holds q VIEW-CHANGEs, since f replicas may never answer",
+        killed("progress", "n4-b0-v0-s1-d1", 0);
+    PrepareSenderCountedTwice: "§4.2: the PREPAREs come from different backups",
+        killed("certificate-uniqueness", "n7-b01-v0-s1-d2", 4);
+    CommitSenderCountedTwice: "§4.2: the COMMITs come from different replicas",
+        killed("agreement", "n4-b0-v1-s1-d2", 12);
+    CheckpointSenderCountedTwice: "§4.3: the CHECKPOINTs come from different replicas",
+        killed("state-obtainable", "n4-b0-v0-s1-d1-k1", 6);
+    CheckpointsMatchedWithoutDigest: "§4.3: CHECKPOINTs match in slot and digest",
+        killed("client-reply", "n4-b0-v0-s1-d2-k1", 7);
+    QuorumTwoFPlusOne: "§4.2 is for n = 3f+1: any other n needs q = ⌈(n+f+1)/2⌉",
+        killed("agreement", "n5-b0-v0-s1-d2", 10);
+    NoPreparePhase: "§4.2: COMMIT waits for the prepared certificate",
+        killed("agreement", "n4-b0-v1-s1-d2", 14);
+    NullAcceptedInNormalCase: "§4.4: null requests fill gaps in O",
+        equivalent("a null batch changes no state: a faulty primary that proposes one orders nothing, which it may do anyway", "n4-b0-v1-s1-d2");
+    ExecutesOutOfOrder: "§4.2: a slot is executed when all lower ones are",
+        killed("client-reply", "n4-b0-v0-s2-d2", 10);
+    PrimaryRestartsNumbering: "§4.4: the primary of a new view goes on from max-s",
+        killed("certificate-uniqueness", "n4-b1-v0-s1-d2", 4);
+    POnlyForCommitted: "§4.4: P holds what prepared, executed or not",
+        killed("agreement", "n4-b0-v1-s1-d2", 14);
+    ViewChangeOmitsH: "§4.4: VIEW-CHANGE says which checkpoint is stable",
+        killed("agreement", "n4-b0-v1-s1-d2-k1", 16);
+    CertificateAboveWindowInP: "§4.4: P holds slots in (h, h+L]",
+        equivalent("whoever prepared slot n has h ≥ n−L; q−f honest replicas did, and any V holds one of them, so min-s ≥ n−L whatever h a faulty sender claims", "n4-b3-v1-s2-d1-k1-l1");
+    GapsLeftOpen: "§4.4: O fills gaps with null requests",
+        killed("progress", "n4-b0-v0-s2-d1", 4);
+    ViewEnteredWithoutState: "§4.4: a replica that lacks the checkpoint min-s fetches it first",
+        killed("water-marks", "n4-b0-v1-s1-d1-k1", 9);
+    NewViewFromNonPrimary: "§4.4: a NEW-VIEW is signed by the primary of its view",
+        killed("certificate-uniqueness", "n4-b0-v1-s1-d2", 11);
+    StaleNewViewAccepted: "§4.4: a NEW-VIEW is for the view that is waited for, or a later one",
+        killed("committed-survives", "n4-b0-v2-s1-d1", 11);
+    LockNotReleased: "§4.4: what a correct O says replaces what prepared in an earlier view",
+        killed("progress", "n4-b1-v1-s1-d2", 11);
+    ExecutedNotVotedAgain: "§4.4: replicas redo the protocol for O, also for what they have executed",
+        equivalent("who has executed holds a commit certificate and passes it on (with signatures it convinces others), so nobody needs the votes", "n4-b1-v1-s1-d2");
+    NoTimerInViewChange: "§4.5.2: a timer runs while a replica waits for a NEW-VIEW",
+        killed("progress", "n4-b1-v1-s1-d1", 1);
+    NoJoin: "§4.5.2: f+1 VIEW-CHANGEs for later views make a replica join",
+        equivalent("time is not modelled: a replica that does not join may still time out view by view, so nothing is lost but time", "n4-b0-v2-s1-d1");
+    JoinOnOne: "§4.5.2: f+1 VIEW-CHANGEs, so that one is of a correct replica",
+        killed("no-view-skipped", "n4-b0-v2-s1-d1", 1);
+    JoinTakesHighest: "§4.5.2: the smallest view of the f+1",
+        killed("no-view-skipped", "n4-b0-v3-s1-d1", 2);
+    OlderTimestampExecuted: "§4.1: timestamps rise",
+        killed("client-order", "n4-b0-v0-s2-d1-t2", 10);
+    RepliesNotInCheckpoint: "§4.3: the state that a checkpoint covers includes the last replies",
+        killed("exactly-once", "n4-b0-v0-s2-d1-k1", 12);
+    RepliesForgottenInViewChange: "§4.4: what was executed is not executed again in a new view",
+        killed("exactly-once", "n4-b0-v1-s1-d1", 9);
+    ClientAcceptsFReplies: "§4.1: a client waits for f+1 equal replies",
+        killed("client-reply", "n4-b0-v0-s1-d1", 0);
+    RestartForgetsReplies: "§2: replicas keep their state across restarts",
+        killed("exactly-once", "n4-b0-v0-s2-d1", 11);
+    PrePrepareSentBeforeDurable: "§2: a PRE-PREPARE is durable before it is sent",
+        killed("agreement", "n4-b3-v1-s1-d2-r", 18);
+    PrepareSentBeforeDurable: "§2: what was accepted is durable before PREPARE is sent",
+        killed("agreement", "n4-b0-v1-s1-d2-r", 18);
+    CommitSentBeforeDurable: "§2: the prepared certificate is durable before COMMIT is sent",
+        killed("agreement", "n4-b0-v0-s1-d2-r", 16);
+    CheckpointSentBeforeDurable: "§2: the state is durable before CHECKPOINT is sent",
+        killed("state-obtainable", "n4-b0-v0-s1-d1-k1-r", 10);
+    ViewChangeSentBeforeDurable: "§2: the promise to leave a view is durable before VIEW-CHANGE is sent",
+        killed("agreement", "n4-b0-v1-s1-d2-r", 18);
+    NewViewSentBeforeDurable: "§2: the new view is durable before NEW-VIEW is sent",
+        killed("committed-survives", "n4-b0-v1-s1-d1-r", 12);
+};

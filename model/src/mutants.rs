@@ -63,7 +63,10 @@ pub fn hunt(row: &Row) -> Result<MutantReport, ConfigError> {
         counterexample.as_ref().is_some_and(|trace| trace.shows.iter().any(|one| one == by))
     };
     let (equivalent, expected, killed_by, as_recorded) = match row.fate {
-        Fate::Killed { by, .. } => (false, by, shows(by).then(|| by.to_owned()), shows(by)),
+        Fate::Killed { by, steps, .. } => {
+            let as_long = counterexample.as_ref().is_some_and(|trace| trace.actions.len() == steps);
+            (false, by, shows(by).then(|| by.to_owned()), shows(by) && as_long)
+        }
         Fate::Equivalent { reason, .. } => {
             let found = counterexample.as_ref().map(|trace| trace.shows.join(", "));
             (true, reason, found, search.complete)

@@ -338,7 +338,8 @@ impl Pbft {
             replica.certificates[slot.index()]
                 .is_some_and(|held| held.value != outcome.order[slot.index()])
         };
-        self.breaks(Mutant::LockNotReleased) && outcome.min_s.until(self.config.last_slot()).any(differs)
+        self.breaks(Mutant::LockNotReleased)
+            && outcome.min_s.until(self.config.last_slot()).any(differs)
     }
 
     /// A replica sends NEW-VIEW with O, whose PRE-PREPAREs are thereby sent, and enters the view.
@@ -355,9 +356,8 @@ impl Pbft {
     pub(crate) fn enter_view(&self, replica: &mut ReplicaState, view: View, outcome: NewView) {
         self.adopt(replica, view, &outcome);
         for slot in replica.low_water_mark.max(outcome.min_s).until(outcome.max_s) {
-            if self.breaks(Mutant::ExecutedNotVotedAgain) && slot <= replica.last_executed {
-                replica.accepted[slot.index()] = Value::NONE;
-            } else {
+            let executed = slot <= replica.last_executed;
+            if !(executed && self.breaks(Mutant::ExecutedNotVotedAgain)) {
                 replica.propose(view, slot, outcome.order[slot.index()]);
             }
         }

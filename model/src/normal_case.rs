@@ -19,8 +19,11 @@ impl Pbft {
             .until(self.config.last_slot())
             .rfind(|slot| replica.accepted[slot.index()].is_some());
         let mut slot = assigned.unwrap_or_default().max(replica.low_water_mark).next();
-        if self.breaks(Mutant::PrimaryRestartsNumbering) && replica.view > View(0) {
-            slot = replica.low_water_mark.next();
+        if self.breaks(Mutant::PrimaryRestartsNumbering) {
+            let sent = &replica.sent.prepares[replica.view.index()];
+            let mut slots = replica.low_water_mark.until(self.config.last_slot());
+            // Once for O, once more for a request.
+            slot = slots.find(|slot| sent[slot.index()].len() < 2).unwrap_or(slot);
         }
         if slot > self.last_acceptable(replica) {
             return;
@@ -135,13 +138,7 @@ impl Pbft {
     }
 
     /// The values that the replica takes for committed in (view, slot).
-    fn committed_values(
-        &self,
-        state: &State,
-        id: ReplicaId,
-        view: View,
-        slot: Slot,
-    ) -> ValueSet {
+    fn committed_values(&self, state: &State, id: ReplicaId, view: View, slot: Slot) -> ValueSet {
         let mut committed = self.certified_values(state, Viewer::Replica(id), view, slot);
         if self.breaks(Mutant::ExecuteOnPrepared)
             && let Some(certificate) = state.replica(id).certificates[slot.index()]

@@ -134,7 +134,9 @@ pub const PROPERTIES: [Property; 13] = [
         statement: "the state at a low water mark is held by f+1 honest replicas, so whoever lacks it can fetch it",
         holds: state_obtainable,
         applicable: has_checkpoints,
-        exercised: |model, state| honest(model, state).any(|one| one.low_water_mark > Slot::GENESIS),
+        exercised: |model, state| {
+            honest(model, state).any(|one| one.low_water_mark > Slot::GENESIS)
+        },
     },
     Property {
         name: "durable-before-sent",
@@ -252,9 +254,8 @@ fn certificate_uniqueness(model: &Pbft, state: &State) -> bool {
 }
 
 fn checkpoint_agreement(model: &Pbft, state: &State) -> bool {
-    (0..MAX_SLOTS).all(|index| {
-        all_equal(model.honest().filter_map(|id| state.sent(id).checkpoints[index]))
-    })
+    (0..MAX_SLOTS)
+        .all(|index| all_equal(model.honest().filter_map(|id| state.sent(id).checkpoints[index])))
 }
 
 fn committed_survives(model: &Pbft, state: &State) -> bool {
@@ -313,9 +314,9 @@ fn state_obtainable(model: &Pbft, state: &State) -> bool {
         let holds = |id| durable(state, id).sent.checkpoints[slot.index()].is_some();
         model.honest().filter(|id| holds(*id)).count()
     };
-    honest(model, state)
-        .map(|replica| replica.low_water_mark)
-        .all(|low| low == Slot::GENESIS || holders(low) >= usize::from(model.config().quorums().weak))
+    honest(model, state).map(|replica| replica.low_water_mark).all(|low| {
+        low == Slot::GENESIS || holders(low) >= usize::from(model.config().quorums().weak)
+    })
 }
 
 fn durable_before_sent(model: &Pbft, state: &State) -> bool {
@@ -333,7 +334,10 @@ fn durable_before_sent(model: &Pbft, state: &State) -> bool {
 fn no_view_skipped(model: &Pbft, state: &State) -> bool {
     let highest = honest(model, state).map(|replica| replica.view).max().unwrap_or_default();
     (1..=highest.0).map(View).all(|view| {
-        let asked = |replica: ReplicaState| replica.sent.view_changes[view.index()].is_some();
-        !model.is_open(state, view) || honest(model, state).any(asked)
+        let asked = |id| {
+            let decided = state.replica(id).sent.view_changes[view.index()];
+            decided.or(state.sent(id).view_changes[view.index()]).is_some()
+        };
+        !model.is_open(state, view) || model.honest().any(asked)
     })
 }

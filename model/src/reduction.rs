@@ -7,7 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::Pbft;
@@ -39,6 +40,13 @@ impl fmt::Display for Reductions {
         let on: Vec<_> = names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
         f.write_str(if on.is_empty() { "none" } else { "" })?;
         f.write_str(&on.join(","))
+    }
+}
+
+impl<'de> Deserialize<'de> for Reductions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list = String::deserialize(deserializer)?;
+        list.parse().map_err(D::Error::custom)
     }
 }
 
@@ -78,11 +86,36 @@ impl FromStr for Reductions {
 }
 
 impl Pbft {
+    /// The reductions that are on and change nothing here: there is nothing to exchange, or, for `dead`, no argument that
+    /// it is sound.
+    #[must_use]
+    pub fn ignored_reductions(&self) -> Vec<&'static str> {
+        let reductions = self.reductions();
+        let equals = (0..self.config.replicas()).map(ReplicaId);
+        let exchangeable = equals.filter(|id| self.is_exchangeable(*id)).count();
+        let mut ignored = Vec::new();
+        if reductions.values && self.config.clients() < 2 {
+            ignored.push("values");
+        }
+        if reductions.replicas && exchangeable < 2 {
+            ignored.push("replicas");
+        }
+        if reductions.dead && !self.forgets_dead() {
+            ignored.push("dead");
+        }
+        ignored
+    }
+
+    /// Whether what is dead is forgotten: the arguments for it are about the rules of the correct protocol.
+    fn forgets_dead(&self) -> bool {
+        self.reductions().dead && self.is_sound() && !self.config.restarts()
+    }
+
     /// The canonical form of a state under the reductions that are on.
     #[must_use]
     pub fn canonical(&self, mut state: State) -> State {
         let reductions = self.reductions();
-        if reductions.dead && self.is_sound() && state.disks.is_empty() {
+        if self.forgets_dead() {
             self.forget_dead(&mut state);
         }
         if reductions.replicas {
@@ -131,8 +164,11 @@ impl Pbft {
 
     /// A state with its clients named in each possible way.
     fn renamed_values(&self, state: &State) -> impl Iterator<Item = State> {
-        let clients: Vec<_> =
-            if self.reductions().values { (1..=self.config.clients()).collect() } else { Vec::new() };
+        let clients: Vec<_> = if self.reductions().values {
+            (1..=self.config.clients()).collect()
+        } else {
+            Vec::new()
+        };
         permutations(&clients).into_iter().map(move |order| {
             let mut naming = Naming::new(self.config.clients());
             order.iter().for_each(|client| naming.see(Value::request(*client)));

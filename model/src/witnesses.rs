@@ -79,7 +79,9 @@ pub const WITNESSES: [Sometimes; 11] = [
     Sometimes {
         name: "equivocation-healed",
         statement: "a faulty primary splits the backups at a slot, and the slot is executed",
-        applicable: |config| config.requests() >= 2 && leads_below(config, config.max_view().next()),
+        applicable: |config| {
+            config.requests() >= 2 && leads_below(config, config.max_view().next())
+        },
         shown: equivocation_healed,
     },
     Sometimes {

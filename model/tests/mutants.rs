@@ -99,7 +99,7 @@ fn a_wrong_record_is_a_finding() {
     let survivor = Row {
         mutant: Mutant::POmitted,
         rule: "",
-        fate: Fate::Killed { by: "validity", config: "n4-b3-v1-s1-d1" },
+        fate: Fate::Killed { by: "validity", config: "n4-b3-v1-s1-d1", steps: 7 },
     };
     let not_equivalent = Row {
         mutant: Mutant::POmitted,

@@ -28,7 +28,9 @@ pub fn replayable(name: &str) -> Result<model::Config, String> {
         name.parse().map_err(|error: model::ConfigError| error.to_string())?;
     let (window, interval) = (config.window(), config.checkpoint_interval().unwrap_or(1));
     if config.restarts() {
-        return Err(format!("`{name}`: crashes are injected between the steps of a replay; leave `-r` out"));
+        return Err(format!(
+            "`{name}`: crashes are injected between the steps of a replay; leave `-r` out"
+        ));
     }
     if config.timestamps() > 1 {
         return Err(format!("`{name}`: a replay has one request of each client; leave `-t` out"));

@@ -44,8 +44,12 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
         (Some(Preset::Quick), _) | (None, []) => Config::quick_preset(),
         (None, named) => named.to_vec(),
     };
-    let options =
-        CheckOptions { mutant: args.mutant, reductions: args.reductions, threads: args.threads };
+    let options = CheckOptions {
+        mutant: args.mutant,
+        reductions: args.reductions,
+        threads: args.threads,
+        ..CheckOptions::default()
+    };
     let files = args.results.reports.create()?;
     let mut progress = Stderr::new();
     let reports: Vec<CheckReport> =

@@ -130,8 +130,7 @@ pub(super) fn from_json(file: Json) -> Result<Trace, TraceError> {
     }
     let config: Config = meta.config.parse()?;
     let model = Pbft::new(config).with_mutant(meta.mutant);
-    let mut reader =
-        Reader { model, state: State::initial(&config), actions: Vec::new() };
+    let mut reader = Reader { model, state: State::initial(&config), actions: Vec::new() };
     for (index, given) in states.into_iter().enumerate() {
         reader.take(index, given)?;
     }
