@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::ids::{ReplicaId, Slot, View};
 use crate::state::{State, Viewer};
 use crate::value::Value;
-use crate::witnesses::leads_below;
+use crate::witnesses::{has_checkpoints, leads_below};
 
 /// Something that a step of the search must show.
 #[derive(Clone, Copy, Debug)]
@@ -240,10 +240,6 @@ fn needs_byzantine_commit(model: &Pbft, state: &State, action: &Action) -> bool 
 
 const fn always(_: &Config) -> bool {
     true
-}
-
-const fn has_checkpoints(config: &Config) -> bool {
-    config.checkpoint_interval().is_some()
 }
 
 const fn has_byzantine(config: &Config) -> bool {

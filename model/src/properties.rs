@@ -9,6 +9,7 @@ use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
 use crate::progress;
 use crate::state::{ReplicaState, State, Viewer};
 use crate::value::{Value, ValueSet};
+use crate::witnesses::has_checkpoints;
 
 /// A safety property: a name, what it says, and a predicate on states.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +28,6 @@ pub struct Property {
 
 const fn always(_: &Config) -> bool {
     true
-}
-
-const fn has_checkpoints(config: &Config) -> bool {
-    config.checkpoint_interval().is_some()
 }
 
 const fn has_view_changes(config: &Config) -> bool {
@@ -162,7 +159,12 @@ pub const PROPERTIES: [Property; 13] = [
         name: "progress",
         statement: "from here a fair synchronous schedule executes every request at every honest replica, whatever the Byzantine ones have done",
         holds: Pbft::makes_progress,
-        applicable: always,
+        // Something must be able to go wrong: a faulty primary, a view that is left, or more requests than slots.
+        applicable: |config| {
+            has_view_changes(config)
+                || config.is_byzantine(ReplicaId(0))
+                || config.requests() > config.last_slot().0
+        },
         exercised: progress::is_stuck_without_timers,
     },
 ];

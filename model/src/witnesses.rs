@@ -61,13 +61,13 @@ pub const WITNESSES: [Sometimes; 11] = [
     Sometimes {
         name: "stable-checkpoint",
         statement: "a checkpoint becomes stable",
-        applicable: |config| config.checkpoint_interval().is_some(),
+        applicable: has_checkpoints,
         shown: |model, state| honest(model, state).any(|one| one.low_water_mark > Slot::GENESIS),
     },
     Sometimes {
         name: "state-transfer",
         statement: "a replica reaches a slot by state transfer",
-        applicable: |config| config.checkpoint_interval().is_some(),
+        applicable: has_checkpoints,
         shown: |model, state| {
             honest(model, state).any(|one| {
                 Slot::GENESIS
@@ -122,6 +122,13 @@ pub fn shown(model: &Pbft, state: &State) -> Vec<&'static str> {
 
 fn honest(model: &Pbft, state: &State) -> impl Iterator<Item = ReplicaState> {
     model.honest().map(|id| *state.replica(id))
+}
+
+/// Whether the first checkpoint is within reach: there are requests enough, or a faulty primary that orders one twice.
+pub(crate) fn has_checkpoints(config: &Config) -> bool {
+    let enough =
+        |interval| interval <= config.requests() || leads_below(config, config.max_view().next());
+    config.checkpoint_interval().is_some_and(enough)
 }
 
 /// Whether a Byzantine replica is primary of a view below `view`.

@@ -74,7 +74,7 @@ fn what_holds_exits_with_0() {
     let output = bench.run("check --config n4-b0-v1-s1-d2 --junit r.xml --markdown r.md");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
-    assert!(text.contains("holds: 1 configurations, 1 982 states"), "{text}");
+    assert!(text.contains("holds: 1 configurations, 2 116 states"), "{text}");
     let last = text.lines().last().expect("lines");
     assert!(last.starts_with("run directory: runs/"), "{last}");
     let record: Json = serde_json::from_str(&read(&bench.file_of_run("run.json"))).expect("JSON");
