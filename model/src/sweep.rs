@@ -101,7 +101,7 @@ impl Sweep {
     pub(crate) fn visit(&self, state: &State) -> bool {
         self.seen.visited.fetch_add(1, Ordering::Relaxed);
         let shown = self.seen.shown.load(Ordering::Relaxed);
-        if shown & (1 << STATES) - 1 != (1 << STATES) - 1 {
+        if shown | !((1 << STATES) - 1) != u64::MAX {
             self.look(state, shown);
         }
         let mut violated = 0;
