@@ -44,6 +44,8 @@ pub struct CheckOptions {
     pub timeout: Option<Duration>,
     /// Whether to count states and edges again with the second engine, under two seeds.
     pub second_opinion: bool,
+    /// Whether a violation is what is expected: see [`Config::is_beyond_tolerance`].
+    pub control: bool,
 }
 
 impl Default for CheckOptions {
@@ -56,6 +58,7 @@ impl Default for CheckOptions {
             max_states: None,
             timeout: None,
             second_opinion: false,
+            control: false,
         }
     }
 }
@@ -116,6 +119,8 @@ pub struct CheckReport {
     /// What must be seen where the configuration is large enough for it (the witnesses, a test of each property, the
     /// events), with whether it was.
     pub witnesses: BTreeMap<String, bool>,
+    /// Whether a violation is what is expected.
+    pub control: bool,
     /// States and edges on record for the configuration, if they are. Others than these are a finding.
     pub golden: Option<(u64, u64)>,
     /// States and edges by the second engine under each seed, if it was asked.
@@ -146,6 +151,12 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
         let ignored = ignored.join(", ");
         remarks.push(format!("asked for the reduction {ignored}, which this search ignores"));
     }
+    if config.is_beyond_tolerance() {
+        let (count, f) = (config.byzantine_count(), config.quorums().faulty);
+        remarks.push(format!(
+            "{count} Byzantine replicas are more than f = {f}: the protocol claims nothing here, and this must break it"
+        ));
+    }
     let counterexample = sweep.is_violated().then(|| {
         let shortest = shortest_violation(&pbft, options.property, progress);
         shortest.unwrap_or_else(|| Trace::new(&pbft, &searched.path))
@@ -165,6 +176,7 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
         peak_memory_bytes: peak_memory(),
         properties: property_results(&sweep, complete),
         witnesses: sweep.must_be_seen(),
+        control: options.control,
         golden: golden::counts(config).filter(|_| complete && is_on_record(&options)),
         second_opinion: Vec::new(),
         remarks,
@@ -272,7 +284,14 @@ fn compare_counts(report: &mut CheckReport) {
 fn verdict(report: &CheckReport) -> Verdict {
     let counted = (report.unique_states, report.edges);
     let differs = report.golden.iter().chain(&report.second_opinion).any(|other| *other != counted);
-    if report.counterexample.is_some() || differs {
+    if report.control {
+        // Not broken by a complete search: then the model does not let the Byzantine replicas do what they can.
+        match (&report.counterexample, report.complete) {
+            (Some(_), _) => Verdict::Holds,
+            (None, true) => Verdict::Violated,
+            (None, false) => Verdict::Inconclusive,
+        }
+    } else if report.counterexample.is_some() || differs {
         Verdict::Violated
     } else if report.complete
         && report.remarks.is_empty()
@@ -337,6 +356,35 @@ impl<C: Checker<Sweep>> CountsStates for C {
 mod tests {
     use super::*;
     use crate::run::Silent;
+
+    #[test]
+    fn other_counts_than_those_on_record_or_of_the_second_engine_are_a_finding()
+    -> Result<(), crate::ConfigError> {
+        let config = "n4-b3-v0-s1-d2".parse()?;
+        let options = CheckOptions { second_opinion: true, ..CheckOptions::default() };
+        let report = check(&config, options, &mut Silent);
+        assert_eq!(report.second_opinion, [(report.unique_states, report.edges); 2]);
+        assert_eq!(verdict(&report), Verdict::Holds);
+        let mut other = report.clone();
+        other.golden = Some((report.unique_states, report.edges + 1));
+        compare_counts(&mut other);
+        assert_eq!((verdict(&other), other.remarks.len()), (Verdict::Violated, 1));
+        let mut other = report;
+        other.second_opinion[1].0 += 1;
+        compare_counts(&mut other);
+        assert_eq!((verdict(&other), other.remarks.len()), (Verdict::Violated, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn a_control_that_does_not_break_is_a_finding() -> Result<(), crate::ConfigError> {
+        let options = CheckOptions { control: true, ..CheckOptions::default() };
+        let broken = check(&"n4-b01-v0-s1-d2".parse()?, options, &mut Silent);
+        assert_eq!(broken.verdict, Verdict::Holds);
+        let whole = check(&"n4-b0-v0-s1-d2".parse()?, options, &mut Silent);
+        assert_eq!(whole.verdict, Verdict::Violated);
+        Ok(())
+    }
 
     #[test]
     fn half_a_search_and_a_missing_witness_are_inconclusive() -> Result<(), crate::ConfigError> {

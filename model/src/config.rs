@@ -156,19 +156,6 @@ impl Config {
         }
     }
 
-    /// The configurations of the quick check: each Byzantine position that differs, and none.
-    #[must_use]
-    pub fn quick_preset() -> Vec<Self> {
-        let mut preset = Vec::new();
-        for bounds in ["v2-s1-d2", "v1-s2-d2", "v1-s1-d2-k1"] {
-            for byzantine in ["none", "0", "1", "3"] {
-                let name = format!("n4-b{byzantine}-{bounds}");
-                preset.extend(name.parse::<Self>());
-            }
-        }
-        preset
-    }
-
     /// Number of replicas, n.
     #[must_use]
     pub const fn replicas(&self) -> u8 {
@@ -457,10 +444,5 @@ mod tests {
             let message = error(name).expect_err(name);
             assert!(message.contains(expected), "{name}: {message}");
         }
-    }
-
-    #[test]
-    fn the_quick_preset_is_whole() {
-        assert_eq!(Config::quick_preset().len(), 12);
     }
 }

@@ -13,9 +13,11 @@ use crate::mutant_record::RECORD;
 use crate::mutants::MutantReport;
 use crate::properties::PROPERTIES;
 use crate::report::look_at;
+use crate::simulate::SimulateReport;
 use crate::trace::Trace;
 use crate::witnesses::WITNESSES;
-use crate::{Config, Mutant, Pbft};
+use crate::preset::{self, Preset};
+use crate::{Config, Mutant, Pbft, golden};
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -61,13 +63,25 @@ pub fn check_table(reports: &[CheckReport]) -> Table {
             grouped(report.edges),
             report.depth.to_string(),
             format!("< {:.0e}", report.collision_bound),
-            if report.complete { "yes" } else { "no" }.to_owned(),
+            state_of(report).to_owned(),
             format!("{holding}/{}", report.properties.len()),
             format!("{found}/{}", report.witnesses.len()),
             format!("{:.1}", report.seconds),
         ]);
     }
     table
+}
+
+/// Whether every state was visited, and who else counted them.
+fn state_of(report: &CheckReport) -> &'static str {
+    match (report.complete, report.second_opinion.is_empty(), report.golden.is_some()) {
+        _ if report.control && report.counterexample.is_some() => "broken, as it must",
+        (false, _, _) => "NO",
+        (true, true, false) => "yes",
+        (true, true, true) => "yes, as recorded",
+        (true, false, false) => "yes, counted thrice",
+        (true, false, true) => "yes, as recorded, counted thrice",
+    }
 }
 
 /// What is not as it should be in a report, with the shortest counterexample.
@@ -83,6 +97,31 @@ pub fn check_details(report: &CheckReport) -> String {
     for (name, _) in report.witnesses.iter().filter(|(_, found)| !**found) {
         let _ = writeln!(text, "{}: witness {name} was not reached", report.config);
     }
+    if let Some(trace) = &report.counterexample
+        && let Ok(model) = trace.model()
+    {
+        text += &trace_text(trace, &model);
+    }
+    text
+}
+
+/// What walks came to.
+#[must_use]
+pub fn simulate_text(report: &SimulateReport) -> String {
+    let seen = report.witnesses.values().filter(|seen| **seen).count();
+    let verdict = match report.verdict {
+        Verdict::Violated => "VIOLATED",
+        Verdict::Holds | Verdict::Inconclusive => "no violation, which proves nothing",
+    };
+    let mut text = format!(
+        "{}: {verdict}; {} walks, {} states, longest {} steps, {seen} of {} things that can be seen, {:.1} s\n",
+        report.config,
+        grouped(report.walks),
+        grouped(report.visits),
+        report.depth,
+        report.witnesses.len(),
+        report.seconds,
+    );
     if let Some(trace) = &report.counterexample
         && let Ok(model) = trace.model()
     {
@@ -181,10 +220,21 @@ struct Entry {
     statement: String,
 }
 
+/// A configuration of a preset.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Listed {
+    config: Config,
+    /// On record.
+    states: Option<u64>,
+    edges: Option<u64>,
+    /// Whether it must break.
+    control: bool,
+}
+
 /// Everything that has a name.
 #[derive(Clone, Debug, Serialize)]
 pub struct Catalogue {
-    quick_preset: Vec<Config>,
+    configurations: Vec<Listed>,
     properties: Vec<Entry>,
     witnesses: Vec<Entry>,
     mutants: Vec<Entry>,
@@ -193,7 +243,16 @@ pub struct Catalogue {
 impl Catalogue {
     /// The names of this version.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(preset: Preset) -> Self {
+        let listed = |entry: preset::Entry| {
+            let counts = golden::counts(&entry.config);
+            Listed {
+                config: entry.config,
+                states: counts.map(|(states, _)| states),
+                edges: counts.map(|(_, edges)| edges),
+                control: entry.property.is_some(),
+            }
+        };
         let entry = |name: &str, statement: &str| Entry {
             name: name.to_owned(),
             statement: statement.to_owned(),
@@ -203,7 +262,7 @@ impl Catalogue {
             entry(&mutant.to_string(), row.map_or("", |row| row.rule))
         };
         Self {
-            quick_preset: Config::quick_preset(),
+            configurations: preset.entries().into_iter().map(listed).collect(),
             properties: PROPERTIES.iter().map(|one| entry(one.name, one.statement)).collect(),
             witnesses: WITNESSES.iter().map(|one| entry(one.name, one.statement)).collect(),
             mutants: Mutant::value_variants().iter().map(mutant).collect(),
@@ -211,17 +270,16 @@ impl Catalogue {
     }
 }
 
-impl Default for Catalogue {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl fmt::Display for Catalogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Configurations of the quick preset:")?;
-        for config in &self.quick_preset {
-            writeln!(f, "  {config}")?;
+        writeln!(f, "Configurations of the preset, with their states and edges on record:")?;
+        for Listed { config, states, edges, control } in &self.configurations {
+            let count = |count: &Option<u64>| count.map_or("?".to_owned(), grouped);
+            let what = match control {
+                true => "negative control: must break agreement".to_owned(),
+                false => format!("{:>15} {:>15}", count(states), count(edges)),
+            };
+            writeln!(f, "  {:<22} {what}", config.to_string())?;
         }
         let sections = [
             ("Properties, in every state:", &self.properties),

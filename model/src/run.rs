@@ -87,6 +87,8 @@ impl Progress for Silent {
 #[derive(Debug)]
 pub struct Stderr {
     bar: Option<ProgressBar>,
+    /// Which piece of work this is, of how many.
+    position: String,
     what: String,
     started: Instant,
     reported: Instant,
@@ -106,7 +108,14 @@ impl Stderr {
             bar.set_style(style);
         }
         let now = Instant::now();
-        Self { bar, what: String::new(), started: now, reported: now }
+        Self { bar, position: String::new(), what: String::new(), started: now, reported: now }
+    }
+}
+
+impl Stderr {
+    /// The next piece of work is this one of so many.
+    pub fn count(&mut self, at: usize, of: usize) {
+        self.position = if of > 1 { format!("[{at}/{of}] ") } else { String::new() };
     }
 }
 
@@ -133,8 +142,8 @@ impl Progress for Stderr {
         let rate = counts.unique as f64 / seconds;
         let queue = counts.queue.map_or(String::new(), |queue| format!(", queue {queue}"));
         let line = format!(
-            "{}: {} states, {} edges, depth {}{queue}, {rate:.0} states/s",
-            self.what, counts.unique, counts.edges, counts.depth
+            "{}{}: {} states, {} edges, depth {}{queue}, {rate:.0} states/s",
+            self.position, self.what, counts.unique, counts.edges, counts.depth
         );
         match &self.bar {
             Some(bar) => {
@@ -185,6 +194,14 @@ impl<T: Serialize> RunRecord<T> {
             complete,
         }
     }
+}
+
+/// What this program was built from, as far as it can tell: its version and a fingerprint of the executable.
+#[must_use]
+pub fn build() -> String {
+    let of = |bytes: Vec<u8>| crate::bfs::fingerprint(crate::bfs::SEEDS[0], &bytes);
+    let executable = std::env::current_exe().and_then(fs::read).map(of).unwrap_or_default();
+    format!("{} {executable:016x}", env!("CARGO_PKG_VERSION"))
 }
 
 fn commit() -> Option<String> {

@@ -30,6 +30,8 @@ pub(crate) struct Sweep {
 pub(crate) struct Seen {
     /// States visited.
     pub(crate) visited: AtomicU64,
+    /// How often a search or a walk began at the initial state.
+    pub(crate) begun: AtomicU64,
     /// Bit i is property i.
     violated: AtomicU64,
     /// Bit i is what must be seen i: see [`Sweep::must_be_seen`].
@@ -145,6 +147,7 @@ impl Model for Sweep {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
+        self.seen.begun.fetch_add(1, Ordering::Relaxed);
         self.pbft.init_states()
     }
 

@@ -1,25 +1,25 @@
 //! `pbft-model check`: every reachable state of some configurations.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::finished::Finished;
 use super::{ResultArgs, describe, print_json};
 use crate::check::{CheckOptions, CheckReport, Verdict, check};
+use crate::estimate::Estimate;
+use crate::preset::{Entry, Preset};
+use crate::properties::PROPERTIES;
 use crate::report::{CheckSummary, check_report};
 use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use crate::trace::write_trace;
 use crate::{Config, Mutant, Reductions, output};
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Preset {
-    /// Views 0 to 2 with one slot, views 0 to 1 with two slots, and with checkpoints
-    Quick,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// A set of configurations; the default if no --config is given
+    /// A set of configurations; `quick` if no --config is given
     #[arg(long, value_enum, conflicts_with = "config")]
     preset: Option<Preset>,
     /// A configuration by name; may be repeated
@@ -28,44 +28,94 @@ pub(super) struct CheckArgs {
     /// A bug to plant
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     mutant: Option<Mutant>,
-    /// Reductions: none, all, or a list such as values,replicas
+    /// The property whose violation ends the search [default: any]
+    #[arg(long, value_name = "NAME", value_parser = property)]
+    property: Option<&'static str>,
+    /// Reductions: none, all that apply, or a list such as values,replicas
     #[arg(long, value_name = "LIST", default_value = "all")]
     reductions: Reductions,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Count states and edges again with the second engine, under two hash seeds
+    #[arg(long)]
+    second_opinion: bool,
+    /// Give up on a configuration after so many states: exit code 3
+    #[arg(long, value_name = "N")]
+    max_states: Option<u64>,
+    /// Give up on a configuration after so many seconds: exit code 3
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Leave out what an interrupted run has finished, by its run directory
+    #[arg(long, value_name = "DIRECTORY")]
+    resume: Option<PathBuf>,
+    /// Start also when memory is not expected to be enough
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     results: ResultArgs,
 }
 
+pub(super) fn property(name: &str) -> Result<&'static str, String> {
+    let found = PROPERTIES.iter().find(|one| one.name == name);
+    found.map(|one| one.name).ok_or_else(|| {
+        let names: Vec<_> = PROPERTIES.iter().map(|one| one.name).collect();
+        format!("there is no such property; there are {}", names.join(", "))
+    })
+}
+
+impl CheckArgs {
+    fn entries(&self) -> Vec<Entry> {
+        match (self.preset, self.config.as_slice()) {
+            (Some(preset), _) => preset.entries(),
+            (None, []) => Preset::Quick.entries(),
+            (None, named) => {
+                named.iter().map(|config| Entry { config: *config, property: None }).collect()
+            }
+        }
+    }
+
+    fn options(&self, entry: &Entry) -> CheckOptions {
+        CheckOptions {
+            mutant: self.mutant,
+            reductions: self.reductions,
+            property: self.property.or(entry.property),
+            threads: self.threads,
+            max_states: self.max_states,
+            timeout: self.timeout.map(Duration::from_secs),
+            second_opinion: self.second_opinion,
+            control: entry.property.is_some(),
+        }
+    }
+}
+
 /// Checks each configuration, writes a run directory and prints the results.
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
-    let configs = match (args.preset, args.config.as_slice()) {
-        (Some(Preset::Quick), _) | (None, []) => Config::quick_preset(),
-        (None, named) => named.to_vec(),
-    };
-    let options = CheckOptions {
-        mutant: args.mutant,
-        reductions: args.reductions,
-        threads: args.threads,
-        ..CheckOptions::default()
-    };
+    let entries = args.entries();
+    if args.preset == Some(Preset::Deep) {
+        let estimate = Estimate::of(&entries);
+        eprintln!("{estimate}");
+        if !estimate.fits() && !args.force {
+            eprintln!("not started: --force starts it all the same, --preset nightly is smaller");
+            return Ok(ExitCode::Inconclusive);
+        }
+    }
     let files = args.results.reports.create()?;
-    let mut progress = Stderr::new();
-    let reports: Vec<CheckReport> =
-        configs.iter().map(|config| check(config, options, &mut progress)).collect();
-    let complete = reports.iter().all(|report| report.complete);
-    let names = configs.iter().map(Config::to_string).collect();
-    let record = RunRecord::new(names, None, &reports, complete);
     let directory = RunDir::create(&args.results.runs, "check")
         .map_err(describe("creating a run directory in", &args.results.runs))?;
+    let reports = check_all(args, &entries, &directory)?;
+    let complete = reports.iter().all(|report| report.complete || report.control);
+    let names = entries.iter().map(|entry| entry.config.to_string()).collect();
+    let record = RunRecord::new(names, None, &reports, complete);
     let written = describe("writing to", directory.path());
     directory.write_json("run.json", &record).map_err(&written)?;
     let mut counterexamples = Vec::new();
     for report in &reports {
         let Some(trace) = &report.counterexample else { continue };
         let file = write_trace(&directory, &report.config.to_string(), trace).map_err(&written)?;
-        counterexamples.push(file);
+        if report.verdict != Verdict::Holds {
+            counterexamples.push(file);
+        }
     }
     match args.results.format {
         Format::Json => print_json(&CheckSummary::new(&reports, directory.path()))?,
@@ -80,6 +130,43 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     }
     files.write(&check_report("pbft-model check", &reports, directory.path()))?;
     Ok(overall(&reports))
+}
+
+/// Checks configuration by configuration. Each result is on disk before the next begins, so that an interrupted run can
+/// be resumed.
+fn check_all(
+    args: &CheckArgs,
+    entries: &[Entry],
+    directory: &RunDir,
+) -> Result<Vec<CheckReport>, String> {
+    let mut finished = Finished::create(directory)?;
+    let earlier = match &args.resume {
+        Some(directory) => Finished::read(directory)?,
+        None => Vec::new(),
+    };
+    let mut progress = Stderr::new();
+    let mut reports = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        progress.count(at + 1, entries.len());
+        let options = args.options(entry);
+        let known = earlier.iter().find(|report| is_of(report, entry, &options));
+        let report = match known {
+            Some(report) => report.clone(),
+            None => check(&entry.config, options, &mut progress),
+        };
+        finished.add(&report)?;
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// Whether a report of an earlier run answers the same question, to the end.
+fn is_of(report: &CheckReport, entry: &Entry, options: &CheckOptions) -> bool {
+    let asked = (entry.config, options.mutant, options.reductions, options.control);
+    let answered = (report.config, report.mutant, report.reductions, report.control);
+    let counted = !options.second_opinion || !report.second_opinion.is_empty();
+    let settled = report.complete || report.counterexample.is_some();
+    asked == answered && settled && (counted || report.control)
 }
 
 /// A violation outranks an inconclusive search.

@@ -4,10 +4,14 @@ use clap::Args;
 
 use super::print_json;
 use crate::output;
+use crate::preset::Preset;
 use crate::run::{ExitCode, Format, say};
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
+    /// The preset whose configurations are listed
+    #[arg(long, value_enum, default_value = "quick")]
+    preset: Preset,
     /// How to write the list
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -15,7 +19,7 @@ pub(super) struct ListArgs {
 
 /// Prints the names.
 pub(super) fn run(args: &ListArgs) -> Result<ExitCode, String> {
-    let catalogue = output::Catalogue::new();
+    let catalogue = output::Catalogue::new(args.preset);
     match args.format {
         Format::Json => print_json(&catalogue)?,
         Format::Human => say(&catalogue),

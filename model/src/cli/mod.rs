@@ -2,8 +2,11 @@
 
 mod check;
 mod explore;
+mod finished;
+mod graph;
 mod list;
 mod mutants;
+mod simulate;
 mod trace;
 
 use std::io;
@@ -26,17 +29,22 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 A configuration is named by its bounds: n4-b0-v2-s1-d2 is four replicas of which replica 0 is Byzantine \
-(bnone: none is), views 0 to 2, one slot, two clients with one request each; -k1-l2 adds a checkpoint \
-every slot and a window of two.
+(bnone: none is; b01: replicas 0 and 1), views 0 to 2, one slot, two clients with one request each; -t2 \
+gives each client a second request, -k1-l2 adds a checkpoint every slot and a window of two, -r adds \
+crashes between a step and its write to the disk.
 
 Examples:
   pbft-model check                               the quick configurations, all of them exhaustively
+  pbft-model check --preset nightly              larger bounds; `list --preset nightly` names them
   pbft-model check --config n4-b0-v1-s2-d2       one configuration
   pbft-model check --config n4-b0-v1-s1-d2 --mutant p-omitted
                                                  plant a bug and see the shortest counterexample
   pbft-model explore --config n4-b0-v1-s1-d2     walk through the states in a browser
   pbft-model trace FILE                          a recorded counterexample, step by step
   pbft-model mutants                             plant every bug in turn
+  pbft-model simulate --config n7-b01-v4-s3-d2   walk at random where there is too much to visit
+  pbft-model graph --config n4-b1-v0-s1-d1 --format dot
+                                                 states and steps as a graph
   pbft-model list                                names of configurations, properties, witnesses, mutants
 
 Exit codes: 0 everything holds, 1 a violation or a surviving mutant, 2 bad usage, 3 inconclusive, \
@@ -45,6 +53,9 @@ Exit codes: 0 everything holds, 1 a violation or a surviving mutant, 2 bad usage
 const CHECK_EXAMPLES: &str = "\
 Examples:
   pbft-model check                                   the quick configurations
+  pbft-model check --preset nightly --second-opinion more of them, each counted by two engines
+  pbft-model check --resume runs/20260131T235959Z-check --preset nightly
+                                                     go on where a run was interrupted
   pbft-model check --config n4-b0-v1-s1-d2 --mutant p-omitted
                                                      the shortest way to a violation under a bug
   pbft-model check --junit check.xml --markdown check.md
@@ -61,6 +72,22 @@ Examples:
 
 Exit codes: 0 all as recorded, 1 a mutant survives or is not as recorded, 2 bad usage, 3 inconclusive.";
 
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  pbft-model simulate --config n7-b01-v4-s3-d2-k1    a million states, one walk after another
+  pbft-model simulate --config n4-b0-v3-s1-d2 --mutant commits-matched-without-view --property agreement
+                                                     look for a deep bug
+  pbft-model simulate --config n4-b0-v4-s3-d2 --seed 7 --states 50000000 --threads 2
+
+Exit codes: 1 a violation, 2 bad usage, 3 no violation, which walks cannot prove.";
+
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  pbft-model graph --config n4-b1-v0-s1-d1 --format dot | dot -Tsvg > graph.svg
+  pbft-model graph --config n4-b0-v1-s1-d2 --output edges.jsonl
+
+Exit codes: 0 the whole graph was written, 2 bad usage, 3 the limit on states was hit.";
+
 const LIST_EXAMPLES: &str = "\
 Examples:
   pbft-model list                                    for people
@@ -73,6 +100,12 @@ enum Subcommands {
     Check(check::CheckArgs),
     /// Walk through the states in a browser (Stateright Explorer)
     Explore(explore::ExploreArgs),
+    /// Walk at random, beyond the bounds that can be searched exhaustively
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(simulate::SimulateArgs),
+    /// Write the states and steps of a small configuration as a graph
+    #[command(after_help = GRAPH_EXAMPLES)]
+    Graph(graph::GraphArgs),
     /// Read a recorded path, check it against the model and write it in another form
     Trace(trace::TraceArgs),
     /// Plant each bug in turn and demand that its property finds it out
@@ -101,6 +134,8 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Subcommands::Check(args) => check::run(&args).map_err(Failure::from),
         Subcommands::Explore(args) => explore::run(&args),
+        Subcommands::Simulate(args) => simulate::run(&args).map_err(Failure::from),
+        Subcommands::Graph(args) => graph::run(&args).map_err(Failure::from),
         Subcommands::Trace(args) => trace::run(&args),
         Subcommands::Mutants(args) => mutants::run(&args).map_err(Failure::from),
         Subcommands::List(args) => list::run(&args).map_err(Failure::from),

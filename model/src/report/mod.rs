@@ -15,7 +15,7 @@ use clap::Args;
 use serde::Serialize;
 
 pub(crate) use self::model::look_at;
-pub use self::model::{CheckSummary, check_report, mutants_report};
+pub use self::model::{CheckSummary, check_report, mutants_report, simulate_report};
 use crate::check::Verdict;
 
 /// What one case came to.

@@ -10,6 +10,7 @@ use crate::mutants::MutantReport;
 use crate::output::trace_text;
 use crate::properties::PROPERTIES;
 use crate::reduction::Reductions;
+use crate::simulate::SimulateReport;
 use crate::trace::Trace;
 use crate::witnesses::WITNESSES;
 
@@ -106,6 +107,29 @@ impl<'a> CheckSummary<'a> {
     }
 }
 
+/// Whether states and edges are those on record and those of the second engine, and nothing else was remarked.
+fn counts(report: &CheckReport) -> Outcome {
+    if report.remarks.is_empty() || report.counterexample.is_some() {
+        return Outcome::Passed;
+    }
+    let message = report.remarks.join("; ");
+    match report.verdict {
+        Verdict::Violated => Outcome::Failed { message, detail: String::new() },
+        Verdict::Holds | Verdict::Inconclusive => Outcome::Inconclusive { message },
+    }
+}
+
+/// Whether a negative control did what it must.
+fn control(report: &CheckReport) -> Outcome {
+    match report.verdict {
+        Verdict::Holds => Outcome::Passed,
+        Verdict::Violated | Verdict::Inconclusive => Outcome::Failed {
+            message: "more Byzantine replicas than f broke nothing".to_owned(),
+            detail: String::new(),
+        },
+    }
+}
+
 fn check_suite(report: &CheckReport) -> Suite {
     // After a violation the search ends, and what it did not settle is no second finding.
     let unsettled = |message: &str| match &report.counterexample {
@@ -116,11 +140,15 @@ fn check_suite(report: &CheckReport) -> Suite {
         true => Outcome::Passed,
         false => unsettled("not every reachable state was visited"),
     };
-    let mut cases = vec![case("search is complete", complete)];
+    let mut cases = vec![case("search is complete", complete), case("counts", counts(report))];
+    if report.control {
+        cases.push(case("agreement breaks beyond f", control(report)));
+    }
     for (name, result) in &report.properties {
         let statement = PROPERTIES.iter().find(|one| one.name == name).map(|one| one.statement);
         let outcome = match result.as_str() {
             "holds" => Outcome::Passed,
+            "violated" if report.control => Outcome::Passed,
             "violated" => Outcome::Failed {
                 message: format!("violated: {}", statement.unwrap_or(name)),
                 detail: report.counterexample.as_ref().map_or(String::new(), detail),
@@ -152,6 +180,43 @@ fn check_suite(report: &CheckReport) -> Suite {
             property("hash collision below", format!("{:.1e}", report.collision_bound)),
         ],
         cases,
+    }
+}
+
+/// A report on walks: a case for each configuration, which fails at a violation and cannot pass.
+#[must_use]
+pub fn simulate_report(reports: &[SimulateReport], directory: &Path) -> Report {
+    let property = |name: &str, value: u64| (name.to_owned(), value.to_string());
+    let suite = |report: &SimulateReport| {
+        let outcome = match &report.counterexample {
+            Some(trace) => Outcome::Failed {
+                message: format!("violated: {}", trace.shows.join(", ")),
+                detail: detail(trace),
+            },
+            None => Outcome::Inconclusive {
+                message: "no walk found a violation, which proves nothing".to_owned(),
+            },
+        };
+        Suite {
+            name: report.config.to_string(),
+            seconds: report.seconds,
+            properties: vec![
+                property("walks", report.walks),
+                property("visits", report.visits),
+                property("depth", report.depth),
+            ],
+            cases: vec![case("walks", outcome)],
+        }
+    };
+    let found = reports.iter().filter(|report| report.counterexample.is_some());
+    Report {
+        title: "pbft-model simulate".to_owned(),
+        seed: reports.first().map(|report| report.seed),
+        directory: directory.to_owned(),
+        commands: found
+            .flat_map(|report| look_at(&trace_file(directory, &report.config.to_string())))
+            .collect(),
+        suites: reports.iter().map(suite).collect(),
     }
 }
 

@@ -1,0 +1,65 @@
+//! The results of a run so far: a line of JSON for each configuration, written when it is finished.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::describe;
+use crate::check::CheckReport;
+use crate::run::{RunDir, build};
+
+const FILE: &str = "finished.jsonl";
+
+/// The file of a run that is under way.
+pub(super) struct Finished {
+    file: File,
+    path: PathBuf,
+}
+
+/// A line: results are those of one build.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    build: String,
+    report: CheckReport,
+}
+
+impl Finished {
+    /// An empty file in a run directory.
+    pub(super) fn create(directory: &RunDir) -> Result<Self, String> {
+        let path = directory.path().join(FILE);
+        let file = File::create(&path).map_err(describe("creating", &path))?;
+        Ok(Self { file, path })
+    }
+
+    /// Adds a result.
+    pub(super) fn add(&mut self, report: &CheckReport) -> Result<(), String> {
+        let line = Line { build: build(), report: report.clone() };
+        let mut text = serde_json::to_string(&line).map_err(|error| error.to_string())?;
+        text.push('\n');
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(describe("writing", &self.path))
+    }
+
+    /// The results in the directory of an earlier run. Those of another build are not believed, and a last line that was
+    /// cut off is left out.
+    pub(super) fn read(directory: &Path) -> Result<Vec<CheckReport>, String> {
+        let path = directory.join(FILE);
+        let text = fs::read_to_string(&path).map_err(describe("reading", &path))?;
+        let mut reports = Vec::new();
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            let Line { build: of, report } = serde_json::from_str(line)
+                .map_err(|error| format!("{} is not of such a run: {error}", path.display()))?;
+            if of != build() {
+                return Err(format!(
+                    "{} is of another build ({of}; this is {}): check again without --resume",
+                    path.display(),
+                    build()
+                ));
+            }
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+}

@@ -1,0 +1,57 @@
+//! `pbft-model graph`: states and steps for other tools.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::describe;
+use crate::graph::{self, GraphFormat};
+use crate::run::ExitCode;
+use crate::{Config, Mutant, Pbft, Reductions};
+
+#[derive(Debug, Args)]
+pub(super) struct GraphArgs {
+    /// The configuration
+    #[arg(long, value_name = "NAME")]
+    config: Config,
+    /// A bug to plant
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    mutant: Option<Mutant>,
+    /// Reductions: none, all that apply, or a list such as values,replicas
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    reductions: Reductions,
+    /// How to write the graph
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: GraphFormat,
+    /// Give up after so many states: exit code 3
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    max_states: u64,
+    /// Where to write it [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Writes the graph.
+pub(super) fn run(args: &GraphArgs) -> Result<ExitCode, String> {
+    let model = Pbft::new(args.config).with_mutant(args.mutant).with_reductions(args.reductions);
+    let mut out: Box<dyn Write> = match &args.output {
+        Some(path) => Box::new(File::create(path).map_err(describe("creating", path))?),
+        None => Box::new(io::stdout().lock()),
+    };
+    let mut buffered = BufWriter::new(&mut out);
+    let written = graph::write(&model, args.format, args.max_states, &mut buffered);
+    let size = match written.and_then(|size| buffered.flush().map(|()| size)) {
+        Ok(size) => size,
+        // Whoever reads the graph may stop reading.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::Inconclusive),
+        Err(error) => return Err(format!("writing the graph: {error}")),
+    };
+    eprintln!("{}: {} states, {} edges", args.config, size.states, size.edges);
+    if size.complete {
+        return Ok(ExitCode::Holds);
+    }
+    eprintln!("not complete: the limit of {} states was hit", args.max_states);
+    Ok(ExitCode::Inconclusive)
+}

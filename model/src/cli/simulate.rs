@@ -1,0 +1,77 @@
+//! `pbft-model simulate`: random walks.
+
+use std::num::NonZeroUsize;
+
+use clap::Args;
+
+use super::check::property;
+use super::{ResultArgs, describe, print_json};
+use crate::check::Verdict;
+use crate::report::simulate_report;
+use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
+use crate::simulate::{SimulateOptions, SimulateReport, simulate};
+use crate::trace::write_trace;
+use crate::{Config, Mutant, output};
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// A configuration by name; may be repeated
+    #[arg(long, value_name = "NAME", num_args = 1.., required = true)]
+    config: Vec<Config>,
+    /// A bug to plant
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    mutant: Option<Mutant>,
+    /// The property whose violation ends the walks [default: any]
+    #[arg(long, value_name = "NAME", value_parser = property)]
+    property: Option<&'static str>,
+    /// Draws the walks; with one thread the same seed gives the same walks
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// States to visit in each configuration
+    #[arg(long, value_name = "N", default_value = "1000000")]
+    states: NonZeroUsize,
+    /// Threads
+    #[arg(long, value_name = "N", default_value = "1")]
+    threads: NonZeroUsize,
+    #[command(flatten)]
+    results: ResultArgs,
+}
+
+/// Walks through each configuration, writes a run directory and prints the results.
+pub(super) fn run(args: &SimulateArgs) -> Result<ExitCode, String> {
+    let files = args.results.reports.create()?;
+    let options = SimulateOptions {
+        mutant: args.mutant,
+        property: args.property,
+        seed: args.seed,
+        states: args.states,
+        threads: args.threads,
+    };
+    let mut progress = Stderr::new();
+    let reports: Vec<SimulateReport> =
+        args.config.iter().map(|config| simulate(config, options, &mut progress)).collect();
+    let names = args.config.iter().map(Config::to_string).collect();
+    let record = RunRecord::new(names, Some(args.seed), &reports, false);
+    let directory = RunDir::create(&args.results.runs, "simulate")
+        .map_err(describe("creating a run directory in", &args.results.runs))?;
+    let written = describe("writing to", directory.path());
+    directory.write_json("run.json", &record).map_err(&written)?;
+    let mut counterexamples = Vec::new();
+    for report in &reports {
+        let Some(trace) = &report.counterexample else { continue };
+        let name = report.config.to_string();
+        counterexamples.push(write_trace(&directory, &name, trace).map_err(&written)?);
+    }
+    match args.results.format {
+        Format::Json => print_json(&reports)?,
+        Format::Human => {
+            for report in &reports {
+                say(&output::simulate_text(report));
+            }
+            say(&output::closing(Some(args.seed), directory.path(), &counterexamples));
+        }
+    }
+    files.write(&simulate_report(&reports, directory.path()))?;
+    let violated = reports.iter().any(|report| report.verdict == Verdict::Violated);
+    Ok(if violated { ExitCode::Finding } else { ExitCode::Inconclusive })
+}

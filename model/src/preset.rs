@@ -1,0 +1,107 @@
+//! Sets of configurations, by how long one is willing to wait.
+
+use crate::config::Config;
+
+/// A set of configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Preset {
+    /// For continuous integration: three views, two slots, checkpoints, clients, crashes; up to three minutes on two cores
+    Quick,
+    /// Quick, and three views of two slots with checkpoints, five views, n = 5 and n = 7: up to ninety minutes
+    Nightly,
+    /// Nightly, and as far as memory allows: hours
+    Deep,
+}
+
+/// One configuration of a preset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The bounds.
+    pub config: Config,
+    /// The one property that is asked for; all of them if there is none.
+    pub property: Option<&'static str>,
+}
+
+/// Bounds that are checked for each Byzantine position at n = 4, and for none. Replicas that lead no view of the
+/// configuration differ in name only, but it costs little not to rely on that.
+const QUICK: [&str; 9] = [
+    "v3-s1-d2",
+    "v1-s2-d2",
+    "v2-s1-d2-k1",
+    "v1-s2-d1-k1",
+    "v1-s2-d2-k2",
+    "v1-s2-d1-t2",
+    "v1-s1-d2-r",
+    "v1-s1-d1-k1-r",
+    "v0-s2-d1-t2-r",
+];
+
+/// The same for the night.
+const NIGHTLY: [&str; 3] = ["v2-s2-d2-k2", "v4-s1-d2", "v1-s2-d2-k1"];
+
+/// The same for as long as it takes.
+const DEEP: [&str; 3] = ["v3-s2-d1", "v2-s2-d2", "v2-s3-d1-k1"];
+
+/// The positions of the Byzantine replica. Without one there is one more replica to interleave, and most states.
+const POSITIONS: [&str; 5] = ["none", "0", "1", "2", "3"];
+
+/// Other group sizes.
+const QUICK_SIZES: [&str; 4] =
+    ["n5-b0-v1-s1-d2", "n5-b4-v1-s1-d2", "n7-b01-v0-s1-d2", "n7-b16-v1-s1-d1"];
+const NIGHTLY_SIZES: [&str; 6] = [
+    "n5-b0-v2-s1-d2",
+    "n5-b1-v2-s1-d2",
+    "n5-bnone-v1-s1-d2",
+    "n6-b0-v1-s1-d2",
+    "n7-b01-v1-s1-d2",
+    "n7-b56-v1-s1-d1-k1",
+];
+const DEEP_SIZES: [&str; 2] = ["n7-b0-v1-s1-d2", "n7-b01-v2-s1-d1"];
+
+/// Negative controls: with more than f Byzantine replicas agreement must break.
+const CONTROLS: [&str; 2] = ["n4-b01-v0-s1-d2", "n4-b23-v1-s1-d2"];
+
+impl Preset {
+    /// What is in it, the cheap things first.
+    #[must_use]
+    pub fn entries(self) -> Vec<Entry> {
+        let controls = CONTROLS.iter().map(|name| ((*name).to_owned(), Some("agreement")));
+        let mut entries: Vec<(String, Option<&str>)> = controls.collect();
+        let (bounds, sizes): (Vec<&[&str]>, Vec<&[&str]>) = match self {
+            Self::Quick => (vec![&QUICK], vec![&QUICK_SIZES]),
+            Self::Nightly => (vec![&QUICK, &NIGHTLY], vec![&QUICK_SIZES, &NIGHTLY_SIZES]),
+            Self::Deep => {
+                (vec![&QUICK, &NIGHTLY, &DEEP], vec![&QUICK_SIZES, &NIGHTLY_SIZES, &DEEP_SIZES])
+            }
+        };
+        entries.extend(sizes.concat().iter().map(|name| ((*name).to_owned(), None)));
+        for bounds in bounds.concat() {
+            let each = POSITIONS.iter().map(|position| format!("n4-b{position}-{bounds}"));
+            entries.extend(each.map(|name| (name, None)));
+        }
+        let entry = |(name, property): (String, _)| Some(Entry { config: name.parse().ok()?, property });
+        entries.into_iter().filter_map(entry).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_configuration_and_none_is_there_twice() {
+        for (preset, entries) in [(Preset::Quick, 51), (Preset::Nightly, 72), (Preset::Deep, 89)] {
+            let names: BTreeSet<_> = preset.entries().iter().map(|entry| entry.config).collect();
+            assert_eq!((names.len(), preset.entries().len()), (entries, entries), "{preset:?}");
+        }
+    }
+
+    #[test]
+    fn controls_and_only_they_are_beyond_what_is_tolerated() {
+        for entry in Preset::Deep.entries() {
+            assert_eq!(entry.config.is_beyond_tolerance(), entry.property.is_some(), "{entry:?}");
+        }
+    }
+}
