@@ -33,7 +33,11 @@ impl Estimate {
         let largest = states.clone().max().unwrap_or(0);
         Self {
             states: states.sum(),
-            unknown: entries.iter().filter(broken).filter(|entry| recorded(entry).is_none()).count(),
+            unknown: entries
+                .iter()
+                .filter(broken)
+                .filter(|entry| recorded(entry).is_none())
+                .count(),
             memory: largest * BYTES_PER_STATE,
             available: available_memory(),
         }

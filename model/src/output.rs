@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::check::{CheckReport, Verdict};
 use crate::mutant_record::RECORD;
 use crate::mutants::MutantReport;
+use crate::preset::{self, Preset};
 use crate::properties::PROPERTIES;
 use crate::report::look_at;
 use crate::simulate::SimulateReport;
 use crate::trace::Trace;
 use crate::witnesses::WITNESSES;
-use crate::preset::{self, Preset};
 use crate::{Config, Mutant, Pbft, golden};
 
 fn table(header: &[&str]) -> Table {

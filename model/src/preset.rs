@@ -79,7 +79,8 @@ impl Preset {
             let each = POSITIONS.iter().map(|position| format!("n4-b{position}-{bounds}"));
             entries.extend(each.map(|name| (name, None)));
         }
-        let entry = |(name, property): (String, _)| Some(Entry { config: name.parse().ok()?, property });
+        let entry =
+            |(name, property): (String, _)| Some(Entry { config: name.parse().ok()?, property });
         entries.into_iter().filter_map(entry).collect()
     }
 }

@@ -45,7 +45,9 @@ pub(super) fn run(args: &GraphArgs) -> Result<ExitCode, String> {
     let size = match written.and_then(|size| buffered.flush().map(|()| size)) {
         Ok(size) => size,
         // Whoever reads the graph may stop reading.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::Inconclusive),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(ExitCode::Inconclusive);
+        }
         Err(error) => return Err(format!("writing the graph: {error}")),
     };
     eprintln!("{}: {} states, {} edges", args.config, size.states, size.edges);
