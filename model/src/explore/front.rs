@@ -157,10 +157,8 @@ impl Site {
             Ok(indices) => indices,
             Err(reply) => return reply,
         };
-        match PathView::at(&self.opening.model, &indices) {
-            Some(view) => Reply::json(&view),
-            None => Reply::text(404, "There is no such path in this model."),
-        }
+        PathView::at(&self.opening.model, &indices)
+            .map_or_else(Reply::no_such_path, |view| Reply::json(&view))
     }
 
     fn ask_stateright(&self, path: &str) -> Reply {
@@ -168,6 +166,7 @@ impl Site {
             Ok(answer) if answer.status == 200 => {
                 Reply { status: 200, content_type: "application/json", body: answer.body }
             }
+            Ok(answer) if answer.status == 404 => Reply::no_such_path(),
             Ok(answer) => Reply::text(answer.status, &String::from_utf8_lossy(&answer.body)),
             Err(error) => {
                 Reply::text(502, &format!("Stateright's Explorer does not answer: {error}"))
@@ -197,6 +196,10 @@ impl Reply {
     fn text(status: u16, message: &str) -> Self {
         let body = message.as_bytes().to_vec();
         Self { status, content_type: "text/plain; charset=utf-8", body }
+    }
+
+    fn no_such_path() -> Self {
+        Self::text(404, "There is no such path in this model.")
     }
 
     fn json<T: Serialize>(value: &T) -> Self {

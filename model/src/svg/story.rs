@@ -10,7 +10,7 @@ use stateright::Model;
 
 use crate::action::Action;
 use crate::ids::{ReplicaId, Slot, View};
-use crate::state::{NewView, Sent, State};
+use crate::state::{NewView, Sent, State, Viewer};
 use crate::value::Value;
 use crate::{Pbft, trace};
 
@@ -75,11 +75,6 @@ impl Quorum {
     pub(super) fn is_short(&self) -> bool {
         self.voters.len() < usize::from(self.needed)
     }
-}
-
-/// What a replica has put on the network.
-fn network(state: &State, id: ReplicaId) -> &Sent {
-    &state.replica(id).sent
 }
 
 /// One step of the path.
@@ -174,16 +169,7 @@ impl<'a> Story<'a> {
 
     /// The step after which a replica had sent a message, if there is one.
     fn sent_at(&self, from: ReplicaId, sent: impl Fn(&Sent) -> bool) -> Option<usize> {
-        self.states.iter().position(|state| sent(network(state, from)))?.checked_sub(1)
-    }
-
-    /// What a replica has from another, or has itself decided to say.
-    fn seen_by(&self, viewer: ReplicaId, sender: ReplicaId) -> &Sent {
-        if viewer == sender {
-            &self.last().replica(sender).sent
-        } else {
-            network(self.last(), sender)
-        }
+        self.states.iter().position(|state| sent(state.sent(from)))?.checked_sub(1)
     }
 
     fn byzantine(&self) -> impl Iterator<Item = ReplicaId> {
@@ -298,7 +284,7 @@ impl<'a> Story<'a> {
         let mut votes: Vec<_> = self
             .model
             .honest()
-            .filter(|id| may_vote(*id) && sent(self.seen_by(own, *id)))
+            .filter(|id| may_vote(*id) && sent(self.last().seen_by(Viewer::Replica(own), *id)))
             .map(|id| (id != own, self.sent_at(id, &sent), id))
             .collect();
         votes.sort_unstable();

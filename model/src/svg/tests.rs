@@ -161,3 +161,20 @@ fn pictures_are_well_formed() {
     let model = model("n7-b6-v0-s2-d1", None);
     assert!(swim_lanes(&model, &[]).contains("replica 6"));
 }
+
+/// Where a message leaves after a write, it comes from the step that wrote.
+#[test]
+fn with_restarts_a_message_leaves_with_the_write() {
+    let model = model("n4-b3-v0-s1-d1-r", None);
+    let path =
+        shortest(&model, |_, state| state.replica(ReplicaId(1)).sent.commits[0][0].len() == 1);
+    let story = Story::new(&model, &path);
+    let origins: Vec<_> = story
+        .steps
+        .iter()
+        .flat_map(|step| &step.uses)
+        .filter_map(|message| message.sent_at)
+        .map(|at| story.steps[at].action.name())
+        .collect();
+    assert!(!origins.is_empty() && origins.iter().all(|name| *name == "Flush"), "{origins:?}");
+}

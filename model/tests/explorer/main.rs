@@ -233,6 +233,10 @@ fn what_is_not_there_is_refused_and_harms_nothing() {
         assert!(response.head.contains("text/plain") && response.head.contains("nosniff"));
         assert!(!response.body.contains('<'), "{}", response.body);
     }
+    // Whichever answer comes first, the page says the same.
+    let [front, stateright] =
+        ["/.view/0/99", "/.states/0/99"].map(|path| get(served.address, path).body);
+    assert_eq!(front, stateright);
     let own = format!("Host: {}", served.address);
     assert_eq!(request(served.address, "POST", "/.runtocompletion", &[&own], "").status, 405);
     assert_eq!(request(served.address, "DELETE", "/", &[&own], "").status, 405);
