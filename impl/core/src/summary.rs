@@ -1,9 +1,11 @@
 //! What one replica's protocol state is, in a form that can be compared and read.
 
+use crate::message::CommitCertificate;
 use crate::replica::Replica;
 use crate::replies::ReplyTable;
 use crate::types::{Digest, ReplicaId, SeqNum, View};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The protocol state of a replica. Two replicas with equal summaries will never contradict one another's votes;
 /// what it leaves out are the votes of others, which can be sent again, and timers.
@@ -53,6 +55,11 @@ impl Replica {
             replies: self.replies.clone(),
             halted: self.halted.is_some(),
         }
+    }
+
+    /// The certificate that makes the batch at `seq` final, while the log holds it.
+    pub fn commit_certificate(&self, seq: SeqNum) -> Option<&Arc<CommitCertificate>> {
+        self.log.slot(seq)?.committed.as_ref()
     }
 
     /// The view-change timer is running.

@@ -27,6 +27,9 @@ const GROUP_STEPS_MAX: usize = 256;
 
 /// Sees every step of a replica: the one place where the protocol can be watched.
 pub trait Observer: Send {
+    /// `replica` begins, with what its disk says.
+    fn on_start(&mut self, _replica: &Replica) {}
+
     /// `replica` has just handled `input`, with this outcome. Nothing of it has left the machine.
     fn on_step(
         &mut self,
@@ -35,8 +38,14 @@ pub trait Observer: Send {
         replica: &Replica,
     );
 
+    /// All steps so far are about to become durable; nothing that they say has left the machine.
+    fn on_commit(&mut self) {}
+
     /// All steps so far are durable, and what they say was handed to the network.
     fn on_release(&mut self) {}
+
+    /// The replica has stopped in order: there are no more steps.
+    fn on_stop(&mut self) {}
 }
 
 /// What a driver is made of.
@@ -116,7 +125,7 @@ struct Waiting {
 impl Driver {
     /// A driver for the replica that the store remembers, and the way to reach it.
     pub fn new(parts: Parts) -> Result<(Self, Inbox), DriverError> {
-        let Parts { params, signer, verifier, store, service, network, observer } = parts;
+        let Parts { params, signer, verifier, store, service, network, mut observer } = parts;
         #[cfg(feature = "planted-bugs")]
         let store = store.with_planted(params.planted);
         if !FrameLimits::new(&params).are_possible() {
@@ -127,6 +136,9 @@ impl Driver {
         let performer =
             Performer { service, timers: Timers::default(), params: Arc::clone(&params) };
         let (replica, recovered) = Replica::recover(params, signer, durable, service_state);
+        if let Some(observer) = &mut observer {
+            observer.on_start(&replica);
+        }
         let state_digest = None;
         let driver =
             Self { replica, store, performer, network, observer, queues, recovered, state_digest };
@@ -140,6 +152,16 @@ impl Driver {
 
     /// Runs until [`Inbox::stop`], or until something makes going on wrong.
     pub async fn run(mut self) -> Result<(), DriverError> {
+        let result = self.run_to_the_end().await;
+        if let (Ok(()) | Err(DriverError::Halted(_)), Some(observer)) =
+            (&result, &mut self.observer)
+        {
+            observer.on_stop();
+        }
+        result
+    }
+
+    async fn run_to_the_end(&mut self) -> Result<(), DriverError> {
         self.group(None)?;
         loop {
             let first = tokio::select! {
@@ -180,6 +202,9 @@ impl Driver {
             }
         }
         let Group { writes, mut outbox, halt, .. } = group;
+        if let Some(observer) = &mut self.observer {
+            observer.on_commit();
+        }
         if planted!(self.replica.params(), SendBeforePersist) {
             std::mem::take(&mut outbox).into_iter().for_each(|o| o.release(&mut *self.network));
         }

@@ -19,6 +19,7 @@
 //! * [`store`]: log, service state, reply table and checkpoints in one file, changed in one transaction.
 //! * [`service`] and [`state`]: what is replicated; [`ledger`] is the default.
 //! * [`client`]: submits operations and believes f+1 equal replies.
+//! * [`trace`]: what the replica did, in a file, for checking the run against the model.
 //! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together; [`cli`] is the command.
 //!
 //! What is not here yet: recovery of a replica that lost its disk, MAC authenticators, an admin endpoint,
@@ -43,4 +44,5 @@ pub mod service;
 pub mod state;
 pub mod store;
 mod timers;
+pub mod trace;
 pub mod transport;

@@ -1,13 +1,14 @@
 //! A whole replica from its directory: cluster file, key, store, ledger, network.
 
 use crate::config::{CLUSTER_FILE, Cluster, ConfigError};
-use crate::driver::{Driver, DriverError, Parts};
+use crate::driver::{Driver, DriverError, Observer, Parts};
 use crate::inbox::Inbox;
 use crate::keyring::{KeySigner, VerifiedCache};
 use crate::keys::{KeyError, SecretKey};
 use crate::ledger::Ledger;
 use crate::service::Service;
 use crate::store::{Identity, Store, StoreError};
+use crate::trace::{Recorder, TraceError};
 use crate::transport::{self, TcpNetwork};
 use pbft_core::types::ReplicaId;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,9 @@ pub enum StartError {
     /// The settings of TLS do not fit together.
     #[error("cannot use the key for TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// The trace file.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// The driver.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -72,6 +76,8 @@ pub struct Setup {
     pub replica: ReplicaId,
     /// Its store.
     pub store: Store,
+    /// The file in which its steps are recorded, if they are.
+    pub trace: Option<PathBuf>,
 }
 
 impl Setup {
@@ -85,7 +91,7 @@ impl Setup {
             return Err(StartError::NotAReplica { key: key_path, public, cluster });
         };
         let store = Store::open(directory, Identity::new(cluster.id(), replica))?;
-        Ok(Self { cluster, key, replica, store })
+        Ok(Self { cluster, key, replica, store, trace: None })
     }
 }
 
@@ -111,7 +117,8 @@ impl Node {
         service: Box<dyn Service>,
         listen: Option<&str>,
     ) -> Result<Self, StartError> {
-        let Setup { cluster, key, replica, store } = setup;
+        let Setup { cluster, key, replica, store, trace } = setup;
+        let recorder = trace.as_deref().map(Recorder::open).transpose()?;
         let own = cluster.replicas().get(replica.0 as usize).map(|info| info.address.as_str());
         let address = listen.or(own).unwrap_or_default();
         let listener = TcpListener::bind(address)
@@ -130,7 +137,7 @@ impl Node {
             store,
             service,
             network: Box::new(network.clone()),
-            observer: None,
+            observer: recorder.map(|recorder| Box::new(recorder) as Box<dyn Observer>),
         })?;
         let network = transport::serve(&cluster, &key, listener, inbox.clone(), &network)?;
         Ok(Self { driver, inbox, network, address })

@@ -123,7 +123,8 @@ impl CliError {
                 | StartError::Key(_)
                 | StartError::NotAReplica { .. }
                 | StartError::Listen { .. }
-                | StartError::Tls(_) => Exit::Usage,
+                | StartError::Tls(_)
+                | StartError::Trace(_) => Exit::Usage,
             },
             Self::Driver(error) => driver_exit(error),
             Self::Client(error) => match error {

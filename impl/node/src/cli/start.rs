@@ -2,7 +2,8 @@
 
 use super::{CliError, Exit, runtime};
 use crate::inbox::Inbox;
-use crate::node::Node;
+use crate::ledger::Ledger;
+use crate::node::{Node, Setup};
 use clap::Args;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ pub struct StartArguments {
     /// Listen here instead of on the address in cluster.toml
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
+    /// Append each step of the replica to this file, for `pbft-conform validate`
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Stop when standard input ends: whoever holds the other end of it is gone
     #[arg(long, hide = true)]
     pub until_stdin_ends: bool,
@@ -32,7 +36,9 @@ pub struct StartArguments {
 pub(super) fn run(arguments: &StartArguments) -> Result<Exit, CliError> {
     let runtime = runtime()?;
     let result = runtime.block_on(async {
-        let node = Node::start(&arguments.dir, arguments.listen.as_deref()).await?;
+        let setup = Setup { trace: arguments.trace.clone(), ..Setup::load(&arguments.dir)? };
+        let service = Box::new(Ledger);
+        let node = Node::with_service(setup, service, arguments.listen.as_deref()).await?;
         tracing::info!(replica = %node.replica(), address = %node.address(), "listening");
         stop_on_signal(node.inbox())?;
         if arguments.until_stdin_ends {

@@ -6,6 +6,7 @@ use super::{AsClient, CliError, Exit, keys, runtime};
 use crate::client::{ClientOptions, Timestamps};
 use crate::config::{CLUSTER_FILE, Cluster};
 use clap::Args;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -33,6 +34,9 @@ pub struct UpArguments {
     /// Replica N of a new cluster listens on this port plus N
     #[arg(long, default_value_t = 7000, value_name = "PORT")]
     pub base_port: u16,
+    /// Append the steps of replica N to DIR/replica-N.jsonl, for `pbft-conform validate`; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub trace: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
@@ -54,16 +58,24 @@ pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
         eprintln!("made {} replicas in {}", arguments.replicas, dir.display());
     }
     let cluster = Cluster::load(&dir.join(CLUSTER_FILE))?;
-    runtime()?.block_on(supervise(dir, &cluster))
+    if let Some(traces) = &arguments.trace {
+        let remedy = "choose another directory with --trace";
+        std::fs::create_dir_all(traces).map_err(|source| CliError::Write {
+            path: traces.clone(),
+            source,
+            remedy,
+        })?;
+    }
+    runtime()?.block_on(supervise(dir, &cluster, arguments.trace.as_deref()))
 }
 
-async fn supervise(dir: &Path, cluster: &Cluster) -> Result<Exit, CliError> {
+async fn supervise(dir: &Path, cluster: &Cluster, traces: Option<&Path>) -> Result<Exit, CliError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
     let mut running = JoinSet::new();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     for id in 0..cluster.replicas().len() {
-        let child = spawn(dir, id)?;
+        let child = spawn(dir, id, traces)?;
         running.spawn(look_after(id, child, stopped.clone()));
     }
     let ready = announce(dir, cluster);
@@ -93,13 +105,15 @@ async fn supervise(dir: &Path, cluster: &Cluster) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn spawn(dir: &Path, id: usize) -> Result<Child, CliError> {
+fn spawn(dir: &Path, id: usize, traces: Option<&Path>) -> Result<Child, CliError> {
     let what = format!("replica {id}");
     let program =
         std::env::current_exe().map_err(|source| CliError::Spawn { what: what.clone(), source })?;
+    let trace = traces.map(|traces| traces.join(format!("replica-{id}.jsonl")));
     Command::new(program)
         .args(["start", "--until-stdin-ends", "--dir"])
         .arg(dir.join(format!("replica-{id}")))
+        .args(trace.iter().flat_map(|file| [OsStr::new("--trace"), file.as_os_str()]))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -87,6 +87,7 @@ impl TcpCluster {
             key: replica_key(id),
             replica: ReplicaId(id),
             store,
+            trace: None,
         };
         let node = Node::with_service(setup, Box::new(Ledger), None).await.expect("started");
         let inbox = node.inbox();
