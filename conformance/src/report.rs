@@ -3,6 +3,7 @@
 use crate::divergence::Divergence;
 use crate::node_replay::NodeReport;
 use crate::probe;
+use crate::probe::frame::FRAME_PROBES;
 use crate::replay::ReplayReport;
 use pbft_model::check::{CheckReport, Verdict as ModelVerdict};
 use pbft_model::run::ExitCode;
@@ -159,6 +160,11 @@ impl ConformReport {
         }
         if self.node.crashes == 0 {
             missing.push("no node crashed during the replay".to_owned());
+        }
+        for (probe, _) in FRAME_PROBES {
+            if self.node.probes.get(probe).is_none_or(|count| *count == 0) {
+                missing.push(format!("never probed at the node: {probe}"));
+            }
         }
         self.verdict = match (findings.is_empty(), missing.is_empty()) {
             (false, _) => Verdict::Finding,

@@ -3,6 +3,7 @@
 use pbft_conformance::divergence::{Divergence, Kind};
 use pbft_conformance::node_replay::NodeReport;
 use pbft_conformance::probe;
+use pbft_conformance::probe::frame::FRAME_PROBES;
 use pbft_conformance::replay::ReplayReport;
 use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
 use pbft_model::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
@@ -29,7 +30,8 @@ fn parts() -> Parts {
     };
     let mut core = CoreReport { edges_total: 20, states_total: 10, ..CoreReport::default() };
     core.add(replayed);
-    let node = NodeReport { traces: 1, crashes: 1, ..NodeReport::default() };
+    let probes = FRAME_PROBES.iter().map(|(name, _)| (*name, 1)).collect();
+    let node = NodeReport { traces: 1, crashes: 1, probes, ..NodeReport::default() };
     Parts { model: vec![checked], core, node, divergences: Vec::new() }
 }
 
@@ -81,7 +83,7 @@ fn a_finding_is_a_finding() {
 #[test]
 fn doing_less_than_everything_is_inconclusive() {
     type Change = fn(&mut Parts);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 10] = [
         ("no model was checked", |parts| parts.model.clear()),
         ("a limit on the search", |parts| parts.model[0].verdict = ModelVerdict::Inconclusive),
         ("an edge that was not replayed", |parts| parts.core.edges_replayed -= 1),
@@ -92,6 +94,9 @@ fn doing_less_than_everything_is_inconclusive() {
         }),
         ("a probe that was never made", |parts| {
             parts.core.probes.insert(probe::PROBES[3].0, 0);
+        }),
+        ("a frame that was never tried", |parts| {
+            parts.node.probes.remove(FRAME_PROBES[2].0);
         }),
         ("no trace", |parts| parts.node.traces = 0),
         ("no crash", |parts| parts.node.crashes = 0),
