@@ -13,22 +13,33 @@ use pbft_model::mutants::hunt_all;
 use stateright::Model;
 use std::num::NonZeroUsize;
 
-const COMMITTED: &str = include_str!("../corpus/traces.jsonl");
+/// The committed corpus, one trace a line.
+pub const COMMITTED: &str = include_str!("../corpus/traces.jsonl");
 
 /// A line of the corpus that is no trace.
 #[derive(Debug, thiserror::Error)]
-#[error("corpus/traces.jsonl, line {line}: {error}; make it again with `cargo conform corpus`")]
+#[error("corpus/traces.jsonl, line {line}: {what}; make it again with `cargo conform corpus`")]
 pub struct CorpusError {
     line: usize,
-    error: serde_json::Error,
+    what: String,
 }
 
 /// The committed traces.
 pub fn committed() -> Result<Vec<Trace>, CorpusError> {
-    let lines = COMMITTED.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    parse(COMMITTED)
+}
+
+/// The traces of a corpus. Each has steps: one without any would show nothing, and look as if it had.
+pub fn parse(corpus: &str) -> Result<Vec<Trace>, CorpusError> {
+    let lines = corpus.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|error| CorpusError { line: index + 1, error })
+            let error = |what| CorpusError { line: index + 1, what };
+            let trace: Trace = serde_json::from_str(line).map_err(|e| error(e.to_string()))?;
+            match trace.actions.is_empty() {
+                true => Err(error(format!("an empty trace ({})", trace.origin))),
+                false => Ok(trace),
+            }
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! The main job: check the model exhaustively, replay it on the core and through the node, and decide.
 
+use crate::canary;
 use crate::corpus::CorpusError;
 use crate::divergence::Divergence;
 use crate::grain::Walked;
@@ -8,6 +9,7 @@ use crate::plan::Plan;
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::{ConformReport, CoreReport};
+use crate::step::Work;
 use crate::walk::Trace;
 use pbft_model as model;
 use pbft_model::bfs::{Limits, search};
@@ -54,7 +56,7 @@ pub fn run(
     let started = Instant::now();
     let checked = check_model(plan, options, progress);
     let mut divergences = Vec::new();
-    let core = replay_core(plan, options, progress, &mut divergences);
+    let core = replay_core(plan, options, progress, &mut divergences)?;
     let node = replay_node(plan, options, progress, &mut divergences)?;
     let seconds = started.elapsed().as_secs_f64();
     Ok(ConformReport::new(options.seed, checked, core, node, divergences, seconds))
@@ -75,7 +77,7 @@ fn replay_core(
     options: &Options,
     progress: &mut dyn Progress,
     divergences: &mut Vec<Divergence>,
-) -> CoreReport {
+) -> Result<CoreReport, JobError> {
     let started = Instant::now();
     let counters = Counters::default();
     let reports = Mutex::new(BTreeMap::new());
@@ -109,9 +111,13 @@ fn replay_core(
     }
     divergences.extend(found.into_inner().unwrap_or_default());
     progress.end();
-    core.walked_steps = walk_core(plan, options, progress, divergences);
+    let traces = plan.core_traces(options.seed)?;
+    core.walked_total = traces.iter().map(|trace| trace.actions.len() as u64).sum();
+    core.walked_steps = walk_core(&traces, options, progress, divergences);
+    (core.canaries, core.blind_spots) =
+        canary::release(|step, world| step.replay(world, &mut Work::default()));
     core.seconds = started.elapsed().as_secs_f64();
-    core
+    Ok(core)
 }
 
 /// States and edges of a graph, counted by an engine that the replay shares nothing with but the model.
@@ -122,12 +128,11 @@ fn count(config: &model::Config) -> (u64, u64) {
 }
 
 fn walk_core(
-    plan: &Plan,
+    traces: &[Trace],
     options: &Options,
     progress: &mut dyn Progress,
     divergences: &mut Vec<Divergence>,
 ) -> u64 {
-    let traces = plan.core_traces(options.seed);
     let steps = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     progress.begin("random walks on the core");
@@ -139,8 +144,8 @@ fn walk_core(
             let Ok(config) = replayable(&trace.config) else { return };
             let replay = Replay::planted(config, options.seed, options.planted.as_deref());
             match replay.follow(&trace.actions) {
-                Ok(()) => {
-                    steps.fetch_add(trace.actions.len(), Ordering::Relaxed);
+                Ok(replayed) => {
+                    steps.fetch_add(replayed, Ordering::Relaxed);
                 }
                 Err(divergence) => lock(&found).push(*divergence),
             }
@@ -198,6 +203,7 @@ fn replay_node(
     let (mut report, mut found) = results.into_inner().unwrap_or_default();
     found.truncate(1);
     divergences.extend(found);
+    report.steps_total = traces.iter().map(|trace| trace.actions.len() as u64).sum();
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
 }

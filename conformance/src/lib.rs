@@ -21,6 +21,7 @@
 //! What is not shown here: behaviour outside the model's bounds, and of what the model leaves out, which are time,
 //! retransmission and batches of more than one request.
 
+pub mod canary;
 pub mod cli;
 pub mod corpus;
 pub mod divergence;

@@ -25,6 +25,8 @@ pub struct NodeReport {
     pub traces: u64,
     /// Steps of the model replayed.
     pub steps: u64,
+    /// Steps that the traces have.
+    pub steps_total: u64,
     /// Inputs given to nodes.
     pub deliveries: u64,
     /// Crashes and restarts from disk.
@@ -38,9 +40,10 @@ pub struct NodeReport {
 impl NodeReport {
     /// Adds another thread's work.
     pub fn add(&mut self, other: &Self) {
-        let Self { traces, steps, deliveries, crashes, probes, seconds: _ } = other;
+        let Self { traces, steps, steps_total, deliveries, crashes, probes, seconds: _ } = other;
         self.traces += traces;
         self.steps += steps;
+        self.steps_total += steps_total;
         self.deliveries += deliveries;
         self.crashes += crashes;
         for (name, count) in probes {
@@ -107,6 +110,9 @@ fn steps(
     at: &mut usize,
 ) -> Result<(), Difference> {
     let harness = |what: String| Difference::new(Kind::Harness, what);
+    if trace.actions.is_empty() {
+        return Err(harness("an empty trace shows nothing".to_owned()));
+    }
     let config = replayable(&trace.config).map_err(harness)?;
     let pbft = model::Pbft::new(config);
     let vocabulary = vocabulary_with(config, bug);
@@ -147,8 +153,8 @@ fn steps(
         }
         state = after;
         *at += 1;
+        report.steps += 1;
     }
-    report.steps += trace.actions.len() as u64;
     report.deliveries += work.steps;
     report.crashes += hosts.iter().map(|host| host.crashes).sum::<u64>();
     Ok(())

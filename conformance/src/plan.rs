@@ -70,6 +70,8 @@ const WALK_STEPS: usize = 60;
 /// How much is done.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The committed traces, one a line.
+    pub corpus: String,
     /// Checked exhaustively.
     pub checked: Vec<model::Config>,
     /// Replayed on the core, every edge.
@@ -92,6 +94,7 @@ impl Plan {
     /// What `cargo conform` does.
     pub fn quick() -> Self {
         Self {
+            corpus: corpus::COMMITTED.to_owned(),
             checked: parse(CHECKED),
             replayed: parse(REPLAYED),
             walked: parse(WALKED),
@@ -102,15 +105,15 @@ impl Plan {
     }
 
     /// The traces for the core: the corpus, and many walks.
-    pub fn core_traces(&self, seed: u64) -> Vec<Trace> {
-        let mut traces = corpus::committed().unwrap_or_default();
+    pub fn core_traces(&self, seed: u64) -> Result<Vec<Trace>, CorpusError> {
+        let mut traces = corpus::parse(&self.corpus)?;
         traces.extend(self.walks(seed, self.core_walks));
-        traces
+        Ok(traces)
     }
 
     /// The traces for the node: the corpus, the shortest way to each witness, and walks.
     pub fn node_traces(&self, seed: u64) -> Result<Vec<Trace>, CorpusError> {
-        let mut traces = corpus::committed()?;
+        let mut traces = corpus::parse(&self.corpus)?;
         for config in &self.witnessed {
             let pbft = model::Pbft::new(*config);
             traces.extend(witnesses(&Walked { model: pbft.clone() }, &pbft));

@@ -224,11 +224,14 @@ impl Replay {
         Ok(())
     }
 
-    /// Replays one path, each step as on its edge.
-    pub fn follow(&self, actions: &[model::Action]) -> Result<(), Box<Divergence>> {
+    /// Replays one path, each step as on its edge, and counts the steps.
+    pub fn follow(&self, actions: &[model::Action]) -> Result<usize, Box<Divergence>> {
         let mut state = model::State::initial(self.model.config());
         let mut world = World::new(&self.vocabulary);
-        let mut work = Work::default();
+        let (mut work, mut steps) = (Work::default(), 0);
+        if actions.is_empty() {
+            return Err(Box::new(self.nothing()));
+        }
         for (at, action) in actions.iter().enumerate() {
             let path = &actions[..at];
             let differs = |difference| {
@@ -253,8 +256,16 @@ impl Replay {
             let probes = Probes { model: &self.model, vocabulary: &self.vocabulary };
             probes.run(&after, &world, action, choice).map_err(differs)?;
             state = after;
+            steps += 1;
         }
-        Ok(())
+        Ok(steps)
+    }
+
+    /// A trace without steps, which shows nothing.
+    fn nothing(&self) -> Divergence {
+        let nobody = model::Action::Restart { replica: model::ReplicaId(0) };
+        let difference = Difference::new(Kind::Harness, "an empty trace shows nothing");
+        Divergence { actions: Vec::new(), ..self.divergence("core", &[], nobody, difference) }
     }
 
     fn frame(&self, state: model::State, world: World) -> Frame {

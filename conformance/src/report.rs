@@ -5,6 +5,7 @@ use crate::node_replay::NodeReport;
 use crate::probe;
 use crate::probe::frame::FRAME_PROBES;
 use crate::replay::ReplayReport;
+use pbft_model::Reductions;
 use pbft_model::check::{CheckReport, Verdict as ModelVerdict};
 use pbft_model::run::ExitCode;
 use serde::Serialize;
@@ -47,8 +48,14 @@ pub struct CoreReport {
     pub states_visited: u64,
     /// Jumps replayed together with their NEW-VIEW.
     pub composed: u64,
-    /// Steps of the model replayed along random walks.
+    /// Steps of the model replayed along the corpus and random walks.
     pub walked_steps: u64,
+    /// Steps that the corpus and the walks have.
+    pub walked_total: u64,
+    /// Wrong steps that the comparison was shown, and noticed.
+    pub canaries: u64,
+    /// Wrong steps that it did not notice.
+    pub blind_spots: Vec<String>,
     /// Inputs given to replicas.
     pub steps: u64,
     /// Inputs that had to be refused, or to change nothing.
@@ -155,6 +162,20 @@ impl ConformReport {
             findings.push(format!("model and code differ in {count} of the replays"));
         }
         self.missing_in_core(&mut missing);
+        if self.node.steps != self.node.steps_total {
+            let NodeReport { steps, steps_total, .. } = self.node;
+            missing.push(format!("{steps} of {steps_total} steps went through the node"));
+        }
+        for check in self.model.iter().filter(|check| check.reductions != Reductions::NONE) {
+            let unreduced = self.core.configurations.iter();
+            let mut unreduced = unreduced.filter(|one| one.config == check.config.to_string());
+            if unreduced.any(|one| one.complete && one.states <= check.unique_states) {
+                missing.push(format!(
+                    "{}: reductions ({}) were asked for, and the search ignored them",
+                    check.config, check.reductions
+                ));
+            }
+        }
         if self.node.traces == 0 {
             missing.push("no trace went through the node".to_owned());
         }
@@ -177,6 +198,19 @@ impl ConformReport {
     /// Green must mean something: all edges, every action, every probe.
     fn missing_in_core(&self, missing: &mut Vec<String>) {
         let core = &self.core;
+        if core.walked_steps != core.walked_total || core.walked_total == 0 {
+            let (done, all) = (core.walked_steps, core.walked_total);
+            missing.push(format!("{done} of {all} steps of traces were replayed on the core"));
+        }
+        if core.canaries == 0 {
+            missing.push("no wrong step was shown to the comparison".to_owned());
+        }
+        for wrong in &core.blind_spots {
+            missing.push(format!("the comparison does not notice a wrong step: {wrong}"));
+        }
+        for probe in probe::teeth::toothless(probe::names()) {
+            missing.push(format!("a probe that no bug was ever seen to fail: {probe}"));
+        }
         let all = (core.states_total, core.edges_total);
         let done = (core.states_visited, core.edges_replayed);
         if all != done || all.1 == 0 || core.configurations.iter().any(|one| !one.complete) {

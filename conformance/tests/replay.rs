@@ -56,7 +56,7 @@ fn a_trace_that_the_model_does_not_allow_is_an_error_of_the_harness() {
     let config = config("n4-b0-v1-s1-d1");
     let trace = walk(&model::Pbft::new(config), &config, 9, 20);
     let replay = Replay::new(config, 1);
-    assert_eq!(replay.follow(&trace.actions), Ok(()));
+    assert_eq!(replay.follow(&trace.actions), Ok(trace.actions.len()));
     let divergence = replay.follow(&stale(&trace).actions).expect_err("a stale trace");
     assert_eq!(divergence.kind, Kind::Harness);
 

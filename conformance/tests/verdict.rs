@@ -21,6 +21,7 @@ fn parts() -> Parts {
     let config = "n4-b3-v0-s1-d1".parse().expect("a valid name");
     let checked = check(&config, CheckOptions::default(), &mut Silent);
     let replayed = ReplayReport {
+        config: config.to_string(),
         states: 10,
         edges: 20,
         complete: true,
@@ -30,6 +31,7 @@ fn parts() -> Parts {
     };
     let mut core = CoreReport { edges_total: 20, states_total: 10, ..CoreReport::default() };
     core.add(replayed);
+    (core.walked_steps, core.walked_total, core.canaries) = (5, 5, 1);
     let probes = FRAME_PROBES.iter().map(|(name, _)| (*name, 1)).collect();
     let node = NodeReport { traces: 1, crashes: 1, probes, ..NodeReport::default() };
     Parts { model: vec![checked], core, node, divergences: Vec::new() }
@@ -83,11 +85,19 @@ fn a_finding_is_a_finding() {
 #[test]
 fn doing_less_than_everything_is_inconclusive() {
     type Change = fn(&mut Parts);
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 16] = [
         ("no model was checked", |parts| parts.model.clear()),
         ("a limit on the search", |parts| parts.model[0].verdict = ModelVerdict::Inconclusive),
         ("an edge that was not replayed", |parts| parts.core.edges_replayed -= 1),
         ("a state that was not visited", |parts| parts.core.states_visited -= 1),
+        ("steps that were skipped on the core", |parts| parts.core.walked_steps -= 1),
+        ("steps that were skipped at the node", |parts| parts.node.steps_total += 1),
+        ("no walk at all", |parts| (parts.core.walked_steps, parts.core.walked_total) = (0, 0)),
+        ("no wrong step was shown to the comparison", |parts| parts.core.canaries = 0),
+        ("a wrong step went unnoticed", |parts| parts.core.blind_spots.push(String::new())),
+        ("reductions that were ignored", |parts| {
+            parts.model[0].unique_states = parts.core.configurations[0].states;
+        }),
         ("a replay that stopped", |parts| parts.core.configurations[0].complete = false),
         ("an action that never came", |parts| {
             parts.core.actions.remove("NewView");

@@ -65,7 +65,12 @@ impl Grounds {
     /// What the plan has.
     pub fn new(plan: &Plan, seed: u64) -> Result<Self, CorpusError> {
         let graphs = plan.replayed.iter().rev().copied().collect();
-        Ok(Self { seed, core: plan.core_traces(seed), node: plan.node_traces(seed)?, graphs })
+        Ok(Self { seed, core: plan.core_traces(seed)?, node: plan.node_traces(seed)?, graphs })
+    }
+
+    /// The traces for the core.
+    pub fn core(&self) -> &[Trace] {
+        &self.core
     }
 }
 
@@ -222,6 +227,9 @@ pub fn to_text(teeth: &Teeth) -> String {
     let mut text = format!("{table}\n");
     for (bug, reason) in record::EQUIVALENT {
         text.push_str(&format!("not planted, because it is none: {bug}: {reason}\n"));
+    }
+    for (mutant, reason) in record::TWINLESS {
+        text.push_str(&format!("not planted: {mutant}: {reason}\n"));
     }
     if let Some(divergence) = &teeth.without_bug {
         text.push_str(&format!("without any bug:\n{divergence}\n"));

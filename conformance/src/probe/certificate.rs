@@ -2,7 +2,8 @@
 
 use super::view_change::forged_view_change;
 use super::{Expected, Place, Probe};
-use pbft_core::message::{CommitCertificate, Message, PreparedCertificate};
+use pbft_core::message::{CommitCertificate, Message, Prepare, PreparedCertificate, Signed};
+use pbft_core::types::SeqNum;
 use pbft_model as model;
 use std::sync::Arc;
 
@@ -111,4 +112,20 @@ pub(super) fn two_certificates_for_one_slot(place: &Place<'_>) -> Option<Probe> 
     let certificate = prepared_certificate(place, model::View(0));
     let twice = vec![certificate.clone(), certificate];
     view_change_with(place, view_beyond(place), twice, "certificates-not-rising")
+}
+
+pub(super) fn certificate_above_the_window(place: &Place<'_>) -> Option<Probe> {
+    let above = place.source.vocabulary.params(place.own).window + 1;
+    let mut certificate = prepared_certificate(place, model::View(0));
+    let primary = place.model.primary(model::View(0));
+    certificate.pre_prepare.body.seq = SeqNum(above);
+    let body = certificate.pre_prepare.body.clone();
+    certificate.pre_prepare = place.source.vocabulary.sign_as(primary, body);
+    let raise = |vote: &Signed<Prepare>| {
+        let signer = model::ReplicaId(vote.body.replica.0 as u8);
+        let body = Prepare { seq: SeqNum(above), ..vote.body.clone() };
+        place.source.vocabulary.sign_as(signer, body)
+    };
+    certificate.prepares = certificate.prepares.iter().map(raise).collect();
+    view_change_with(place, view_beyond(place), vec![certificate], "outside-window")
 }

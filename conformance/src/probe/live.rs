@@ -2,12 +2,16 @@
 //! any time; what is undone by a crash, just before one.
 
 use super::frame::FRAME_PROBES;
+use super::normal_case::conflicting_pre_prepare;
 use super::reaction::{REACTIONS, Scene, Trace};
 use super::{Expected, PROBES, Probe};
 use crate::divergence::{Difference, Kind};
 use crate::host::Subject;
 use crate::node_host::NodeHost;
 use crate::step::{compare_restart, describe};
+
+/// The probe that leaves evidence.
+const EVIDENCE: &str = "a second pre-prepare for a view and sequence number";
 
 /// How many of each kind are made just before a crash.
 const BEFORE_A_CRASH: usize = 3;
@@ -23,6 +27,11 @@ pub fn run(
     made.extend(frame(scene, node, choice)?);
     if !node.is_about_to_crash() {
         return Ok(made);
+    }
+    // Whatever the choice: its evidence must survive the crash.
+    if let Some(probe) = conflicting_pre_prepare(&scene.place) {
+        refuse(scene, node, &probe).map_err(|difference| difference.by_probe("probe", EVIDENCE))?;
+        made.push(EVIDENCE);
     }
     for turn in 0..BEFORE_A_CRASH as u64 {
         let choice = choice.wrapping_add(turn);
@@ -46,7 +55,10 @@ fn refused(
 ) -> Result<Option<&'static str>, Difference> {
     for (name, maker) in rotated(PROBES, choice) {
         let Some(probe) = maker(&scene.place) else { continue };
-        if probe.expected != Expected::Nothing {
+        // What is kept would stay in a running node.
+        if probe.deliveries.len() == 1
+            && !matches!(probe.expected, Expected::Nothing | Expected::NoFetch(_))
+        {
             return refuse(scene, node, &probe)
                 .map(|()| Some(*name))
                 .map_err(|difference| difference.by_probe("probe", name));

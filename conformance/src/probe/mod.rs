@@ -8,16 +8,19 @@ pub mod frame;
 pub mod live;
 mod normal_case;
 pub mod reaction;
+pub mod teeth;
 mod view_change;
 
 use crate::divergence::{Difference, Kind};
-use crate::host::{Host, Subject};
+use crate::host::{Host, Observation, Subject};
+use crate::network::Network;
 use crate::refinement::action::Delivery;
 use crate::refinement::byzantine::Source;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
 use crate::step::{World, describe};
 use pbft_core::Rejection;
 use pbft_core::message::Message;
+use pbft_core::types::SeqNum;
 use pbft_model as model;
 use reaction::{REACTIONS, Scene};
 
@@ -33,17 +36,23 @@ enum Expected {
     RefusedAs(&'static [&'static str]),
     /// Nothing: the vote is kept, but does not count.
     Nothing,
+    /// The state of this checkpoint is not asked for.
+    NoFetch(SeqNum),
 }
 
 impl Expected {
     fn allows(self, rejection: &Rejection) -> bool {
         match self {
-            Self::Nothing => false,
+            Self::Nothing | Self::NoFetch(_) => false,
             Self::Refused(kind) => rejection.kind() == kind,
             Self::RefusedAs(kinds) => kinds.contains(&rejection.kind()),
         }
     }
 }
+
+/// From one probe to the next: not the neighbour, and all are tried because there is no common divisor.
+const STRIDE: usize = 11;
+const _: () = assert!(!PROBES.len().is_multiple_of(STRIDE), "some probes would never be tried");
 
 /// A probe: deliveries to one replica, the last of which must lead to what is expected, and none to a step.
 pub struct Probe {
@@ -121,6 +130,16 @@ pub const PROBES: &[(&str, Maker)] = &[
     ),
     ("a NEW-VIEW of a replica that is not the primary", view_change::new_view_of_another),
     ("a request whose lane has executed a later one", normal_case::replayed_request),
+    ("a PREPARE of another view", normal_case::prepare_of_another_view),
+    ("a PREPARE twice", normal_case::prepare_twice),
+    ("a COMMIT twice", normal_case::commit_twice),
+    ("a CHECKPOINT twice", checkpoint::checkpoint_twice),
+    ("CHECKPOINTs that do not match", checkpoint::checkpoints_that_do_not_match),
+    (
+        "a VIEW-CHANGE with a certificate above the window",
+        certificate::certificate_above_the_window,
+    ),
+    ("a NEW-VIEW for a view that was left", view_change::new_view_for_a_view_that_was_left),
     ("a request on a lane beyond the bound", normal_case::request_on_a_lane_beyond_the_bound),
 ];
 
@@ -147,7 +166,7 @@ impl Probes<'_> {
         seen.extend(self.react(&Scene::new(place, action), world.host(replica), choice)?);
         let made = seen.len();
         for offset in 0..PROBES.len() {
-            let at = (choice as usize).wrapping_add(offset * 7) % PROBES.len();
+            let at = (choice as usize).wrapping_add(offset * STRIDE) % PROBES.len();
             let (name, maker) = PROBES[at];
             let Some(probe) = maker(&place) else { continue };
             self.probe(world.host(replica), &probe)
@@ -158,6 +177,25 @@ impl Probes<'_> {
             }
         }
         Ok(seen)
+    }
+
+    /// Makes one probe or asks for one reaction, by name, at the replica that has just taken `action`, if it can be
+    /// made there.
+    pub fn run_one(
+        &self,
+        state: &model::State,
+        network: &Network,
+        host: &Host,
+        action: &model::Action,
+        name: &str,
+    ) -> Option<Result<(), Difference>> {
+        let source = Source { vocabulary: self.vocabulary, network };
+        let place = Place { source, model: self.model, state, own: action.replica() };
+        if let Some((_, maker)) = PROBES.iter().find(|(known, _)| *known == name) {
+            return maker(&place).map(|probe| self.probe(host, &probe));
+        }
+        let (_, _, reaction) = REACTIONS.iter().find(|(known, _, _)| *known == name)?;
+        reaction(&Scene::new(place, action), &mut host.clone())
     }
 
     /// Asks a copy of the replica for the first reaction, from the `choice`-th on, that it owes here.
@@ -186,7 +224,10 @@ impl Probes<'_> {
         };
         for delivery in earlier {
             let seen = probed.deliver(self.vocabulary, delivery)?;
-            let silent = seen.is_ok_and(|seen| seen.is_silent());
+            let silent = match &seen {
+                Ok(seen) => seen.is_silent(),
+                Err(rejection) => probe.expected.allows(rejection),
+            };
             if !silent {
                 return Err(accepted(probe, delivery));
             }
@@ -195,6 +236,7 @@ impl Probes<'_> {
         let outcome = probed.deliver(self.vocabulary, last)?;
         match (outcome, probe.expected) {
             (Ok(seen), Expected::Nothing) if seen.is_silent() => Ok(()),
+            (Ok(seen), Expected::NoFetch(seq)) if !fetches(&seen, seq) => Ok(()),
             (Ok(_), _) => Err(accepted(probe, last)),
             (Err(rejection), expected) if expected.allows(&rejection) => {
                 match probed.replica == before.replica {
@@ -210,6 +252,11 @@ impl Probes<'_> {
             }
         }
     }
+}
+
+fn fetches(seen: &Observation, seq: SeqNum) -> bool {
+    let asks = |message: &Message| matches!(message, Message::FetchState(part) if part.seq == seq);
+    seen.sends.iter().any(|(_, message)| asks(message))
 }
 
 fn accepted(probe: &Probe, delivery: &Delivery) -> Difference {

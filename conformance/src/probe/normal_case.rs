@@ -209,3 +209,32 @@ pub(super) fn request_on_a_lane_beyond_the_bound(place: &Place<'_>) -> Option<Pr
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
     Some(Probe { deliveries, expected: Expected::Refused("lane-too-high") })
 }
+
+pub(super) fn prepare_of_another_view(place: &Place<'_>) -> Option<Probe> {
+    let (slot, _) = place.slots().next()?;
+    let view = place.before().view;
+    let other = model::View(if view.0 == 0 { 1 } else { view.0 - 1 });
+    let primary = place.model.primary(other);
+    let backup = place.others().find(|backup| *backup != primary)?;
+    let prepare = place.source.make_prepare(backup, other, slot, model::Value::request(1));
+    place.refused(backup, Message::Prepare(prepare), "wrong-view")
+}
+
+/// The first is kept, or is known already; the second is known in any case. So both count once.
+pub(super) fn prepare_twice(place: &Place<'_>) -> Option<Probe> {
+    let (slot, accepted) = open_slot(place)?;
+    let backup = place.backups().next()?;
+    let other = place.value_other_than(accepted);
+    let prepare = place.source.make_prepare(backup, place.before().view, slot, other);
+    let deliveries = vec![place.from(backup, Message::Prepare(prepare)); 2];
+    Some(Probe { deliveries, expected: Expected::Refused("duplicate") })
+}
+
+pub(super) fn commit_twice(place: &Place<'_>) -> Option<Probe> {
+    let (slot, accepted) = open_slot(place)?;
+    let voter = place.others().next()?;
+    let other = place.value_other_than(accepted);
+    let commit = place.source.make_commit(voter, place.before().view, slot, other);
+    let deliveries = vec![place.from(voter, Message::Commit(commit)); 2];
+    Some(Probe { deliveries, expected: Expected::Refused("duplicate") })
+}

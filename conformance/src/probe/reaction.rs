@@ -9,8 +9,11 @@ use crate::refinement::action::Delivery;
 use crate::refinement::message;
 use crate::refinement::vocabulary::{model_slot, replica_id, seq, view as core_view};
 use pbft_core::Rejection;
-use pbft_core::message::{FetchState, Message, StateData, StatePart, Status};
-use pbft_core::types::{SeqNum, View};
+use pbft_core::crypto::sign;
+use pbft_core::message::{
+    Batch, Commit, CommitCertificate, FetchState, Message, StateData, StatePart, Status,
+};
+use pbft_core::types::{Principal, SeqNum, Timestamp, View};
 use pbft_model as model;
 use std::sync::Arc;
 
@@ -44,6 +47,8 @@ pub const REACTIONS: &[(&str, Trace, Reaction)] = &[
     ("an accepted batch is served", Trace::Volatile, batch_is_served),
     ("of several later views the earliest is joined", Trace::Lasting, earliest_view_is_joined),
     ("a NEW-VIEW that waits for state is followed", Trace::Lasting, awaited_view_is_entered),
+    ("a view that a quorum wants is timed", Trace::Volatile, wanted_view_is_timed),
+    ("an older request is not executed", Trace::Lasting, older_request_is_not_executed),
 ];
 
 fn owed(what: &str, got: &Observation) -> Difference {
@@ -426,4 +431,63 @@ fn state_of(place: &Place<'_>, message: &Message) -> Option<Message> {
     };
     let data = StateData { seq: fetch.seq, part: fetch.part, bytes: bytes.into() };
     Some(Message::StateData(Arc::new(data)))
+}
+
+/// §4.5.2: from q VIEW-CHANGEs on the timer runs, so that a primary that does not begin the view is left, too.
+fn wanted_view_is_timed(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let (place, before) = (&scene.place, scene.place.before());
+    if before.active || place.primary() == place.own {
+        return None;
+    }
+    let quorum = place.source.vocabulary.membership().quorum();
+    for sender in place.others().take(quorum - 1) {
+        let body = empty_view_change(sender, before.view);
+        let view_change = Arc::new(place.source.vocabulary.sign_as(sender, body));
+        let delivery = place.from(sender, Message::ViewChange(view_change));
+        // Those that are known already count as well.
+        if let Err(difference) = scene.ask(subject, &delivery) {
+            return Some(Err(difference));
+        }
+    }
+    Some(match subject.is_timer_running() {
+        true => Ok(()),
+        false => Err(Difference::new(Kind::Reaction, "q VIEW-CHANGEs are here, and no timer runs")),
+    })
+}
+
+/// §4.1: a faulty primary orders an earlier request of a client that was served; it is final, and changes nothing.
+fn older_request_is_not_executed(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let (place, before) = (&scene.place, scene.place.before());
+    let next = before.last_executed.next();
+    let served = before.served.iter().next().filter(|_| place.slots().any(|(at, _)| at == next))?;
+    let vocabulary = place.source.vocabulary;
+    let mut body = vocabulary.request(served)?.body.clone();
+    body.timestamp = Timestamp(0);
+    let signer = vocabulary.keys.signer(Principal::Client(body.client));
+    let request = sign(&*signer, vocabulary.signing_domain(), body);
+    let batch = Arc::new(Batch { requests: vec![request] });
+    let all = (0..place.model.config().replicas()).map(model::ReplicaId);
+    let vote = |voter| {
+        let vote = place.source.make_commit(voter, before.view, next, served);
+        let body = Commit { digest: batch.digest(), ..vote.body };
+        vocabulary.sign_as(voter, body)
+    };
+    let commits = all.take(vocabulary.membership().quorum()).map(vote).collect();
+    let certificate = CommitCertificate { commits, batch: Arc::clone(&batch) };
+    let sender = place.others().next()?;
+    let delivery = place.from(sender, Message::Committed(Arc::new(certificate)));
+    let what = "an older request of a lane is final without being executed";
+    Some(scene.demand(subject, what, &delivery).and_then(|seen| {
+        let expected = vec![(seq(next), Vec::new())];
+        match seen.executed == expected && seen.replies.is_empty() {
+            true => Ok(()),
+            false => Err(owed(what, &seen)),
+        }
+    }))
 }

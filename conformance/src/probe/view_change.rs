@@ -148,3 +148,27 @@ pub(super) fn new_view_of_another(place: &Place<'_>) -> Option<Probe> {
     let new_view = place.source.vocabulary.sign_as(another, body);
     place.refused(another, Message::NewView(Arc::new(new_view)), "not-primary")
 }
+
+/// A NEW-VIEW for a view that the replica has been in, whose VIEW-CHANGEs say that nothing happened.
+pub(super) fn new_view_for_a_view_that_was_left(place: &Place<'_>) -> Option<Probe> {
+    let before = place.before();
+    let left = if before.active { before.view } else { model::View(before.view.0.checked_sub(1)?) };
+    let primary = place.model.primary(left);
+    if left.0 == 0 || primary == place.own {
+        return None;
+    }
+    let all = (0..place.model.config().replicas()).map(model::ReplicaId);
+    let senders = all.take(place.source.vocabulary.membership().quorum());
+    let view_change = |sender| {
+        let body = empty_view_change(sender, left);
+        Arc::new(place.source.vocabulary.sign_as(sender, body))
+    };
+    let body = NewView {
+        view: core_view(left),
+        view_changes: senders.map(view_change).collect(),
+        pre_prepares: Vec::new(),
+        replica: replica_id(primary),
+    };
+    let new_view = Arc::new(place.source.vocabulary.sign_as(primary, body));
+    place.refused(primary, Message::NewView(new_view), "wrong-view")
+}

@@ -95,9 +95,10 @@ pub(crate) fn check_stable(
     certificate: &StableCertificate,
 ) -> Result<(SeqNum, Digest), Rejection> {
     let votes = &certificate.checkpoints;
-    let needed = match planted!(params, CheckpointStableAtOne) {
-        true => 1,
-        false => params.membership.quorum(),
+    let needed = match () {
+        () if planted!(params, CheckpointStableAtOne) => 1,
+        () if planted!(params, CheckpointStableAtWeak) => params.membership.weak(),
+        () => params.membership.quorum(),
     };
     check_signers(params, needed, votes.iter().map(|vote| vote.body.replica))?;
     let first = &votes[0].body;
@@ -139,7 +140,8 @@ pub(crate) fn check_view_change(
             let view = view_change.view;
             return Err(Rejection::CertificateFromFuture { view, got: View(got) });
         }
-        if seq <= low || seq > high {
+        let above = seq > high && !planted!(params, CertificateAboveWindowInP);
+        if seq <= low || above {
             return Err(Rejection::OutsideWindow { seq, low, high });
         }
         if seq <= last && !planted!(params, TwoCertificatesForOneNumber) {

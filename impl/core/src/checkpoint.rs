@@ -35,13 +35,20 @@ impl Checkpoints {
         self.votes.entry(seq).or_default().insert(replica, checkpoint);
     }
 
-    /// `needed` votes for one digest at `seq`, if there are so many.
-    fn certificate(&self, seq: SeqNum, needed: usize) -> Option<StableCertificate> {
+    /// `needed` votes for one digest at `seq`, if there are so many. `any_digest` is a planted bug.
+    fn certificate(
+        &self,
+        seq: SeqNum,
+        needed: usize,
+        any_digest: bool,
+    ) -> Option<StableCertificate> {
         let in_window = self.votes.get(&seq).into_iter().flat_map(BTreeMap::values);
         let beyond = self.beyond.values().filter(|vote| vote.body.seq == seq);
         let votes: Vec<_> = in_window.chain(beyond).collect();
         votes.iter().find_map(|candidate| {
-            let same = |vote: &&&Signed<Checkpoint>| vote.body.digest == candidate.body.digest;
+            let same = |vote: &&&Signed<Checkpoint>| {
+                any_digest || vote.body.digest == candidate.body.digest
+            };
             let checkpoints: Vec<_> = votes.iter().filter(same).copied().cloned().collect();
             (checkpoints.len() >= needed).then(|| StableCertificate {
                 checkpoints: checkpoints.into_iter().take(needed).collect(),
@@ -74,7 +81,7 @@ impl Replica {
         service_chunks: Vec<Digest>,
         effects: &mut Vec<Effect>,
     ) {
-        let reply_chunk: Arc<[u8]> = match planted!(self.params, ReplyTableNotInCheckpoint) {
+        let reply_chunk: Arc<[u8]> = match planted!(self.params, RepliesNotInCheckpoint) {
             true => Arc::default(),
             false => self.replies.encode().into(),
         };
@@ -104,7 +111,16 @@ impl Replica {
         }
         let in_window = self.log.contains(seq);
         match self.checkpoints.vote(seq, from).map(|known| known.body.digest) {
-            Some(first) if first == digest => return Err(Rejection::Duplicate),
+            Some(first) if first == digest => {
+                if planted!(self.params, CheckpointSenderCountedTwice) {
+                    let votes = self.checkpoints.votes.entry(seq).or_default();
+                    votes.insert(ReplicaId(from.0 + self.params.membership.n() as u32), checkpoint);
+                    let mut effects = Vec::new();
+                    self.try_stabilise(seq, &mut effects);
+                    return Ok(effects);
+                }
+                return Err(Rejection::Duplicate);
+            }
             Some(first) => {
                 let view = self.view;
                 let second = digest;
@@ -147,7 +163,8 @@ impl Replica {
             () if planted!(self.params, GcBeforeStability) && seq <= self.last_executed => 1,
             () => self.params.membership.quorum(),
         };
-        if let Some(certificate) = self.checkpoints.certificate(seq, needed) {
+        let any_digest = planted!(self.params, CheckpointsMatchedWithoutDigest);
+        if let Some(certificate) = self.checkpoints.certificate(seq, needed, any_digest) {
             self.learn_stable(Arc::new(certificate), effects);
         }
     }

@@ -28,7 +28,7 @@ impl Replica {
             return;
         }
         let mut seq = self.last_executed.next();
-        if planted!(self.params, ExecutedOutOfOrder) {
+        if planted!(self.params, ExecutesOutOfOrder) {
             let mut ahead =
                 self.log.slots().filter(|(at, slot)| *at >= seq && slot.committed.is_some());
             seq = ahead.next().map_or(seq, |(at, _)| at);
@@ -51,7 +51,11 @@ impl Replica {
         for request in batch {
             let RequestId { client, lane, timestamp } = request.body.id();
             let seen = last.get(&(client, lane)).is_some_and(|last| timestamp <= *last);
-            let executed = self.replies.is_executed(client, lane, timestamp);
+            let mut executed = self.replies.is_executed(client, lane, timestamp);
+            if planted!(self.params, OlderTimestampExecuted) {
+                let last = self.replies.last(client, lane).map(|last| last.timestamp);
+                executed = last == Some(timestamp);
+            }
             if (seen || executed) && !planted!(self.params, DuplicateExecution) {
                 continue;
             }

@@ -47,6 +47,7 @@ pub(crate) fn plan<'a>(
     let max_s = highest.last_key_value().map_or(start, |(seq, _)| *seq);
     let order = (start.0..max_s.0)
         .map(|before| SeqNum(before + 1))
+        .filter(|seq| highest.contains_key(seq) || !planted!(params, GapsLeftOpen))
         .map(|seq| (seq, highest.get(&seq).map_or(null, |claim| claim.digest)))
         .collect();
     Plan { min_s, stable: Arc::new(stable), order }

@@ -126,7 +126,7 @@ impl Replica {
         if body.digest != expected && !planted!(self.params, BatchDigestUnchecked) {
             return Err(Rejection::WrongDigest { expected, got: body.digest });
         }
-        if proposal.batch.is_null() && !planted!(self.params, NullBatchAccepted) {
+        if proposal.batch.is_null() && !planted!(self.params, NullAcceptedInNormalCase) {
             return Err(Rejection::NullBatch);
         }
         let too_high = |request: &&Signed<Request>| request.body.lane.0 >= self.params.lanes_max;
@@ -163,13 +163,17 @@ impl Replica {
     pub(crate) fn on_prepare(&mut self, from: ReplicaId, prepare: Signed<Prepare>) -> Outcome {
         let body = &prepare.body;
         self.check_vote_origin(from, body.replica)?;
-        self.check_view(body.view)?;
+        if !planted!(self.params, PreparesMatchedWithoutView) {
+            self.check_view(body.view)?;
+        }
         self.check_window(body.seq)?;
         let primary = self.params.membership.primary(body.view);
         if body.replica == primary && !planted!(self.params, PrimaryPrepareCounted) {
             return Err(Rejection::PrepareFromPrimary { replica: body.replica });
         }
         let slot = self.log.slot(body.seq);
+        let twice = planted!(self.params, PrepareSenderCountedTwice);
+        let from = self.counted_as(from, twice, slot.map(|slot| &slot.prepares));
         let known = slot.and_then(|slot| slot.prepares.get(&from)).map(|known| known.body.digest);
         check_first_vote(from, body.view, body.seq, known, body.digest)?;
         // All checks passed; nothing has changed yet.
@@ -189,6 +193,8 @@ impl Replica {
         }
         self.check_window(body.seq)?;
         let slot = self.log.slot(body.seq);
+        let twice = planted!(self.params, CommitSenderCountedTwice);
+        let from = self.counted_as(from, twice, slot.map(|slot| &slot.commits));
         let known = slot.and_then(|slot| slot.commits.get(&from)).map(|known| known.body.digest);
         check_first_vote(from, body.view, body.seq, known, body.digest)?;
         // All checks passed; nothing has changed yet.
@@ -225,8 +231,13 @@ impl Replica {
         let (view, digest) = (self.view, proposal.pre_prepare.body.digest);
         if !slot.is_prepared_in(view) {
             let matching = self.prepares_for(seq, view, digest);
-            let needed = self.params.membership.prepares()
-                - usize::from(planted!(self.params, PrepareQuorumOneShort));
+            let membership = &self.params.membership;
+            let needed = match () {
+                () if planted!(self.params, PrepareQuorumOneShort) => membership.prepares() - 1,
+                () if planted!(self.params, PrepareNeedsAllBackups) => membership.n() - 1,
+                () if planted!(self.params, NoPreparePhase) => 0,
+                () => membership.prepares(),
+            };
             if matching.len() < needed {
                 return;
             }
@@ -237,12 +248,28 @@ impl Replica {
         self.execute_next(effects);
     }
 
+    /// The key of a sender's vote: the sender, so that it counts once. With `twice`, which is a planted bug, a second
+    /// vote gets a key of its own.
+    fn counted_as<V>(
+        &self,
+        from: ReplicaId,
+        twice: bool,
+        votes: Option<&std::collections::BTreeMap<ReplicaId, V>>,
+    ) -> ReplicaId {
+        match twice && votes.is_some_and(|votes| votes.contains_key(&from)) {
+            true => ReplicaId(from.0 + self.params.membership.n() as u32),
+            false => from,
+        }
+    }
+
     fn prepares_for(&self, seq: SeqNum, view: View, digest: Digest) -> Vec<Signed<Prepare>> {
         let Some(slot) = self.log.slot(seq) else { return Vec::new() };
         if planted!(self.params, PreparesMatchedWithoutDigest) {
             return slot.prepares.values().cloned().collect();
         }
-        if planted!(self.params, PrimaryPrepareCounted) {
+        if planted!(self.params, PrimaryPrepareCounted)
+            || planted!(self.params, PreparesMatchedWithoutView)
+        {
             let matches = |prepare: &&Signed<Prepare>| prepare.body.digest == digest;
             return slot.prepares.values().filter(matches).cloned().collect();
         }
@@ -284,6 +311,7 @@ impl Replica {
         }
         let needed = match () {
             () if planted!(self.params, ExecuteOnPrepared) => 1,
+            () if planted!(self.params, CommitNeedsAll) => self.params.membership.n(),
             () if planted!(self.params, CommitQuorumOneShort) => {
                 self.params.membership.quorum() - 1
             }

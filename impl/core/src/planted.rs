@@ -119,13 +119,13 @@ bugs! {
     /// COMMITs for any digest count.
     CommitsMatchedWithoutDigest = "commits-matched-without-digest",
     /// A checkpoint's digest does not cover the reply table.
-    ReplyTableNotInCheckpoint = "reply-table-not-in-checkpoint",
+    RepliesNotInCheckpoint = "replies-not-in-checkpoint",
     /// One VIEW-CHANGE makes a replica join a later view.
-    JoinsOneViewChange = "joins-one-view-change",
+    JoinOnOne = "join-on-one",
     /// Of several later views the latest is joined.
-    JoinsLatestView = "joins-latest-view",
+    JoinTakesHighest = "join-takes-highest",
     /// The null batch may be pre-prepared outside a NEW-VIEW.
-    NullBatchAccepted = "null-batch-accepted",
+    NullAcceptedInNormalCase = "null-accepted-in-normal-case",
     /// The batch beside a pre-prepare is not compared with its digest.
     BatchDigestUnchecked = "batch-digest-unchecked",
     /// A vote counts whichever channel it came on.
@@ -149,7 +149,7 @@ bugs! {
     /// VIEW-CHANGEs of strangers are kept.
     ViewChangeOfNonMember = "view-change-of-non-member",
     /// A committed batch is executed before those below it.
-    ExecutedOutOfOrder = "executed-out-of-order",
+    ExecutesOutOfOrder = "executes-out-of-order",
     /// A reply names the timestamp after the request's.
     ReplyForAnotherTimestamp = "reply-for-another-timestamp",
     /// An executed request that comes again is not answered.
@@ -182,6 +182,70 @@ bugs! {
     RestartReusesNumbers = "restart-reuses-numbers",
     /// A NEW-VIEW that waited for state is forgotten when the state comes.
     InactiveAfterTransfer = "inactive-after-transfer",
+    /// VIEW-CHANGEs for views that were left are kept.
+    OldViewChangeKept = "old-view-change-kept",
+    /// A batch that a peer asks for is not given.
+    BatchNotServed = "batch-not-served",
+    /// A COMMIT that is sent again names the view after its own.
+    RepeatsAnotherVote = "repeats-another-vote",
+    /// A batch prepares with the PREPAREs of all backups only.
+    PrepareNeedsAllBackups = "prepare-needs-all-backups",
+    /// COMMIT is sent for what was accepted.
+    NoPreparePhase = "no-prepare-phase",
+    /// PREPAREs of any view count.
+    PreparesMatchedWithoutView = "prepares-matched-without-view",
+    /// A batch commits with the COMMITs of all only.
+    CommitNeedsAll = "commit-needs-all",
+    /// A view begins with the VIEW-CHANGEs of all only.
+    NewViewNeedsAll = "new-view-needs-all",
+    /// Two PREPAREs of one sender count twice.
+    PrepareSenderCountedTwice = "prepare-sender-counted-twice",
+    /// Two COMMITs of one sender count twice.
+    CommitSenderCountedTwice = "commit-sender-counted-twice",
+    /// Two CHECKPOINTs of one sender count twice.
+    CheckpointSenderCountedTwice = "checkpoint-sender-counted-twice",
+    /// CHECKPOINTs for any digest count.
+    CheckpointsMatchedWithoutDigest = "checkpoints-matched-without-digest",
+    /// A new primary gives out numbers from h+1 on.
+    PrimaryRestartsNumbering = "primary-restarts-numbering",
+    /// P holds only what committed here.
+    POnlyForCommitted = "p-only-for-committed",
+    /// A VIEW-CHANGE says that nothing is stable.
+    ViewChangeOmitsH = "view-change-omits-h",
+    /// P may hold certificates above h+L.
+    CertificateAboveWindowInP = "certificate-above-window-in-p",
+    /// O leaves out what nobody prepared.
+    GapsLeftOpen = "gaps-left-open",
+    /// A view is entered without the state of min-s.
+    ViewEnteredWithoutState = "view-entered-without-state",
+    /// A NEW-VIEW for a view that was left is followed.
+    StaleNewViewAccepted = "stale-new-view-accepted",
+    /// An O that differs from what prepared here is refused.
+    LockNotReleased = "lock-not-released",
+    /// No PREPARE in a new view for what is executed here.
+    ExecutedNotVotedAgain = "executed-not-voted-again",
+    /// No timer runs while a NEW-VIEW is waited for.
+    NoTimerInViewChange = "no-timer-in-view-change",
+    /// f+1 VIEW-CHANGEs for later views move nobody.
+    NoJoin = "no-join",
+    /// A request is executed after a later one of its lane.
+    OlderTimestampExecuted = "older-timestamp-executed",
+    /// The reply table is emptied when a view begins.
+    RepliesForgottenInViewChange = "replies-forgotten-in-view-change",
+    /// A restart loses the reply table.
+    RestartForgetsReplies = "restart-forgets-replies",
+    /// PRE-PREPARE comes before its record.
+    PrePrepareSentBeforeDurable = "pre-prepare-sent-before-durable",
+    /// PREPARE comes before its record.
+    PrepareSentBeforeDurable = "prepare-sent-before-durable",
+    /// COMMIT comes before its record.
+    CommitSentBeforeDurable = "commit-sent-before-durable",
+    /// CHECKPOINT comes before its record.
+    CheckpointSentBeforeDurable = "checkpoint-sent-before-durable",
+    /// VIEW-CHANGE comes before its record.
+    ViewChangeSentBeforeDurable = "view-change-sent-before-durable",
+    /// NEW-VIEW comes before its record.
+    NewViewSentBeforeDurable = "new-view-sent-before-durable",
     /// Messages leave before the records that they depend on are written.
     SendBeforePersist = "send-before-persist",
     /// A commit returns before the disk was asked to keep it.

@@ -35,7 +35,10 @@ impl Replica {
             last_proposed: low,
             last_executed: service.last_executed,
             executing: None,
-            replies: service.replies,
+            replies: match planted!(params, RestartForgetsReplies) {
+                true => Default::default(),
+                false => service.replies,
+            },
             pending: Pending::default(),
             checkpoints: Checkpoints::default(),
             manifests: service.manifests.into_iter().map(|m| (m.seq, m)).collect(),

@@ -100,8 +100,34 @@ impl Replica {
             let halt = effects.iter().position(|effect| matches!(effect, Effect::Halt(_)));
             effects.truncate(halt.map_or(effects.len(), |at| at + 1));
         }
+        if let Ok(effects) = &mut outcome
+            && effects.iter().any(|effect| self.goes_before_its_record(effect))
+        {
+            effects.sort_by_key(|effect| matches!(effect, Effect::Persist(_)));
+        }
         self.check_invariants();
         outcome
+    }
+
+    /// Whether a message of this kind is sent before it is durable: a planted bug, one a kind.
+    fn goes_before_its_record(&self, effect: &Effect) -> bool {
+        let Effect::Broadcast(message) = effect else { return false };
+        match message {
+            Message::PrePrepare(_) => planted!(self.params, PrePrepareSentBeforeDurable),
+            Message::Prepare(_) => planted!(self.params, PrepareSentBeforeDurable),
+            Message::Commit(_) => planted!(self.params, CommitSentBeforeDurable),
+            Message::Checkpoint(_) => planted!(self.params, CheckpointSentBeforeDurable),
+            Message::ViewChange(_) => planted!(self.params, ViewChangeSentBeforeDurable),
+            Message::NewView(_) => planted!(self.params, NewViewSentBeforeDurable),
+            Message::Request(_)
+            | Message::Status(_)
+            | Message::Committed(_)
+            | Message::Stable(_)
+            | Message::FetchBatch(_)
+            | Message::Batch(_)
+            | Message::FetchState(_)
+            | Message::StateData(_) => false,
+        }
     }
 
     fn on_message(&mut self, from: ReplicaId, message: Verified<Message>) -> Outcome {

@@ -120,7 +120,15 @@ impl Replica {
                 messages.extend(proposal.map(Message::PrePrepare));
             }
             messages.extend(slot.prepares.get(&own).cloned().map(Message::Prepare));
-            messages.extend(slot.commits.get(&own).cloned().map(Message::Commit));
+            let commit = slot.commits.get(&own).cloned();
+            let commit = commit.map(|vote| match planted!(self.params, RepeatsAnotherVote) {
+                true => {
+                    let view = vote.body.view.next().unwrap_or_default();
+                    self.signed(crate::message::Commit { view, ..vote.body })
+                }
+                false => vote,
+            });
+            messages.extend(commit.map(Message::Commit));
         }
     }
 

@@ -80,7 +80,8 @@ impl Replica {
     /// The timer of a view change runs from when a quorum wants this view or a later one; before that a replica
     /// that is alone with its suspicion would only run ahead of the others.
     fn waits_for_view(&self) -> Waits {
-        match self.view_changes.len() >= self.params.membership.quorum() {
+        let wanted = self.view_changes.len() >= self.params.membership.quorum();
+        match wanted && !planted!(self.params, NoTimerInViewChange) {
             true => Waits::NewView,
             false => Waits::Nothing,
         }

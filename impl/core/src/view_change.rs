@@ -57,15 +57,22 @@ impl Replica {
         let prepared = self
             .log
             .slots()
+            .filter(|(_, slot)| {
+                slot.committed.is_some() || !planted!(self.params, POnlyForCommitted)
+            })
             .filter_map(|(_, slot)| slot.prepared.as_ref())
             .filter(|_| !planted!(self.params, POmitted))
             .filter(|p| !planted!(self.params, PFromLastViewOnly) || p.view() == self.view)
             .map(|prepared| (*prepared.certificate).clone())
             .collect();
+        let (low_water_mark, stable) = match planted!(self.params, ViewChangeOmitsH) {
+            true => Default::default(),
+            false => (self.log.low(), (*self.checkpoints.stable).clone()),
+        };
         self.signed(ViewChange {
             view: to,
-            low_water_mark: self.log.low(),
-            stable: (*self.checkpoints.stable).clone(),
+            low_water_mark,
+            stable,
             prepared,
             replica: self.params.replica,
         })
@@ -83,7 +90,8 @@ impl Replica {
         if sender == self.params.replica {
             return Err(Rejection::OwnMessage);
         }
-        if body.view < self.view || (body.view == self.view && self.active) {
+        let left = body.view < self.view || (body.view == self.view && self.active);
+        if left && !planted!(self.params, OldViewChangeKept) {
             return Err(Rejection::WrongView { expected: self.view, got: body.view });
         }
         let known = self.view_changes.get(&sender);
@@ -111,11 +119,12 @@ impl Replica {
     fn view_to_join(&self) -> Option<View> {
         let others = self.view_changes.values().filter(|known| known.body.view > self.view);
         let views: Vec<View> = others.map(|known| known.body.view).collect();
-        let needed = match planted!(self.params, JoinsOneViewChange) {
-            true => 1,
-            false => self.params.membership.weak(),
+        let needed = match () {
+            () if planted!(self.params, JoinOnOne) => 1,
+            () if planted!(self.params, NoJoin) => usize::MAX,
+            () => self.params.membership.weak(),
         };
-        let chosen = match planted!(self.params, JoinsLatestView) {
+        let chosen = match planted!(self.params, JoinTakesHighest) {
             true => views.iter().max(),
             false => views.iter().min(),
         };
@@ -130,8 +139,13 @@ impl Replica {
             return;
         }
         let chosen = self.choose_view_changes();
-        let needed = self.params.membership.quorum()
-            - usize::from(planted!(self.params, NewViewQuorumOneShort));
+        let needed = match planted!(self.params, NewViewNeedsAll) {
+            true => self.params.membership.n(),
+            false => {
+                self.params.membership.quorum()
+                    - usize::from(planted!(self.params, NewViewQuorumOneShort))
+            }
+        };
         if chosen.len() < needed || !self.view_changes.contains_key(&self.params.replica) {
             return;
         }
@@ -173,7 +187,10 @@ impl Replica {
             self.log.slot_mut(proposal.pre_prepare.body.seq).proposal = Some(Arc::clone(proposal));
         }
         let last = plan.order.last_key_value().map_or(plan.min_s, |(seq, _)| *seq);
-        self.last_proposed = last.max(self.log.low());
+        self.last_proposed = match planted!(self.params, PrimaryRestartsNumbering) {
+            true => self.log.low(),
+            false => last.max(self.log.low()),
+        };
         let ordered = proposals.iter().flat_map(|proposal| &proposal.batch.requests);
         self.pending.begin_view(ordered);
         effects.push(Effect::Broadcast(Message::NewView(new_view)));
@@ -199,7 +216,8 @@ impl Replica {
         if body.replica == self.params.replica {
             return Err(Rejection::OwnMessage);
         }
-        if body.view < self.view || (body.view == self.view && self.active) {
+        let left = body.view < self.view || (body.view == self.view && self.active);
+        if left && !planted!(self.params, StaleNewViewAccepted) {
             return Err(Rejection::WrongView { expected: self.view, got: body.view });
         }
         if body.replica != expected && !planted!(self.params, NewViewFromNonPrimary) {
@@ -220,6 +238,14 @@ impl Replica {
             let got = got.filter(|got| got.view == body.view);
             got.map(|got| (got.seq, got.digest, got.replica)) == Some(expected)
         };
+        let locked = |seq, digest| {
+            let prepared = self.log.slot(seq).and_then(|slot| slot.prepared.as_ref());
+            prepared.is_some_and(|prepared| prepared.digest() != digest)
+        };
+        let mut order = plan.order.iter();
+        if planted!(self.params, LockNotReleased) && order.any(|(seq, d)| locked(*seq, *d)) {
+            return Err(Rejection::WrongNewView { position: 0 });
+        }
         let wrong =
             expected.enumerate().position(|(position, expected)| !matches(position, expected));
         let surplus = Some(plan.order.len()).filter(|len| body.pre_prepares.len() > *len);
@@ -252,6 +278,10 @@ impl Replica {
         let proposals = self.enter_view(&new_view, plan, proposals, effects);
         self.pending.begin_view(std::iter::empty());
         for proposal in &proposals {
+            let executed = proposal.pre_prepare.body.seq <= self.last_executed;
+            if executed && planted!(self.params, ExecutedNotVotedAgain) {
+                continue;
+            }
             self.accept(Arc::clone(proposal), effects);
         }
         self.resume(&proposals, effects);
@@ -281,6 +311,9 @@ impl Replica {
         let view = self.view;
         self.view_changes.retain(|_, known| known.body.view > view);
         self.fetched.clear();
+        if planted!(self.params, RepliesForgottenInViewChange) {
+            self.replies = Default::default();
+        }
         self.new_view = Some(Arc::clone(new_view));
         effects.push(Effect::Persist(Record::NewView(Arc::clone(new_view))));
         let window = |proposal: &Arc<Proposal>| {
@@ -304,7 +337,7 @@ impl Replica {
 
     /// Whether the state of min-s and all batches of O are here; asks for what is not.
     fn has_everything_for(&mut self, plan: &Plan, effects: &mut Vec<Effect>) -> bool {
-        if plan.min_s > self.last_executed {
+        if plan.min_s > self.last_executed && !planted!(self.params, ViewEnteredWithoutState) {
             self.learn_stable(Arc::clone(&plan.stable), effects);
             self.begin_transfer(effects);
             return false;
@@ -336,6 +369,9 @@ impl Replica {
 
     /// Another replica lacks a batch.
     pub(crate) fn on_fetch_batch(&self, from: ReplicaId, digest: Digest) -> Outcome {
+        if planted!(self.params, BatchNotServed) {
+            return Err(Rejection::Unavailable);
+        }
         let batch = self.log.batch(digest).ok_or(Rejection::Unavailable)?;
         Ok(vec![Effect::Send { to: from, message: Message::Batch(Arc::clone(batch)) }])
     }
