@@ -8,6 +8,7 @@ use pbft_conformance::planted::{Grounds, RECORD_SEED, hunt, hunt_nothing, record
 use pbft_conformance::probe::Probes;
 use pbft_conformance::probe::teeth::TEETH;
 use pbft_conformance::refinement::vocabulary::{Vocabulary, replayable};
+use pbft_conformance::replay::{Counters, Replay};
 use pbft_conformance::step::{Step, Work, World};
 use pbft_conformance::walk::Trace;
 use pbft_core::planted::PlantedBug;
@@ -100,4 +101,15 @@ fn every_probe_fails_with_the_bug_on_its_list() {
         let fails = recorded || fails_at_the_core(name, planted, grounds.core());
         assert!(fails, "{name} does not fail with {bug}");
     }
+}
+
+/// The worked example of docs/conformance.md is what the replay prints.
+#[test]
+fn the_worked_example_is_a_real_report() {
+    let config = replayable("n4-b3-v1-s1-d1").expect("a replayable configuration");
+    let (_, divergence) = Replay::planted(config, 1, Some("p-omitted")).run(&Counters::default());
+    let report = divergence.expect("the bug shows").to_string();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
+    let document = std::fs::read_to_string(path).expect("docs/conformance.md");
+    assert!(document.contains(&format!("```text\n{report}\n```")), "the page must show:\n{report}");
 }

@@ -267,11 +267,12 @@ impl Replica {
         if planted!(self.params, PreparesMatchedWithoutDigest) {
             return slot.prepares.values().cloned().collect();
         }
-        if planted!(self.params, PrimaryPrepareCounted)
-            || planted!(self.params, PreparesMatchedWithoutView)
-        {
-            let matches = |prepare: &&Signed<Prepare>| prepare.body.digest == digest;
-            return slot.prepares.values().filter(matches).cloned().collect();
+        let by_digest = |prepare: &&Signed<Prepare>| prepare.body.digest == digest;
+        if planted!(self.params, PrimaryPrepareCounted) {
+            return slot.prepares.values().filter(by_digest).cloned().collect();
+        }
+        if planted!(self.params, PreparesMatchedWithoutView) {
+            return slot.prepares.values().filter(by_digest).cloned().collect();
         }
         matching_prepares(slot, &self.params.membership, view, digest)
     }
