@@ -27,19 +27,24 @@ pub(crate) struct Claims {
     pub(crate) certificates: [Vec<Certificate>; MAX_SLOTS],
 }
 
-/// What a vote for these values counts for: these. Under a mutant, whatever it should match, or what the voter named in
-/// any view.
-fn as_matched(named: ValueSet, any_digest: bool, in_any_view: Option<ValueSet>) -> ValueSet {
-    match in_any_view {
-        Some(values) => values,
-        None if any_digest && !named.is_empty() => ValueSet::ALL,
-        None => named,
+/// The values that somebody's votes count for: those named in the view at the slot. Under a mutant, whatever they should
+/// match, or what was named in any view.
+#[inline]
+fn as_matched(
+    votes: &[[ValueSet; MAX_SLOTS]; MAX_VIEWS],
+    view: View,
+    slot: Slot,
+    any_digest: bool,
+    any_view: bool,
+) -> ValueSet {
+    let named = votes[view.index()][slot.index()];
+    if any_view {
+        votes.iter().fold(named, |all, slots| all.union(slots[slot.index()]))
+    } else if any_digest && !named.is_empty() {
+        ValueSet::ALL
+    } else {
+        named
     }
-}
-
-/// The values named at a slot in any view.
-fn union(votes: &[[ValueSet; MAX_SLOTS]; MAX_VIEWS], slot: Slot) -> ValueSet {
-    votes.iter().fold(ValueSet::EMPTY, |all, slots| all.union(slots[slot.index()]))
 }
 
 impl Pbft {
@@ -58,8 +63,7 @@ impl Pbft {
         let mut tally = Tally::default();
         for voter in self.honest().filter(|id| *id != primary || primary_counts) {
             let prepares = &state.seen_by(viewer, voter).prepares;
-            let named = prepares[view.index()][slot.index()];
-            tally.add(as_matched(named, any_digest, any_view.then(|| union(prepares, slot))));
+            tally.add(as_matched(prepares, view, slot, any_digest, any_view));
         }
         let primary_is_none = u8::from(self.is_byzantine(primary) && !primary_counts);
         let byzantine = self.byzantine_votes().saturating_sub(primary_is_none);
@@ -95,8 +99,7 @@ impl Pbft {
         let mut tally = Tally::default();
         for voter in self.honest() {
             let commits = &state.seen_by(viewer, voter).commits;
-            let named = commits[view.index()][slot.index()];
-            tally.add(as_matched(named, any_digest, any_view.then(|| union(commits, slot))));
+            tally.add(as_matched(commits, view, slot, any_digest, any_view));
         }
         let byzantine = self.byzantine_votes();
         tally.add_for_any(self.as_counted(byzantine, Mutant::CommitSenderCountedTwice));

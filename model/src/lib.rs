@@ -213,7 +213,7 @@ impl Pbft {
 }
 
 /// Adds the steps that a replica may take by one rule.
-type Rule = fn(&Pbft, &State, ReplicaId, &mut Vec<Action>);
+pub(crate) type Rule = fn(&Pbft, &State, ReplicaId, &mut Vec<Action>);
 
 impl Model for Pbft {
     type State = State;
@@ -240,7 +240,7 @@ impl Model for Pbft {
         }
         let mut next = state.clone();
         self.apply(&mut next, action);
-        Some(self.canonical(next))
+        Some(self.canonical_after(&action, next))
     }
 }
 

@@ -163,11 +163,10 @@ impl Pbft {
         view: View,
         slot: Slot,
     ) -> ValueSet {
-        let mut voted = ValueSet::EMPTY;
-        for replica in self.honest() {
-            let commits = &state.seen_by(viewer, replica).commits;
-            voted = voted.union(commits[view.index()][slot.index()]);
-        }
+        let voted = self.honest().fold(ValueSet::EMPTY, |voted, voter| {
+            voted.union(state.seen_by(viewer, voter).commits[view.index()][slot.index()])
+        });
+        // Mostly nobody has voted, or too few.
         if voted.is_empty() {
             return voted;
         }

@@ -16,17 +16,17 @@
 //! state after it is reachable too and is judged itself. And no step can be taken for ever, since what was sent only grows.
 //! So the schedule is run from quiescent states only, which are few.
 
-use crate::Pbft;
 use crate::action::Action;
 use crate::config::Config;
-use crate::ids::MAX_VIEWS;
+use crate::ids::{MAX_VIEWS, ReplicaId};
 use crate::reduction::Reductions;
 use crate::state::{NewView, State};
 use crate::value::ValueSet;
+use crate::{Pbft, Rule};
 
-/// Steps that deliveries may take before timers fire. What was sent only grows, so they end by themselves, except under
-/// a mutant that goes back to an earlier view.
-const MAX_STEPS: usize = 10_000;
+/// Rounds of deliveries before timers fire. What was sent only grows, so they end by themselves, except under a mutant
+/// that goes back to an earlier view or assigns a slot over and over.
+const MAX_ROUNDS: usize = 1000;
 
 /// Byzantine primaries that are silent send no NEW-VIEW.
 const NO_NEW_VIEWS: [Vec<NewView>; MAX_VIEWS] = [const { Vec::new() }; MAX_VIEWS];
@@ -73,11 +73,24 @@ impl Pbft {
         false
     }
 
-    /// Lets the replicas take steps until none has any left but to wait for its timer.
+    /// Lets the replicas take steps in turn until none has any left but to wait for its timer.
     fn deliver_everything(&self, state: &mut State) {
-        for _ in 0..MAX_STEPS {
-            let Some(action) = self.first_delivery(state) else { return };
-            self.apply(state, action);
+        let mut actions = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let mut quiet = true;
+            for id in self.honest() {
+                for rule in Self::rules() {
+                    rule(self, state, id, &mut actions);
+                    if let Some(action) = actions.first() {
+                        self.apply(state, *action);
+                        quiet = false;
+                    }
+                    actions.clear();
+                }
+            }
+            if quiet {
+                return;
+            }
         }
     }
 
@@ -85,15 +98,20 @@ impl Pbft {
     fn first_delivery(&self, state: &State) -> Option<Action> {
         let mut actions = Vec::new();
         self.honest().find_map(|id| {
-            let first = Self::DELIVERIES.iter().find_map(|rule| {
+            Self::rules().find_map(|rule| {
                 rule(self, state, id, &mut actions);
-                actions.first().copied()
-            });
-            first.or_else(|| {
-                self.view_entries(state, id, &NO_NEW_VIEWS, &mut actions);
                 actions.first().copied()
             })
         })
+    }
+
+    /// The rules of the schedule between two timeouts.
+    fn rules() -> impl Iterator<Item = Rule> {
+        Self::DELIVERIES.into_iter().chain([Self::entries_of_honest_primaries as Rule])
+    }
+
+    fn entries_of_honest_primaries(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
+        self.view_entries(state, id, &NO_NEW_VIEWS, actions);
     }
 
     /// Timers fire: who is behind moves up to the highest view; if nobody is, all move on to the next.

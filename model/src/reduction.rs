@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::Pbft;
+use crate::action::Action;
 use crate::ids::ReplicaId;
 use crate::state::{Certificate, ReplicaState, Sent, State, StateDigest};
 use crate::value::{Applied, Value, ValueSet};
@@ -114,10 +115,26 @@ impl Pbft {
     /// The canonical form of a state under the reductions that are on.
     #[must_use]
     pub fn canonical(&self, mut state: State) -> State {
-        let reductions = self.reductions();
         if self.forgets_dead() {
             self.forget_dead(&mut state);
         }
+        self.renamed(state)
+    }
+
+    /// The canonical form of the state that a step leads to from a canonical one. What is dead depends on who is in which
+    /// view, has executed what, and has sent which COMMIT, so steps that change none of these bring nothing to forget.
+    pub(crate) fn canonical_after(&self, action: &Action, state: State) -> State {
+        match action {
+            Action::PrePrepare { .. } | Action::Prepare { .. } | Action::Stabilise { .. } => {
+                self.renamed(state)
+            }
+            _ => self.canonical(state),
+        }
+    }
+
+    /// The least of the names that are cheap to find.
+    fn renamed(&self, mut state: State) -> State {
+        let reductions = self.reductions();
         if reductions.replicas {
             self.sort_equals(&mut state);
         }

@@ -168,12 +168,12 @@ impl ReplicaState {
             sent,
         } = self;
         let mut out = Encoder::new();
-        out.put([view.0, u8::from(*active), low_water_mark.0, last_executed.0]);
+        let [a, b, c, d] = applied.0.to_le_bytes();
+        let marks = [low_water_mark.0, last_executed.0];
+        out.put([view.0, u8::from(*active), marks[0], marks[1], a, b, c, d, served.0]);
         out.put(accepted.map(|value| value.0));
         out.put(executed.map(|value| value.0));
-        out.put(applied.0.to_le_bytes());
-        out.put([served.0]);
-        certificates.iter().for_each(|certificate| out.put(encode_certificate(certificate)));
+        out.put_certificates(certificates);
         sent.encode(&mut out);
         out
     }
@@ -185,10 +185,14 @@ impl Sent {
         let Self { prepares, commits, view_changes, new_views, checkpoints } = self;
         out.put_sets(prepares.as_flattened());
         out.put_sets(commits.as_flattened());
-        out.put([present(view_changes), present(new_views), present(checkpoints)]);
+        let present = [present(view_changes), present(new_views), present(checkpoints)];
+        out.put(present);
+        if present == [0; 3] {
+            return;
+        }
         for ViewChange { low_water_mark, prepared } in view_changes.iter().flatten() {
             out.put([low_water_mark.0]);
-            prepared.iter().for_each(|one| out.put(encode_certificate(one)));
+            out.put_certificates(prepared);
         }
         for NewView { min_s, max_s, order } in new_views.iter().flatten() {
             out.put([min_s.0, max_s.0]);
@@ -202,8 +206,12 @@ impl Sent {
 }
 
 /// A bit for each item that is there; at most eight items.
-fn present<T>(items: &[Option<T>]) -> u8 {
-    items.iter().rev().fold(0, |bits, item| bits << 1 | u8::from(item.is_some()))
+fn present<T, const N: usize>(items: &[Option<T>; N]) -> u8 {
+    let mut bits = 0;
+    for (at, item) in items.iter().enumerate() {
+        bits |= u8::from(item.is_some()) << at;
+    }
+    bits
 }
 
 /// The canonical bytes of a replica at their longest; most are half as long.
@@ -213,11 +221,6 @@ const ENCODED_LEN: usize = 12
     + MAX_VIEWS * (1 + 2 * MAX_SLOTS)
     + MAX_VIEWS * (2 + MAX_SLOTS)
     + 5 * MAX_SLOTS;
-
-/// A certificate's value is never none, so two zero bytes stand for no certificate.
-fn encode_certificate(certificate: &Option<Certificate>) -> [u8; 2] {
-    certificate.map_or([0, 0], |Certificate { view, value }| [view.0, value.0])
-}
 
 struct Encoder {
     bytes: [u8; ENCODED_LEN],
@@ -233,6 +236,19 @@ impl Encoder {
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         self.bytes[self.len..self.len + N].copy_from_slice(&bytes);
         self.len += N;
+    }
+
+    /// A certificate's value is never none, so two zero bytes stand for no certificate.
+    #[inline]
+    fn put_certificates(&mut self, certificates: &[Option<Certificate>; MAX_SLOTS]) {
+        let mut bytes = [0; 2 * MAX_SLOTS];
+        for (at, certificate) in certificates.iter().enumerate() {
+            if let Some(Certificate { view, value }) = certificate {
+                bytes[2 * at] = view.0;
+                bytes[2 * at + 1] = value.0;
+            }
+        }
+        self.put(bytes);
     }
 
     #[inline]
@@ -307,10 +323,9 @@ impl State {
     /// What `viewer` knows of what `sender` has to say: what is on the network, and of its own also what is not yet.
     #[must_use]
     pub fn seen_by(&self, viewer: Viewer, sender: ReplicaId) -> &Sent {
-        if viewer == Viewer::Replica(sender) {
-            &self.replica(sender).sent
-        } else {
-            self.sent(sender)
+        match self.wire.get(sender.index()) {
+            Some(sent) if viewer != Viewer::Replica(sender) => sent,
+            Some(_) | None => &self.replica(sender).sent,
         }
     }
 }
