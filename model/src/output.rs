@@ -91,6 +91,9 @@ pub fn check_details(report: &CheckReport) -> String {
     if report.verdict == Verdict::Holds {
         return text;
     }
+    for remark in &report.remarks {
+        let _ = writeln!(text, "{}: {remark}", report.config);
+    }
     for (name, result) in report.properties.iter().filter(|(_, result)| *result == "violated") {
         let _ = writeln!(text, "{}: {name} is {result}", report.config);
     }

@@ -320,3 +320,119 @@ fn a_reader_that_went_away_changes_no_verdict() {
         assert!(!stderr(&output).contains("panicked"), "{line}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn a_limit_that_was_hit_exits_with_3_and_says_which() {
+    let bench = Bench::new();
+    for (limit, said) in [
+        ("--max-states 1000", "the limit of 1000 states was hit"),
+        ("--timeout 0", "the limit of 0 s was hit"),
+    ] {
+        let output = bench.run(&format!("check --config n4-b0-v2-s1-d2 {limit} --format json"));
+        assert_eq!(output.status.code(), Some(3), "{limit}");
+        let json: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&json["verdict"], &json["complete"]), (&"inconclusive".into(), &false.into()));
+        let remarks = json["configurations"][0]["remarks"].to_string();
+        assert!(remarks.contains(said), "{remarks}");
+    }
+    let graph = bench.run("graph --config n4-b0-v1-s1-d2 --max-states 10");
+    assert_eq!(graph.status.code(), Some(3), "{}", stderr(&graph));
+}
+
+#[test]
+fn a_step_that_nobody_took_exits_with_3_and_is_named() {
+    let bench = Bench::new();
+    let output = bench.run("check --config n4-b0-v2-s1-d1 --mutant no-join");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stdout(&output).contains("view-change-by-joining was not reached"));
+}
+
+#[test]
+fn a_reduction_that_the_search_ignores_exits_with_3_and_is_named() {
+    let bench = Bench::new();
+    for (line, ignored) in [
+        ("--config n4-b0-v0-s1-d1 --reductions values", "values"),
+        ("--config n4-b3-v1-s1-d1 --reductions replicas", "replicas"),
+        ("--config n4-b0-v1-s1-d2 --reductions dead --mutant null-accepted-in-normal-case", "dead"),
+        ("--config n4-b0-v0-s1-d2-r --reductions dead,values", "dead"),
+    ] {
+        let output = bench.run(&format!("check {line}"));
+        assert_eq!(output.status.code(), Some(3), "{line}: {}", stdout(&output));
+        let said = format!("asked for the reduction {ignored}, which this search ignores");
+        assert!(stdout(&output).contains(&said), "{line}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn walks_without_a_violation_exit_with_3_and_the_seed_draws_them() {
+    let bench = Bench::new();
+    let walks = |seed: u32| {
+        let line = format!(
+            "simulate --config n4-b0-v1-s1-d2-k1 --states 3000 --seed {seed} --format json"
+        );
+        let output = bench.run(&line);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        let json: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+        (json[0]["walks"].clone(), json[0]["visits"].clone(), json[0]["depth"].clone())
+    };
+    assert_eq!(walks(7), walks(7));
+    assert_ne!(walks(7), walks(8));
+    let line = "simulate --config n4-b0-v0-s1-d2 --mutant second-conflicting-pre-prepare --property agreement";
+    let output = bench.run(line);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).lines().any(|line| line == "seed: 1"), "{}", stdout(&output));
+    let trace = bench.file_of_run(".trace.itf.json");
+    let read = bench.command([OsStr::new("trace"), trace.as_os_str()]).output().expect("runs");
+    assert!(stdout(&read).contains("agreement"), "{}", stdout(&read));
+}
+
+#[test]
+fn an_interrupted_run_is_resumed_where_it_stopped() {
+    let bench = Bench::new();
+    let output = bench.run("check --config n4-b3-v0-s1-d2 n4-b0-v0-s1-d2");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let finished = bench.file_of_run("finished.jsonl");
+    let lines = read(&finished);
+    assert_eq!(lines.lines().count(), 2);
+    // As if it had been interrupted while the second result was written.
+    let first = lines.lines().next().expect("a line");
+    let altered = first.replace("\"unique_states\":", "\"unique_states\":9");
+    fs::write(&finished, format!("{altered}\n{{\"build\":\"cut o")).expect("written");
+    let directory = finished.parent().expect("a directory").display().to_string();
+    let output = bench.run(&format!(
+        "check --config n4-b3-v0-s1-d2 n4-b0-v0-s1-d2 --resume {directory} --format json"
+    ));
+    let json: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+    let states = |at: usize| json["configurations"][at]["unique_states"].to_string();
+    assert!(states(0).starts_with('9'), "the first result is taken over: {}", states(0));
+    assert_eq!(states(1), "36", "the second is found again");
+    fs::write(&finished, first.replace("\"build\":\"", "\"build\":\"another ") + "\n")
+        .expect("written");
+    let output = bench.run(&format!("check --config n4-b3-v0-s1-d2 --resume {directory}"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("of another build"), "{}", stderr(&output));
+}
+
+#[test]
+fn more_byzantine_replicas_than_f_are_found_out_at_once() {
+    let bench = Bench::new();
+    let output = bench.run("check --config n4-b01-v0-s1-d2 --property agreement");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("more than f = 1: the protocol claims nothing here"), "{text}");
+    assert!(text.contains("agreement"), "{text}");
+}
+
+#[test]
+fn each_preset_is_listed_with_the_counts_on_record() {
+    let bench = Bench::new();
+    for (preset, least) in [("quick", 40), ("nightly", 60), ("deep", 70)] {
+        let output = bench.run(&format!("list --preset {preset} --format json"));
+        let json: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+        let configurations = json["configurations"].as_array().expect("a list");
+        assert!(configurations.len() >= least);
+        let unknown = configurations.iter().filter(|one| one["states"].is_null());
+        let unknown = unknown.filter(|one| one["control"] == false).count();
+        assert!(preset == "deep" || unknown == 0, "{preset}: {unknown} are not on record");
+    }
+}
