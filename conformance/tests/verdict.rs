@@ -22,14 +22,16 @@ fn parts() -> Parts {
     let checked = check(&config, CheckOptions::default(), &mut Silent);
     let replayed = ReplayReport {
         config: config.to_string(),
-        states: 10,
+        // The check's reductions save a state.
+        states: checked.unique_states + 1,
         edges: 20,
         complete: true,
         actions: ACTIONS.into_iter().map(|name| (name, 1)).collect(),
         probes: probe::names().map(|name| (name, 1)).collect(),
         ..ReplayReport::default()
     };
-    let mut core = CoreReport { edges_total: 20, states_total: 10, ..CoreReport::default() };
+    let mut core =
+        CoreReport { edges_total: 20, states_total: replayed.states, ..CoreReport::default() };
     core.add(replayed);
     (core.walked_steps, core.walked_total, core.canaries) = (5, 5, 1);
     let probes = FRAME_PROBES.iter().map(|(name, _)| (*name, 1)).collect();
