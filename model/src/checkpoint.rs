@@ -4,6 +4,7 @@ use crate::Pbft;
 use crate::action::Action;
 use crate::ids::{ReplicaId, Slot};
 use crate::mutant::Mutant;
+use crate::rules;
 use crate::state::{ReplicaState, State, StateDigest};
 use crate::value::{Applied, ValueSet};
 
@@ -12,14 +13,14 @@ impl Pbft {
     /// mark there.
     pub(crate) fn stabilisations(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
         let replica = state.replica(id);
-        for slot in replica.low_water_mark.until(replica.last_executed) {
-            if !self.config.is_checkpoint(slot) {
-                continue;
-            }
-            let Some(own) = replica.sent.checkpoints[slot.index()] else { continue };
+        let (low, executed) = (replica.low_water_mark, replica.last_executed);
+        for slot in low.until(executed) {
+            let checkpoint = self.config.is_checkpoint(slot);
+            let own = replica.sent.checkpoints[slot.index()];
             // Own CHECKPOINT counts only once it is sent, which is when the state is on disk.
-            let votes = self.checkpoint_votes(state, slot, own);
-            if votes >= self.checkpoints_needed() || self.has_proof(state, slot) {
+            let votes = || own.map_or(0, |own| self.checkpoint_votes(state, slot, own));
+            let proven = || votes() >= self.checkpoints_needed() || self.has_proof(state, slot);
+            if rules::stabilise(slot, low, executed, checkpoint, own.is_some(), proven).is_ok() {
                 actions.push(Action::Stabilise { replica: id, slot });
             }
         }
@@ -33,7 +34,9 @@ impl Pbft {
             if self.breaks(Mutant::StateTransferUnverified) && self.config.is_checkpoint(slot) {
                 digests.extend(self.invented_states());
             }
-            for digest in digests {
+            let checkpoint = self.config.is_checkpoint(slot);
+            let allowed = rules::transfer(slot, replica.last_executed, checkpoint, true);
+            for digest in digests.into_iter().filter(|_| allowed.is_ok()) {
                 actions.push(Action::StateTransfer { replica: id, slot, digest });
             }
         }

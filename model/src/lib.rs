@@ -75,6 +75,7 @@ pub mod properties;
 pub mod quorum;
 pub mod reduction;
 pub mod report;
+pub mod rules;
 pub mod run;
 pub mod simulate;
 pub mod state;

@@ -4,6 +4,7 @@ use crate::Pbft;
 use crate::action::Action;
 use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
 use crate::mutant::Mutant;
+use crate::rules::{self, Role};
 use crate::state::{Certificate, NewView, ReplicaState, State, ViewChange, Viewer};
 use crate::value::{Value, ValueSet};
 
@@ -46,7 +47,7 @@ impl Pbft {
                 if self.breaks(Mutant::NewViewTakesLowestView) {
                     shown.view < best.view
                 } else {
-                    shown.view > best.view
+                    rules::outranks(shown.view, best.view)
                 }
             });
             if replace {
@@ -248,7 +249,7 @@ impl Pbft {
         let replica = state.replica(id);
         let view = replica.view;
         let asked = replica.sent.view_changes[view.index()].is_some();
-        if replica.active || self.primary(view) != id || !asked {
+        if rules::begin(self.role(replica, id), asked).is_err() {
             return;
         }
         for outcome in self.new_view_outcomes(state, view) {
@@ -260,7 +261,8 @@ impl Pbft {
 
     /// Whether a replica has executed up to min-s. One that has not fetches that state first.
     fn has_state(&self, replica: &ReplicaState, outcome: &NewView) -> bool {
-        replica.last_executed >= outcome.min_s || self.breaks(Mutant::ViewEnteredWithoutState)
+        rules::has_state(replica.last_executed, outcome.min_s).is_ok()
+            || self.breaks(Mutant::ViewEnteredWithoutState)
     }
 
     /// The NEW-VIEWs that a Byzantine primary may send, per view.
@@ -315,8 +317,10 @@ impl Pbft {
         let lowest = if stale { 1 } else { replica.view.0.max(1) };
         for view in (lowest..=self.config.max_view().0).map(View) {
             let primary = self.primary(view);
-            let entered = view == replica.view && (replica.active || primary == id);
-            if entered || (stale && primary == id) {
+            let role = Role { active: replica.active, primary: primary == id };
+            // Views below the replica's come up under the mutant only.
+            let allowed = view < replica.view || rules::enter(view, replica.view, role).is_ok();
+            if !allowed || (stale && primary == id) {
                 continue;
             }
             let sent = if self.is_byzantine(primary) {

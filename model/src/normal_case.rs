@@ -4,6 +4,7 @@ use crate::Pbft;
 use crate::action::Action;
 use crate::ids::{ReplicaId, Slot, View};
 use crate::mutant::Mutant;
+use crate::rules::{self, Role, Window};
 use crate::state::{Certificate, ReplicaState, State, Viewer};
 use crate::value::{Value, ValueSet};
 
@@ -12,35 +13,47 @@ impl Pbft {
     /// while the slot is at most h+L.
     pub(crate) fn pre_prepares(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
         let replica = state.replica(id);
-        if !replica.active || self.primary(replica.view) != id {
+        let role = self.role(replica, id);
+        if !role.primary {
             return;
         }
         let assigned = Slot::GENESIS
             .until(self.config.last_slot())
             .rfind(|slot| replica.accepted[slot.index()].is_some());
-        let mut slot = assigned.unwrap_or_default().max(replica.low_water_mark).next();
+        let next = assigned.unwrap_or_default().max(replica.low_water_mark).next();
+        let mut slot = next;
         if self.breaks(Mutant::PrimaryRestartsNumbering) {
             let sent = &replica.sent.prepares[replica.view.index()];
             let mut slots = replica.low_water_mark.until(self.config.last_slot());
             // Once for O, once more for a request.
             slot = slots.find(|slot| sent[slot.index()].len() < 2).unwrap_or(slot);
         }
-        if slot > self.last_acceptable(replica) {
+        let numbering = if self.breaks(Mutant::PrimaryRestartsNumbering) { slot } else { next };
+        if rules::order(role, slot, numbering, self.window(replica)).is_err() {
             return;
         }
         for value in self.requests() {
-            if !replica.served.contains(value) && !replica.accepted.contains(&value) {
+            let answered = replica.served.contains(value);
+            if rules::orderable(answered, replica.accepted.contains(&value)).is_ok() {
                 actions.push(Action::PrePrepare { replica: id, slot, value });
             }
         }
     }
 
-    /// The last slot that the replica takes part in: h+L (§4.2, condition 4 of a PRE-PREPARE).
-    fn last_acceptable(&self, replica: &ReplicaState) -> Slot {
-        if self.breaks(Mutant::AboveHighWaterMark) {
-            return self.config.last_slot();
+    /// The slots that a replica takes part in (§4.2, condition 4 of a PRE-PREPARE).
+    fn window(&self, replica: &ReplicaState) -> Window<Slot> {
+        let low = replica.low_water_mark;
+        let above = self.breaks(Mutant::AboveHighWaterMark);
+        let high = if above { self.config.last_slot() } else { self.config.high_water_mark(low) };
+        Window {
+            low: if self.breaks(Mutant::LowWaterMarkIgnored) { Slot::GENESIS } else { low },
+            high,
         }
-        self.config.high_water_mark(replica.low_water_mark)
+    }
+
+    /// What a replica is in its view.
+    pub(crate) fn role(&self, replica: &ReplicaState, id: ReplicaId) -> Role {
+        Role { active: replica.active, primary: self.primary(replica.view) == id }
     }
 
     /// A backup accepts a PRE-PREPARE of the primary of its view (§4.2): it is active in the view, has accepted
@@ -48,21 +61,22 @@ impl Pbft {
     /// proposed by NEW-VIEW only, see [`crate::new_view`].
     pub(crate) fn prepares(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
         let replica = state.replica(id);
-        let primary = self.primary(replica.view);
-        if !replica.active || primary == id {
+        let role = self.role(replica, id);
+        if !role.active || role.primary {
             return;
         }
-        let low_ignored = self.breaks(Mutant::LowWaterMarkIgnored);
-        let low = if low_ignored { Slot::GENESIS } else { replica.low_water_mark };
-        for slot in low.until(self.last_acceptable(replica)) {
+        let window = self.window(replica);
+        let null_taken = self.breaks(Mutant::NullAcceptedInNormalCase);
+        let second = self.breaks(Mutant::SecondConflictingPrePrepare);
+        for slot in window.low.until(window.high) {
             let accepted = replica.accepted[slot.index()];
-            let null = self.breaks(Mutant::NullAcceptedInNormalCase);
-            let second = self.breaks(Mutant::SecondConflictingPrePrepare);
             if accepted.is_some() && !second {
                 continue;
             }
             for value in self.proposals(state, replica.view, slot).iter() {
-                if value != accepted && (value != Value::NULL || null) {
+                let taken = if second { value == accepted } else { accepted.is_some() };
+                let null = value == Value::NULL && !null_taken;
+                if rules::accept(role, slot, window, taken, true, null).is_ok() {
                     actions.push(Action::Prepare { replica: id, slot, value });
                 }
             }
@@ -87,12 +101,12 @@ impl Pbft {
         for slot in replica.low_water_mark.until(self.config.last_slot()) {
             let value = replica.accepted[slot.index()];
             let certificate = Some(Certificate { view: replica.view, value });
-            if value.is_none() || replica.certificates[slot.index()] == certificate {
-                continue;
-            }
+            let prepared = replica.certificates[slot.index()] == certificate;
             let viewer = Viewer::Replica(id);
-            let votes = self.prepare_votes(state, viewer, replica.view, slot).votes(value);
-            if votes >= self.prepares_needed() || self.breaks(Mutant::NoPreparePhase) {
+            let votes = || self.prepare_votes(state, viewer, replica.view, slot).votes(value);
+            let unneeded = self.breaks(Mutant::NoPreparePhase);
+            let needed = if unneeded { 0 } else { self.prepares_needed() };
+            if rules::commit(replica.active, value.is_some(), prepared, needed, votes).is_ok() {
                 actions.push(Action::Commit { replica: id, slot });
             }
         }
@@ -101,11 +115,18 @@ impl Pbft {
     /// A replica executes its next slot when q COMMITs match, of any one view: a commit certificate is final and
     /// can be passed on, so neither the replica's view nor whether it is active matters.
     pub(crate) fn executions(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
-        for slot in self.executable(state.replica(id)) {
+        let replica = state.replica(id);
+        let window = Window {
+            low: replica.low_water_mark,
+            high: self.config.high_water_mark(replica.low_water_mark),
+        };
+        for slot in self.executable(replica) {
+            let any = self.breaks(Mutant::ExecutesOutOfOrder);
+            let next = if any { slot } else { replica.last_executed.next() };
             let mut seen = ValueSet::EMPTY;
             for view in (0..=self.config.max_view().0).rev().map(View) {
                 for value in self.committed_values(state, id, view, slot).iter() {
-                    if !seen.contains(value) {
+                    if !seen.contains(value) && rules::execute(slot, next, window, true).is_ok() {
                         seen.insert(value);
                         actions.push(Action::Execute { replica: id, view, value });
                     }

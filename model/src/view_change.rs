@@ -7,6 +7,7 @@ use crate::Pbft;
 use crate::action::Action;
 use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
 use crate::mutant::Mutant;
+use crate::rules;
 use crate::state::{Certificate, ReplicaState, State, ViewChange};
 use crate::value::Value;
 
@@ -22,7 +23,8 @@ impl Pbft {
             let own_timer = to == view.next();
             // A replica that does not stop voting (a mutant) has sent this one before.
             let sent = state.replica(id).sent.view_changes[to.index()].is_some();
-            if !sent && (own_timer || self.can_join(state, id, to)) {
+            let can_join = || self.can_join(state, id, to);
+            if rules::leave(to > view, sent, own_timer, can_join).is_ok() {
                 actions.push(Action::StartViewChange { replica: id, to });
             }
         }
@@ -44,7 +46,7 @@ impl Pbft {
             exactly |= sent[to.index()].is_some();
         }
         let needed = if self.breaks(Mutant::JoinOnOne) { 1 } else { self.quorums().weak };
-        exactly && enough >= needed
+        rules::join(enough, needed, exactly)
     }
 
     /// Stops taking part in the old view and sends VIEW-CHANGE with P, the prepared certificates above h.
