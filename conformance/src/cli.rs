@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::ConformReport;
+use crate::validate::command::{ExplainArguments, ValidateArguments, run_explain, run_validate};
 use crate::walk::{Trace, walk};
 use clap::{Args, Parser, Subcommand};
 use pbft_model as model;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
   cargo conform --format json > conform.json       the same, for a program
   cargo conform replay --config n4-b0-v1-s1-d2     one configuration on the core
   cargo conform node --config n4-b0-v1-s1-d2 --seed 7
+  cargo conform validate traces/*.jsonl            a recorded run
   cargo conform trace runs/…/divergence-0.json     one trace, on the core and through the node
 
 Exit status: 0 holds, 1 a violation or a divergence, 2 wrong arguments, 3 not everything was done."
@@ -84,6 +86,15 @@ enum Command {
         /// The file: JSON with `config`, `origin` and `actions`, or a counterexample of the model as ITF JSON.
         file: PathBuf,
     },
+    /// Decides whether the model allows a recorded run: the trace files of a cluster's replicas.
+    #[command(after_help = "Example:
+  cargo cluster -- --trace traces        a cluster that records; ^C stops it
+  cargo conform validate traces/*.jsonl
+
+Exit status: 0 valid, 1 a divergence, 2 wrong arguments, 3 something is missing, 5 a file is refused.")]
+    Validate(ValidateArguments),
+    /// Tells a recorded run or a trace of the model in words.
+    Explain(ExplainArguments),
     /// Makes the corpus of traces again, from the model's mutants; for conformance/corpus/traces.jsonl.
     Corpus,
     /// Plants each known bug in core and node, one after the other, and looks whether conformance catches it.
@@ -109,6 +120,8 @@ pub fn main() -> ExitCode {
         Some(Command::Replay { config }) => replay(&cli.common, *config),
         Some(Command::Node { config, walks }) => node(&cli.common, *config, *walks),
         Some(Command::Trace { file }) => replay_file(&cli.common, file),
+        Some(Command::Validate(arguments)) => run_validate(arguments, cli.common.format),
+        Some(Command::Explain(arguments)) => run_explain(arguments),
         Some(Command::Corpus) => make_corpus(&cli.common),
         #[cfg(feature = "planted-bugs")]
         Some(Command::PlantedBugs { bugs, record }) => planted_bugs(&cli.common, bugs, *record),

@@ -18,6 +18,8 @@
 //! that guard's reason and changes nothing ([`probe`]). *The same in production*: traces go through the production
 //! node, with its tasks, frames, signatures and store, and with crashes ([`node_replay`]).
 //!
+//! *The other way round*: recorded runs of whole clusters, of any length, are behaviours of the model ([`validate`]).
+//!
 //! What is not shown here: behaviour outside the model's bounds, and of what the model leaves out, which are time,
 //! retransmission and batches of more than one request.
 
@@ -43,5 +45,6 @@ pub mod replay;
 pub mod report;
 pub mod service;
 pub mod step;
+pub mod validate;
 pub mod walk;
 pub mod wire;

@@ -1,0 +1,371 @@
+//! Real replicas of the core in one thread, each recorded, with a network that loses, repeats and reorders, and crashes
+//! before and after what was decided is durable.
+#![allow(dead_code, unreachable_pub, reason = "the benchmark uses a part of it")]
+
+use core::time::Duration;
+use pbft_conformance::keys::{Keys, NameKeys};
+use pbft_core::crypto::{sign, verify};
+use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::message::{Message, Request, Signed, StateData, StatePart};
+use pbft_core::replies::{LastReply, ReplyTable};
+use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Timestamp};
+use pbft_core::{Durable, Effect, Input, Membership, Params, Replica, ServiceState, Timer};
+use pbft_node::driver::Observer as _;
+use pbft_node::trace::Recorder;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+/// A file in memory.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Memory {
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.lock().expect("one thread").clone()
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("one thread").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+type Chunks = Vec<Arc<[u8]>>;
+
+/// What is on a replica's disk.
+#[derive(Clone, Default)]
+struct Disk {
+    durable: Durable,
+    executed: SeqNum,
+    replies: ReplyTable,
+    /// The service's state: a hash over everything that was applied.
+    state: u64,
+    stored: BTreeMap<SeqNum, (Manifest, Chunks)>,
+    staged: BTreeMap<u32, Arc<[u8]>>,
+}
+
+impl Disk {
+    fn execute(&mut self, seq: SeqNum, requests: &[Arc<Signed<Request>>]) -> Vec<Arc<[u8]>> {
+        self.executed = seq;
+        let apply = |request: &Arc<Signed<Request>>| {
+            let Request { client, lane, timestamp, .. } = request.body;
+            let id = u64::from(client.0) << 40 | u64::from(lane.0) << 32 | timestamp.0;
+            self.state = self.state.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(id + 1);
+            let result: Arc<[u8]> = self.state.to_le_bytes().into();
+            self.replies.record(client, lane, LastReply { timestamp, result: Arc::clone(&result) });
+            result
+        };
+        requests.iter().map(apply).collect()
+    }
+
+    fn chunk(&self) -> Arc<[u8]> {
+        self.state.to_le_bytes().into()
+    }
+
+    fn install(&mut self, manifest: Manifest, replies: ReplyTable) {
+        let chunk = self.staged.get(&1).expect("staged").clone();
+        self.state = u64::from_le_bytes(chunk[..].try_into().expect("eight bytes"));
+        (self.executed, self.replies) = (manifest.seq, replies);
+        let chunks = std::mem::take(&mut self.staged).into_values().collect();
+        self.stored.insert(manifest.seq, (manifest, chunks));
+    }
+}
+
+struct Node {
+    params: Arc<Params>,
+    replica: Option<Replica>,
+    disk: Disk,
+    recorder: Recorder<Memory>,
+    timers: BTreeSet<Timer>,
+}
+
+/// The cluster.
+pub struct Cluster {
+    nodes: Vec<Node>,
+    pub files: Vec<Memory>,
+    queue: VecDeque<(ReplicaId, ReplicaId, Message)>,
+    seed: u64,
+    /// The next timestamp on each lane.
+    timestamps: BTreeMap<(u32, u16), u64>,
+    pub crashes: u64,
+}
+
+const CLUSTER: Digest = Digest([9; 32]);
+
+impl Cluster {
+    /// n replicas with K = 2 and L = 8, or larger.
+    pub fn new(n: u32, seed: u64, interval: u64) -> Self {
+        let membership = Membership::new(n).expect("a size");
+        let node = |id| {
+            let mut params = Params::new(ReplicaId(id), membership, CLUSTER);
+            (params.checkpoint_interval, params.window, params.pipeline) =
+                (interval, 4 * interval, 4);
+            (params.batch_requests_max, params.lanes_max) = (3, 4);
+            params.view_timeout = Duration::from_secs(1);
+            params.validate().expect("consistent");
+            params
+        };
+        let files: Vec<Memory> = (0..n).map(|_| Memory::default()).collect();
+        let nodes = (0..n).zip(&files).map(|(id, file)| Node {
+            params: Arc::new(node(id)),
+            replica: None,
+            disk: Disk::default(),
+            recorder: Recorder::new(file.clone()),
+            timers: BTreeSet::new(),
+        });
+        let (nodes, queue) = (nodes.collect(), VecDeque::new());
+        let timestamps = BTreeMap::new();
+        let mut cluster = Self { nodes, files: files.clone(), queue, seed, timestamps, crashes: 0 };
+        (0..n).for_each(|id| cluster.start(id));
+        cluster
+    }
+
+    /// The next number of the run's chance.
+    pub fn chance(&mut self, below: usize) -> usize {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        (self.seed >> 11) as usize % below
+    }
+
+    pub fn is_up(&self, id: u32) -> bool {
+        self.nodes[id as usize].replica.is_some()
+    }
+
+    pub fn start(&mut self, id: u32) {
+        let node = &mut self.nodes[id as usize];
+        let state = ServiceState {
+            last_executed: node.disk.executed,
+            replies: node.disk.replies.clone(),
+            manifests: node.disk.stored.values().map(|(manifest, _)| manifest.clone()).collect(),
+        };
+        let signer = NameKeys.signer(Principal::Replica(ReplicaId(id)));
+        let durable = node.disk.durable.clone();
+        let (replica, effects) = Replica::recover(Arc::clone(&node.params), signer, durable, state);
+        node.recorder.on_start(&replica);
+        node.replica = Some(replica);
+        let sent = self.perform(id, effects);
+        self.queue.extend(sent);
+    }
+
+    /// The replica is gone, without a word in its file.
+    pub fn kill(&mut self, id: u32) {
+        let node = &mut self.nodes[id as usize];
+        (node.replica, node.timers) = (None, BTreeSet::new());
+        self.crashes += 1;
+    }
+
+    /// All stop in order.
+    pub fn stop(&mut self) {
+        for node in self.nodes.iter_mut().filter(|node| node.replica.is_some()) {
+            node.recorder.on_stop();
+        }
+    }
+
+    /// One input with what follows from it, as one group. It may crash before the group is durable.
+    fn input(&mut self, id: u32, input: Input, crash: bool) {
+        let before = crash.then(|| self.nodes[id as usize].disk.clone());
+        let mut inputs = VecDeque::from([input]);
+        let mut sent = Vec::new();
+        while let Some(input) = inputs.pop_front() {
+            let node = &mut self.nodes[id as usize];
+            let Some(replica) = node.replica.as_mut() else { return };
+            let outcome = replica.step(input.clone());
+            node.recorder.on_step(&input, &outcome, replica);
+            let Ok(effects) = outcome else { continue };
+            inputs.extend(completions(&mut self.nodes[id as usize].disk, &effects));
+            sent.extend(self.perform(id, effects));
+        }
+        self.nodes[id as usize].recorder.on_commit();
+        match before {
+            Some(disk) => {
+                self.nodes[id as usize].disk = disk;
+                self.kill(id);
+            }
+            None => self.queue.extend(sent),
+        }
+    }
+
+    /// What is written, set and sent; the service's part is in [`completions`].
+    fn perform(&mut self, id: u32, effects: Vec<Effect>) -> Vec<(ReplicaId, ReplicaId, Message)> {
+        let n = self.nodes.len() as u32;
+        let node = &mut self.nodes[id as usize];
+        let mut sent = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => {
+                    node.disk.durable.apply(&record);
+                    let low = node.disk.durable.low_water_mark;
+                    node.disk.stored = node.disk.stored.split_off(&low);
+                }
+                Effect::Send { to, message } => sent.push((ReplicaId(id), to, message)),
+                Effect::Broadcast(message) => {
+                    let others = (0..n).filter(|to| *to != id);
+                    sent.extend(others.map(|to| (ReplicaId(id), ReplicaId(to), message.clone())));
+                }
+                Effect::StoreCheckpoint { manifest, reply_chunk } => {
+                    let chunks = vec![reply_chunk, node.disk.chunk()];
+                    node.disk.stored.insert(manifest.seq, (manifest, chunks));
+                }
+                Effect::SetTimer { timer, .. } => drop(node.timers.insert(timer)),
+                Effect::CancelTimer(timer) => drop(node.timers.remove(&timer)),
+                Effect::ServeState { to, seq, part } => {
+                    let (manifest, chunks) = &node.disk.stored[&seq];
+                    let bytes = match part {
+                        StatePart::Manifest => manifest.encode().into(),
+                        StatePart::Chunk(index) => chunks[index as usize].clone(),
+                    };
+                    let data = StateData { seq, part, bytes };
+                    sent.push((ReplicaId(id), to, Message::StateData(Arc::new(data))));
+                }
+                Effect::Halt(reason) => panic!("replica {id} halts: {reason}"),
+                Effect::Execute { .. }
+                | Effect::Install { .. }
+                | Effect::StageChunk { .. }
+                | Effect::Reply(_) => {}
+            }
+        }
+        sent
+    }
+
+    /// A client's next request, at all replicas that are up.
+    pub fn request(&mut self, client: u32, lane: u16) {
+        let timestamp = self.timestamps.entry((client, lane)).or_default();
+        *timestamp += 1;
+        let (client, lane, timestamp) = (ClientId(client), Lane(lane), Timestamp(*timestamp));
+        let body = Request { client, lane, timestamp, operation: vec![1] };
+        let signer = NameKeys.signer(Principal::Client(client));
+        let request = Message::Request(Arc::new(sign(&*signer, CLUSTER, body)));
+        for id in 0..self.nodes.len() as u32 {
+            let message = self.verified(id, request.clone());
+            self.input(id, Input::Request(message), false);
+        }
+    }
+
+    fn verified(&self, id: u32, message: Message) -> pbft_core::crypto::Verified<Message> {
+        let params = &self.nodes[id as usize].params;
+        verify(params, &*NameKeys.verifier(), message).expect("signed here")
+    }
+
+    /// A message for one replica.
+    pub fn deliver(&mut self, from: ReplicaId, to: ReplicaId, message: Message, crash: bool) {
+        if self.is_up(to.0) {
+            let message = self.verified(to.0, message);
+            self.input(to.0, Input::Message { from, message }, crash);
+        }
+    }
+
+    /// The message that is under way longest arrives.
+    pub fn deliver_next(&mut self) {
+        if let Some((from, to, message)) = self.queue.pop_front() {
+            self.deliver(from, to, message, false);
+        }
+    }
+
+    /// Everything under way arrives, in order.
+    pub fn settle(&mut self) {
+        while let Some((from, to, message)) = self.queue.pop_front() {
+            self.deliver(from, to, message, false);
+        }
+    }
+
+    /// A timer of one replica runs out, if it is set.
+    pub fn fire(&mut self, id: u32, timer: Timer) {
+        if self.nodes[id as usize].timers.remove(&timer) {
+            self.input(id, Input::Timer(timer), false);
+        }
+    }
+
+    /// The status timers run out, and everything arrives; so often that all have what the others have.
+    pub fn heal(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            (0..self.nodes.len() as u32).for_each(|id| self.fire(id, Timer::Status));
+            self.settle();
+        }
+    }
+
+    /// One thing by chance: a request, a message in any order, lost or twice, a timer, a crash, a start.
+    pub fn disorder(&mut self) {
+        let id = self.chance(self.nodes.len()) as u32;
+        match self.chance(100) {
+            0..8 => {
+                let (client, lane) = (self.chance(3) as u32, self.chance(4) as u16);
+                self.request(client, lane);
+            }
+            8..12 => self.fire(id, Timer::Status),
+            12..13 => self.fire(id, Timer::ViewChange),
+            13..14 if (0..self.nodes.len() as u32).all(|id| self.is_up(id)) => self.kill(id),
+            14..24 if !self.is_up(id) => self.start(id),
+            _ => {
+                let Some(last) = self.queue.len().checked_sub(1) else { return };
+                let at = self.chance(last.min(30) + 1);
+                let Some((from, to, message)) = self.queue.remove(at) else { return };
+                if self.chance(20) == 0 {
+                    self.queue.push_back((from, to, message.clone()));
+                }
+                let crash =
+                    self.chance(400) == 0 && (0..self.nodes.len() as u32).all(|id| self.is_up(id));
+                if self.chance(20) > 0 {
+                    self.deliver(from, to, message, crash);
+                }
+            }
+        }
+        if self.queue.len() > 2000 {
+            self.queue.drain(..1000);
+        }
+    }
+}
+
+/// What the service does, and the answers.
+fn completions(disk: &mut Disk, effects: &[Effect]) -> Vec<Input> {
+    let mut inputs = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Execute { seq, requests, checkpoint } => {
+                let results = disk.execute(*seq, requests);
+                let chunks = checkpoint.then(|| vec![chunk_digest(&disk.chunk())]);
+                inputs.push(Input::Executed { seq: *seq, results, chunks });
+            }
+            Effect::StageChunk { index, bytes, .. } => {
+                disk.staged.insert(*index, bytes.clone());
+            }
+            Effect::Install { manifest, replies } => {
+                disk.install(manifest.clone(), replies.clone());
+                inputs.push(Input::Installed { seq: manifest.seq });
+            }
+            _ => {}
+        }
+    }
+    inputs
+}
+
+/// A run without any disorder: `rounds` rounds of requests.
+pub fn orderly(n: u32, rounds: u64) -> Cluster {
+    let mut cluster = Cluster::new(n, 1, 8);
+    for round in 0..rounds {
+        cluster.request((round % 3) as u32, (round / 3 % 4) as u16);
+        cluster.settle();
+    }
+    cluster.stop();
+    cluster
+}
+
+/// A run with all disorder that chance brings.
+pub fn disorderly(n: u32, seed: u64, steps: usize) -> Cluster {
+    let mut cluster = Cluster::new(n, seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1, 2);
+    (0..steps).for_each(|_| cluster.disorder());
+    for id in 0..n {
+        if !cluster.is_up(id) {
+            cluster.start(id);
+        }
+    }
+    cluster.heal(10);
+    cluster.stop();
+    cluster
+}
