@@ -25,28 +25,44 @@
 //!
 //! *The network is what was sent* ([`state`]): a set for each honest replica that only grows. An action is enabled when
 //! the messages that it needs exist. Loss, delay, duplication and reordering are in there without an action for each.
-//! Clients' requests exist from the start.
 //!
-//! *The adversary has no steps* ([`adversary`]): the Byzantine replica's votes count wherever they help; as primary it may tell each
-//! backup something else; its VIEW-CHANGE and NEW-VIEW may claim what can be proven, or less.
+//! *Clients are their requests* ([`value`]), one or two of each. They exist from the start: a faulty client need not wait for
+//! its first answer before it sends the second. The reply table belongs to the state that a checkpoint covers.
+//!
+//! *The adversary has no steps* ([`adversary`]). The Byzantine replicas are any set of up to f. Their votes count wherever
+//! they help; as primary each may tell every backup something else; their VIEW-CHANGEs and NEW-VIEWs may claim what can be
+//! proven, or less.
 //!
 //! *Time is left out*: a replica may leave its view whenever it likes. Safety must not depend on when.
 //!
-//! *A restart is the identity*, since votes are durable before they are sent: no action stands for it. The mutants that forget
-//! something have one.
+//! *A crash loses what is not on disk* ([`durability`]). Where a configuration has restarts, a step changes a replica's memory
+//! only; a write puts that on the disk and then its messages on the wire; and the replica may crash between the two. Where it
+//! has none, every step is durable at once. A restart would then be the identity, so no action stands for it, except under
+//! the mutants that forget something.
 //!
 //! # What is checked
 //!
-//! [`properties`] in every reachable state, [`witnesses`] in some state, so that nothing holds merely because nothing
-//! happens; and with each of the [`mutant`]s planted, that the property on record is violated. [`check`] is the exhaustive search with
-//! Stateright, [`bfs`] a second engine that finds shortest counterexamples and must count the same states. [`reduction`] and
-//! [`dead`] make the state space smaller without changing what can happen.
+//! [`properties`], in every reachable state. All but one are about safety. The last, [`progress`], is what can be said of liveness
+//! without time: if from this state on the network is synchronous and the Byzantine replicas are silent, then a fair schedule
+//! in which timers fire no more than f+2 times executes every request at every honest replica.
+//!
+//! Nothing may hold merely because nothing happens. A complete search must have shown every state among the [`witnesses`],
+//! every kind of step in every role among the [`events`], and for each property a state that puts it to the test, where the
+//! bounds are large enough for them; otherwise it is inconclusive. With each of the [`mutant`]s planted, the property on record
+//! must be violated ([`mutant_record`]); and with more than f Byzantine replicas, agreement must (the negative controls in
+//! [`preset`]).
+//!
+//! [`check`] is the exhaustive search with Stateright. [`bfs`] is a second engine that finds shortest counterexamples, and that as
+//! a second opinion must count the same states and edges under two hash seeds; those of the presets are on record in [`golden`].
+//! [`reduction`] and [`dead`] make the state space smaller without changing what can happen. [`simulate`] walks at random where
+//! there is too much to visit: it may find a violation, and cannot show that there is none.
 //!
 //! # What is not modelled
 //!
-//! Liveness and time; more than one Byzantine replica (so with f ≥ 2 the adversary is weaker than the protocol allows for); two requests
-//! of one client (the reply table is a set); batches of more than one request; the read-only optimisation; MAC authenticators; loss
-//! of a replica's disk. Bounds are small: the claim is about them and no more.
+//! Time, and with it all of liveness that [`progress`] does not say: that timers grow long enough, and what Byzantine replicas
+//! can delay that never fall silent. Loss of a replica's disk; batches of more than one request; clients that wait, send again
+//! and collect replies; state transfer in parts; the read-only optimisation; MAC authenticators. Bounds are small: the claim is
+//! about them and no more.
 
 pub mod action;
 pub mod adversary;
