@@ -2,7 +2,7 @@
 //!
 //! Stateright ends a search early when every property has a discovery, when a limit is set, or when a
 //! thread dies, and then reports "Done." as it does after a full one. So the search runs with a single always-property
-//! that evaluates all properties, collects witnesses on the side and fails only on a violation ([`crate::sweep`]);
+//! that evaluates all properties, collects witnesses on the side and fails only on a violation (in `sweep.rs`);
 //! limits are enforced here; and the states visited are counted and compared with the states found. Only if they are equal
 //! and nothing cut the search short is it called complete.
 

@@ -1,5 +1,6 @@
 //! The rules of this repository, as tests.
 
+mod commands;
 mod crates;
 mod rules;
 mod source;
@@ -74,6 +75,14 @@ fn crates_know_only_whom_they_may() {
 #[test]
 fn model_and_implementation_do_not_name_each_other() {
     holds(crates::model_and_implementation_do_not_name_each_other);
+}
+
+#[test]
+fn cargo_knows_the_commands_in_the_documentation() {
+    let shown = commands::shown(&commands::root());
+    assert!(shown.len() > 30, "only {} commands", shown.len());
+    let unknown: Vec<_> = shown.iter().filter(|command| !command.is_known).collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
 #[test]
