@@ -53,6 +53,7 @@ async fn a_laggard_catches_up_without_traffic() {
     assert_eq!(answers[0].last_executed, ahead.last_executed, "no traffic");
     assert_eq!(answers[0].state, ahead.state);
     cluster.assert_all_run();
+    cluster.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,4 +96,5 @@ async fn a_lost_or_damaged_disk_is_refused_and_the_others_go_on() {
     std::fs::write(&store, content).expect("restored");
     cluster.start_replica(LAGGARD);
     agreement(&client, 4).await;
+    cluster.finish();
 }

@@ -1,5 +1,6 @@
 //! Replicas are killed, frozen and restarted under load; clients never notice more than a delay.
 
+use pbft_conformance::validate::coverage::Action;
 use pbft_core::types::View;
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement, primary, wait_for};
 use pbft_tests::workload::{Workload, audit};
@@ -37,6 +38,7 @@ async fn a_killed_primary_is_replaced_and_catches_up_from_its_disk() {
     assert!(history.operations() >= 120, "{}", history.operations());
     audit(&observer, &history).await.expect("what was acknowledged is there, once");
     cluster.assert_all_run();
+    cluster.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,6 +67,7 @@ async fn nothing_acknowledged_is_lost_when_all_are_killed_at_once() {
     assert!(recovered[0].last_executed >= answers[0].last_executed, "{recovered:?}");
     audit(&observer, &history).await.expect("what was acknowledged is still there");
     cluster.assert_all_run();
+    cluster.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,6 +90,7 @@ async fn replicas_are_restarted_one_after_the_other_under_load() {
     let answers = agreement(&observer, 4).await;
     assert!(answers.iter().all(|report| report.incarnation == 2), "{answers:?}");
     audit(&observer, &history).await.expect("what was acknowledged is there, once");
+    cluster.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,4 +110,39 @@ async fn a_frozen_primary_is_replaced_and_finds_its_way_back() {
     assert!(answers.iter().all(|report| report.incarnation == 1), "{answers:?}");
     assert!(answers.iter().all(|report| report.view > View(0)), "{answers:?}");
     audit(&observer, &history).await.expect("what was acknowledged is there, once");
+    cluster.finish();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_model_allows_a_run_under_kills_and_partitions() {
+    let mut cluster = ProcessCluster::start(Shape::default()).await;
+    let observer = cluster.client(3);
+    let mut workload = start_workload(&cluster).await;
+    workload.progress(30, PATIENCE).await.expect("operations in the first view");
+    for _ in 0..2 {
+        // The primary is cut off from the others.
+        let alone = primary(&observer).await;
+        cluster.process(alone.0).signal(Signal::STOP);
+        workload.progress(30, PATIENCE).await.expect("operations of the majority");
+        // Another is cut off, too: nobody has a quorum any more.
+        let second = (alone.0 + 2) % 4;
+        cluster.process(second).signal(Signal::STOP);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cluster.process(alone.0).signal(Signal::CONT);
+        cluster.process(second).signal(Signal::CONT);
+        workload.progress(30, PATIENCE).await.expect("operations after the split");
+        // One is killed, and comes back when its peers have forgotten what it lacks.
+        let killed = primary(&observer).await;
+        cluster.kill_replica(killed.0);
+        workload.progress(300, PATIENCE).await.expect("operations without it");
+        cluster.start_replica(killed.0);
+        workload.progress(30, PATIENCE).await.expect("operations after its return");
+    }
+    let history = workload.stop().await.expect("every operation is executed");
+    agreement(&observer, 4).await;
+    audit(&observer, &history).await.expect("what was acknowledged is there, once");
+    let validation = cluster.finish();
+    let unseen = Action::ALL.into_iter().filter(|action| validation.coverage.of(*action) == 0);
+    assert_eq!(unseen.collect::<Vec<_>>(), [], "{validation}");
+    assert!(validation.coverage.view >= 2, "{validation}");
 }

@@ -142,4 +142,5 @@ async fn junk_on_the_wire_changes_nothing_for_the_others() {
     let log = cluster.process(0).log();
     assert!(log.contains("connection refused"), "the operator can see it");
     assert!(!log.contains("panicked"), "{log}");
+    cluster.finish();
 }

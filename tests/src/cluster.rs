@@ -3,6 +3,7 @@
 use crate::binary::turn_file;
 use crate::ports::free_ports;
 use crate::process::{PATIENCE, POLL, Process, pbft, run_pbft};
+use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
 use pbft_core::types::ReplicaId;
 use pbft_node::client::{Client, ClientOptions, Timestamps};
 use pbft_node::config::Cluster;
@@ -111,11 +112,17 @@ impl ProcessCluster {
         self.directory().join(format!("cluster/replica-{id}"))
     }
 
+    /// The file in which a replica records its steps.
+    pub fn trace_file(&self, id: u32) -> PathBuf {
+        self.directory().join(format!("replica-{id}.jsonl"))
+    }
+
     /// Starts one replica, from whatever is on its disk.
     pub fn start_replica(&mut self, id: u32) {
         let directory = format!("cluster/replica-{id}");
         let log = self.directory().join(format!("replica-{id}.log"));
-        let arguments = ["start", "--until-stdin-ends", "--dir", &directory];
+        let trace = self.trace_file(id).display().to_string();
+        let arguments = ["start", "--until-stdin-ends", "--dir", &directory, "--trace", &trace];
         let process = Process::spawn(&mut pbft(self.directory(), &arguments), &log);
         let before = self.processes[id as usize].replace(process);
         assert!(before.is_none(), "replica {id} is running");
@@ -147,6 +154,21 @@ impl ProcessCluster {
         let status = process.wait();
         assert!(status.success(), "replica {id} {status}:\n{}", process.last_words());
         self.processes[id as usize] = None;
+    }
+
+    /// Stops all replicas that run, and has the recorded run checked against the model: every step of every replica, of
+    /// those that were killed, too.
+    pub fn finish(mut self) -> Validation {
+        let ids = 0..self.processes.len() as u32;
+        let (running, killed): (Vec<_>, Vec<_>) =
+            ids.clone().partition(|id| self.processes[*id as usize].is_some());
+        running.into_iter().for_each(|id| self.stop_replica(id));
+        let recordings = ids.map(|id| Recording::open(&self.trace_file(id)).expect("a recording"));
+        let options = Options { truncated_ok: !killed.is_empty(), ..Options::default() };
+        let validation = validate(recordings.collect(), &options).expect("readable recordings");
+        assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
+        eprintln!("{validation}");
+        validation
     }
 
     /// Panics with its log if a replica that should run has ended.
