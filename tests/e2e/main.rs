@@ -5,6 +5,8 @@
 
 mod bad_input;
 mod catching_up;
+#[path = "../tidy/commands.rs"]
+mod commands;
 mod crashes;
 mod junk;
 mod readme;

@@ -1,5 +1,6 @@
 //! What the README shows, as it shows it.
 
+use crate::commands;
 use pbft_tests::cluster::{ProcessCluster, Shape, Turn, wait_for};
 use pbft_tests::ports::free_ports;
 use pbft_tests::process::{Process, children_of, is_running, pbft, run_pbft, wait_until};
@@ -37,6 +38,21 @@ fn assert_gone(replicas: &[u32], base_port: u16) {
     for port in base_port..base_port + 4 {
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{port} is still listened on");
     }
+}
+
+#[test]
+fn the_commands_of_the_cluster_in_the_documentation_are_there() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let help = |words: &[String]| {
+        let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = run_pbft(directory.path(), &arguments);
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let shown = commands::shown(&commands::root());
+    let names = shown.iter().filter_map(|one| one.tool.as_ref()).filter(|(name, _)| name == "pbft");
+    assert!(names.count() >= 5);
+    let outdated = commands::outdated(&shown, "pbft", help);
+    assert!(outdated.is_empty(), "{outdated:#?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod commands;
 mod crates;
+mod paper;
 mod rules;
 mod source;
 
@@ -83,6 +84,14 @@ fn cargo_knows_the_commands_in_the_documentation() {
     assert!(shown.len() > 30, "only {} commands", shown.len());
     let unknown: Vec<_> = shown.iter().filter(|command| !command.is_known).collect();
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn what_the_page_on_the_paper_names_is_there() {
+    let texts = all_texts(&workspace_root());
+    let page = texts.iter().find(|text| text.path == "docs/paper.md").expect("the page");
+    let lost = paper::lost_names(&page.content, &texts);
+    assert!(lost.is_empty(), "{lost:#?}");
 }
 
 #[test]
