@@ -88,7 +88,7 @@ enum Command {
     },
     /// Decides whether the model allows a recorded run: the trace files of a cluster's replicas.
     #[command(after_help = "Example:
-  cargo cluster -- --trace traces        a cluster that records; ^C stops it
+  cargo cluster --trace traces           a cluster that records; ^C stops it
   cargo conform validate traces/*.jsonl
 
 Exit status: 0 valid, 1 a divergence, 2 wrong arguments, 3 something is missing, 5 a file is refused.")]
