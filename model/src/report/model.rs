@@ -130,6 +130,11 @@ fn control(report: &CheckReport) -> Outcome {
     }
 }
 
+/// The most memory that the process has held up to the end of this search.
+fn mebibytes(report: &CheckReport) -> String {
+    report.peak_memory_bytes.map_or("?".to_owned(), |bytes| (bytes >> 20).to_string())
+}
+
 fn check_suite(report: &CheckReport) -> Suite {
     // After a violation the search ends, and what it did not settle is no second finding.
     let unsettled = |message: &str| match &report.counterexample {
@@ -175,6 +180,7 @@ fn check_suite(report: &CheckReport) -> Suite {
             property("states", report.unique_states.to_string()),
             property("edges", report.edges.to_string()),
             property("depth", report.depth.to_string()),
+            property("peak MiB so far", mebibytes(report)),
             property("complete", if report.complete { "yes" } else { "no" }.to_owned()),
             property("reductions", report.reductions.to_string()),
             property("hash collision below", format!("{:.1e}", report.collision_bound)),
