@@ -223,15 +223,43 @@ struct Entry {
     statement: String,
 }
 
-/// A configuration of a preset.
+/// A configuration with what is on record about it, as a line.
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Listed {
+pub struct Listed {
     config: Config,
     /// On record.
     states: Option<u64>,
     edges: Option<u64>,
     /// Whether it must break.
     control: bool,
+}
+
+impl Listed {
+    /// A line for each configuration.
+    #[must_use]
+    pub fn all(entries: &[preset::Entry]) -> Vec<Self> {
+        let listed = |entry: &preset::Entry| {
+            let counts = golden::counts(&entry.config);
+            Self {
+                config: entry.config,
+                states: counts.map(|(states, _)| states),
+                edges: counts.map(|(_, edges)| edges),
+                control: entry.property.is_some(),
+            }
+        };
+        entries.iter().map(listed).collect()
+    }
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |count: Option<u64>| count.map_or("?".to_owned(), grouped);
+        write!(f, "  {:<22} ", self.config.to_string())?;
+        if self.control {
+            return writeln!(f, "negative control: must break agreement");
+        }
+        writeln!(f, "{:>15} {:>15}", count(self.states), count(self.edges))
+    }
 }
 
 /// Everything that has a name.
@@ -247,15 +275,6 @@ impl Catalogue {
     /// The names of this version.
     #[must_use]
     pub fn new(preset: Preset) -> Self {
-        let listed = |entry: preset::Entry| {
-            let counts = golden::counts(&entry.config);
-            Listed {
-                config: entry.config,
-                states: counts.map(|(states, _)| states),
-                edges: counts.map(|(_, edges)| edges),
-                control: entry.property.is_some(),
-            }
-        };
         let entry = |name: &str, statement: &str| Entry {
             name: name.to_owned(),
             statement: statement.to_owned(),
@@ -265,7 +284,7 @@ impl Catalogue {
             entry(&mutant.to_string(), row.map_or("", |row| row.rule))
         };
         Self {
-            configurations: preset.entries().into_iter().map(listed).collect(),
+            configurations: Listed::all(&preset.entries()),
             properties: PROPERTIES.iter().map(|one| entry(one.name, one.statement)).collect(),
             witnesses: WITNESSES.iter().map(|one| entry(one.name, one.statement)).collect(),
             mutants: Mutant::value_variants().iter().map(mutant).collect(),
@@ -276,14 +295,7 @@ impl Catalogue {
 impl fmt::Display for Catalogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Configurations of the preset, with their states and edges on record:")?;
-        for Listed { config, states, edges, control } in &self.configurations {
-            let count = |count: &Option<u64>| count.map_or("?".to_owned(), grouped);
-            let what = match control {
-                true => "negative control: must break agreement".to_owned(),
-                false => format!("{:>15} {:>15}", count(states), count(edges)),
-            };
-            writeln!(f, "  {:<22} {what}", config.to_string())?;
-        }
+        self.configurations.iter().try_for_each(|line| write!(f, "{line}"))?;
         let sections = [
             ("Properties, in every state:", &self.properties),
             ("Witnesses, in some state where the bounds allow:", &self.witnesses),

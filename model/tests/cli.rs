@@ -427,9 +427,12 @@ fn more_byzantine_replicas_than_f_are_found_out_at_once() {
 fn each_preset_is_listed_with_the_counts_on_record() {
     let bench = Bench::new();
     for (preset, least, unknown) in [("quick", 47, 0), ("nightly", 70, 19), ("deep", 82, 31)] {
-        let output = bench.run(&format!("list --preset {preset} --format json"));
+        let output = bench.run(&format!("check --list --preset {preset} --format json"));
         let json: Json = serde_json::from_slice(&output.stdout).expect("JSON");
-        let configurations = json["configurations"].as_array().expect("a list");
+        let configurations = json.as_array().expect("a list");
+        let names = stdout(&bench.run(&format!("list --preset {preset}")));
+        let name = configurations[least - 1]["config"].as_str().expect("a name");
+        assert!(names.contains(name), "{names}");
         assert_eq!(configurations.len(), least, "{preset}");
         let missing = configurations.iter().filter(|one| one["states"].is_null());
         let missing = missing.filter(|one| one["control"] == false).count();

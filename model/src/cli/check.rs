@@ -25,6 +25,9 @@ pub(super) struct CheckArgs {
     /// A configuration by name; may be repeated
     #[arg(long, value_name = "NAME", num_args = 1..)]
     config: Vec<Config>,
+    /// List the configurations with their states and edges on record instead of checking them
+    #[arg(long)]
+    list: bool,
     /// A bug to plant
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     mutant: Option<Mutant>,
@@ -92,6 +95,9 @@ impl CheckArgs {
 /// Checks each configuration, writes a run directory and prints the results.
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     let entries = args.entries();
+    if args.list {
+        return list(&entries, args.results.format);
+    }
     if args.preset == Some(Preset::Deep) {
         let estimate = Estimate::of(&entries);
         eprintln!("{estimate}");
@@ -130,6 +136,15 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     }
     files.write(&check_report("pbft-model check", &reports, directory.path()))?;
     Ok(overall(&reports))
+}
+
+fn list(entries: &[Entry], format: Format) -> Result<ExitCode, String> {
+    let listed = output::Listed::all(entries);
+    match format {
+        Format::Json => print_json(&listed)?,
+        Format::Human => listed.iter().for_each(|line| say(line)),
+    }
+    Ok(ExitCode::Holds)
 }
 
 /// Checks configuration by configuration. Each result is on disk before the next begins, so that an interrupted run can
