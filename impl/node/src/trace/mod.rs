@@ -1,6 +1,6 @@
 //! Trace files: what a replica did, step by step, for checking a run against the model afterwards.
 //!
-//! A file is lines of JSON ([`format`]): a header whenever the replica starts, then one line for each step of the
+//! A file is lines of JSON ([`mod@format`]): a header whenever the replica starts, then one line for each step of the
 //! core, and an end when it stops in order. `docs/recording.md` describes it.
 //!
 //! The [`Recorder`] is an [`crate::driver::Observer`], so it sees each step at the one trace point. It writes a
