@@ -15,13 +15,16 @@ use pbft_conformance::validate::{Options, Recording, Validation, Verdict, valida
 use pbft_core::Timer;
 use std::path::PathBuf;
 
+/// Clients, each with four lanes.
+const CLIENTS: u64 = 3;
+
 /// Repetitions of each measurement; the fastest counts.
 const REPETITIONS: usize = 3;
 
 fn run(batches: u64) -> Vec<Vec<u8>> {
     let mut cluster = Cluster::new(4, 1, 64);
     for batch in 0..batches {
-        cluster.request((batch % 3) as u32, (batch.div_euclid(3) % 4) as u16);
+        cluster.request((batch % CLIENTS) as u32, (batch / CLIENTS % 4) as u16);
         cluster.settle();
         if batch % 1000 == 999 {
             cluster.request(0, 0);

@@ -1,7 +1,8 @@
 //! What the README shows, as it shows it.
 
 use crate::commands;
-use pbft_tests::cluster::{ProcessCluster, Shape, Turn, wait_for};
+use pbft_conformance::validate::coverage::Action;
+use pbft_tests::cluster::{ProcessCluster, Shape, Turn, validated, wait_for};
 use pbft_tests::ports::free_ports;
 use pbft_tests::process::{Process, children_of, is_running, pbft, run_pbft, wait_until};
 use rustix::process::Signal;
@@ -21,7 +22,8 @@ fn say(directory: &Path, words: &str) -> (Option<i32>, String) {
 /// `pbft up`, as a terminal starts it: in a process group of its own. Returns when it is ready, with the ids of its
 /// replicas' processes.
 fn up(directory: &Path, base_port: u16) -> (Process, Vec<u32>) {
-    let mut command = pbft(directory, &["up", "--base-port", &base_port.to_string()]);
+    let arguments = ["up", "--trace", "traces", "--base-port", &base_port.to_string()];
+    let mut command = pbft(directory, &arguments);
     command.stdout(Stdio::piped()).process_group(0);
     let mut up = Process::spawn(&mut command, &directory.join("up.log"));
     let mut first_line = String::new();
@@ -93,6 +95,11 @@ fn up_bank_status_and_interrupt_do_what_the_readme_says() {
     let (mut third, replicas) = up(directory, base_port);
     third.kill();
     assert_gone(&replicas, base_port);
+
+    let traces: Vec<_> =
+        (0..4).map(|id| directory.join(format!("traces/replica-{id}.jsonl"))).collect();
+    let validation = validated(&traces, true);
+    assert_eq!(validation.coverage.of(Action::Restart), 8, "each was started three times");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,4 +129,5 @@ async fn the_exit_code_of_status_tells_whether_there_is_a_quorum() {
     let (code, balance) = say(&directory, "bank balance alice");
     assert_eq!(code, Some(0));
     assert!(["alice: 5\n", "alice: 12\n"].contains(&balance.as_str()), "{balance}");
+    cluster.finish();
 }

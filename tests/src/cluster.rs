@@ -163,12 +163,8 @@ impl ProcessCluster {
         let (running, killed): (Vec<_>, Vec<_>) =
             ids.clone().partition(|id| self.processes[*id as usize].is_some());
         running.into_iter().for_each(|id| self.stop_replica(id));
-        let recordings = ids.map(|id| Recording::open(&self.trace_file(id)).expect("a recording"));
-        let options = Options { truncated_ok: !killed.is_empty(), ..Options::default() };
-        let validation = validate(recordings.collect(), &options).expect("readable recordings");
-        assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
-        eprintln!("{validation}");
-        validation
+        let files: Vec<_> = ids.map(|id| self.trace_file(id)).collect();
+        validated(&files, !killed.is_empty())
     }
 
     /// Panics with its log if a replica that should run has ended.
@@ -205,6 +201,16 @@ impl Drop for ProcessCluster {
             }
         }
     }
+}
+
+/// Has a recorded run checked against the model; `truncated_ok` if replicas were killed that did not start again.
+pub fn validated(files: &[PathBuf], truncated_ok: bool) -> Validation {
+    let recordings = files.iter().map(|file| Recording::open(file).expect("a recording"));
+    let options = Options { truncated_ok, ..Options::default() };
+    let validation = validate(recordings.collect(), &options).expect("readable recordings");
+    assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
+    eprintln!("{validation}");
+    validation
 }
 
 /// What the replicas that answer say.

@@ -26,10 +26,7 @@ impl Cluster {
             return Ok(());
         }
         let detail = format!("it is in v{}, and votes in v{view}", replica.view);
-        Err(Box::new(match view < replica.view {
-            true => Refusal::property(step, Property::NoVoteInALeftView, detail),
-            false => Refusal::guard(step, Unmet::Inactive, detail),
-        }))
+        Err(Box::new(Refusal::property(step, Property::VotesInItsView, detail)))
     }
 
     fn where_it_is(&self, replica: &Replica) -> String {

@@ -33,8 +33,8 @@ pub enum Property {
     CheckpointAgreement,
     /// At one view and sequence number a replica says one thing.
     OneStatement,
-    /// No vote in a view that was left.
-    NoVoteInALeftView,
+    /// Votes are for the view that the replica is in.
+    VotesInItsView,
     /// One digest prepares in a view and sequence number.
     CertificateUniqueness,
     /// A replica stops by itself only if more than f are faulty.
@@ -47,7 +47,7 @@ impl Property {
             Self::ExactlyOnce => "4.1",
             Self::Agreement | Self::OneStatement | Self::CertificateUniqueness => "4.2",
             Self::CheckpointAgreement => "4.3",
-            Self::NoVoteInALeftView => "4.4",
+            Self::VotesInItsView => "4.4",
             Self::NoHalt => "3",
         }
     }
@@ -60,7 +60,7 @@ impl fmt::Display for Property {
             Self::ExactlyOnce => "each request is executed once, and its reply is kept",
             Self::CheckpointAgreement => "checkpoints of one sequence number are equal",
             Self::OneStatement => "a replica says one thing at a view and sequence number",
-            Self::NoVoteInALeftView => "a replica votes in its current view, in none that it left",
+            Self::VotesInItsView => "a replica votes in its current view, in none that it left",
             Self::CertificateUniqueness => "one digest prepares at a view and sequence number",
             Self::NoHalt => "a correct replica goes on as long as at most f are faulty",
         })

@@ -1,6 +1,7 @@
 //! Recorded runs are behaviours of the model, and recordings that were tampered with are not.
 
 mod cluster;
+mod commands;
 mod honest;
 mod teeth;
 

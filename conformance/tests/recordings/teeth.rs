@@ -269,7 +269,7 @@ fn a_vote_in_a_view_that_was_left() {
     late.group = recording.step(2, left).group;
     recording.0[2].insert(left + 1, Line::Step(Box::new(late)));
     recording.renumber(2);
-    assert_eq!(recording.reason(), Reason::Property(Property::NoVoteInALeftView));
+    assert_eq!(recording.reason(), Reason::Property(Property::VotesInItsView));
 }
 
 #[test]
