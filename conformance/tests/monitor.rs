@@ -489,24 +489,45 @@ impl Check {
             && self.model.honest().any(|id| named(state.sent(id)))
     }
 
-    /// At a state: every disabled action is refused. Then on along every edge.
+    /// A way by chance, with every disabled action refused at each state.
+    fn wander(&mut self, seed: u64, steps: usize) {
+        let mut chance = seed;
+        let (mut state, mut walk) = (self.model.init_states().remove(0), self.start());
+        for _ in 0..steps {
+            let enabled = self.look(&state, &mut walk);
+            chance = chance.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            let Some(last) = enabled.len().checked_sub(1) else { return };
+            let action = enabled[(chance >> 33) as usize % (last + 1)];
+            let Some(next) = self.model.next_state(&state, action) else { return };
+            self.follow(&mut walk, &state, &next, action);
+            state = next;
+        }
+    }
+
+    /// At a state: every disabled action is refused. Returns the others.
+    fn look(&mut self, state: &State, walk: &mut Walk) -> Vec<Action> {
+        for id in self.model.honest() {
+            self.hear_all(walk, state, id);
+        }
+        let mut enabled = Vec::new();
+        self.model.actions(state, &mut enabled);
+        for id in self.model.honest() {
+            for action in self.universe(state, id) {
+                if !enabled.contains(&action) && !self.is_other_name(state, &action) {
+                    self.must_be_refused(walk, state, action);
+                }
+            }
+        }
+        enabled
+    }
+
+    /// Along every edge, with every disabled action refused at each state.
     fn explore(&mut self) {
         let first = self.model.init_states().remove(0);
         let mut seen = HashSet::from([first.clone()]);
         let mut stack = vec![(first, self.start())];
         while let Some((state, mut walk)) = stack.pop() {
-            for id in self.model.honest() {
-                self.hear_all(&mut walk, &state, id);
-            }
-            let mut enabled = Vec::new();
-            self.model.actions(&state, &mut enabled);
-            for id in self.model.honest() {
-                for action in self.universe(&state, id) {
-                    if !enabled.contains(&action) && !self.is_other_name(&state, &action) {
-                        self.must_be_refused(&walk, &state, action);
-                    }
-                }
-            }
+            let enabled = self.look(&state, &mut walk);
             for action in enabled {
                 let Some(next) = self.model.next_state(&state, action) else { continue };
                 let mut after = walk.clone();
@@ -552,4 +573,22 @@ fn the_monitor_is_the_model_with_a_byzantine_replica() {
         kinds.append(&mut check.kinds);
     }
     assert_eq!(kinds.len(), 9, "every action: {kinds:?}");
+}
+
+#[test]
+fn the_monitor_is_the_model_on_random_ways_through_larger_graphs() {
+    let larger = [
+        ("n4-b0-v3-s2-d2", 12),
+        ("n4-b1-v3-s1-d2-t2", 12),
+        ("n4-bnone-v2-s2-d2-k1", 12),
+        ("n4-b2-v3-s2-d1-k1-l2", 12),
+        ("n5-b4-v3-s1-d2", 8),
+        ("n7-b06-v2-s1-d1", 4),
+    ];
+    for (name, ways) in larger {
+        let mut check = Check::new(name);
+        (1..=ways).for_each(|seed| check.wander(seed, 60));
+        eprintln!("{name}: {} allowed, {} refused", check.allowed, check.refused);
+        assert!(check.allowed > 100 && check.refused > 1000, "{name}");
+    }
 }
