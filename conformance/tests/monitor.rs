@@ -165,9 +165,9 @@ impl Check {
             for (view, slot) in self.views().flat_map(|v| self.slots().map(move |s| (v, s))) {
                 let primary = self.model.primary(view) == other;
                 for value in self.values() {
-                    if !primary
-                        && (liar || sent.prepares[view.index()][slot.index()].contains(value))
-                    {
+                    // The PREPARE of a primary that lies is there, too, and must not count.
+                    let said = sent.prepares[view.index()][slot.index()].contains(value);
+                    if liar || (!primary && said) {
                         bodies.push((other, Body::Prepare(vote(view, slot, value, other))));
                     }
                     if liar || sent.commits[view.index()][slot.index()].contains(value) {
@@ -373,7 +373,7 @@ impl Check {
         let primary = self.model.primary(view);
         let (made, _) = self.new_view(walk, state, view, primary, outcome);
         let new_view = match walk.new_views.get(&view.0) {
-            Some(said) if !self.model.is_byzantine(primary) && said.order == made.order => {
+            Some(said) if !self.model.is_byzantine(primary) && is_of(said, outcome, &made) => {
                 said.clone()
             }
             Some(_) | None => made,
@@ -447,8 +447,14 @@ impl Check {
         for view in self.views() {
             actions.push(Action::StartViewChange { replica, to: view });
             actions.extend(self.values().map(|value| Action::Execute { replica, view, value }));
-            for outcome in &orders {
+            // What some V gives is not allowed where the state of min-s is missing.
+            let given = self.model.new_view_outcomes(state, view);
+            for outcome in orders.iter().chain(&given) {
                 actions.push(Action::EnterView { replica, view, outcome: *outcome });
+            }
+            if view == state.replica(id).view {
+                let begin = |outcome| Action::NewView { replica, outcome };
+                actions.extend(given.into_iter().map(begin));
             }
         }
         actions.extend(orders.into_iter().map(|outcome| Action::NewView { replica, outcome }));
@@ -557,6 +563,12 @@ impl Check {
         assert!(!allowed, "{}: the monitor allows {action}: {steps:#?}", self.config);
         self.refused += 1;
     }
+}
+
+/// Whether a NEW-VIEW that was said has this outcome: O as in `made`, above the same checkpoint.
+fn is_of(said: &format::NewView, outcome: &NewView, made: &format::NewView) -> bool {
+    let min_s = said.view_changes.iter().map(|change| change.low).max();
+    said.order == made.order && min_s == Some(u64::from(outcome.min_s.0))
 }
 
 fn step(input: Input, out: Vec<Output>) -> Step {
