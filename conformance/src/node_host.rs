@@ -113,6 +113,7 @@ impl<'r> NodeHost<'r> {
             service: Box::new(History),
             network: Box::new(wire.clone()),
             observer: Some(Box::new(watcher)),
+            metrics: Arc::default(),
         })
         .map_err(harness)?;
         self.watch.lock().replica = Some(driver.replica().clone());

@@ -40,7 +40,13 @@ impl Wire {
     /// A network for a replica whose disk this is.
     pub fn new(params: &Params, disk: MemoryDisk) -> Self {
         let (own, replicas) = (params.replica, params.membership.n() as u32);
-        Self { tcp: TcpNetwork::new(params), disk, own, replicas, released: Arc::default() }
+        Self {
+            tcp: TcpNetwork::new(params, Arc::default()),
+            disk,
+            own,
+            replicas,
+            released: Arc::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Released> {

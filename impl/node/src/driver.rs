@@ -7,8 +7,10 @@ use crate::blocking::blocking;
 use crate::codec::{self, CodecError};
 use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
 use crate::inbox::{Event, Inbox, Queues};
+use crate::meter::Meter;
+use crate::metrics::Metrics;
 use crate::network::{Network, Outgoing};
-use crate::perform::{Group, Performer};
+use crate::perform::{Group, Performer, Writes};
 use crate::service::Service;
 use crate::store::{Store, StoreError};
 use crate::timers::Timers;
@@ -19,6 +21,7 @@ use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
 use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica};
 use std::sync::Arc;
+use std::time::Instant;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -64,6 +67,8 @@ pub struct Parts {
     pub network: Box<dyn Network>,
     /// Who watches.
     pub observer: Option<Box<dyn Observer>>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -102,6 +107,7 @@ pub struct Driver {
     performer: Performer,
     network: Box<dyn Network>,
     observer: Option<Box<dyn Observer>>,
+    meter: Meter,
     queues: Queues,
     /// What recovery asked for; performed first.
     recovered: Vec<Effect>,
@@ -125,23 +131,35 @@ struct Waiting {
 impl Driver {
     /// A driver for the replica that the store remembers, and the way to reach it.
     pub fn new(parts: Parts) -> Result<(Self, Inbox), DriverError> {
-        let Parts { params, signer, verifier, store, service, network, mut observer } = parts;
+        let Parts { params, signer, verifier, store, service, network, mut observer, metrics } =
+            parts;
         #[cfg(feature = "planted-bugs")]
         let store = store.with_planted(params.planted);
         if !FrameLimits::new(&params).are_possible() {
             return Err(DriverError::FramesTooLarge);
         }
-        let (inbox, queues) = Inbox::new(Arc::clone(&params), verifier);
+        let (inbox, queues) = Inbox::new(Arc::clone(&params), verifier, Arc::clone(&metrics));
         let (durable, service_state) = (store.durable().clone(), store.service_state()?);
         let performer =
             Performer { service, timers: Timers::default(), params: Arc::clone(&params) };
-        let (replica, recovered) = Replica::recover(params, signer, durable, service_state);
+        let (replica, recovered) =
+            Replica::recover(Arc::clone(&params), signer, durable, service_state);
+        let meter = Meter::new(metrics, &params, &replica);
         if let Some(observer) = &mut observer {
             observer.on_start(&replica);
         }
         let state_digest = None;
-        let driver =
-            Self { replica, store, performer, network, observer, queues, recovered, state_digest };
+        let driver = Self {
+            replica,
+            store,
+            performer,
+            network,
+            observer,
+            meter,
+            queues,
+            recovered,
+            state_digest,
+        };
         Ok((driver, inbox))
     }
 
@@ -179,9 +197,11 @@ impl Driver {
     /// Handles `first` and what else has arrived; commits; releases.
     fn group(&mut self, first: Option<Event>) -> Result<(), DriverError> {
         let mut waiting = Waiting::default();
-        let Self { replica, store, performer, observer, queues, recovered, .. } = self;
+        let Self { replica, store, performer, observer, meter, queues, recovered, .. } = self;
+        meter.metrics().peer_queue.set(queues.peers.len() as u64);
+        meter.metrics().client_queue.set(queues.clients.len() as u64);
         let mut group = Group::new(store);
-        let mut steps = Steps { replica, performer, observer };
+        let mut steps = Steps { replica, performer, observer, meter, count: 0 };
         steps.perform(std::mem::take(recovered), &mut group)?;
         let mut next = first.or_else(|| queues.next(0));
         for turn in 1..=GROUP_STEPS_MAX {
@@ -201,7 +221,9 @@ impl Driver {
                 next = queues.next(turn);
             }
         }
+        let count = steps.count;
         let Group { writes, mut outbox, halt, .. } = group;
+        self.meter.metrics().group_steps.observe(count);
         if let Some(observer) = &mut self.observer {
             observer.on_commit();
         }
@@ -210,8 +232,9 @@ impl Driver {
         }
         match planted!(self.replica.params(), CommitDropped) {
             true => drop(writes),
-            false => blocking(|| writes.commit())?,
+            false => commit(writes, self.meter.metrics())?,
         }
+        self.meter.on_group(&self.replica);
         self.release(outbox, waiting)?;
         match halt {
             Some(reason) => Err(DriverError::Halted(reason)),
@@ -259,6 +282,18 @@ impl Driver {
     }
 }
 
+/// Makes a group's writes durable, if there are any.
+fn commit(writes: Writes<'_>, metrics: &Metrics) -> Result<(), StoreError> {
+    if writes.is_idle() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    blocking(|| writes.commit())?;
+    metrics.commits.increment();
+    metrics.commit_micros_disk.observe_duration(began.elapsed());
+    Ok(())
+}
+
 impl Queues {
     /// The next event, from replicas and clients in turns, so that neither can starve the other.
     fn next(&mut self, turn: usize) -> Option<Event> {
@@ -276,6 +311,9 @@ struct Steps<'d> {
     replica: &'d mut Replica,
     performer: &'d mut Performer,
     observer: &'d mut Option<Box<dyn Observer>>,
+    meter: &'d mut Meter,
+    /// How many steps there were.
+    count: u64,
 }
 
 impl Steps<'_> {
@@ -318,10 +356,17 @@ impl Steps<'_> {
 
     /// The trace point: every step of every replica passes here and nowhere else.
     fn observed(&mut self, input: Input) -> Result<Vec<Effect>, Rejection> {
-        let Some(observer) = self.observer else { return self.replica.step(input) };
-        let seen = input.clone();
-        let outcome = self.replica.step(input);
-        observer.on_step(&seen, &outcome, self.replica);
+        self.count += 1;
+        let outcome = match self.observer {
+            None => self.replica.step(input),
+            Some(observer) => {
+                let seen = input.clone();
+                let outcome = self.replica.step(input);
+                observer.on_step(&seen, &outcome, self.replica);
+                outcome
+            }
+        };
+        self.meter.on_step(&outcome);
         outcome
     }
 }

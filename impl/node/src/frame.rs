@@ -76,6 +76,19 @@ pub enum RefusalReason {
     NotYours,
 }
 
+impl RefusalReason {
+    /// The variant's name, for metrics.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::OperationTooLarge => "operation-too-large",
+            Self::LaneTooHigh => "lane-too-high",
+            Self::OldTimestamp => "old-timestamp",
+            Self::NotYours => "not-yours",
+        }
+    }
+}
+
 /// How a replica is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReport {

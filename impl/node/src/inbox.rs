@@ -5,6 +5,7 @@
 use crate::blocking::blocking;
 use crate::codec;
 use crate::frame::{ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame};
+use crate::metrics::Metrics;
 use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
@@ -64,12 +65,26 @@ pub enum InboxError {
     Stopped,
 }
 
+impl InboxError {
+    /// What kind it is, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Frame(FrameError::TooLarge { .. }) => "too-large",
+            Self::Frame(FrameError::Codec(_)) => "malformed",
+            Self::Rejected(rejection) => rejection.kind(),
+            Self::Refused { reason, .. } => reason.kind(),
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// Delivers frames to one driver. Clones deliver to the same.
 #[derive(Clone)]
 pub struct Inbox {
     params: Arc<Params>,
     verifier: Arc<dyn Verifier>,
     limits: FrameLimits,
+    metrics: Arc<Metrics>,
     peers: mpsc::Sender<Event>,
     clients: mpsc::Sender<Event>,
     stop: Arc<watch::Sender<bool>>,
@@ -82,15 +97,25 @@ impl std::fmt::Debug for Inbox {
 }
 
 impl Inbox {
-    pub(crate) fn new(params: Arc<Params>, verifier: Arc<dyn Verifier>) -> (Self, Queues) {
+    pub(crate) fn new(
+        params: Arc<Params>,
+        verifier: Arc<dyn Verifier>,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Queues) {
         let (peers, peers_queue) = mpsc::channel(PEER_QUEUE);
         let (clients, clients_queue) = mpsc::channel(CLIENT_QUEUE);
         let (stop, stopped) = watch::channel(false);
         let limits = FrameLimits::new(&params);
         #[cfg(feature = "planted-bugs")]
         let verifier = believing(&params, verifier);
-        let inbox = Self { params, verifier, limits, peers, clients, stop: Arc::new(stop) };
+        let stop = Arc::new(stop);
+        let inbox = Self { params, verifier, limits, metrics, peers, clients, stop };
         (inbox, Queues { peers: peers_queue, clients: clients_queue, stop: stopped })
+    }
+
+    /// Where the replica counts what it does.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The sizes that frames are held to.
@@ -100,6 +125,24 @@ impl Inbox {
 
     /// A frame from `from`'s authenticated connection: an encoded [`Message`]. Waits while the queue is full.
     pub async fn peer_frame(&self, from: ReplicaId, frame: &[u8]) -> Result<(), InboxError> {
+        self.metrics.peer_bytes.add(frame.len() as u64);
+        let delivered = self.deliver_peer_frame(from, frame).await;
+        self.counted(delivered)
+    }
+
+    /// Counts why a frame was refused, if it was.
+    fn counted(&self, delivered: Result<(), InboxError>) -> Result<(), InboxError> {
+        match &delivered {
+            Ok(()) | Err(InboxError::Stopped) => {}
+            Err(refused @ InboxError::Refused { .. }) => {
+                self.metrics.requests_refused.add(refused.kind());
+            }
+            Err(error) => self.metrics.frames_refused.add(error.kind()),
+        }
+        delivered
+    }
+
+    async fn deliver_peer_frame(&self, from: ReplicaId, frame: &[u8]) -> Result<(), InboxError> {
         let last = frame.len().saturating_sub(1);
         let longer = planted!(self.params, TrailingByteRead)
             && self.limits.decode_message(&frame[..last]).is_ok();
@@ -123,6 +166,11 @@ impl Inbox {
 
     /// A frame from `client`'s authenticated connection: an encoded [`ClientFrame`]. Never waits.
     pub fn client_frame(&self, client: ClientId, frame: &[u8]) -> Result<(), InboxError> {
+        self.metrics.client_bytes.add(frame.len() as u64);
+        self.counted(self.deliver_client_frame(client, frame))
+    }
+
+    fn deliver_client_frame(&self, client: ClientId, frame: &[u8]) -> Result<(), InboxError> {
         let (len, max) = (frame.len(), self.limits.client_frame());
         if len > max {
             return Err(FrameError::TooLarge { kind: "client frame", len, max }.into());

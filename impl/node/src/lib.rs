@@ -20,6 +20,7 @@
 //! * [`service`] and [`state`]: what is replicated; [`ledger`] is the default.
 //! * [`client`]: submits operations and believes f+1 equal replies.
 //! * [`trace`]: what the replica did, in a file, for checking the run against the model.
+//! * [`metrics`]: what it counts while it runs.
 //! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together; [`cli`] is the command.
 //!
 //! What is not here yet: recovery of a replica that lost its disk, MAC authenticators, an admin endpoint,
@@ -37,6 +38,8 @@ pub mod inbox;
 pub mod keyring;
 pub mod keys;
 pub mod ledger;
+mod meter;
+pub mod metrics;
 pub mod network;
 pub mod node;
 mod perform;

@@ -6,6 +6,7 @@ use crate::inbox::Inbox;
 use crate::keyring::{KeySigner, VerifiedCache};
 use crate::keys::{KeyError, SecretKey};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::store::{Identity, Store, StoreError};
 use crate::trace::{Recorder, TraceError};
@@ -129,7 +130,8 @@ impl Node {
             StartError::Listen { address, source }
         })?;
         let params = cluster.params(replica);
-        let network = TcpNetwork::new(&params);
+        let metrics = Arc::new(Metrics::default());
+        let network = TcpNetwork::new(&params, Arc::clone(&metrics));
         let (driver, inbox) = Driver::new(Parts {
             params: Arc::new(params),
             signer: Arc::new(KeySigner::new(key.clone())),
@@ -138,6 +140,7 @@ impl Node {
             service,
             network: Box::new(network.clone()),
             observer: recorder.map(|recorder| Box::new(recorder) as Box<dyn Observer>),
+            metrics,
         })?;
         let network = transport::serve(&cluster, &key, listener, inbox.clone(), &network)?;
         Ok(Self { driver, inbox, network, address })
@@ -151,6 +154,11 @@ impl Node {
     /// Which replica it is.
     pub fn replica(&self) -> ReplicaId {
         self.driver.replica().params().replica
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(self.inbox.metrics())
     }
 
     /// Reaches the driver, for instance to stop it.

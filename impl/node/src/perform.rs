@@ -49,6 +49,11 @@ impl<'s> Writes<'s> {
         }
     }
 
+    /// Whether nothing was written.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self, Self::Idle(_))
+    }
+
     pub(crate) fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Open(transaction) => transaction.commit(),

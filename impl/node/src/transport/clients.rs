@@ -23,11 +23,9 @@ impl ClientTable {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends to every connection of `client`.
-    pub(super) fn send(&self, client: ClientId, frame: &Bytes) {
-        for queue in self.lock().get(&client).into_iter().flatten() {
-            queue.push(frame.clone());
-        }
+    /// Sends to every connection of `client`; returns how many earlier frames had to give way.
+    pub(super) fn send(&self, client: ClientId, frame: &Bytes) -> u64 {
+        self.lock().get(&client).into_iter().flatten().map(|queue| queue.offer(frame.clone())).sum()
     }
 
     /// Takes in a connection; `None` if there are too many.

@@ -102,6 +102,59 @@ pub enum HandshakeError {
     NoHello,
 }
 
+/// The kinds of [`HandshakeError`], and of what else keeps a connection out.
+pub const REFUSALS: &[&str] = &[
+    "unknown-key",
+    "wrong-cluster",
+    "wrong-version",
+    "not-tls",
+    "tls",
+    "hung-up",
+    "deadline",
+    "no-hello",
+    "io",
+    "crowded-out",
+    "too-many-clients",
+];
+
+impl HandshakeError {
+    /// What kind it is, for metrics: one of [`REFUSALS`].
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Io(error) => io_kind(error),
+            Self::Tls(error) => tls_kind(error),
+            Self::Deadline => "deadline",
+            Self::Protocol | Self::Version(_) => "wrong-version",
+            Self::UnknownKey => "unknown-key",
+            Self::Cluster { .. } => "wrong-cluster",
+            Self::NoHello => "no-hello",
+        }
+    }
+}
+
+fn io_kind(error: &std::io::Error) -> &'static str {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (tls, error.kind()) {
+        (Some(error), _) => tls_kind(error),
+        (
+            None,
+            std::io::ErrorKind::UnexpectedEof
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::BrokenPipe,
+        ) => "hung-up",
+        (None, _) => "io",
+    }
+}
+
+fn tls_kind(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(_) => "unknown-key",
+        rustls::Error::NoApplicationProtocol => "wrong-version",
+        rustls::Error::InvalidMessage(_) => "not-tls",
+        _ => "tls",
+    }
+}
+
 fn framed(stream: TlsStream<TcpStream>, frame_max: usize) -> Connection {
     Framed::new(stream, FrameCodec::new(frame_max))
 }

@@ -9,6 +9,7 @@ use crate::codec;
 use crate::config::Cluster;
 use crate::inbox::{Inbox, InboxError};
 use crate::keys::SecretKey;
+use crate::metrics::{Gauge, Metrics};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use pbft_core::types::{ClientId, Principal, ReplicaId};
@@ -99,6 +100,7 @@ impl Host {
                             && let Some(handshake) = oldest.pop_front()
                         {
                             handshake.abort();
+                            self.refused("crowded-out");
                         }
                         oldest.push_back(handshakes.spawn(self.clone().greet(stream, from)));
                     }
@@ -120,8 +122,12 @@ impl Host {
 
     async fn greet(self, stream: TcpStream, from: SocketAddr) -> Option<(Principal, Connection)> {
         match self.acceptor.accept(stream).await {
-            Ok(greeted) => Some(greeted),
+            Ok(greeted) => {
+                self.inbox.metrics().handshakes.increment();
+                Some(greeted)
+            }
             Err(error) => {
+                self.refused(error.kind());
                 tracing::warn!(%from, "connection refused: {error}");
                 None
             }
@@ -140,15 +146,29 @@ impl Host {
                 Some(queue) => {
                     tasks.spawn(self.clone().serve_client(id, connection, queue));
                 }
-                None => tracing::warn!(client = %id, "connection refused: too many clients"),
+                None => {
+                    self.refused("too-many-clients");
+                    tracing::warn!(client = %id, "connection refused: too many clients");
+                }
             },
         }
     }
 
+    fn refused(&self, reason: &'static str) {
+        self.inbox.metrics().handshakes_refused.add(reason);
+    }
+
     async fn serve_client(self, id: ClientId, connection: Connection, queue: Arc<FrameQueue>) {
+        let metrics = Arc::clone(self.inbox.metrics());
+        let _connected = Connected::new(&metrics, |metrics| &metrics.client_connections);
         let (mut sink, mut stream) = connection.split();
         let reading = async {
-            while let Ok(Some(Ok(frame))) = tokio::time::timeout(CLIENT_IDLE, stream.next()).await {
+            loop {
+                let Ok(heard) = tokio::time::timeout(CLIENT_IDLE, stream.next()).await else {
+                    metrics.disconnections.add("idle");
+                    return;
+                };
+                let Some(Ok(frame)) = heard else { return };
                 match self.inbox.client_frame(id, &frame) {
                     Ok(()) => {}
                     Err(InboxError::Refused { answer, .. }) => {
@@ -156,6 +176,7 @@ impl Host {
                         queue.push(Bytes::from(frame));
                     }
                     Err(error) => {
+                        metrics.disconnections.add(error.kind());
                         tracing::warn!(client = %id, "disconnected: {error}");
                         return;
                     }
@@ -177,18 +198,43 @@ impl Host {
     }
 }
 
+/// One connection, counted while it lasts.
+struct Connected {
+    metrics: Arc<Metrics>,
+    gauge: fn(&Metrics) -> &Gauge,
+}
+
+impl Connected {
+    fn new(metrics: &Arc<Metrics>, gauge: fn(&Metrics) -> &Gauge) -> Self {
+        gauge(metrics).raise();
+        Self { metrics: Arc::clone(metrics), gauge }
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        (self.gauge)(&self.metrics).lower();
+    }
+}
+
 /// Delivers a replica's messages, in order, until it says something that no correct replica says.
 async fn listen_to_peer(id: ReplicaId, mut connection: Connection, inbox: Inbox) {
+    let metrics = Arc::clone(inbox.metrics());
+    let _connected = Connected::new(&metrics, |metrics| &metrics.peer_connections);
     let reason = loop {
         match tokio::time::timeout(PEER_IDLE, connection.next()).await {
             Ok(Some(Ok(frame))) => {
                 if let Err(error) = inbox.peer_frame(id, &frame).await {
+                    metrics.disconnections.add(error.kind());
                     break error.to_string();
                 }
             }
             Ok(Some(Err(error))) => break ended(&error),
             Ok(None) => break "it hung up".to_owned(),
-            Err(_) => break format!("it was silent for {PEER_IDLE:?}"),
+            Err(_) => {
+                metrics.disconnections.add("idle");
+                break format!("it was silent for {PEER_IDLE:?}");
+            }
         }
     };
     tracing::info!(from = %id, "connection ended: {reason}");

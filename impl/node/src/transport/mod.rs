@@ -15,11 +15,12 @@ mod listener;
 mod queue;
 mod tls;
 
-pub use handshake::{Connection, HandshakeError, connect};
+pub use handshake::{Connection, HandshakeError, REFUSALS, connect};
 pub use listener::serve;
 pub use queue::FrameQueue;
 pub use tls::{TlsIdentity, client_config, server_config};
 
+use crate::metrics::Metrics;
 use crate::network::Network;
 use bytes::Bytes;
 use clients::ClientTable;
@@ -34,20 +35,28 @@ use std::sync::Arc;
 pub struct TcpNetwork {
     peers: Arc<BTreeMap<ReplicaId, Arc<FrameQueue>>>,
     clients: Arc<ClientTable>,
+    metrics: Arc<Metrics>,
     #[cfg(feature = "planted-bugs")]
     planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 impl TcpNetwork {
     /// A network to the other replicas, with nobody connected yet: see [`serve`].
-    pub fn new(params: &Params) -> Self {
+    pub fn new(params: &Params, metrics: Arc<Metrics>) -> Self {
         let others = params.membership.others(params.replica);
         let peers = others.map(|id| (id, Arc::new(FrameQueue::for_peer(params)))).collect();
         Self {
             peers: Arc::new(peers),
             clients: Arc::default(),
+            metrics,
             #[cfg(feature = "planted-bugs")]
             planted: params.planted,
+        }
+    }
+
+    fn count_dropped(&self, whose: &'static str, dropped: u64) {
+        if dropped > 0 {
+            self.metrics.frames_dropped.add_many(whose, dropped);
         }
     }
 
@@ -59,18 +68,19 @@ impl TcpNetwork {
 
 impl Network for TcpNetwork {
     fn send(&mut self, to: ReplicaId, frame: Bytes) {
-        if let Some(queue) = self.peers.get(&to) {
-            queue.push(frame);
-        }
+        let dropped = self.peers.get(&to).map_or(0, |queue| queue.offer(frame));
+        self.count_dropped("peer", dropped);
     }
 
     fn broadcast(&mut self, frame: Bytes) {
         let skipped = usize::from(planted!(self, BroadcastSkipsPeer));
         let reached = self.peers.values().take(self.peers.len() - skipped);
-        reached.for_each(|queue| queue.push(frame.clone()));
+        let dropped = reached.map(|queue| queue.offer(frame.clone())).sum();
+        self.count_dropped("peer", dropped);
     }
 
     fn reply(&mut self, client: ClientId, frame: Bytes) {
-        self.clients.send(client, &frame);
+        let dropped = self.clients.send(client, &frame);
+        self.count_dropped("client", dropped);
     }
 }

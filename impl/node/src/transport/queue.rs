@@ -22,7 +22,6 @@ pub struct FrameQueue {
 struct State {
     frames: VecDeque<Bytes>,
     bytes: usize,
-    dropped: u64,
     closed: bool,
 }
 
@@ -59,6 +58,12 @@ impl FrameQueue {
 
     /// Adds a frame; drops the oldest ones while there are too many, or too many bytes beside the new one.
     pub fn push(&self, frame: Bytes) {
+        self.offer(frame);
+    }
+
+    /// [`Self::push`], and how many frames were dropped.
+    pub(super) fn offer(&self, frame: Bytes) -> u64 {
+        let mut dropped = 0;
         let mut state = self.lock();
         state.bytes += frame.len();
         match planted!(self, QueueReordered) {
@@ -70,10 +75,11 @@ impl FrameQueue {
         {
             let oldest = state.frames.pop_front().map_or(0, |frame| frame.len());
             state.bytes -= oldest;
-            state.dropped += 1;
+            dropped += 1;
         }
         drop(state);
         self.changed.notify_one();
+        dropped
     }
 
     /// Takes all frames, once there are any; `None` when the queue is closed. One task may wait at a time.
@@ -98,11 +104,6 @@ impl FrameQueue {
         self.lock().closed = true;
         self.changed.notify_one();
     }
-
-    /// How many frames were forgotten.
-    pub fn dropped(&self) -> u64 {
-        self.lock().dropped
-    }
 }
 
 #[cfg(test)]
@@ -116,14 +117,12 @@ mod tests {
     #[test]
     fn the_oldest_frames_are_forgotten() {
         let queue = FrameQueue::new(3, 100);
-        for byte in 0..5u8 {
-            queue.push(Bytes::copy_from_slice(&[byte]));
-        }
+        let dropped: u64 = (0..5u8).map(|byte| queue.offer(Bytes::copy_from_slice(&[byte]))).sum();
         assert_eq!(frames(&queue), [&[2u8][..], &[3], &[4]]);
-        assert_eq!(queue.dropped(), 2);
+        assert_eq!(dropped, 2);
         queue.push(Bytes::from(vec![9; 98]));
         assert_eq!(frames(&queue).len(), 3, "two bytes and 98 fit");
-        queue.push(Bytes::from(vec![9; 200]));
+        assert_eq!(queue.offer(Bytes::from(vec![9; 200])), 3);
         assert_eq!(frames(&queue).len(), 1, "a large frame goes alone");
     }
 

@@ -81,6 +81,7 @@ impl Node {
             service: Box::new(Ledger),
             network: Box::new(network),
             observer,
+            metrics: Arc::default(),
         })
         .expect("valid parameters");
         Self { id, disk, inbox, sent, task: tokio::spawn(driver.run()) }

@@ -1,0 +1,402 @@
+//! What a replica counts while it runs. Plain numbers that any task may add to and any task may read; how they are
+//! shown is somebody else's business. [`Metrics::families`] lists them all.
+//!
+//! Counters start at zero with the process. Durations are in microseconds, sizes in bytes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A number that only rises.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Adds `more`.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// The sum so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that rises and falls.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Its value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// One more.
+    pub fn raise(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less; only ever after [`Self::raise`].
+    pub fn lower(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts by reason. The reasons are names in the code, so there are few.
+#[derive(Debug)]
+pub struct ByReason(Mutex<BTreeMap<&'static str, u64>>);
+
+impl ByReason {
+    /// Counts of zero for `reasons`; others join when they first occur.
+    fn new(reasons: &[&'static str]) -> Self {
+        Self(Mutex::new(reasons.iter().map(|reason| (*reason, 0)).collect()))
+    }
+
+    /// Counts one occurrence.
+    pub fn add(&self, reason: &'static str) {
+        self.add_many(reason, 1);
+    }
+
+    /// Counts `more` occurrences.
+    pub fn add_many(&self, reason: &'static str, more: u64) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(reason).or_default() += more;
+    }
+
+    /// How often `reason` occurred.
+    pub fn get(&self, reason: &str) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(reason).copied().unwrap_or(0)
+    }
+
+    /// All counts, in order of reason.
+    pub fn counts(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(reason, count)| (*reason, *count)).collect()
+    }
+}
+
+/// Counts of values up to each of some bounds, and of those above the last.
+#[derive(Debug)]
+pub struct Histogram {
+    bounds: &'static [u64],
+    /// One more than there are bounds.
+    counts: Vec<AtomicU64>,
+    sum: AtomicU64,
+}
+
+/// A histogram at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistogramSnapshot {
+    /// For each bound, how many values were at most that large.
+    pub buckets: Vec<(u64, u64)>,
+    /// How many values there were.
+    pub count: u64,
+    /// Their sum.
+    pub sum: u64,
+}
+
+impl Histogram {
+    fn new(bounds: &'static [u64]) -> Self {
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self { bounds, counts, sum: AtomicU64::new(0) }
+    }
+
+    /// Counts `value`.
+    pub fn observe(&self, value: u64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        if let Some(count) = self.counts.get(bucket) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sum.fetch_add(value, Ordering::Relaxed);
+    }
+
+    /// Counts a duration, in microseconds.
+    pub fn observe_duration(&self, duration: std::time::Duration) {
+        self.observe(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// What was counted so far.
+    pub fn snapshot(&self) -> HistogramSnapshot {
+        let mut count = 0;
+        let mut buckets = Vec::new();
+        for (position, own) in self.counts.iter().enumerate() {
+            count += own.load(Ordering::Relaxed);
+            buckets.extend(self.bounds.get(position).map(|bound| (*bound, count)));
+        }
+        HistogramSnapshot { buckets, count, sum: self.sum.load(Ordering::Relaxed) }
+    }
+}
+
+/// Bounds for durations, in microseconds: 50 µs to 10 s.
+const MICROSECONDS: &[u64] = &[
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 10_000_000,
+];
+/// Bounds for numbers of requests or steps.
+const COUNTS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+/// Bounds for sizes, in bytes.
+const BYTES: &[u64] = &[64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576];
+
+/// Everything that one replica counts.
+#[derive(Debug)]
+pub struct Metrics {
+    /// The current view.
+    pub view: Gauge,
+    /// 1 while the replica takes part in its view, 0 while it changes to it.
+    pub active: Gauge,
+    /// h, the last stable checkpoint.
+    pub low_water_mark: Gauge,
+    /// H, the last sequence number in the window.
+    pub high_water_mark: Gauge,
+    /// The last batch executed.
+    pub last_executed: Gauge,
+    /// 1 while the replica must not vote: it is being recovered, or its disk is full.
+    pub not_voting: Gauge,
+    /// How often the replica has left a view.
+    pub view_changes: Counter,
+    /// Steps that the replica refused, by [`pbft_core::Rejection::kind`].
+    pub rejections: ByReason,
+    /// Contradicting statements of one replica that were found.
+    pub equivocations: Counter,
+    /// Batches executed, the null batch included.
+    pub batches_executed: Counter,
+    /// Requests executed.
+    pub requests_executed: Counter,
+    /// Requests in an executed batch.
+    pub batch_requests: Histogram,
+    /// Operation bytes in an executed batch.
+    pub batch_bytes: Histogram,
+    /// From accepting a pre-prepare to the prepared certificate.
+    pub prepare_micros: Histogram,
+    /// From the prepared certificate to execution.
+    pub commit_micros: Histogram,
+
+    /// Verified messages of replicas that wait for the driver.
+    pub peer_queue: Gauge,
+    /// Verified requests of clients that wait for the driver.
+    pub client_queue: Gauge,
+    /// Steps that shared one write to the disk.
+    pub group_steps: Histogram,
+    /// Writes made durable: one fsync each.
+    pub commits: Counter,
+    /// How long they took.
+    pub commit_micros_disk: Histogram,
+    /// Writes that found the disk full and were tried again.
+    pub disk_full: Counter,
+
+    /// Signatures that were computed.
+    pub signatures_checked: Counter,
+    /// Signatures that were known to be good already.
+    pub signatures_remembered: Counter,
+    /// Frames refused before they became an input, by reason.
+    pub frames_refused: ByReason,
+    /// Frames forgotten because a queue was full, by whose.
+    pub frames_dropped: ByReason,
+    /// Bytes received in frames of replicas.
+    pub peer_bytes: Counter,
+    /// Bytes received in frames of clients.
+    pub client_bytes: Counter,
+    /// Times that a connection had to wait because it had used up its share, by whose.
+    pub throttled: ByReason,
+    /// Requests refused with an answer, by reason.
+    pub requests_refused: ByReason,
+
+    /// Connections that became authenticated.
+    pub handshakes: Counter,
+    /// Connections that did not, by reason.
+    pub handshakes_refused: ByReason,
+    /// Authenticated connections of other replicas, now.
+    pub peer_connections: Gauge,
+    /// Authenticated connections of clients, now.
+    pub client_connections: Gauge,
+    /// Authenticated connections that this end closed, by reason.
+    pub disconnections: ByReason,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            view: Gauge::default(),
+            active: Gauge::default(),
+            low_water_mark: Gauge::default(),
+            high_water_mark: Gauge::default(),
+            last_executed: Gauge::default(),
+            not_voting: Gauge::default(),
+            view_changes: Counter::default(),
+            rejections: ByReason::new(&[]),
+            equivocations: Counter::default(),
+            batches_executed: Counter::default(),
+            requests_executed: Counter::default(),
+            batch_requests: Histogram::new(COUNTS),
+            batch_bytes: Histogram::new(BYTES),
+            prepare_micros: Histogram::new(MICROSECONDS),
+            commit_micros: Histogram::new(MICROSECONDS),
+            peer_queue: Gauge::default(),
+            client_queue: Gauge::default(),
+            group_steps: Histogram::new(COUNTS),
+            commits: Counter::default(),
+            commit_micros_disk: Histogram::new(MICROSECONDS),
+            disk_full: Counter::default(),
+            signatures_checked: Counter::default(),
+            signatures_remembered: Counter::default(),
+            frames_refused: ByReason::new(&["malformed", "too-large", "bad-signature"]),
+            frames_dropped: ByReason::new(&["peer", "client"]),
+            peer_bytes: Counter::default(),
+            client_bytes: Counter::default(),
+            throttled: ByReason::new(&["peer", "client"]),
+            requests_refused: ByReason::new(&["overloaded"]),
+            handshakes: Counter::default(),
+            handshakes_refused: ByReason::new(crate::transport::REFUSALS),
+            peer_connections: Gauge::default(),
+            client_connections: Gauge::default(),
+            disconnections: ByReason::new(&["idle", "replaced", "slow-reader"]),
+        }
+    }
+}
+
+/// One metric, ready to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Its name, without prefix.
+    pub name: &'static str,
+    /// What it is, in a sentence without a full stop.
+    pub help: &'static str,
+    /// Its value now.
+    pub value: Value,
+}
+
+/// The value of a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number that only rises.
+    Counter(u64),
+    /// A number that rises and falls.
+    Gauge(u64),
+    /// Numbers that only rise, by reason.
+    ByReason(Vec<(&'static str, u64)>),
+    /// A distribution.
+    Histogram(HistogramSnapshot),
+}
+
+trait Shown {
+    fn value(&self) -> Value;
+}
+
+impl Shown for Counter {
+    fn value(&self) -> Value {
+        Value::Counter(self.get())
+    }
+}
+
+impl Shown for Gauge {
+    fn value(&self) -> Value {
+        Value::Gauge(self.get())
+    }
+}
+
+impl Shown for ByReason {
+    fn value(&self) -> Value {
+        Value::ByReason(self.counts())
+    }
+}
+
+impl Shown for Histogram {
+    fn value(&self) -> Value {
+        Value::Histogram(self.snapshot())
+    }
+}
+
+/// Lists fields with what they are. A field that is not listed does not compile.
+macro_rules! families {
+    ($metrics:expr, $($field:ident $name:literal $help:literal),* $(,)?) => {{
+        let Metrics { $($field),* } = $metrics;
+        vec![$(Family { name: $name, help: $help, value: $field.value() }),*]
+    }};
+}
+
+impl Metrics {
+    /// Every metric, with its name, what it is, and its value now.
+    #[rustfmt::skip]
+    pub fn families(&self) -> Vec<Family> {
+        families![self,
+            view "view" "The current view",
+            active "view_active" "1 while the replica takes part in its view",
+            low_water_mark "low_water_mark" "The last stable checkpoint, h",
+            high_water_mark "high_water_mark" "The last sequence number in the window, H",
+            last_executed "last_executed" "The last batch executed",
+            not_voting "not_voting" "1 while the replica must not vote: it is being recovered, or its disk is full",
+            view_changes "view_changes_total" "How often the replica has left a view",
+            rejections "rejections_total" "Inputs that the replica refused",
+            equivocations "equivocations_total" "Contradicting statements of one replica that were found",
+            batches_executed "batches_executed_total" "Batches executed, null batches included",
+            requests_executed "requests_executed_total" "Requests executed",
+            batch_requests "batch_requests" "Requests in an executed batch",
+            batch_bytes "batch_bytes" "Operation bytes in an executed batch",
+            prepare_micros "prepare_microseconds" "From accepting a pre-prepare to its prepared certificate",
+            commit_micros "commit_microseconds" "From the prepared certificate to execution",
+            peer_queue "peer_queue_depth" "Verified messages of replicas that wait for the driver",
+            client_queue "client_queue_depth" "Verified requests of clients that wait for the driver",
+            group_steps "group_steps" "Steps that shared one write to the disk",
+            commits "disk_commits_total" "Writes made durable",
+            commit_micros_disk "disk_commit_microseconds" "How long making a write durable took",
+            disk_full "disk_full_total" "Writes that found the disk full and were tried again",
+            signatures_checked "signatures_checked_total" "Signatures that were computed",
+            signatures_remembered "signatures_remembered_total" "Signatures that were known to be good already",
+            frames_refused "frames_refused_total" "Frames refused before they became an input",
+            frames_dropped "frames_dropped_total" "Frames forgotten because a queue was full",
+            peer_bytes "peer_received_bytes_total" "Bytes received in frames of replicas",
+            client_bytes "client_received_bytes_total" "Bytes received in frames of clients",
+            throttled "throttled_total" "Times that a connection waited because it had used up its share",
+            requests_refused "requests_refused_total" "Requests refused with an answer",
+            handshakes "handshakes_total" "Connections that became authenticated",
+            handshakes_refused "handshakes_refused_total" "Connections that did not become authenticated",
+            peer_connections "peer_connections" "Authenticated connections of other replicas",
+            client_connections "client_connections" "Authenticated connections of clients",
+            disconnections "disconnections_total" "Authenticated connections that this end closed",
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_counted_once_up_to_its_bound() {
+        let histogram = Histogram::new(&[1, 10]);
+        [0, 1, 2, 10, 11].into_iter().for_each(|value| histogram.observe(value));
+        let expected = HistogramSnapshot { buckets: vec![(1, 2), (10, 4)], count: 5, sum: 24 };
+        assert_eq!(histogram.snapshot(), expected);
+    }
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own() {
+        let metrics = Metrics::default();
+        metrics.rejections.add("duplicate");
+        let families = metrics.families();
+        let names: std::collections::BTreeSet<_> = families.iter().map(|f| f.name).collect();
+        assert_eq!(names.len(), families.len());
+        let rejections = families.iter().find(|family| family.name == "rejections_total");
+        let expected = Value::ByReason(vec![("duplicate", 1)]);
+        assert_eq!(rejections.map(|family| &family.value), Some(&expected));
+    }
+
+    #[test]
+    fn bounds_rise() {
+        for bounds in [MICROSECONDS, COUNTS, BYTES] {
+            assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]), "{bounds:?}");
+        }
+    }
+}
