@@ -121,6 +121,11 @@ impl ClientLane {
         self.view
     }
 
+    /// Believes in a view that f+1 replicas told another lane of the same client, if it is a later one.
+    pub fn learn_view(&mut self, view: View) {
+        self.view = self.view.max(view);
+    }
+
     /// Whether a request is outstanding.
     pub fn is_busy(&self) -> bool {
         self.outstanding.is_some()

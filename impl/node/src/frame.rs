@@ -36,7 +36,18 @@ pub enum ClientFrame {
     Request(Arc<Signed<Request>>),
     /// Asks how the replica is; nothing of the answer is ordered.
     StatusRequest,
+    /// Asks the service about this replica's state; nothing of the answer is ordered.
+    Query {
+        /// Comes back with the answer.
+        number: u64,
+        /// What the service is asked.
+        query: Vec<u8>,
+    },
 }
+
+/// The answer to a query: the last batch executed in the state that it is about, and what the service says; or why
+/// there is none.
+pub type QueryAnswer = Result<(SeqNum, Vec<u8>), RefusalReason>;
 
 /// What a client receives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +65,13 @@ pub enum ReplicaFrame {
     },
     /// How the replica is.
     Status(StatusReport),
+    /// The answer to a query.
+    Answer {
+        /// The query's number.
+        number: u64,
+        /// What the service says.
+        answer: QueryAnswer,
+    },
 }
 
 /// Why a replica refuses a request.
@@ -74,6 +92,9 @@ pub enum RefusalReason {
     /// The request is not signed by the client whose connection this is.
     #[error("the request is not signed by this connection's client")]
     NotYours,
+    /// A query failed at this replica; see its log.
+    #[error("the replica cannot answer the query; see its log")]
+    Unanswered,
 }
 
 impl RefusalReason {
@@ -85,6 +106,7 @@ impl RefusalReason {
             Self::LaneTooHigh => "lane-too-high",
             Self::OldTimestamp => "old-timestamp",
             Self::NotYours => "not-yours",
+            Self::Unanswered => "unanswered",
         }
     }
 }
@@ -229,6 +251,18 @@ impl FrameLimits {
             _ => return None,
         };
         Some((kind, len.saturating_add(TAG)))
+    }
+
+    /// Reads a client's frame if it is a query.
+    pub fn decode_query(&self, frame: &[u8]) -> Option<(u64, Vec<u8>)> {
+        const TAG_OF_QUERY: [u8; 4] = 2u32.to_le_bytes();
+        if frame.len() > self.client_frame() || !frame.starts_with(&TAG_OF_QUERY) {
+            return None;
+        }
+        match codec::decode(frame) {
+            Ok(ClientFrame::Query { number, query }) => Some((number, query)),
+            Ok(ClientFrame::Request(_) | ClientFrame::StatusRequest) | Err(_) => None,
+        }
     }
 
     /// Reads a replica's message, after its length was compared with what its kind can have.

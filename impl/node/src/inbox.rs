@@ -182,6 +182,8 @@ impl Inbox {
                 let _ = self.clients.try_send(Event::Status(client));
                 Ok(())
             }
+            // Answered by the task of its connection, if at all; no business of the protocol.
+            ClientFrame::Query { .. } => Ok(()),
         }
     }
 

@@ -17,7 +17,7 @@
 //! * [`inbox`]: frames become verified inputs, in parallel between senders and in order for each.
 //! * [`driver`]: drains what has arrived, steps, performs, commits once, and only then lets messages leave.
 //! * [`store`]: log, service state, reply table and checkpoints in one file, changed in one transaction.
-//! * [`service`] and [`state`]: what is replicated; [`ledger`] is the default.
+//! * [`service`] and [`state`]: what is replicated; [`ledger`] is the default. [`queries`] reads one replica's state.
 //! * [`client`]: submits operations and believes f+1 equal replies.
 //! * [`trace`]: what the replica did, in a file, for checking the run against the model.
 //! * [`metrics`]: what it counts while it runs.
@@ -43,6 +43,7 @@ pub mod metrics;
 pub mod network;
 pub mod node;
 mod perform;
+pub mod queries;
 pub mod service;
 pub mod state;
 pub mod store;

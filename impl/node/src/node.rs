@@ -7,6 +7,7 @@ use crate::keyring::{KeySigner, VerifiedCache};
 use crate::keys::{KeyError, SecretKey};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::queries::Queries;
 use crate::service::Service;
 use crate::store::{Identity, Store, StoreError};
 use crate::trace::{Recorder, TraceError};
@@ -132,17 +133,19 @@ impl Node {
         let params = cluster.params(replica);
         let metrics = Arc::new(Metrics::default());
         let network = TcpNetwork::new(&params, Arc::clone(&metrics));
+        let service: Arc<dyn Service> = service.into();
+        let queries = Queries::new(Arc::clone(&service), store.reader(), params.result_bytes_max);
         let (driver, inbox) = Driver::new(Parts {
             params: Arc::new(params),
             signer: Arc::new(KeySigner::new(key.clone())),
             verifier: Arc::new(VerifiedCache::new(cluster.key_ring())),
             store,
-            service,
+            service: Box::new(service),
             network: Box::new(network.clone()),
             observer: recorder.map(|recorder| Box::new(recorder) as Box<dyn Observer>),
             metrics,
         })?;
-        let network = transport::serve(&cluster, &key, listener, inbox.clone(), &network)?;
+        let network = transport::serve(&cluster, &key, listener, inbox.clone(), queries, &network)?;
         Ok(Self { driver, inbox, network, address })
     }
 

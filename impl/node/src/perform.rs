@@ -5,6 +5,7 @@ use crate::codec;
 use crate::frame::ReplicaFrame;
 use crate::network::Outgoing;
 use crate::service::Service;
+use crate::state::Chunks;
 use crate::store::{Chunk, Store, StoreError, Transaction};
 use crate::timers::Timers;
 use bytes::Bytes;
@@ -71,7 +72,7 @@ pub(crate) struct Group<'s> {
     /// What the replica must be told before anything else.
     pub(crate) completions: std::collections::VecDeque<Input>,
     pub(crate) halt: Option<HaltReason>,
-    /// The chunks of the state as the last execution left it, if it asked for them.
+    /// The new chunks of the state as the last execution left it, if it asked for them.
     chunks: Vec<Chunk>,
 }
 
@@ -182,11 +183,12 @@ impl Performer {
         transaction.executed(seq, replies)?;
         let chunks = match checkpoint {
             true => {
-                group.chunks = match early {
+                let Chunks { digests, new } = match early {
                     Some(chunks) => chunks,
                     None => group.transaction()?.chunks()?,
                 };
-                Some(group.chunks.iter().map(|chunk| chunk.digest).collect())
+                group.chunks = new;
+                Some(digests)
             }
             false => None,
         };

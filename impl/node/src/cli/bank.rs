@@ -2,9 +2,9 @@
 
 use super::{AsClient, CliError, Exit, Format, keys, print_json, runtime};
 use crate::client::ClientOptions;
-use crate::ledger::{Account, Operation, Outcome};
+use crate::ledger::{Account, Entry, Operation, Outcome, Record, Totals};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// `pbft bank`.
@@ -12,6 +12,8 @@ use std::time::Duration;
 #[command(after_help = "Examples:\n  \
     pbft bank deposit alice 100      prints: alice: 100\n  \
     pbft bank transfer alice bob 30 --format json\n  \
+    pbft bank statement alice        the balance and the last entries\n  \
+    pbft bank audit                  1 if money was made or lost\n  \
     pbft bank --client client-2 balance bob\n\n\
     Amounts are whole minor units (cents). What the ledger refuses (an overdraft, an unknown account) \
     changes nothing and exits with 1.")]
@@ -69,6 +71,19 @@ pub enum BankCommand {
         /// The account
         account: Account,
     },
+    /// Shows an account with its last entries
+    Statement {
+        /// The account
+        account: Account,
+    },
+    /// Lists accounts with their balances, in order of name, up to 256 at a time
+    Accounts {
+        /// Only names behind this one
+        #[arg(long, value_name = "ACCOUNT")]
+        after: Option<Account>,
+    },
+    /// Adds up all accounts, and compares the sum with what was deposited and withdrawn
+    Audit,
 }
 
 impl From<BankCommand> for Operation {
@@ -79,6 +94,9 @@ impl From<BankCommand> for Operation {
             BankCommand::Withdraw { account, amount } => Self::Withdraw { account, amount },
             BankCommand::Transfer { from, to, amount } => Self::Transfer { from, to, amount },
             BankCommand::Balance { account } => Self::Balance { account },
+            BankCommand::Statement { account } => Self::Statement { account },
+            BankCommand::Accounts { after } => Self::Accounts { after },
+            BankCommand::Audit => Self::Audit,
         }
     }
 }
@@ -112,35 +130,108 @@ fn balances(operation: &Operation, outcome: &Outcome) -> Vec<(String, u64)> {
             Operation::Transfer { from, to, .. },
             Outcome::Transferred { from: left, to: reached },
         ) => vec![(from.to_string(), *left), (to.to_string(), *reached)],
+        (Operation::Statement { account }, Outcome::Statement(record)) => {
+            vec![(account.to_string(), record.balance)]
+        }
+        (_, Outcome::Accounts(balances)) => {
+            balances.iter().map(|(account, balance)| (account.to_string(), *balance)).collect()
+        }
         _ => Vec::new(),
     }
 }
 
-fn print(operation: &Operation, outcome: &Outcome, format: Format) -> Exit {
-    let refusal = match outcome {
+/// The lines of a statement: each kept entry with the balance after it, the oldest first.
+fn lines(record: &Record) -> Vec<(u64, &Entry, u64)> {
+    let mut balance = record.balance;
+    let mut lines = Vec::new();
+    for (number, entry) in (0..record.count).rev().zip(record.entries.iter().rev()) {
+        lines.push((number + 1, entry, balance));
+        // A record that contradicts itself shows no more of it.
+        let Some(before) = entry.before(balance) else { break };
+        balance = before;
+    }
+    lines.reverse();
+    lines
+}
+
+fn describe(entry: &Entry) -> (&'static str, Option<&Account>, u64) {
+    match entry {
+        Entry::Opened => ("opened", None, 0),
+        Entry::Deposit(amount) => ("deposit", None, *amount),
+        Entry::Withdrawal(amount) => ("withdrawal", None, *amount),
+        Entry::From(account, amount) => ("from", Some(account), *amount),
+        Entry::To(account, amount) => ("to", Some(account), *amount),
+    }
+}
+
+fn as_json(operation: &Operation, outcome: &Outcome) -> Value {
+    let balances: serde_json::Map<_, _> = balances(operation, outcome)
+        .into_iter()
+        .map(|(account, balance)| (account, balance.into()))
+        .collect();
+    let refused = match outcome {
         Outcome::Refused(refusal) => Some(refusal.to_string()),
-        Outcome::Balance(_) | Outcome::Transferred { .. } => None,
+        _ => None,
     };
-    let balances = balances(operation, outcome);
-    match format {
-        Format::Json => {
-            let balances: serde_json::Map<_, _> =
-                balances.into_iter().map(|(account, balance)| (account, balance.into())).collect();
-            print_json(&json!({
-                "operation": operation.to_string(),
-                "balances": balances,
-                "refused": refusal,
-            }));
+    let mut object = json!({
+        "operation": operation.to_string(), "balances": balances, "refused": refused,
+    });
+    match outcome {
+        Outcome::Statement(record) => {
+            let line = |(number, entry, after): (u64, &Entry, u64)| {
+                let (kind, other, amount) = describe(entry);
+                let other = other.map(Account::as_str);
+                json!({"number": number, "kind": kind, "account": other, "amount": amount, "balance": after})
+            };
+            object["count"] = record.count.into();
+            object["entries"] = lines(record).into_iter().map(line).collect();
         }
-        Format::Human => {
-            balances.iter().for_each(|(account, balance)| println!("{account}: {balance}"));
-            if let Some(refusal) = &refusal {
-                eprintln!("refused: {refusal}");
+        Outcome::Audited(audit) => {
+            // Numbers beyond 64 bits would not be read by everybody, so sums are text.
+            object["accounts"] = audit.accounts.into();
+            object["sum"] = audit.sum.to_string().into();
+            object["deposited"] = audit.totals.deposited.to_string().into();
+            object["withdrawn"] = audit.totals.withdrawn.to_string().into();
+            object["balanced"] = audit.is_balanced().into();
+        }
+        _ => {}
+    }
+    object
+}
+
+fn print_human(operation: &Operation, outcome: &Outcome) {
+    balances(operation, outcome)
+        .iter()
+        .for_each(|(account, balance)| println!("{account}: {balance}"));
+    match outcome {
+        Outcome::Statement(record) => {
+            for (number, entry, after) in lines(record) {
+                let (kind, other, amount) = describe(entry);
+                let other = other.map(|other| format!(" {other}")).unwrap_or_default();
+                println!("{number:>6}  {:<24} {amount:>12} {after:>14}", format!("{kind}{other}"));
             }
         }
+        Outcome::Audited(audit) => {
+            let Totals { deposited, withdrawn } = audit.totals;
+            let verdict = if audit.is_balanced() { "balanced" } else { "NOT balanced" };
+            println!("{} accounts hold {}", audit.accounts, audit.sum);
+            println!("deposited {deposited}, withdrawn {withdrawn}: {verdict}");
+        }
+        Outcome::Echoed(word) => println!("{word}"),
+        Outcome::Refused(refusal) => eprintln!("refused: {refusal}"),
+        Outcome::Balance(_) | Outcome::Transferred { .. } | Outcome::Accounts(_) => {}
     }
-    match refusal {
-        Some(_) => Exit::Finding,
-        None => Exit::Done,
+}
+
+/// Prints an outcome, and says how the command ends.
+pub(super) fn print(operation: &Operation, outcome: &Outcome, format: Format) -> Exit {
+    match format {
+        Format::Json => print_json(&as_json(operation, outcome)),
+        Format::Human => print_human(operation, outcome),
+    }
+    match outcome {
+        Outcome::Refused(_) => Exit::Finding,
+        Outcome::Audited(audit) if !audit.is_balanced() => Exit::Finding,
+        _ => Exit::Done,
     }
 }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane};
 use pbft_core::crypto::sign;
 use pbft_core::message::{Reply, Request, Signed};
-use pbft_core::types::{Lane, ReplicaId, Timestamp};
+use pbft_core::types::{Lane, ReplicaId, Timestamp, View};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -72,9 +73,10 @@ impl Lanes {
     pub(super) async fn take(&self) -> BusyLane {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
-        let (lane, machine) = taken.unwrap_or_else(|| (Lane(0), fresh(&self.shared)));
+        let (lane, mut machine) = taken.unwrap_or_else(|| (Lane(0), fresh(&self.shared)));
         let (route, events) = unbounded_channel();
         self.shared.routes.lock().insert(lane, route);
+        machine.learn_view(View(self.shared.view.load(Ordering::Relaxed)));
         let (idle, shared) = (Arc::clone(&self.idle), Arc::clone(&self.shared));
         BusyLane { lane, machine, events, idle, shared, _permit: permit }
     }
@@ -113,6 +115,20 @@ struct Attempt {
     resend_at: Instant,
     result: Option<Arc<[u8]>>,
     refusals: BTreeMap<ReplicaId, RefusalReason>,
+    /// How often f+1 replicas said that they have too much to do.
+    overloads: u32,
+}
+
+/// The first pause before an overloaded cluster is asked again; doubles up to the client's longest patience.
+const OVERLOAD_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long to leave an overloaded cluster alone: between half and one and a half times the doubled pause, so that
+/// clients that were refused together do not return together.
+fn overload_pause(times: u32, max: Duration, seed: u64) -> Duration {
+    let doubled = OVERLOAD_PAUSE.saturating_mul(1 << times.min(16)).min(max);
+    // The timestamp's low digits differ from request to request.
+    let part = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+    doubled / 2 + doubled.mul_f64(part as f64 / 1024.0)
 }
 
 impl BusyLane {
@@ -132,6 +148,7 @@ impl BusyLane {
             resend_at: deadline,
             result: None,
             refusals: BTreeMap::new(),
+            overloads: 0,
         };
         self.step(ClientInput::Submit(request), &mut attempt);
         while attempt.result.is_none() {
@@ -139,7 +156,7 @@ impl BusyLane {
                 event = self.events.recv() => match event {
                     Some(LaneEvent::Reply(reply)) => Some(ClientInput::Reply(reply)),
                     Some(LaneEvent::Refused { from, timestamp: of, reason }) if of == timestamp => {
-                        self.on_refused(from, reason, &mut attempt)?
+                        self.on_refused(from, reason, timestamp, &mut attempt)?
                     }
                     Some(LaneEvent::Refused { .. }) | None => None,
                 },
@@ -149,7 +166,10 @@ impl BusyLane {
             };
             if Instant::now() >= deadline {
                 let needed = self.shared.params.membership.weak();
-                return Err(ClientError::Timeout { needed, after });
+                return Err(match attempt.overloads {
+                    0 => ClientError::Timeout { needed, after },
+                    _ => ClientError::Overloaded,
+                });
             }
             if let Some(input) = input {
                 self.step(input, &mut attempt);
@@ -163,16 +183,22 @@ impl BusyLane {
         &self,
         from: ReplicaId,
         reason: RefusalReason,
+        timestamp: Timestamp,
         attempt: &mut Attempt,
     ) -> Result<Option<ClientInput>, ClientError> {
         let first = attempt.refusals.is_empty();
         attempt.refusals.insert(from, reason);
         let agreeing = attempt.refusals.values().filter(|other| **other == reason).count();
         if agreeing >= self.shared.params.membership.weak() {
-            return Err(match reason {
-                RefusalReason::Overloaded => ClientError::Overloaded,
-                reason => ClientError::Refused(reason),
-            });
+            if reason != RefusalReason::Overloaded {
+                return Err(ClientError::Refused(reason));
+            }
+            let max = self.shared.options.patience.max;
+            let pause = overload_pause(attempt.overloads, max, timestamp.0);
+            attempt.resend_at = Instant::now() + pause;
+            attempt.overloads = attempt.overloads.saturating_add(1);
+            attempt.refusals.clear();
+            return Ok(None);
         }
         // An overloaded cluster is asked again in due time, not at once.
         Ok((first && reason != RefusalReason::Overloaded).then_some(ClientInput::Timeout))
@@ -196,7 +222,11 @@ impl BusyLane {
                 }
                 ClientEffect::SetTimer(after) => attempt.resend_at = Instant::now() + after,
                 ClientEffect::CancelTimer => attempt.resend_at = Instant::now() + attempt.timeout,
-                ClientEffect::Done { result, .. } => attempt.result = Some(result),
+                ClientEffect::Done { result, view, .. } => {
+                    // One lane's lesson spares all others the wait for a primary that is gone.
+                    self.shared.view.fetch_max(view.0, Ordering::Relaxed);
+                    attempt.result = Some(result);
+                }
             }
         }
     }
@@ -205,4 +235,21 @@ impl BusyLane {
 fn frame(request: &Arc<Signed<Request>>) -> Option<Bytes> {
     // Operations are bounded far below what the codec takes.
     codec::encode(&ClientFrame::Request(Arc::clone(request))).ok().map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_spread_and_are_bounded() {
+        let max = Duration::from_secs(4);
+        let pauses = |times| (0..1000).map(move |seed| overload_pause(times, max, seed));
+        for times in 0..40 {
+            let doubled = OVERLOAD_PAUSE.saturating_mul(1 << times.min(16)).min(max);
+            assert!(pauses(times).all(|pause| pause >= doubled / 2 && pause < doubled * 3 / 2));
+        }
+        let (min, max) = (pauses(3).min().expect("some"), pauses(3).max().expect("some"));
+        assert!(max > min * 2, "they spread: {min:?} to {max:?}");
+    }
 }

@@ -25,6 +25,13 @@ pub(super) fn status_request() -> Bytes {
     Bytes::from(codec::encode(&ClientFrame::StatusRequest).unwrap_or_default())
 }
 
+/// Asks a replica's service.
+pub(super) fn query(number: u64, query: &[u8]) -> Bytes {
+    // Bounded by the caller far below what the codec takes.
+    let query = query.to_vec();
+    Bytes::from(codec::encode(&ClientFrame::Query { number, query }).unwrap_or_default())
+}
+
 /// One connection.
 pub(super) struct Link {
     pub(super) replica: ReplicaId,
@@ -114,6 +121,15 @@ impl Link {
                 let mut reports =
                     self.shared.reports.lock().unwrap_or_else(PoisonError::into_inner);
                 reports.insert(self.replica, (Instant::now(), report));
+                drop(reports);
+                self.shared.news.notify_waiters();
+            }
+            ReplicaFrame::Answer { number, answer } => {
+                let mut answers =
+                    self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+                answers.insert(self.replica, (number, answer));
+                drop(answers);
+                self.shared.news.notify_waiters();
             }
         }
         Ok(())

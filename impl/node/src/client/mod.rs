@@ -2,7 +2,9 @@
 //!
 //! A [`Client`] keeps a connection to every replica. It has many lanes, each with one operation outstanding, so
 //! that many callers can [`Client::submit`] at the same time. An operation that is not answered in time is sent
-//! to all replicas, again and again; it is executed at most once however often it is sent.
+//! to all replicas, again and again, with doubling pauses; it is executed at most once however often it is sent. What one lane learns
+//! about the view, all lanes know. [`Client::query`] reads without ordering, and [`Client::query_all`] asks each replica
+//! for itself.
 
 mod lane;
 mod link;
@@ -11,20 +13,22 @@ mod timestamps;
 pub use timestamps::Timestamps;
 
 use crate::config::Cluster;
-use crate::frame::{RefusalReason, StatusReport};
+use crate::frame::{QueryAnswer, RefusalReason, StatusReport};
 use crate::keyring::{KeyRing, KeySigner};
 use crate::keys::SecretKey;
 use crate::transport::{FrameQueue, TlsIdentity, client_config};
 use lane::{Lanes, Routes};
 use link::Link;
 use pbft_core::client::Patience;
-use pbft_core::types::{ClientId, ReplicaId};
+use pbft_core::types::{ClientId, ReplicaId, SeqNum, View};
 use pbft_core::{Membership, Params};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -68,8 +72,8 @@ pub enum ClientError {
     /// f+1 replicas will not work on the operation.
     #[error("refused: {0}")]
     Refused(RefusalReason),
-    /// f+1 replicas have too much to do.
-    #[error("the cluster is overloaded; try again later")]
+    /// f+1 replicas had too much to do, again and again until the deadline.
+    #[error("the cluster is overloaded; try again later, or with fewer operations at a time")]
     Overloaded,
     /// The operation is larger than the cluster allows.
     #[error("an operation of {len} bytes; the cluster allows at most {max}")]
@@ -122,6 +126,12 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// The latest status of each replica, and when it came.
     pub(crate) reports: Mutex<BTreeMap<ReplicaId, (Instant, StatusReport)>>,
+    /// The latest answer of each replica to a query, with the query's number.
+    pub(crate) answers: Mutex<BTreeMap<ReplicaId, (u64, QueryAnswer)>>,
+    /// Told when a report or an answer arrives.
+    pub(crate) news: Notify,
+    /// The highest view that f+1 replicas agreed on in the replies to one request.
+    pub(crate) view: AtomicU64,
     /// What went wrong last with each replica's connection.
     pub(crate) troubles: Mutex<BTreeMap<ReplicaId, String>>,
 }
@@ -142,6 +152,7 @@ pub struct Client {
     shared: Arc<Shared>,
     lanes: Lanes,
     timestamps: Mutex<Timestamps>,
+    queries: AtomicU64,
     addresses: Vec<String>,
     _links: JoinSet<()>,
 }
@@ -155,6 +166,15 @@ pub struct ReplicaStatus {
     pub address: String,
     /// Its report, or why there is none.
     pub report: Result<StatusReport, String>,
+}
+
+/// How one replica answered a query.
+#[derive(Clone, Debug)]
+pub struct ReplicaAnswer {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// The last batch executed in the state that was asked, and what the service says; or why there is no answer.
+    pub answer: Result<(SeqNum, Vec<u8>), String>,
 }
 
 impl Client {
@@ -179,6 +199,9 @@ impl Client {
             queues: cluster.replicas().iter().map(|_| Arc::new(FrameQueue::for_client())).collect(),
             routes: Routes::default(),
             reports: Mutex::default(),
+            answers: Mutex::default(),
+            news: Notify::new(),
+            view: AtomicU64::new(0),
             troubles: Mutex::default(),
             params,
         });
@@ -198,7 +221,8 @@ impl Client {
         let lanes = Lanes::new(&shared);
         let addresses = cluster.replicas().iter().map(|info| info.address.clone()).collect();
         let timestamps = Mutex::new(timestamps);
-        Ok(Self { shared, lanes, timestamps, addresses, _links: links })
+        let queries = AtomicU64::new(0);
+        Ok(Self { shared, lanes, timestamps, queries, addresses, _links: links })
     }
 
     /// The cluster's size and quorums.
@@ -228,9 +252,7 @@ impl Client {
         for queue in &self.shared.queues {
             queue.push(frame.clone());
         }
-        while asked.elapsed() < patience && self.fresh_reports(asked).len() < n {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.wait(asked + patience, || self.fresh_reports(asked).len() >= n).await;
         let fresh = self.fresh_reports(asked);
         let troubles = self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         let addresses = self.addresses.iter().cloned();
@@ -243,6 +265,76 @@ impl Client {
                 ReplicaStatus { replica, address, report }
             })
             .collect()
+    }
+
+    /// Waits until what arrived satisfies a condition, or time is up.
+    async fn wait(&self, until: Instant, enough: impl Fn() -> bool) {
+        loop {
+            let mut news = std::pin::pin!(self.shared.news.notified());
+            // From here on no news is missed.
+            news.as_mut().enable();
+            if enough() || tokio::time::timeout_at(until, news).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The view that the cluster was in when it answered last, as f+1 replicas told it.
+    pub fn view(&self) -> View {
+        View(self.shared.view.load(Ordering::Relaxed))
+    }
+
+    /// Asks every replica's service about its own state, and waits up to `patience` for the answers. Each answer is
+    /// one replica's word.
+    pub async fn query_all(&self, query: &[u8], patience: Duration) -> Vec<ReplicaAnswer> {
+        let until = Instant::now() + patience;
+        let number = self.queries.fetch_add(1, Ordering::Relaxed) + 1;
+        let frame = link::query(number, query);
+        self.shared.queues.iter().for_each(|queue| queue.push(frame.clone()));
+        let n = self.shared.params.membership.n();
+        self.wait(until, || self.answers_to(number).len() >= n).await;
+        let answers = self.answers_to(number);
+        let troubles = self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = |replica| match answers.get(&replica) {
+            Some(Ok(answer)) => Ok(answer.clone()),
+            Some(Err(reason)) => Err(reason.to_string()),
+            None => Err(troubles.get(&replica).cloned().unwrap_or("no answer".into())),
+        };
+        let replicas = (0..).map(ReplicaId).take(n);
+        replicas.map(|replica| ReplicaAnswer { replica, answer: answer(replica) }).collect()
+    }
+
+    fn answers_to(&self, number: u64) -> BTreeMap<ReplicaId, QueryAnswer> {
+        let answers = self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = answers.iter().filter(|(_, (to, _))| *to == number);
+        own.map(|(replica, (_, answer))| (*replica, answer.clone())).collect()
+    }
+
+    /// Asks the service, and believes what f+1 replicas say of the same state. Nothing is ordered: the answer was true
+    /// once, but may be older than a result that this or another client has already (sequential consistency, not
+    /// linearizability). For an answer that is up to date, [`Self::submit`] a reading operation.
+    pub async fn query(&self, query: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let (len, max) = (query.len(), self.shared.params.operation_bytes_max);
+        if len > max {
+            return Err(ClientError::TooLarge { len, max });
+        }
+        let ClientOptions { deadline, patience, .. } = self.shared.options;
+        let needed = self.shared.params.membership.weak();
+        let until = Instant::now() + deadline;
+        let mut wait = Duration::from_millis(5);
+        while Instant::now() < until {
+            // Replicas that execute at this moment answer of different states: they are asked again.
+            let answers = self.query_all(query, patience.first).await;
+            let said: Vec<_> = answers.into_iter().filter_map(|said| said.answer.ok()).collect();
+            let agreed =
+                said.iter().find(|one| said.iter().filter(|other| other == one).count() >= needed);
+            if let Some((_, answer)) = agreed {
+                return Ok(answer.clone());
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(patience.max);
+        }
+        Err(ClientError::Timeout { needed, after: deadline })
     }
 
     fn fresh_reports(&self, since: Instant) -> BTreeMap<ReplicaId, StatusReport> {

@@ -2,20 +2,28 @@
 //! no operation makes or loses money except deposit and withdraw.
 //!
 //! Any client on the cluster's allow-list may operate on any account. A deposit opens its account if there is
-//! none yet; every other operation on an unknown account is refused.
+//! none yet; every other operation on an unknown account is refused. An account remembers its last
+//! [`ENTRIES_KEPT`] entries for its statement; an audit adds up all balances and compares the sum with what was
+//! deposited and withdrawn since the ledger began.
 
 mod operation;
 mod outcome;
+mod record;
 
 pub use operation::{Account, AccountError, Operation, OperationError};
-pub use outcome::{Outcome, Refusal};
+pub use outcome::{Audit, Outcome, Refusal};
+pub use record::{ENTRIES_KEPT, Entry, Record, Totals};
 
 use crate::service::Service;
-use crate::state::State;
+use crate::state::{ReadState, State, StateView};
 use pbft_core::types::ClientId;
+use record::{END, PREFIX, TOTALS};
 
-/// Keys of accounts begin with this.
-const PREFIX: &[u8] = b"account/";
+/// How many pairs are read at a time where all accounts are.
+const PAGE: usize = 1024;
+
+/// The most accounts in the answer to one [`Operation::Accounts`].
+const ACCOUNTS_MAX: usize = 256;
 
 /// The ledger.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,26 +37,61 @@ impl Service for Ledger {
         };
         outcome.unwrap_or_else(Outcome::Refused).encode()
     }
+
+    fn query(&self, state: &mut StateView, _client: ClientId, query: &[u8]) -> Vec<u8> {
+        let outcome = match Operation::parse(query) {
+            Ok(operation) => read(state, &operation).unwrap_or(Err(Refusal::NotAQuery)),
+            Err(error) => Err(Refusal::Malformed(error)),
+        };
+        outcome.unwrap_or_else(Outcome::Refused).encode()
+    }
+}
+
+/// Performs an operation that only reads; `None` for those that change something.
+fn read(state: &mut impl ReadState, operation: &Operation) -> Option<Result<Outcome, Refusal>> {
+    match operation {
+        Operation::Balance { account } => {
+            Some(known(state, account).map(|record| Outcome::Balance(record.balance)))
+        }
+        Operation::Statement { account } => Some(known(state, account).map(Outcome::Statement)),
+        Operation::Accounts { after } => Some(Ok(accounts(state, after.as_ref()))),
+        Operation::Audit => Some(Ok(Outcome::Audited(audit(state)))),
+        Operation::Echo { word } => Some(Ok(Outcome::Echoed(word.clone()))),
+        Operation::Open { .. }
+        | Operation::Deposit { .. }
+        | Operation::Withdraw { .. }
+        | Operation::Transfer { .. } => None,
+    }
 }
 
 fn apply(state: &mut State<'_>, operation: &Operation) -> Result<Outcome, Refusal> {
     match operation {
         Operation::Open { account } => {
-            if balance(state, account).is_some() {
+            if get(state, account).is_some() {
                 return Err(Refusal::AccountExists(account.clone()));
             }
-            set(state, account, 0)
+            put(state, account, Record::default(), Entry::Opened, 0).map(Outcome::Balance)
         }
         Operation::Deposit { account, amount } => {
-            let balance = balance(state, account).unwrap_or(0);
-            set(state, account, credited(account, balance, *amount)?)
+            let record = get(state, account).unwrap_or_default();
+            let balance = credited(account, record.balance, *amount)?;
+            put(state, account, record, Entry::Deposit(*amount), balance)?;
+            count(state, |totals| totals.deposited += u128::from(*amount));
+            Ok(Outcome::Balance(balance))
         }
         Operation::Withdraw { account, amount } => {
-            let balance = known(state, account)?;
-            set(state, account, debited(account, balance, *amount)?)
+            let record = known(state, account)?;
+            let balance = debited(account, record.balance, *amount)?;
+            put(state, account, record, Entry::Withdrawal(*amount), balance)?;
+            count(state, |totals| totals.withdrawn += u128::from(*amount));
+            Ok(Outcome::Balance(balance))
         }
         Operation::Transfer { from, to, amount } => transfer(state, from, to, *amount),
-        Operation::Balance { account } => Ok(Outcome::Balance(known(state, account)?)),
+        Operation::Balance { .. }
+        | Operation::Statement { .. }
+        | Operation::Accounts { .. }
+        | Operation::Audit
+        | Operation::Echo { .. } => read(state, operation).unwrap_or(Err(Refusal::NotAQuery)),
     }
 }
 
@@ -62,30 +105,77 @@ fn transfer(
         return Err(Refusal::SameAccount(from.clone()));
     }
     // Both new balances first, so that a refusal leaves both accounts as they were.
-    let left = debited(from, known(state, from)?, amount)?;
-    let reached = credited(to, known(state, to)?, amount)?;
-    set(state, from, left)?;
-    set(state, to, reached)?;
+    let (source, target) = (known(state, from)?, known(state, to));
+    let left = debited(from, source.balance, amount)?;
+    let target = target?;
+    let reached = credited(to, target.balance, amount)?;
+    put(state, from, source, Entry::To(to.clone(), amount), left)?;
+    put(state, to, target, Entry::From(from.clone(), amount), reached)?;
     Ok(Outcome::Transferred { from: left, to: reached })
 }
 
-fn key(account: &Account) -> Vec<u8> {
-    [PREFIX, account.as_str().as_bytes()].concat()
+fn get(state: &mut impl ReadState, account: &Account) -> Option<Record> {
+    Record::decode(&state.get(&Record::key(account))?)
 }
 
-fn balance(state: &mut State<'_>, account: &Account) -> Option<u64> {
-    let bytes = state.get(&key(account))?;
-    Some(u64::from_le_bytes(*bytes.first_chunk()?))
+fn known(state: &mut impl ReadState, account: &Account) -> Result<Record, Refusal> {
+    get(state, account).ok_or_else(|| Refusal::UnknownAccount(account.clone()))
 }
 
-fn known(state: &mut State<'_>, account: &Account) -> Result<u64, Refusal> {
-    balance(state, account).ok_or_else(|| Refusal::UnknownAccount(account.clone()))
-}
-
-fn set(state: &mut State<'_>, account: &Account, balance: u64) -> Result<Outcome, Refusal> {
-    match state.put(&key(account), &balance.to_le_bytes()) {
-        Ok(()) => Ok(Outcome::Balance(balance)),
+fn put(
+    state: &mut State<'_>,
+    account: &Account,
+    mut record: Record,
+    entry: Entry,
+    balance: u64,
+) -> Result<u64, Refusal> {
+    record.add(entry, balance);
+    match state.put(&Record::key(account), &record.encode()) {
+        Ok(()) => Ok(balance),
+        // Keys and records are far smaller than what can be kept.
         Err(_) => Err(Refusal::UnknownAccount(account.clone())),
+    }
+}
+
+fn totals(state: &mut impl ReadState) -> Totals {
+    state.get(TOTALS).and_then(|bytes| Totals::decode(&bytes)).unwrap_or_default()
+}
+
+fn count(state: &mut State<'_>, change: impl FnOnce(&mut Totals)) {
+    let mut totals = totals(state);
+    change(&mut totals);
+    // 38 bytes in all: they can be kept.
+    let _ = state.put(TOTALS, &totals.encode());
+}
+
+/// All accounts with a name after `after`, in order of name, up to a bound.
+fn accounts(state: &mut impl ReadState, after: Option<&Account>) -> Outcome {
+    let pairs = state.range(&first_after(after), Some(END), ACCOUNTS_MAX);
+    let balances = pairs
+        .iter()
+        .filter_map(|(key, value)| Some((Record::account(key)?, Record::decode(value)?.balance)));
+    Outcome::Accounts(balances.collect())
+}
+
+/// The first key behind the record of `after`, or of all records.
+fn first_after(after: Option<&Account>) -> Vec<u8> {
+    match after {
+        Some(account) => [&*Record::key(account), &[0]].concat(),
+        None => PREFIX.to_vec(),
+    }
+}
+
+fn audit(state: &mut impl ReadState) -> Audit {
+    let mut audit = Audit { totals: totals(state), ..Audit::default() };
+    let mut start = first_after(None);
+    loop {
+        let page = state.range(&start, Some(END), PAGE);
+        let Some((last, _)) = page.last() else { return audit };
+        start = [last, &[0][..]].concat();
+        for record in page.iter().filter_map(|(_, value)| Record::decode(value)) {
+            audit.accounts += 1;
+            audit.sum += u128::from(record.balance);
+        }
     }
 }
 

@@ -81,13 +81,33 @@ pub enum Operation {
         /// The account.
         account: Account,
     },
+    /// Reads an account with its last entries.
+    Statement {
+        /// The account.
+        account: Account,
+    },
+    /// Lists accounts with their balances, in order of name.
+    Accounts {
+        /// Only names behind this one.
+        after: Option<Account>,
+    },
+    /// Adds up all balances.
+    Audit,
+    /// Says a word and changes nothing: for measurements with operations of any size.
+    Echo {
+        /// Printable ASCII without spaces.
+        word: String,
+    },
 }
 
 /// Bytes that are no operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum OperationError {
     /// No operation begins like this, or it has more or fewer words.
-    #[error("not an operation: open A | deposit A N | withdraw A N | transfer A B N | balance A")]
+    #[error(
+        "not an operation: open A | deposit A N | withdraw A N | transfer A B N | balance A | \
+        statement A | accounts [A] | audit | echo WORD"
+    )]
     Form,
     /// A word that should name an account does not.
     #[error(transparent)]
@@ -120,6 +140,13 @@ impl Operation {
                 to: Account::new(to)?,
                 amount: parse_amount(amount)?,
             }),
+            ["statement", account] => Ok(Self::Statement { account: Account::new(account)? }),
+            ["accounts"] => Ok(Self::Accounts { after: None }),
+            ["accounts", after] => Ok(Self::Accounts { after: Some(Account::new(after)?) }),
+            ["audit"] => Ok(Self::Audit),
+            ["echo", word] if word.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Ok(Self::Echo { word: word.to_owned() })
+            }
             _ => Err(OperationError::Form),
         }
     }
@@ -138,6 +165,11 @@ impl fmt::Display for Operation {
             Self::Withdraw { account, amount } => write!(f, "withdraw {account} {amount}"),
             Self::Transfer { from, to, amount } => write!(f, "transfer {from} {to} {amount}"),
             Self::Balance { account } => write!(f, "balance {account}"),
+            Self::Statement { account } => write!(f, "statement {account}"),
+            Self::Accounts { after: None } => f.write_str("accounts"),
+            Self::Accounts { after: Some(after) } => write!(f, "accounts {after}"),
+            Self::Audit => f.write_str("audit"),
+            Self::Echo { word } => write!(f, "echo {word}"),
         }
     }
 }

@@ -40,6 +40,96 @@ fn money_moves() {
 }
 
 #[test]
+fn a_statement_shows_the_last_entries() {
+    let mut store = store();
+    let results = run(
+        &mut store,
+        &[
+            "open alice",
+            "deposit alice 100",
+            "deposit bob 1",
+            "transfer alice bob 30",
+            "withdraw bob 2",
+            "statement alice",
+            "statement bob",
+            "accounts",
+            "accounts alice",
+            "audit",
+            "echo so",
+        ],
+    );
+    assert_eq!(
+        results[5..],
+        [
+            "statement 70 3 opened deposit:100 to:bob:30",
+            "statement 29 3 deposit:1 from:alice:30 withdrawal:2",
+            "accounts alice:70 bob:29",
+            "accounts bob:29",
+            "audit 2 99 101 2",
+            "echo so",
+        ]
+    );
+    for amount in 1..=40 {
+        run(&mut store, &[&format!("deposit alice {amount}")]);
+    }
+    let statement = run(&mut store, &["statement alice"]).remove(0);
+    let Some(Outcome::Statement(record)) = Outcome::decode(statement.as_bytes()) else {
+        panic!("{statement}")
+    };
+    assert_eq!((record.balance, record.count), (70 + 820, 43));
+    let kept: Vec<Entry> = (25..=40).map(Entry::Deposit).collect();
+    assert_eq!(record.entries, kept);
+}
+
+#[test]
+fn an_audit_adds_up_every_account() {
+    let mut store = store();
+    // More accounts than are read at a time, and than one list shows.
+    let operations: Vec<String> =
+        (0..2 * PAGE + 7).map(|i| format!("deposit a{i} {i}")).skip(1).collect();
+    run(&mut store, &operations.iter().map(String::as_str).collect::<Vec<_>>());
+    run(&mut store, &["withdraw a7 7"]);
+    let (accounts, sum) = (2 * PAGE + 6, (1..2 * PAGE + 7).sum::<usize>());
+    assert_eq!(run(&mut store, &["audit"]), [format!("audit {accounts} {} {sum} 7", sum - 7)]);
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().map(|(account, _): &(Account, u64)| format!(" {account}"));
+        let page = run(&mut store, &[&format!("accounts{}", after.unwrap_or_default())]).remove(0);
+        let Some(Outcome::Accounts(page)) = Outcome::decode(page.as_bytes()) else {
+            panic!("{page}")
+        };
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    assert_eq!(listed.len(), accounts);
+    assert_eq!(listed.iter().map(|(_, balance)| *balance as usize).sum::<usize>(), sum - 7);
+    let unbalanced = Audit { accounts: 1, sum: 5, totals: Totals { deposited: 6, withdrawn: 0 } };
+    assert!(!unbalanced.is_balanced() && Audit::default().is_balanced());
+}
+
+#[test]
+fn queries_read_and_change_nothing() {
+    let mut store = store();
+    run(&mut store, &["deposit alice 100"]);
+    let before = store.state_digest().expect("read");
+    let query = |query: &str| {
+        let mut view = store.reader().view().expect("read").expect("open");
+        let answer = Ledger.query(&mut view, ClientId(0), query.as_bytes());
+        String::from_utf8(answer).expect("text")
+    };
+    assert_eq!(query("balance alice"), "ok 100");
+    assert_eq!(query("statement alice"), "statement 100 1 deposit:100");
+    assert_eq!(query("accounts"), "accounts alice:100");
+    assert_eq!(query("audit"), "audit 1 100 100 0");
+    assert_eq!(query("balance bob"), "refused unknown-account bob");
+    assert_eq!(query("deposit alice 1"), "refused not-a-query");
+    assert_eq!(query("rob alice"), "refused malformed form");
+    assert_eq!(store.state_digest().expect("read"), before);
+}
+
+#[test]
 fn refusals_change_nothing() {
     let max = u64::MAX;
     let mut store = store();
@@ -82,6 +172,7 @@ fn every_refusal_can_be_read() {
         Refusal::UnknownAccount(account()),
         Refusal::AccountExists(account()),
         Refusal::SameAccount(account()),
+        Refusal::NotAQuery,
         Refusal::Overdraft { account: account(), balance, amount },
         Refusal::Overflow { account: account(), balance, amount },
     ];
@@ -95,6 +186,13 @@ fn every_refusal_can_be_read() {
 
 proptest! {
     #[test]
+    fn any_bytes_are_a_record_or_not(bytes in proptest::collection::vec(0..6u8, 0..60)) {
+        if let Some(record) = Record::decode(&bytes) {
+            prop_assert_eq!(record.encode(), bytes);
+        }
+    }
+
+    #[test]
     fn any_bytes_get_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         let mut store = store();
         let mut transaction = store.begin().expect("begun");
@@ -105,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn operations_have_one_form(text in "(open|deposit|withdraw|transfer|balance)( [a-c0-9é]{0,3}){0,4}") {
+    fn operations_have_one_form(text in "(open|deposit|withdraw|transfer|balance|statement|accounts|audit|echo)( [a-c0-9é]{0,3}){0,4}") {
         if let Ok(operation) = Operation::parse(text.as_bytes()) {
             prop_assert_eq!(operation.encode(), text.into_bytes());
         }

@@ -18,7 +18,7 @@ pub use identity::Identity;
 pub use transaction::{Chunk, Transaction};
 
 use crate::codec;
-use crate::state::{Pair, chunk_pairs};
+use crate::state::{ChunkCache, Pair, StateView};
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::StatePart;
 use pbft_core::replies::{LastReply, ReplyTable};
@@ -28,6 +28,7 @@ use redb::{
     Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable as _, ReadableTableMetadata as _,
 };
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use tables::{
     CHUNKS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, MANIFESTS, META, REPLIES,
     SERVICE,
@@ -39,7 +40,7 @@ pub const STORE_FILE: &str = "data.redb";
 /// An open store.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    database: Arc<Database>,
     path: PathBuf,
     identity: Identity,
     incarnation: u64,
@@ -47,6 +48,8 @@ pub struct Store {
     durable: Durable,
     /// The key of the next log record.
     next_record: u64,
+    /// What is known of the chunks of the committed state.
+    chunks: ChunkCache,
     /// The bug that this store is built to have.
     #[cfg(feature = "planted-bugs")]
     planted: Option<pbft_core::planted::PlantedBug>,
@@ -98,16 +101,17 @@ impl Store {
 
     fn load(database: Database, path: PathBuf, identity: Identity) -> Result<Self, StoreError> {
         let mut store = Self {
-            database,
+            database: Arc::new(database),
             path,
             identity,
             incarnation: 0,
             durable: Durable::default(),
             next_record: 0,
+            chunks: ChunkCache::default(),
             #[cfg(feature = "planted-bugs")]
             planted: None,
         };
-        check_identity(&store.database, &identity, &store.path)?;
+        check_identity(&*store.database, &identity, &store.path)?;
         store.read_log().map_err(|e| e.with_path(&store.path))?;
         Ok(store)
     }
@@ -214,13 +218,18 @@ impl Store {
         Ok(chunks.get(&digest.0)?.map(|bytes| bytes.value().to_vec()))
     }
 
-    /// One digest of the service's whole state: equal at replicas that executed the same.
-    pub fn state_digest(&self) -> Result<Digest, StoreError> {
+    /// One digest of the service's whole state: equal at replicas that executed the same. Its cost is that of what
+    /// has changed since it was asked for the last time.
+    pub fn state_digest(&mut self) -> Result<Digest, StoreError> {
         let read = self.database.begin_read()?;
-        let service = read.open_table(SERVICE)?;
-        let digests: Vec<u8> =
-            chunk_pairs(service.iter()?)?.iter().flat_map(|chunk| chunk_digest(chunk).0).collect();
-        Ok(chunk_digest(&digests))
+        let digests = self.chunks.update(&read.open_table(SERVICE)?)?;
+        let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
+        Ok(chunk_digest(&bytes))
+    }
+
+    /// A way to read the service's state while the store is in use, until the store is closed.
+    pub fn reader(&self) -> StateReader {
+        StateReader { database: Arc::downgrade(&self.database) }
     }
 
     /// The service's pairs with keys from `start` on, at most `limit`, for inspection.
@@ -245,6 +254,26 @@ impl Store {
     /// How many records the log holds beside their fold.
     pub fn log_records(&self) -> Result<u64, StoreError> {
         Ok(self.database.begin_read()?.open_table(LOG)?.len()?)
+    }
+}
+
+/// Reads the service's committed state. It does not keep the store open.
+#[derive(Clone, Debug)]
+pub struct StateReader {
+    database: Weak<Database>,
+}
+
+impl StateReader {
+    /// The state as it is now; `None` once the store is closed.
+    pub fn view(&self) -> Result<Option<StateView>, StoreError> {
+        let Some(database) = self.database.upgrade() else { return Ok(None) };
+        // Number and state are of the same transaction.
+        let read = database.begin_read()?;
+        let seq = match read.open_table(META)?.get(EXECUTED)? {
+            Some(bytes) => decode("executed", bytes.value())?,
+            None => SeqNum::default(),
+        };
+        Ok(Some(StateView::new(read.open_table(SERVICE)?, seq)))
     }
 }
 

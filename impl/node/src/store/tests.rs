@@ -78,9 +78,9 @@ fn execute(store: &mut Store, seq: u64, pairs: &[(&[u8], &[u8])]) -> Manifest {
     transaction.executed(SeqNum(seq), [(&asked, reply(seq))]).expect("recorded");
     let chunks = transaction.chunks().expect("read");
     let mut digests = vec![chunk_digest(b"replies")];
-    digests.extend(chunks.iter().map(|chunk| chunk.digest));
+    digests.extend(&chunks.digests);
     let manifest = Manifest { seq: SeqNum(seq), chunks: digests };
-    transaction.store_checkpoint(&manifest, b"replies", &chunks).expect("stored");
+    transaction.store_checkpoint(&manifest, b"replies", &chunks.new).expect("stored");
     transaction.commit().expect("committed");
     manifest
 }
@@ -113,7 +113,7 @@ fn the_service_state_returns_with_its_replies_and_checkpoints() {
         let manifest = execute(&mut store, 2, &[(b"a", b"1"), (b"b", b"2")]);
         let digest = store.state_digest().expect("read");
         drop(store);
-        let store = medium.open();
+        let mut store = medium.open();
         let state = store.service_state().expect("read");
         assert_eq!(state.last_executed, SeqNum(2));
         assert_eq!(state.replies.last(ClientId(1), Lane(0)), Some(&reply(2)));
@@ -151,6 +151,79 @@ fn a_stable_checkpoint_cuts_the_log_and_lets_go_of_earlier_checkpoints() {
     }
 }
 
+/// Pairs that fill several chunks, all of which but the first keep `fill`.
+fn chunkful(first: u8, fill: u8) -> Vec<(Vec<u8>, Vec<u8>)> {
+    (0..8).map(|key| (vec![key], vec![if key == 0 { first } else { fill }; 30_000])).collect()
+}
+
+#[test]
+fn chunks_that_checkpoints_share_are_kept_as_long_as_one_needs_them() {
+    for medium in Medium::both() {
+        let mut store = medium.open();
+        let mut manifests = Vec::new();
+        for (seq, first) in [(2, 1), (4, 2), (6, 3)] {
+            let pairs = chunkful(first, 9);
+            let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|(k, v)| (&**k, &**v)).collect();
+            manifests.push(execute(&mut store, seq, &pairs));
+        }
+        assert!(manifests[0].chunks.len() > 3);
+        assert_eq!(manifests[0].chunks[3..], manifests[2].chunks[3..], "unchanged");
+        let mut transaction = store.begin().expect("begun");
+        transaction.append(&stable(4)).expect("appended");
+        transaction.commit().expect("committed");
+        for manifest in &manifests[1..] {
+            for index in 0..manifest.chunks.len() as u32 {
+                let part = store.state_part(manifest.seq, StatePart::Chunk(index)).expect("read");
+                assert!(part.is_some(), "{} of {}", index, manifest.seq);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_was_stable_before_it_was_kept_is_whole() {
+    let mut store = Medium::Memory(MemoryDisk::default()).open();
+    execute(&mut store, 2, &[(b"a", b"1")]);
+    let mut transaction = store.begin().expect("begun");
+    // Nothing has changed, so there is nothing new to keep; and then what was kept goes.
+    let chunks = transaction.chunks().expect("read");
+    assert_eq!(chunks.new, []);
+    transaction.append(&stable(4)).expect("appended");
+    let digests = [&[chunk_digest(b"replies")], &chunks.digests[..]].concat();
+    let manifest = Manifest { seq: SeqNum(4), chunks: digests };
+    transaction.store_checkpoint(&manifest, b"replies", &chunks.new).expect("stored");
+    transaction.commit().expect("committed");
+    assert!(store.state_part(SeqNum(4), StatePart::Chunk(1)).expect("read").is_some());
+}
+
+#[test]
+fn a_transaction_that_never_happened_leaves_no_digest() {
+    let mut store = Medium::Memory(MemoryDisk::default()).open();
+    execute(&mut store, 2, &[(b"a", b"1")]);
+    let before = store.state_digest().expect("read");
+    let mut lost = store.begin().expect("begun");
+    lost.with_state(|state| state.put(b"a", b"2")).expect("open").expect("small");
+    assert_eq!(lost.chunks().expect("read").new.len(), 1);
+    drop(lost);
+    assert_eq!(store.state_digest().expect("read"), before);
+}
+
+#[test]
+fn a_reader_sees_what_is_committed_until_the_store_is_closed() {
+    let mut store = Medium::Memory(MemoryDisk::default()).open();
+    let reader = store.reader();
+    execute(&mut store, 2, &[(b"a", b"1")]);
+    let mut view = reader.view().expect("read").expect("open");
+    let mut transaction = store.begin().expect("begun");
+    transaction.with_state(|state| state.put(b"a", b"2")).expect("open").expect("small");
+    assert_eq!((view.seq(), view.get(b"a")), (SeqNum(2), Some(b"1".to_vec())));
+    transaction.commit().expect("committed");
+    assert_eq!(view.get(b"a"), Some(b"1".to_vec()), "a view does not change");
+    assert_eq!(reader.view().expect("read").expect("open").get(b"a"), Some(b"2".to_vec()));
+    drop((view, store));
+    assert!(reader.view().expect("read").is_none());
+}
+
 #[test]
 fn a_fetched_state_replaces_what_was_there() {
     let mut source = Medium::both().map(|medium| medium.open());
@@ -174,7 +247,7 @@ fn a_fetched_state_replaces_what_was_there() {
         transaction.commit().expect("committed");
         let digest = store.state_digest().expect("read");
         drop(store);
-        let store = medium.open();
+        let mut store = medium.open();
         assert_eq!(store.state_digest().expect("read"), digest);
         assert_eq!(digest, source.state_digest().expect("read"));
         let state = store.service_state().expect("read");

@@ -5,7 +5,7 @@ use super::tables::{
 };
 use super::{Store, StoreError, decode_manifest};
 use crate::codec;
-use crate::state::{State, chunk_pairs, unchunk};
+use crate::state::{ChunkCache, Chunks, State, chunk_pairs, unchunk};
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::{Request, StatePart};
 use pbft_core::planted::planted;
@@ -34,6 +34,8 @@ pub struct Transaction<'s> {
     /// The log's fold with the records of this transaction, once there is one.
     durable: Option<Durable>,
     next_record: u64,
+    /// The store's, taken until the commit: a transaction that never happens leaves nothing known.
+    chunks: ChunkCache,
 }
 
 impl std::fmt::Debug for Transaction<'_> {
@@ -52,18 +54,20 @@ impl<'s> Transaction<'s> {
             false => redb::Durability::Immediate,
         })?;
         let next_record = store.next_record;
-        Ok(Self { store, write, durable: None, next_record })
+        let chunks = std::mem::take(&mut store.chunks);
+        Ok(Self { store, write, durable: None, next_record, chunks })
     }
 
     /// Makes everything durable. After an error nothing may leave the machine any more: what is on the disk is
     /// not known, and asking again could be answered by a page cache that has forgotten the failure.
     pub fn commit(self) -> Result<(), StoreError> {
-        let Self { store, write, durable, next_record } = self;
+        let Self { store, write, durable, next_record, chunks } = self;
         write.commit().map_err(|e| StoreError::from(e).with_path(&store.path))?;
         if let Some(durable) = durable {
             store.durable = durable;
         }
         store.next_record = next_record;
+        store.chunks = chunks;
         Ok(())
     }
 
@@ -88,12 +92,21 @@ impl<'s> Transaction<'s> {
         let kept = planted!(self.store, LogKeptAfterFold);
         self.write.open_table(LOG)?.retain(|_, _| kept)?;
         let mut manifests = self.write.open_table(MANIFESTS)?;
-        manifests.retain(|seq, _| seq >= stable.0)?;
-        let mut kept = BTreeSet::new();
+        let (mut kept, mut superseded) = (BTreeSet::new(), BTreeSet::new());
         for entry in manifests.iter()? {
-            kept.extend(decode_manifest(entry?.1.value())?.chunks);
+            let (seq, manifest) = entry?;
+            let chunks = decode_manifest(manifest.value())?.chunks;
+            let into = if seq.value() >= stable.0 { &mut kept } else { &mut superseded };
+            into.extend(chunks);
         }
-        self.write.open_table(CHUNKS)?.retain(|digest, _| kept.contains(&Digest(*digest)))?;
+        manifests.retain(|seq, _| seq >= stable.0)?;
+        if kept.is_empty() {
+            self.chunks.forget_kept();
+        }
+        let mut chunks = self.write.open_table(CHUNKS)?;
+        for digest in superseded.difference(&kept) {
+            chunks.remove(&digest.0)?;
+        }
         self.write.open_table(STAGED)?.retain(|(seq, _), _| seq >= stable.0)?;
         Ok(())
     }
@@ -104,7 +117,7 @@ impl<'s> Transaction<'s> {
         use_state: impl FnOnce(&mut State<'_>) -> R,
     ) -> Result<R, StoreError> {
         let table = self.write.open_table(SERVICE)?;
-        let mut state = State::new(table);
+        let mut state = State::new(table, &mut self.chunks);
         let result = use_state(&mut state);
         state.finish()?;
         Ok(result)
@@ -129,8 +142,14 @@ impl<'s> Transaction<'s> {
         Ok(())
     }
 
-    /// The service's state as chunks.
-    pub fn chunks(&self) -> Result<Vec<Chunk>, StoreError> {
+    /// The chunks of the service's state: all digests, and the bytes of those that no checkpoint has kept yet.
+    pub(crate) fn chunks(&mut self) -> Result<Chunks, StoreError> {
+        let service = self.write.open_table(SERVICE)?;
+        Ok(self.chunks.take(&service)?)
+    }
+
+    /// The service's state as chunks, all of it.
+    fn all_chunks(&self) -> Result<Vec<Chunk>, StoreError> {
         let service = self.write.open_table(SERVICE)?;
         let chunks = chunk_pairs(service.iter()?)?;
         Ok(chunks.into_iter().map(|bytes| Chunk { digest: chunk_digest(&bytes), bytes }).collect())
@@ -143,22 +162,31 @@ impl<'s> Transaction<'s> {
         reply_chunk: &[u8],
         chunks: &[Chunk],
     ) -> Result<(), StoreError> {
+        let mut manifests = self.write.open_table(MANIFESTS)?;
+        // The chunks of other checkpoints are here already.
+        let mut here = BTreeSet::new();
+        for entry in manifests.iter()? {
+            here.extend(decode_manifest(entry?.1.value())?.chunks);
+        }
         let mut table = self.write.open_table(CHUNKS)?;
         table.insert(&chunk_digest(reply_chunk).0, reply_chunk)?;
-        for chunk in chunks {
-            if table.get(&chunk.digest.0)?.is_none() {
+        here.insert(chunk_digest(reply_chunk));
+        let mut all = Vec::new();
+        let given: BTreeSet<Digest> = chunks.iter().map(|chunk| chunk.digest).collect();
+        if !manifest.chunks.iter().all(|digest| here.contains(digest) || given.contains(digest)) {
+            // A checkpoint that became stable before it was kept let go of what they share.
+            all = self.all_chunks()?;
+        }
+        for chunk in chunks.iter().chain(&all) {
+            if here.insert(chunk.digest) {
                 table.insert(&chunk.digest.0, &*chunk.bytes)?;
             }
         }
-        let known = |digest: &Digest| Ok::<_, StoreError>(table.get(&digest.0)?.is_some());
-        for digest in &manifest.chunks {
-            if !known(digest)? {
-                let what =
-                    format!("checkpoint {} names a chunk that the state lacks", manifest.seq);
-                return Err(StoreError::corrupt(what));
-            }
+        if !manifest.chunks.iter().all(|digest| here.contains(digest)) {
+            let what = format!("checkpoint {} names a chunk that the state lacks", manifest.seq);
+            return Err(StoreError::corrupt(what));
         }
-        self.write.open_table(MANIFESTS)?.insert(manifest.seq.0, &*manifest.encode())?;
+        manifests.insert(manifest.seq.0, &*manifest.encode())?;
         Ok(())
     }
 
@@ -202,6 +230,7 @@ impl<'s> Transaction<'s> {
     }
 
     fn replace_state(&mut self, chunks: &[Chunk]) -> Result<(), StoreError> {
+        self.chunks = ChunkCache::default();
         let mut service = self.write.open_table(SERVICE)?;
         service.retain(|_, _| false)?;
         let mut last: Option<&[u8]> = None;
@@ -223,7 +252,7 @@ impl<'s> Transaction<'s> {
     /// The service's chunks of `manifest`: fetched ones, and those that were here anyway.
     fn collect_chunks(&self, manifest: &Manifest) -> Result<Vec<Chunk>, StoreError> {
         let (staged, stored) = (self.write.open_table(STAGED)?, self.write.open_table(CHUNKS)?);
-        let own = self.chunks()?;
+        let own = self.all_chunks()?;
         let mut chunks = Vec::new();
         for (index, digest) in (0u32..).zip(&manifest.chunks).skip(1) {
             let bytes = match staged.get((manifest.seq.0, index))? {

@@ -7,9 +7,11 @@ use super::queue::FrameQueue;
 use super::tls::{TlsIdentity, client_config, server_config};
 use crate::codec;
 use crate::config::Cluster;
+use crate::frame::{RefusalReason, ReplicaFrame};
 use crate::inbox::{Inbox, InboxError};
 use crate::keys::SecretKey;
 use crate::metrics::{Gauge, Metrics};
+use crate::queries::Queries;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use pbft_core::types::{ClientId, Principal, ReplicaId};
@@ -38,6 +40,7 @@ pub fn serve(
     key: &SecretKey,
     listener: TcpListener,
     inbox: Inbox,
+    queries: Queries,
     network: &TcpNetwork,
 ) -> Result<JoinSet<()>, rustls::Error> {
     let identity = TlsIdentity::new(key)?;
@@ -59,6 +62,7 @@ pub fn serve(
     let host = Host {
         acceptor: Acceptor { tls, ring, cluster: cluster.id(), limits },
         inbox,
+        queries,
         network: network.clone(),
         peers: Arc::default(),
     };
@@ -81,6 +85,7 @@ impl Drop for Owned {
 struct Host {
     acceptor: Acceptor,
     inbox: Inbox,
+    queries: Queries,
     network: TcpNetwork,
     /// The task of each replica's latest connection.
     peers: Arc<Mutex<BTreeMap<ReplicaId, Owned>>>,
@@ -162,6 +167,7 @@ impl Host {
         let metrics = Arc::clone(self.inbox.metrics());
         let _connected = Connected::new(&metrics, |metrics| &metrics.client_connections);
         let (mut sink, mut stream) = connection.split();
+        let mut asking = JoinSet::new();
         let reading = async {
             loop {
                 let Ok(heard) = tokio::time::timeout(CLIENT_IDLE, stream.next()).await else {
@@ -169,6 +175,10 @@ impl Host {
                     return;
                 };
                 let Some(Ok(frame)) = heard else { return };
+                if let Some(query) = self.inbox.limits().decode_query(&frame) {
+                    self.ask(id, query, &queue, &mut asking);
+                    continue;
+                }
                 match self.inbox.client_frame(id, &frame) {
                     Ok(()) => {}
                     Err(InboxError::Refused { answer, .. }) => {
@@ -214,6 +224,29 @@ impl Connected {
 impl Drop for Connected {
     fn drop(&mut self) {
         (self.gauge)(&self.metrics).lower();
+    }
+}
+
+impl Host {
+    /// Has a query answered, unless the connection's last one still is.
+    fn ask(
+        &self,
+        id: ClientId,
+        (number, query): (u64, Vec<u8>),
+        queue: &Arc<FrameQueue>,
+        asking: &mut JoinSet<()>,
+    ) {
+        let answer_with = move |queue: &FrameQueue, answer| {
+            if let Ok(frame) = codec::encode(&ReplicaFrame::Answer { number, answer }) {
+                queue.push(Bytes::from(frame));
+            }
+        };
+        while asking.try_join_next().is_some() {}
+        if !asking.is_empty() {
+            return answer_with(queue, Err(RefusalReason::Overloaded));
+        }
+        let (queries, queue) = (self.queries.clone(), Arc::clone(queue));
+        asking.spawn(async move { answer_with(&queue, queries.answer(id, query).await) });
     }
 }
 
