@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 /// Runs `pbft` with these words, and returns its exit code and standard output.
-fn say(directory: &Path, words: &str) -> (Option<i32>, String) {
+pub(crate) fn say(directory: &Path, words: &str) -> (Option<i32>, String) {
     let arguments: Vec<&str> = words.split(' ').collect();
     let output = run_pbft(directory, &arguments);
     (output.status.code(), String::from_utf8(output.stdout).expect("text"))
@@ -21,8 +21,11 @@ fn say(directory: &Path, words: &str) -> (Option<i32>, String) {
 
 /// `pbft up`, as a terminal starts it: in a process group of its own. Returns when it is ready, with the ids of its
 /// replicas' processes.
-fn up(directory: &Path, base_port: u16) -> (Process, Vec<u32>) {
-    let arguments = ["up", "--trace", "traces", "--base-port", &base_port.to_string()];
+pub(crate) fn up(directory: &Path, base_port: u16) -> (Process, Vec<u32>) {
+    let admin_base_port = (base_port + 8).to_string();
+    let base_port = base_port.to_string();
+    let ports = ["--base-port", &base_port, "--admin-base-port", &admin_base_port];
+    let arguments = [&["up", "--trace", "traces"], &ports[..]].concat();
     let mut command = pbft(directory, &arguments);
     command.stdout(Stdio::piped()).process_group(0);
     let mut up = Process::spawn(&mut command, &directory.join("up.log"));
@@ -61,7 +64,7 @@ fn the_commands_of_the_cluster_in_the_documentation_are_there() {
 fn up_bank_status_and_interrupt_do_what_the_readme_says() {
     let _turn = Turn::take();
     let directory = tempfile::tempdir().expect("temporary directory");
-    let (directory, base_port) = (directory.path(), free_ports(4));
+    let (directory, base_port) = (directory.path(), free_ports(16));
 
     let (mut first, replicas) = up(directory, base_port);
     assert_eq!(say(directory, "bank deposit alice 100"), (Some(0), "alice: 100\n".into()));

@@ -71,7 +71,7 @@ fn executable_in(messages: &[u8]) -> Option<PathBuf> {
     named.filter_map(|message| Some(message["executable"].as_str()?.into())).next_back()
 }
 
-/// Where in which target directory an executable is: `TARGET_DIRECTORY/[TRIPLE/]PROFILE/deps/NAME`.
+/// Where in which target directory an executable is: `TARGET_DIRECTORY/[TRIPLE/]PROFILE/{deps,examples}/NAME`.
 #[derive(Debug, PartialEq, Eq)]
 struct Layout {
     target_directory: Option<PathBuf>,
@@ -92,7 +92,7 @@ impl Layout {
     fn below(top: Option<&Path>, executable: &Path) -> Self {
         let below = top.and_then(|top| executable.strip_prefix(top).ok()).unwrap_or(executable);
         let names: Vec<_> = below.iter().map(|name| name.to_string_lossy().into_owned()).collect();
-        let deps = names.iter().rposition(|name| name == "deps");
+        let deps = names.iter().rposition(|name| name == "deps" || name == "examples");
         let profile = deps.and_then(|deps| names.get(deps.checked_sub(1)?)).cloned();
         let triple = deps.and_then(|deps| names.get(deps.checked_sub(2)?)).cloned();
         Self {
@@ -131,6 +131,10 @@ mod tests {
         assert_eq!(arguments(Some("/t"), "/t/debug/deps/e2e-1"), "--profile dev --target-dir /t");
         assert_eq!(
             arguments(Some("/t"), "/t/release/deps/e2e-1"),
+            "--profile release --target-dir /t"
+        );
+        assert_eq!(
+            arguments(Some("/t"), "/t/release/examples/measure"),
             "--profile release --target-dir /t"
         );
         assert_eq!(

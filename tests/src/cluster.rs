@@ -21,6 +21,9 @@ const OPERATION_DEADLINE: Duration = Duration::from_secs(90);
 /// How long one question to all replicas may wait for those that do not answer.
 const STATUS_PATIENCE: Duration = Duration::from_millis(500);
 
+/// The admin endpoints listen so many ports above the replicas.
+const ADMIN_PORTS: u16 = 8;
+
 /// How a test cluster is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -80,7 +83,11 @@ impl ProcessCluster {
     pub fn create(shape: Shape) -> Self {
         let turn = Turn::take();
         let directory = tempfile::tempdir().expect("temporary directory");
-        let base_port = free_ports(shape.replicas).to_string();
+        // Half of the ports are for the admin endpoints.
+        let base_port = free_ports(16);
+        assert!(shape.replicas <= ADMIN_PORTS, "{ADMIN_PORTS} replicas have ports");
+        let admin_base_port = (base_port + ADMIN_PORTS).to_string();
+        let base_port = base_port.to_string();
         let output = run_pbft(
             directory.path(),
             &[
@@ -89,6 +96,8 @@ impl ProcessCluster {
                 &shape.replicas.to_string(),
                 "--base-port",
                 &base_port,
+                "--admin-base-port",
+                &admin_base_port,
                 "--checkpoint-interval",
                 &shape.checkpoint_interval.to_string(),
                 "--view-timeout-ms",
@@ -100,6 +109,13 @@ impl ProcessCluster {
         let cluster = Cluster::load(&file).expect("what testnet wrote");
         let processes = (0..shape.replicas).map(|_| None).collect();
         Self { cluster, processes, directory, _turn: turn }
+    }
+
+    /// Where a replica's admin endpoint listens.
+    pub fn admin_address(&self, id: u32) -> String {
+        let (_, port) =
+            self.cluster.replicas()[id as usize].address.split_once(':').expect("host:port");
+        format!("127.0.0.1:{}", port.parse::<u16>().expect("a port") + ADMIN_PORTS)
     }
 
     /// The directory in which `cluster/` is: where a user would call `pbft`.

@@ -140,6 +140,17 @@ impl Drop for Process {
     }
 }
 
+/// The processor time that a process has used so far, in user and in kernel mode.
+pub fn processor_time(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("the process is there");
+    let (_, after_name) = stat.rsplit_once(')').expect("a name in parentheses");
+    let numbers = after_name.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    // After the state, which is no number: fields 14 and 15 of the line, the 11th and 12th number.
+    let ticks: u64 = numbers.skip(10).take(2).sum();
+    let a_second = rustix::param::clock_ticks_per_second();
+    Duration::from_millis(1000 * ticks / a_second)
+}
+
 /// The processes whose parent is `parent`.
 pub fn children_of(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").expect("processes can be listed");
@@ -177,6 +188,15 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_takes_processor_time() {
+        let (own, began) = (std::process::id(), Instant::now());
+        let before = processor_time(own);
+        while processor_time(own) < before + Duration::from_millis(50) {
+            assert!(began.elapsed() < PATIENCE, "no processor time is counted");
+        }
+    }
 
     #[test]
     fn children_are_found_and_missed() {

@@ -125,6 +125,7 @@ impl std::fmt::Debug for Driver {
 #[derive(Default)]
 struct Waiting {
     status: Vec<ClientId>,
+    reports: Vec<oneshot::Sender<StatusReport>>,
     barriers: Vec<oneshot::Sender<()>>,
 }
 
@@ -211,6 +212,7 @@ impl Driver {
             match next.take() {
                 Some(Event::Input(input)) => steps.step(*input, &mut group)?,
                 Some(Event::Status(client)) => waiting.status.push(client),
+                Some(Event::Report(sender)) => waiting.reports.push(sender),
                 Some(Event::Barrier(done)) => waiting.barriers.push(done),
                 None => break,
             }
@@ -244,8 +246,13 @@ impl Driver {
 
     fn release(&mut self, outbox: Vec<Outgoing>, waiting: Waiting) -> Result<(), DriverError> {
         outbox.into_iter().for_each(|outgoing| outgoing.release(&mut *self.network));
-        if !waiting.status.is_empty() {
-            let report = ReplicaFrame::Status(self.report()?);
+        if !waiting.status.is_empty() || !waiting.reports.is_empty() {
+            let report = self.report()?;
+            for sender in waiting.reports {
+                // Whoever asked may have stopped waiting.
+                let _ = sender.send(report);
+            }
+            let report = ReplicaFrame::Status(report);
             let frame = Bytes::from(codec::encode(&report)?);
             for client in waiting.status {
                 self.network.reply(client, frame.clone());

@@ -4,7 +4,9 @@
 
 use crate::blocking::blocking;
 use crate::codec;
-use crate::frame::{ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame};
+use crate::frame::{
+    ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame, StatusReport,
+};
 use crate::metrics::Metrics;
 use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
@@ -31,6 +33,8 @@ pub(crate) enum Event {
     Input(Box<Input>),
     /// A client asks how the replica is.
     Status(ClientId),
+    /// This process asks how the replica is.
+    Report(oneshot::Sender<StatusReport>),
     /// Somebody wants to know when everything before this has been performed.
     Barrier(oneshot::Sender<()>),
 }
@@ -220,6 +224,13 @@ impl Inbox {
     pub async fn input(&self, input: Input) -> Result<(), InboxError> {
         let event = Event::Input(Box::new(input));
         self.peers.send(event).await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// How the replica is, as its driver says.
+    pub async fn report(&self) -> Result<StatusReport, InboxError> {
+        let (sender, report) = oneshot::channel();
+        self.clients.send(Event::Report(sender)).await.map_err(|_| InboxError::Stopped)?;
+        report.await.map_err(|_| InboxError::Stopped)
     }
 
     /// Returns when everything delivered before has been stepped, made durable and released.

@@ -21,11 +21,13 @@
 //! * [`client`]: submits operations and believes f+1 equal replies.
 //! * [`trace`]: what the replica did, in a file, for checking the run against the model.
 //! * [`metrics`]: what it counts while it runs.
+//! * [`metrics`] counts, and [`admin`] shows it over HTTP.
 //! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together; [`cli`] is the command.
 //!
 //! What is not here yet: recovery of a replica that lost its disk, MAC authenticators, an admin endpoint,
 //! changes of membership. A replica without its store refuses to start.
 
+pub mod admin;
 mod blocking;
 pub mod cli;
 pub mod client;
@@ -50,3 +52,8 @@ pub mod store;
 mod timers;
 pub mod trace;
 pub mod transport;
+
+/// The guide's programs, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+struct Embedding;

@@ -1,5 +1,6 @@
 //! What goes wrong on the command line, and the exit codes.
 
+use crate::admin::AdminError;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::driver::DriverError;
@@ -19,6 +20,8 @@ pub enum Exit {
     Finding = 1,
     /// Wrong usage or configuration.
     Usage = 2,
+    /// Nothing could be found out for certain.
+    Inconclusive = 3,
     /// Not enough replicas in time.
     NoQuorum = 4,
     /// Data that is corrupt or somebody else's.
@@ -52,6 +55,9 @@ pub enum CliError {
     /// A client.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The admin endpoint.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// Arguments that make no sense together.
     #[error("{problem}; {remedy}")]
     Usage {
@@ -110,6 +116,7 @@ impl CliError {
         match self {
             Self::Config(_)
             | Self::Key(_)
+            | Self::Admin(_)
             | Self::Usage { .. }
             | Self::Write { .. }
             | Self::Randomness(_)

@@ -1,6 +1,7 @@
 //! Logs on standard error.
 
 use super::CliError;
+use super::settings::LogFormat;
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
@@ -11,7 +12,7 @@ pub(super) fn colours() -> bool {
 }
 
 /// Starts logging.
-pub(super) fn init(filter: &str) -> Result<(), CliError> {
+pub(super) fn init(filter: &str, format: LogFormat) -> Result<(), CliError> {
     let parsed = EnvFilter::try_new(filter).map_err(|e| {
         CliError::usage(format!("--log {filter}: {e}"), "write, for example, --log debug")
     })?;
@@ -21,6 +22,9 @@ pub(super) fn init(filter: &str) -> Result<(), CliError> {
         .with_target(false)
         .with_writer(std::io::stderr);
     // A second initialisation (in tests) changes nothing.
-    let _ = logs.try_init();
+    let _ = match format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+    };
     Ok(())
 }

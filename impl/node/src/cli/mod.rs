@@ -1,21 +1,39 @@
 //! The command line. Data goes to standard output, logs and progress to standard error.
 
 mod bank;
+mod bundle;
 mod check;
+mod compare;
+mod completions;
 mod error;
+mod init;
+mod key;
 mod keys;
 mod load;
 mod logs;
+mod probe;
+mod repl;
+mod settings;
 mod start;
 mod status;
+mod submit;
 mod testnet;
 mod up;
 
 pub use bank::{BankArguments, BankCommand};
+pub use bundle::{BundleArguments, DebugArguments, DebugCommand};
+pub use compare::HashArguments;
+pub use completions::CompletionsArguments;
 pub use error::{CliError, Exit};
+pub use init::InitArguments;
+pub use key::{KeyArguments, KeyCommand};
 pub use load::LoadArguments;
+pub use probe::{Probe, ProbeArguments};
+pub use repl::ReplArguments;
+pub use settings::{LogFormat, SETTINGS_FILE, Settings};
 pub use start::StartArguments;
 pub use status::StatusArguments;
+pub use submit::SubmitArguments;
 pub use testnet::TestnetArguments;
 pub use up::UpArguments;
 
@@ -33,14 +51,17 @@ use std::process::ExitCode;
         pbft bank deposit alice 100         in another terminal\n  \
         pbft bank balance alice\n  \
         pbft status\n\n\
-        Exit codes: 0 done, 1 refused or differing, 2 usage or configuration, 4 no quorum or timeout, \
-        5 data refused.\n\
+        Exit codes: 0 done, 1 refused or differing, 2 usage or configuration, 3 inconclusive, 4 no quorum or \
+        timeout, 5 data refused.\n\
         NO_COLOR=1 turns colours off; PBFT_LOG=debug or --log debug shows more."
 )]
 pub struct Arguments {
-    /// What to log: error, warn, info, debug, trace, or a filter such as pbft_node::transport=debug
-    #[arg(long, global = true, env = "PBFT_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    /// What to log: error, warn, info, debug, trace, or a filter such as pbft_node::transport=debug [default: info]
+    #[arg(long, global = true, env = "PBFT_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How to log: lines for people, or one JSON object a line [default: text]
+    #[arg(long, global = true, env = "PBFT_LOG_FORMAT", value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -51,18 +72,34 @@ pub struct Arguments {
 pub enum Command {
     /// Writes keys, cluster file and data directories of a new cluster on this machine
     Testnet(TestnetArguments),
+    /// Makes the directory of one replica of a cluster that is spread over machines
+    Init(InitArguments),
     /// Runs one replica
     Start(StartArguments),
     /// Runs all replicas of a cluster on this machine; makes the cluster if there is none
     Up(UpArguments),
     /// Operates on the bank ledger
     Bank(BankArguments),
+    /// Submits one operation of any service
+    Submit(SubmitArguments),
+    /// Operates on the bank ledger, line by line
+    Repl(ReplArguments),
     /// Asks every replica how it is
     Status(StatusArguments),
+    /// Compares the digests of all replicas' states
+    Hash(HashArguments),
+    /// Asks the admin endpoint of a replica
+    Probe(ProbeArguments),
+    /// Makes keys, and shows public ones
+    Key(KeyArguments),
     /// Looks at configuration
     Config(ConfigArguments),
     /// Measures a running cluster
     Load(LoadArguments),
+    /// Helps to find out what is wrong
+    Debug(DebugArguments),
+    /// Prints a script that completes commands in a shell
+    Completions(CompletionsArguments),
 }
 
 /// `pbft config`.
@@ -110,23 +147,42 @@ pub struct AsClient {
 
 /// Runs a command to its exit code.
 pub fn run(arguments: Arguments) -> ExitCode {
-    let result = logs::init(&arguments.log).and_then(|()| match arguments.command {
-        Command::Testnet(arguments) => testnet::run(&arguments),
-        Command::Start(arguments) => start::run(&arguments),
-        Command::Up(arguments) => up::run(&arguments),
-        Command::Bank(arguments) => bank::run(&arguments),
-        Command::Status(arguments) => status::run(&arguments),
-        Command::Config(arguments) => match arguments.command {
-            ConfigCommand::Check { file, format } => check::run(&file, format),
-        },
-        Command::Load(arguments) => load::run(&arguments),
-    });
-    match result {
+    match execute(arguments) {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("error: {error}");
             error.exit().into()
         }
+    }
+}
+
+fn execute(arguments: Arguments) -> Result<Exit, CliError> {
+    let settings = match &arguments.command {
+        Command::Start(start) => Settings::load(&start.dir)?,
+        _ => Settings::default(),
+    };
+    let filter = arguments.log.or(settings.log.clone()).unwrap_or_else(|| "info".to_owned());
+    logs::init(&filter, arguments.log_format.or(settings.log_format).unwrap_or_default())?;
+    match arguments.command {
+        Command::Testnet(arguments) => testnet::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Start(arguments) => start::run(&arguments, settings),
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Bank(arguments) => bank::run(&arguments),
+        Command::Submit(arguments) => submit::run(&arguments),
+        Command::Repl(arguments) => repl::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Hash(arguments) => compare::hash(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
+        Command::Config(ConfigArguments { command: ConfigCommand::Check { file, format } }) => {
+            check::run(&file, format)
+        }
+        Command::Load(arguments) => load::run(&arguments),
+        Command::Debug(DebugArguments { command: DebugCommand::Bundle(arguments) }) => {
+            bundle::run(&arguments)
+        }
+        Command::Completions(arguments) => Ok(completions::run(arguments)),
     }
 }
 

@@ -1,6 +1,8 @@
 //! `pbft start`: one replica, until it is told to stop.
 
+use super::settings::Settings;
 use super::{CliError, Exit, runtime};
+use crate::admin::Admin;
 use crate::inbox::Inbox;
 use crate::ledger::Ledger;
 use crate::node::{Node, Setup};
@@ -15,16 +17,25 @@ const SHUTDOWN: Duration = Duration::from_millis(200);
 
 /// `pbft start`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  pbft start --dir cluster/replica-0\n\n\
+#[command(after_help = "Examples:\n  \
+    pbft start --dir cluster/replica-0\n  \
+    pbft start --dir cluster/replica-0 --admin 127.0.0.1:7100 --log-format json\n\n\
     The directory holds cluster.toml, replica.key (mode 0600) and the store that `pbft testnet` made. A replica \
-    without its store does not start: it may have voted, and must not vote again having forgotten it.")]
+    without its store does not start: it may have voted, and must not vote again having forgotten it. What is not \
+    given here is taken from the environment, then from node.toml in the directory.")]
 pub struct StartArguments {
     /// The replica's directory
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
     /// Listen here instead of on the address in cluster.toml
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", env = "PBFT_LISTEN")]
     pub listen: Option<String>,
+    /// Answer GET /live, /ready, /status and /metrics on this address
+    #[arg(long, value_name = "IP:PORT", env = "PBFT_ADMIN")]
+    pub admin: Option<String>,
+    /// Let --admin be an address that other machines can reach
+    #[arg(long)]
+    pub admin_remote: bool,
     /// Append each step of the replica to this file, for `pbft-conform validate`
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -33,13 +44,24 @@ pub struct StartArguments {
     pub until_stdin_ends: bool,
 }
 
-pub(super) fn run(arguments: &StartArguments) -> Result<Exit, CliError> {
+pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit, CliError> {
+    let listen = arguments.listen.clone().or(settings.listen);
+    let admin = arguments.admin.clone().or(settings.admin);
+    let admin_remote = arguments.admin_remote || settings.admin_remote.unwrap_or(false);
+    let trace = arguments.trace.clone().or(settings.trace);
     let runtime = runtime()?;
     let result = runtime.block_on(async {
-        let setup = Setup { trace: arguments.trace.clone(), ..Setup::load(&arguments.dir)? };
-        let service = Box::new(Ledger);
-        let node = Node::with_service(setup, service, arguments.listen.as_deref()).await?;
+        let admin = match admin {
+            Some(address) => Some(Admin::bind(&address, admin_remote).await?),
+            None => None,
+        };
+        let setup = Setup { trace, ..Setup::load(&arguments.dir)? };
+        let node = Node::with_service(setup, Box::new(Ledger), listen.as_deref()).await?;
         tracing::info!(replica = %node.replica(), address = %node.address(), "listening");
+        if let Some(admin) = admin {
+            tracing::info!(address = %admin.address(), "admin endpoint");
+            tokio::spawn(admin.serve(node.inbox(), node.metrics()));
+        }
         stop_on_signal(node.inbox())?;
         if arguments.until_stdin_ends {
             stop_on_end_of_input(node.inbox());

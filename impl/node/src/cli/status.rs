@@ -1,7 +1,8 @@
 //! `pbft status`: how every replica is, and whether they agree.
 
-use super::{AsClient, CliError, Exit, Format, keys, print_json, runtime};
+use super::{AsClient, CliError, Exit, Format, compare, keys, print_json, runtime};
 use crate::client::{Client, ClientOptions, ReplicaStatus, Timestamps};
+use crate::config::Cluster;
 use crate::frame::StatusReport;
 use crate::hex;
 use clap::Args;
@@ -14,9 +15,10 @@ use std::time::Duration;
 
 /// `pbft status`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  pbft status\n  pbft status --dir cluster --format json\n\n\
+#[command(after_help = "Examples:\n  pbft status\n  pbft status --dir cluster --format json\n  \
+    pbft status --all        every account at every replica, side by side\n\n\
     Exits with 4 if fewer replicas answer than a quorum needs, and with 1 if two replicas executed the same \
-    batches and differ all the same.")]
+    batches and differ all the same; with --all also with 3 if they went on executing different ones.")]
 pub struct StatusArguments {
     /// Which cluster, as which client
     #[command(flatten)]
@@ -27,28 +29,49 @@ pub struct StatusArguments {
     /// How long to wait for answers
     #[arg(long, default_value_t = 1000, value_name = "MS")]
     pub wait: u64,
+    /// Compare every account at every replica (ledgers only; `pbft hash` compares any service)
+    #[arg(long)]
+    pub all: bool,
+    /// With --all: how many accounts to show that are equal everywhere
+    #[arg(long, default_value_t = 20, value_name = "N", requires = "all")]
+    pub rows: usize,
 }
 
 pub(super) fn run(arguments: &StatusArguments) -> Result<Exit, CliError> {
+    let StatusArguments { who, format, wait, all, rows } = arguments;
+    if *all {
+        return compare::accounts(who, *wait, *rows, *format);
+    }
     let (cluster, name) = keys::choose(&arguments.who)?;
     let (membership, replicas) = runtime()?.block_on(async {
         let options = ClientOptions { lanes: 1, ..ClientOptions::default() };
         // Nothing is submitted, so no timestamp is used.
         let timestamps = Timestamps::in_memory();
         let client = keys::connect(&arguments.who.dir, &cluster, &name, timestamps, options)?;
-        Ok::<_, CliError>((client.membership(), ask(&client, arguments.wait).await))
+        Ok::<_, CliError>((
+            client.membership(),
+            ask(&client, Duration::from_millis(arguments.wait)).await,
+        ))
     })?;
-    let health = Health::of(membership, &replicas);
     match arguments.format {
-        Format::Json => print_json(&as_json(&hex::encode(&cluster.id().0), &replicas, &health)),
-        Format::Human => print_table(&replicas, &health),
+        Format::Json => print_json(&as_json(&cluster, membership, &replicas)),
+        Format::Human => print_table(&replicas, &Health::of(membership, &replicas)),
     }
-    Ok(health.exit())
+    Ok(Health::of(membership, &replicas).exit())
 }
 
-async fn ask(client: &Client, wait: u64) -> Vec<ReplicaStatus> {
-    client.status(Duration::from_millis(wait)).await
+/// Asks and prints, for a session.
+pub(super) async fn show(client: &Client) {
+    let replicas = ask(client, PATIENCE).await;
+    print_table(&replicas, &Health::of(client.membership(), &replicas));
 }
+
+pub(super) async fn ask(client: &Client, patience: Duration) -> Vec<ReplicaStatus> {
+    client.status(patience).await
+}
+
+/// How long a session waits for answers.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the answers mean together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,12 +104,17 @@ impl Health {
 }
 
 /// Whether equal sequence numbers come with equal digests.
-fn agree(digests: impl Iterator<Item = (u64, Digest)>) -> bool {
+pub(super) fn agree(digests: impl Iterator<Item = (u64, Digest)>) -> bool {
     let mut known = BTreeMap::new();
     digests.into_iter().all(|(seq, digest)| *known.entry(seq).or_insert(digest) == digest)
 }
 
-fn as_json(cluster: &str, replicas: &[ReplicaStatus], health: &Health) -> Value {
+pub(super) fn as_json(
+    cluster: &Cluster,
+    membership: Membership,
+    replicas: &[ReplicaStatus],
+) -> Value {
+    let health = Health::of(membership, replicas);
     let replica = |status: &ReplicaStatus| {
         let (id, address) = (status.replica.0, &status.address);
         match &status.report {
@@ -106,7 +134,7 @@ fn as_json(cluster: &str, replicas: &[ReplicaStatus], health: &Health) -> Value 
         }
     };
     json!({
-        "cluster": cluster,
+        "cluster": hex::encode(&cluster.id().0),
         "reachable": health.reachable,
         "quorum": health.quorum,
         "agree": health.agree,

@@ -1,6 +1,7 @@
 //! `pbft testnet`: a new cluster on this machine.
 
 use super::keys::{CLIENTS_DIRECTORY, key_path};
+use super::settings::{SETTINGS_FILE, Settings};
 use super::{CliError, Exit};
 use crate::config::{CLUSTER_FILE, ClientEntry, Cluster, ClusterFile, ClusterTable, ReplicaEntry};
 use crate::hex;
@@ -36,7 +37,10 @@ pub struct TestnetArguments {
     /// Replica N listens on this port plus N
     #[arg(long, default_value_t = 7000, value_name = "PORT")]
     pub base_port: u16,
-    /// The host that replicas listen on
+    /// The admin endpoint of replica N listens on 127.0.0.1, on this port plus N; 0 for none [default: 100 above --base-port]
+    #[arg(long, value_name = "PORT")]
+    pub admin_base_port: Option<u16>,
+    /// The host that replicas listen on; `{}` in it stands for the replica's number
     #[arg(long, default_value = "127.0.0.1")]
     pub host: String,
     /// The cluster's name
@@ -75,6 +79,10 @@ pub(super) fn create(arguments: &TestnetArguments) -> Result<(), CliError> {
         let problem = format!("--base-port {}: ports end at 65535", arguments.base_port);
         return Err(CliError::usage(problem, "choose a lower one"));
     }
+    if admin_base_port(arguments).is_some_and(|port| port + arguments.replicas > 1 << 16) {
+        let problem = "the ports of the admin endpoints would end above 65535";
+        return Err(CliError::usage(problem, "choose a lower --admin-base-port, or 0 for none"));
+    }
     let mut name = dir.file_name().unwrap_or_default().to_owned();
     name.push(format!(".partial-{}", std::process::id()));
     let partial = dir.with_file_name(name);
@@ -87,11 +95,11 @@ pub(super) fn create(arguments: &TestnetArguments) -> Result<(), CliError> {
     written
 }
 
-fn cannot_write(path: &Path, source: std::io::Error) -> CliError {
+pub(super) fn cannot_write(path: &Path, source: std::io::Error) -> CliError {
     CliError::Write { path: path.to_owned(), source, remedy: "choose a --dir that can be written" }
 }
 
-fn make_directory(path: &Path) -> Result<(), CliError> {
+pub(super) fn make_directory(path: &Path) -> Result<(), CliError> {
     DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(|e| cannot_write(path, e))
 }
 
@@ -112,10 +120,32 @@ fn write_all(arguments: &TestnetArguments, dir: &Path) -> Result<(), CliError> {
         let directory = dir.join(format!("replica-{}", id.0));
         make_directory(&directory)?;
         write(directory.join(CLUSTER_FILE))?;
+        let settings = directory.join(SETTINGS_FILE);
+        std::fs::write(&settings, settings_text(arguments, id)?)
+            .map_err(|e| cannot_write(&settings, e))?;
         key.create(&directory.join(REPLICA_KEY_FILE))?;
         drop(Store::create(&directory, Identity::new(cluster.id(), id))?);
     }
     Ok(())
+}
+
+/// The first admin port, if there are any.
+fn admin_base_port(arguments: &TestnetArguments) -> Option<u32> {
+    let default = u32::from(arguments.base_port) + 100;
+    Some(arguments.admin_base_port.map_or(default, u32::from)).filter(|port| *port != 0)
+}
+
+fn settings_text(arguments: &TestnetArguments, id: ReplicaId) -> Result<String, CliError> {
+    let admin = admin_base_port(arguments).map(|port| format!("127.0.0.1:{}", port + id.0));
+    let settings = Settings { admin, ..Settings::default() };
+    let fields = toml::to_string(&settings).map_err(unwritable)?;
+    Ok(format!(
+        "# What this replica's process is told; docs/configuration.md has every field.\n\n{fields}"
+    ))
+}
+
+fn unwritable(error: toml::ser::Error) -> CliError {
+    CliError::usage(format!("the configuration cannot be written: {error}"), "report this bug")
 }
 
 fn cluster_text(
@@ -136,7 +166,11 @@ fn cluster_text(
     };
     let replica = (0u32..).zip(replicas).map(|(id, key)| ReplicaEntry {
         id,
-        address: format!("{}:{}", arguments.host, u32::from(arguments.base_port) + id),
+        address: format!(
+            "{}:{}",
+            arguments.host.replace("{}", &id.to_string()),
+            u32::from(arguments.base_port) + id
+        ),
         public_key: key.public().to_hex(),
     });
     let client = (0u32..).zip(clients).map(|(id, key)| ClientEntry {
@@ -145,9 +179,7 @@ fn cluster_text(
         public_key: key.public().to_hex(),
     });
     let file = ClusterFile { cluster, replica: replica.collect(), client: client.collect() };
-    let tables = toml::to_string(&file).map_err(|e| {
-        CliError::usage(format!("the cluster file cannot be written: {e}"), "report this bug")
-    })?;
+    let tables = toml::to_string(&file).map_err(unwritable)?;
     Ok(format!(
         "# A cluster: its replicas and the clients that are let in. No secret is in here; every replica\n\
          # and every client needs the same file (only addresses may differ).\n\n{tables}"

@@ -34,6 +34,10 @@ pub struct UpArguments {
     /// Replica N of a new cluster listens on this port plus N
     #[arg(long, default_value_t = 7000, value_name = "PORT")]
     pub base_port: u16,
+    /// The admin endpoint of replica N of a new cluster listens on this port plus N; 0 for none
+    /// [default: 100 above --base-port]
+    #[arg(long, value_name = "PORT")]
+    pub admin_base_port: Option<u16>,
     /// Append the steps of replica N to DIR/replica-N.jsonl, for `pbft-conform validate`; made if it does not exist
     #[arg(long, value_name = "DIR")]
     pub trace: Option<PathBuf>,
@@ -47,6 +51,7 @@ pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
             clients: 4,
             dir: dir.clone(),
             base_port: arguments.base_port,
+            admin_base_port: arguments.admin_base_port,
             host: "127.0.0.1".to_owned(),
             name: "testnet".to_owned(),
             checkpoint_interval: None,

@@ -150,7 +150,11 @@ impl BusyLane {
             refusals: BTreeMap::new(),
             overloads: 0,
         };
+        let mut ended = self.shared.ended.subscribe();
         self.step(ClientInput::Submit(request), &mut attempt);
+        if self.primary_is_cut_off() {
+            self.step(ClientInput::Timeout, &mut attempt);
+        }
         while attempt.result.is_none() {
             let input = tokio::select! {
                 event = self.events.recv() => match event {
@@ -160,6 +164,10 @@ impl BusyLane {
                     }
                     Some(LaneEvent::Refused { .. }) | None => None,
                 },
+                // The others learn of the request without delay, and start their timers.
+                Ok(()) = ended.changed() => {
+                    self.primary_is_cut_off().then_some(ClientInput::Timeout)
+                }
                 () = tokio::time::sleep_until(attempt.resend_at.min(deadline)) => {
                     Some(ClientInput::Timeout)
                 }
@@ -176,6 +184,12 @@ impl BusyLane {
             }
         }
         Ok(attempt.result.map(|result| result.to_vec()).unwrap_or_default())
+    }
+
+    /// Whether what was sent to the primary has most likely not arrived.
+    fn primary_is_cut_off(&self) -> bool {
+        let primary = self.shared.params.membership.primary(self.machine.view());
+        self.shared.is_cut_off(primary)
     }
 
     /// One refusal may be a lie: ask all the others at once. f+1 cannot all be lies.

@@ -53,7 +53,10 @@ impl Link {
                     Ok(connection) => {
                         backoff = BACKOFF_MIN;
                         self.shared.trouble(self.replica, None);
-                        self.use_connection(connection).await
+                        let trouble = self.use_connection(connection).await;
+                        self.shared.trouble(self.replica, Some(trouble.clone()));
+                        self.shared.ended.send_replace(());
+                        trouble
                     }
                     Err(error) => error.to_string(),
                 };

@@ -2,7 +2,8 @@
 //!
 //! A [`Client`] keeps a connection to every replica. It has many lanes, each with one operation outstanding, so
 //! that many callers can [`Client::submit`] at the same time. An operation that is not answered in time is sent
-//! to all replicas, again and again, with doubling pauses; it is executed at most once however often it is sent. What one lane learns
+//! to all replicas, again and again, with doubling pauses, and at once if the
+//! connection to the primary is gone; it is executed at most once however often it is sent. What one lane learns
 //! about the view, all lanes know. [`Client::query`] reads without ordering, and [`Client::query_all`] asks each replica
 //! for itself.
 
@@ -28,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -132,11 +133,18 @@ pub(crate) struct Shared {
     pub(crate) news: Notify,
     /// The highest view that f+1 replicas agreed on in the replies to one request.
     pub(crate) view: AtomicU64,
+    /// Changes when a connection ends.
+    pub(crate) ended: watch::Sender<()>,
     /// What went wrong last with each replica's connection.
     pub(crate) troubles: Mutex<BTreeMap<ReplicaId, String>>,
 }
 
 impl Shared {
+    /// Whether there is no connection to `replica`, and the last attempt failed.
+    pub(crate) fn is_cut_off(&self, replica: ReplicaId) -> bool {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&replica)
+    }
+
     pub(crate) fn trouble(&self, replica: ReplicaId, trouble: Option<String>) {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         match trouble {
@@ -202,6 +210,7 @@ impl Client {
             answers: Mutex::default(),
             news: Notify::new(),
             view: AtomicU64::new(0),
+            ended: watch::Sender::new(()),
             troubles: Mutex::default(),
             params,
         });

@@ -132,11 +132,14 @@ impl ChunkCache {
     }
 }
 
+/// A chunk, and the key at which the next one begins; none where the state ends.
+type Read = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// The chunk that begins at `start`, and the key at which the next one does.
 fn read_chunk(
     table: &impl ReadableTable<Bytes, Bytes>,
     start: &[u8],
-) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>), StorageError> {
+) -> Result<Read, StorageError> {
     let mut builder = ChunkBuilder::default();
     for pair in table.range::<&[u8]>(start..)? {
         let (key, value) = pair?;

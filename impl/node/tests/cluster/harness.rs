@@ -8,6 +8,7 @@ use pbft_node::inbox::Inbox;
 use pbft_node::keys::SecretKey;
 use pbft_node::ledger::{Ledger, Outcome};
 use pbft_node::node::{Node, Setup};
+use pbft_node::service::Service;
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use std::net::TcpListener;
 use std::path::Path;
@@ -69,17 +70,26 @@ pub(crate) struct TcpCluster {
 
 impl TcpCluster {
     pub(crate) async fn start(n: u32) -> Self {
+        Self::start_with(n, |_| Box::new(Ledger)).await
+    }
+
+    /// A cluster whose replicas have these services.
+    pub(crate) async fn start_with(n: u32, service: impl Fn(u32) -> Box<dyn Service>) -> Self {
         let _turn = ONE_AT_A_TIME.lock().await;
         let disks = (0..n).map(|_| MemoryDisk::default()).collect();
         let running = (0..n).map(|_| None).collect();
         let mut cluster = Self { cluster: cluster(n, '0'), disks, running, _turn };
         for id in 0..n {
-            cluster.start_replica(id).await;
+            cluster.start_replica_with(id, service(id)).await;
         }
         cluster
     }
 
     pub(crate) async fn start_replica(&mut self, id: u32) {
+        self.start_replica_with(id, Box::new(Ledger)).await;
+    }
+
+    pub(crate) async fn start_replica_with(&mut self, id: u32, service: Box<dyn Service>) {
         let identity = Identity::new(self.cluster.id(), ReplicaId(id));
         let store = Store::in_memory(&self.disks[id as usize], identity).expect("opened");
         let setup = Setup {
@@ -89,7 +99,7 @@ impl TcpCluster {
             store,
             trace: None,
         };
-        let node = Node::with_service(setup, Box::new(Ledger), None).await.expect("started");
+        let node = Node::with_service(setup, service, None).await.expect("started");
         let inbox = node.inbox();
         self.running[id as usize] = Some(Running { inbox, task: tokio::spawn(node.run()) });
     }
@@ -98,6 +108,11 @@ impl TcpCluster {
         let running = self.running[id as usize].take().expect("running");
         running.inbox.stop();
         running.task.await.expect("no panic").expect("no error");
+    }
+
+    /// Waits until a replica ends by itself, and says how.
+    pub(crate) async fn end_of_replica(&mut self, id: u32) -> Result<(), DriverError> {
+        self.running[id as usize].take().expect("running").task.await.expect("no panic")
     }
 
     pub(crate) fn client(&self, id: u32) -> Client {

@@ -2,4 +2,5 @@
 
 mod harness;
 mod intruders;
+mod services;
 mod survival;
