@@ -159,7 +159,7 @@ const CASES: &[Case] = &[
         },
         command: START,
         exit_code: 5,
-        message: ["replica-0/", "there is no store", "restore the file"],
+        message: ["replica-0/", "there is no store", "pbft recover"],
     },
     Case {
         name: "not a cluster file",

@@ -81,7 +81,7 @@ async fn a_lost_or_damaged_disk_is_refused_and_the_others_go_on() {
         assert_eq!(cut.status.code(), Some(5), "{bytes} bytes: {cut:?}");
         let message = String::from_utf8_lossy(&cut.stderr).into_owned();
         assert!(message.contains("data.redb: the store is damaged"), "{bytes} bytes: {message}");
-        assert!(message.contains("backup of this very replica"), "{bytes} bytes: {message}");
+        assert!(message.contains("pbft recover"), "{bytes} bytes: {message}");
     }
 
     std::fs::remove_file(&store).expect("removed");

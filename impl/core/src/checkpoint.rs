@@ -87,6 +87,11 @@ impl Replica {
         };
         let chunks = std::iter::once(chunk_digest(&reply_chunk)).chain(service_chunks).collect();
         let manifest = Manifest { seq, chunks };
+        if self.abstains.is_some() {
+            self.manifests.insert(seq, manifest.clone());
+            effects.push(Effect::StoreCheckpoint { manifest, reply_chunk });
+            return;
+        }
         let digest = manifest.digest();
         let checkpoint = self.signed(Checkpoint { seq, digest, replica: self.params.replica });
         self.manifests.insert(seq, manifest.clone());
@@ -217,6 +222,9 @@ impl Replica {
         self.checkpoints.truncate(&self.log);
         self.checkpoints.stable = certificate;
         self.manifests = self.manifests.split_off(&seq);
+        if self.abstains.take_if(|until| seq >= *until).is_some() {
+            self.refresh_timer(effects);
+        }
         self.transfer.take_if(|transfer| transfer.seq <= seq);
     }
 }

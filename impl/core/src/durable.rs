@@ -53,6 +53,9 @@ pub struct Durable {
     pub batches: BTreeMap<SeqNum, Arc<Proposal>>,
     /// This replica's checkpoints at and above the stable one.
     pub checkpoints: BTreeMap<SeqNum, Signed<Checkpoint>>,
+    /// The replica has lost its memory, and does not vote before its stable checkpoint has come so far:
+    /// [`crate::amnesia`].
+    pub abstains: Option<SeqNum>,
 }
 
 impl Durable {
@@ -101,5 +104,6 @@ impl Durable {
         self.prepared = self.prepared.split_off(&above);
         self.batches = self.batches.split_off(&above);
         self.checkpoints = self.checkpoints.split_off(&seq);
+        self.abstains.take_if(|until| seq >= *until);
     }
 }

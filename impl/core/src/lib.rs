@@ -60,14 +60,15 @@
 //! * Message authentication codes (§5.2 of the paper): everything is signed, so that every message can be handed on.
 //! * Tentative execution and the read-only optimisation (§5.1): every operation, reads included, is ordered and final before
 //!   it is answered.
-//! * Proactive recovery: a replica is trusted until somebody replaces its key. One that lost its disk must not be
-//!   started again under its old key.
+//! * Proactive recovery: a replica is trusted until somebody replaces its key. One that lost its disk comes back as
+//!   [`amnesia`] says.
 //! * Changes of membership.
 //! * Commit certificates do not survive a restart. The replicas of the view collect them again when one of them falls
 //!   behind; if f others that had voted never return, a replica that left the view alone may stay behind until the next
 //!   request makes the others change the view, too.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
+pub mod amnesia;
 pub mod canonical;
 mod certificate;
 mod checkpoint;
@@ -98,6 +99,7 @@ mod transfer;
 pub mod types;
 mod view_change;
 
+pub use amnesia::Position;
 pub use durable::{Durable, Record};
 pub use effect::{Effect, HaltReason};
 pub use input::{Input, ServiceState, Timer};

@@ -50,6 +50,7 @@ impl Replica {
             timer: ViewTimer::new(&params),
             answered: BTreeSet::new(),
             reported: BTreeMap::new(),
+            abstains: durable.abstains,
             halted: None,
             null: Batch::default().digest(),
             params,

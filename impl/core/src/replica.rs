@@ -73,6 +73,8 @@ pub struct Replica {
     pub(crate) answered: BTreeSet<ReplicaId>,
     /// The last batch that each peer executed, as its latest STATUS says.
     pub(crate) reported: BTreeMap<ReplicaId, SeqNum>,
+    /// The replica has lost its memory: [`crate::amnesia`].
+    pub(crate) abstains: Option<SeqNum>,
     pub(crate) halted: Option<HaltReason>,
     /// The digest of the null batch.
     pub(crate) null: Digest,

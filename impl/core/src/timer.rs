@@ -79,8 +79,13 @@ impl Replica {
 
     /// The timer of a view change runs from when a quorum wants this view or a later one; before that a replica
     /// that is alone with its suspicion would only run ahead of the others.
+    ///
+    /// One that has lost its memory counts itself, too: it may have sent its VIEW-CHANGE, and sends no other for the
+    /// same view.
     fn waits_for_view(&self) -> Waits {
-        let wanted = self.view_changes.len() >= self.params.membership.quorum();
+        let forgotten = !self.view_changes.contains_key(&self.params.replica);
+        let known = self.view_changes.len() + usize::from(forgotten);
+        let wanted = known >= self.params.membership.quorum() && self.abstains.is_none();
         match wanted && !planted!(self.params, NoTimerInViewChange) {
             true => Waits::NewView,
             false => Waits::Nothing,

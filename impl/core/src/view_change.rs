@@ -23,6 +23,7 @@ impl Replica {
 
     /// Leaves the current view for the next.
     pub(crate) fn on_suspect(&mut self) -> Outcome {
+        self.check_not_abstaining()?;
         let Some(next) = self.view.next() else {
             return Err(Rejection::LastView { view: self.view });
         };
@@ -117,6 +118,7 @@ impl Replica {
     /// §4.4: when f+1 others are past this replica's view, one of them is correct: join the earliest of their
     /// views, so that a slow timer delays nobody, and f liars move nobody.
     fn view_to_join(&self) -> Option<View> {
+        self.check_not_abstaining().ok()?;
         let others = self.view_changes.values().filter(|known| known.body.view > self.view);
         let views: Vec<View> = others.map(|known| known.body.view).collect();
         let needed = match () {
@@ -264,7 +266,7 @@ impl Replica {
     }
 
     fn follow_awaited(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
-        if !self.has_everything_for(plan, effects) {
+        if self.abstains.is_some() || !self.has_everything_for(plan, effects) {
             return;
         }
         let Some(new_view) = self.awaited.take() else { return };

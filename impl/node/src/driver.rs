@@ -3,6 +3,8 @@
 //! The driver drains what has arrived, up to a bound, and makes the effects of all those steps durable with one
 //! write to disk (group commit). Only then do their messages leave.
 
+mod space;
+
 use crate::blocking::blocking;
 use crate::codec::{self, CodecError};
 use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
@@ -19,7 +21,7 @@ use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::message::{Message, Request};
 use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
-use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica};
+use pbft_core::{Effect, HaltReason, Input, Params, Position, Rejection, Replica};
 use std::sync::Arc;
 use std::time::Instant;
 use thiserror::Error;
@@ -108,6 +110,7 @@ pub struct Driver {
     network: Box<dyn Network>,
     observer: Option<Box<dyn Observer>>,
     meter: Meter,
+    signer: Arc<dyn Signer>,
     queues: Queues,
     /// What recovery asked for; performed first.
     recovered: Vec<Effect>,
@@ -144,8 +147,9 @@ impl Driver {
         let performer =
             Performer { service, timers: Timers::default(), params: Arc::clone(&params) };
         let (replica, recovered) =
-            Replica::recover(Arc::clone(&params), signer, durable, service_state);
+            Replica::recover(Arc::clone(&params), Arc::clone(&signer), durable, service_state);
         let meter = Meter::new(metrics, &params, &replica);
+        queues.position.set(position(&replica));
         if let Some(observer) = &mut observer {
             observer.on_start(&replica);
         }
@@ -157,6 +161,7 @@ impl Driver {
             network,
             observer,
             meter,
+            signer,
             queues,
             recovered,
             state_digest,
@@ -171,7 +176,21 @@ impl Driver {
 
     /// Runs until [`Inbox::stop`], or until something makes going on wrong.
     pub async fn run(mut self) -> Result<(), DriverError> {
-        let result = self.run_to_the_end().await;
+        let result = loop {
+            match self.run_to_the_end().await {
+                Err(DriverError::Store(error)) if error.is_full() => {
+                    match self.wait_for_space(&error).await {
+                        Ok(true) => {}
+                        Ok(false) => break Ok(()),
+                        Err(error) => break Err(error),
+                    }
+                }
+                result => break result,
+            }
+        };
+        if let Ok(()) = &result {
+            self.store.sync_seal()?;
+        }
         if let (Ok(()) | Err(DriverError::Halted(_)), Some(observer)) =
             (&result, &mut self.observer)
         {
@@ -237,6 +256,7 @@ impl Driver {
             false => commit(writes, self.meter.metrics())?,
         }
         self.meter.on_group(&self.replica);
+        self.queues.position.set(position(&self.replica));
         self.release(outbox, waiting)?;
         match halt {
             Some(reason) => Err(DriverError::Halted(reason)),
@@ -287,6 +307,11 @@ impl Driver {
             incarnation: self.store.incarnation(),
         })
     }
+}
+
+fn position(replica: &Replica) -> Position {
+    let status = replica.status();
+    Position { view: status.view, last_executed: status.last_executed }
 }
 
 /// Makes a group's writes durable, if there are any.

@@ -4,15 +4,15 @@
 //! [`Message`]s, one way. A client's connection carries [`ClientFrame`]s to the replica and [`ReplicaFrame`]s back.
 
 use crate::codec::{self, CodecError, FRAME_BYTES_MAX};
-use pbft_core::Params;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, Lane, ReplicaId, SeqNum, Timestamp, View};
+use pbft_core::{Params, Position};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
 
 /// The version of everything on the wire; there is exactly one, and no negotiation.
-pub const WIRE_VERSION: u16 = 1;
+pub const WIRE_VERSION: u16 = 2;
 
 /// The largest part of a state that is transferred in one frame: a manifest, a reply table, or a chunk.
 pub const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -24,10 +24,13 @@ pub struct Hello {
     pub version: u16,
     /// The cluster id, which covers the whole configuration that must be the same everywhere.
     pub cluster: Digest,
+    /// How far the accepting replica has come, for one that has lost its memory ([`crate::recover`]). The dialing end
+    /// says nothing here.
+    pub position: Position,
 }
 
 /// The bytes of a [`Hello`].
-pub const HELLO_BYTES: usize = 34;
+pub const HELLO_BYTES: usize = 2 + 32 + 2 * NUMBER;
 
 /// What a client sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

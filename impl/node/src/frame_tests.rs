@@ -138,7 +138,8 @@ fn client_frames_fit_their_limits() {
         result: vec![0; params.result_bytes_max].into(),
     }));
     assert_eq!(codec::encode(&reply).expect("encoded").len(), limits.replica_frame());
-    let hello = Hello { version: WIRE_VERSION, cluster: Digest::default() };
+    let hello =
+        Hello { version: WIRE_VERSION, cluster: Digest::default(), position: Default::default() };
     assert_eq!(codec::encode(&hello).expect("encoded").len(), HELLO_BYTES);
 }
 

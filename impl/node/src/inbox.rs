@@ -12,8 +12,8 @@ use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, ReplicaId};
-use pbft_core::{Input, Params, Rejection};
-use std::sync::Arc;
+use pbft_core::{Input, Params, Position, Rejection};
+use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -45,6 +45,21 @@ pub(crate) struct Queues {
     pub(crate) peers: mpsc::Receiver<Event>,
     pub(crate) clients: mpsc::Receiver<Event>,
     pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) position: Published,
+}
+
+/// How far the replica has come, for everybody to read. Published before anything that it says from there leaves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published(Arc<Mutex<Position>>);
+
+impl Published {
+    pub(crate) fn set(&self, position: Position) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+
+    fn get(&self) -> Position {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why a frame did not reach the replica.
@@ -92,6 +107,7 @@ pub struct Inbox {
     peers: mpsc::Sender<Event>,
     clients: mpsc::Sender<Event>,
     stop: Arc<watch::Sender<bool>>,
+    position: Published,
 }
 
 impl std::fmt::Debug for Inbox {
@@ -113,13 +129,24 @@ impl Inbox {
         #[cfg(feature = "planted-bugs")]
         let verifier = believing(&params, verifier);
         let stop = Arc::new(stop);
-        let inbox = Self { params, verifier, limits, metrics, peers, clients, stop };
-        (inbox, Queues { peers: peers_queue, clients: clients_queue, stop: stopped })
+        let position = Published::default();
+        let queues = Queues {
+            peers: peers_queue,
+            clients: clients_queue,
+            stop: stopped,
+            position: position.clone(),
+        };
+        (Self { params, verifier, limits, metrics, peers, clients, stop, position }, queues)
     }
 
     /// Where the replica counts what it does.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// How far the replica has come.
+    pub fn position(&self) -> Position {
+        self.position.get()
     }
 
     /// The sizes that frames are held to.

@@ -24,8 +24,8 @@
 //! * [`metrics`] counts, and [`admin`] shows it over HTTP.
 //! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together; [`cli`] is the command.
 //!
-//! What is not here yet: recovery of a replica that lost its disk, MAC authenticators, an admin endpoint,
-//! changes of membership. A replica without its store refuses to start.
+//! A replica without its store refuses to start; [`recover`] lets it come back. [`inspect`] reads a store that nobody
+//! has open. What is not here: MAC authenticators, changes of membership.
 
 pub mod admin;
 mod blocking;
@@ -37,6 +37,7 @@ pub mod driver;
 pub mod frame;
 pub mod hex;
 pub mod inbox;
+pub mod inspect;
 pub mod keyring;
 pub mod keys;
 pub mod ledger;
@@ -46,6 +47,7 @@ pub mod network;
 pub mod node;
 mod perform;
 pub mod queries;
+pub mod recover;
 pub mod service;
 pub mod state;
 pub mod store;

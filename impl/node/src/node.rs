@@ -85,6 +85,13 @@ pub struct Setup {
 impl Setup {
     /// Loads everything from a replica's directory, and refuses what does not belong together.
     pub fn load(directory: &Path) -> Result<Self, StartError> {
+        let (cluster, key, replica) = Self::owner(directory)?;
+        let store = Store::open(directory, Identity::new(cluster.id(), replica))?;
+        Ok(Self { cluster, key, replica, store, trace: None })
+    }
+
+    /// Whose directory it is: what [`Self::load`] reads besides the store.
+    pub(crate) fn owner(directory: &Path) -> Result<(Cluster, SecretKey, ReplicaId), StartError> {
         let cluster = Cluster::load(&directory.join(CLUSTER_FILE))?;
         let key_path = directory.join(REPLICA_KEY_FILE);
         let key = SecretKey::load(&key_path)?;
@@ -92,8 +99,7 @@ impl Setup {
             let (public, cluster) = (key.public().to_hex(), cluster.path().to_owned());
             return Err(StartError::NotAReplica { key: key_path, public, cluster });
         };
-        let store = Store::open(directory, Identity::new(cluster.id(), replica))?;
-        Ok(Self { cluster, key, replica, store, trace: None })
+        Ok((cluster, key, replica))
     }
 }
 

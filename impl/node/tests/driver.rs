@@ -36,6 +36,50 @@ async fn requests_are_executed_everywhere_and_survive_restarts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_whose_disk_is_full_says_nothing_until_there_is_space() {
+    let mut cluster = Cluster::start(4);
+    let frame = request(0, 1, "deposit alice 1");
+    cluster.node(0).inbox.client_frame(CLIENT, &frame).expect("taken");
+    cluster.run().await;
+    cluster.node(2).disk.set_full(true);
+    cluster.replies.clear();
+    let frame = request(0, 2, "deposit alice 1");
+    cluster.node(0).inbox.client_frame(CLIENT, &frame).expect("taken");
+    cluster.run().await;
+    assert_eq!(cluster.results(2), ["ok 2"; 3]);
+    let answered: Vec<u32> = cluster.replies.iter().map(|(from, _)| *from).collect();
+    assert!(!answered.contains(&2), "{answered:?}");
+    let metrics = Arc::clone(cluster.node(2).inbox.metrics());
+    assert_eq!(metrics.not_voting.get(), 1);
+
+    // A client that asks it hears that it must ask others; and it does not give up.
+    let frame = request(0, 3, "deposit alice 1");
+    cluster.node(2).inbox.client_frame(CLIENT, &frame).expect("taken");
+    cluster.run().await;
+    let refused = |(from, frame): &(u32, ReplicaFrame)| {
+        let overloaded = RefusalReason::Overloaded;
+        *from == 2 && matches!(frame, ReplicaFrame::Refused { reason, .. } if *reason == overloaded)
+    };
+    assert!(cluster.replies.iter().any(refused), "{:?}", cluster.replies);
+    for _ in 0..3 {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        cluster.run().await;
+    }
+    assert!(metrics.disk_full.get() >= 2, "{}", metrics.disk_full.get());
+
+    cluster.node(2).disk.set_full(false);
+    for _ in 0..20 {
+        tokio::time::advance(params(0, 4).status_interval).await;
+        cluster.run().await;
+    }
+    assert_eq!(metrics.not_voting.get(), 0);
+    let frame = request(0, 4, "balance alice");
+    cluster.node(0).inbox.client_frame(CLIENT, &frame).expect("taken");
+    cluster.run().await;
+    assert_eq!(cluster.results(4), ["ok 2"; 4], "it has caught up, and votes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_killed_primary_is_replaced_and_catches_up_by_state_transfer() {
     let mut cluster = Cluster::start(4);
     let disk = cluster.nodes[0].take().expect("running").kill().await;

@@ -105,6 +105,11 @@ impl Oracle {
         assert!(last.0 <= now.0 && last.1 <= now.1 && last.2 <= now.2, "{last:?} then {now:?}");
     }
 
+    /// A replica has lost its memory, so it starts again from nothing. Its votes and promises count as before.
+    pub fn on_amnesia(&mut self, replica: ReplicaId) {
+        self.last.remove(&replica);
+    }
+
     /// How many requests were executed.
     pub fn executed(&self) -> usize {
         self.ids.len()

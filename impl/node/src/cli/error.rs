@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::driver::DriverError;
 use crate::keys::KeyError;
 use crate::node::StartError;
+use crate::recover::RecoverError;
 use crate::store::StoreError;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,9 @@ pub enum CliError {
     /// A replica ended by itself.
     #[error(transparent)]
     Driver(#[from] DriverError),
+    /// A replica was not recovered.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
     /// A client.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -123,15 +127,12 @@ impl CliError {
             | Self::Runtime(_)
             | Self::Spawn { .. } => Exit::Usage,
             Self::Store(_) => Exit::DataRefused,
-            Self::Start(error) => match error {
-                StartError::Store(_) => Exit::DataRefused,
-                StartError::Driver(error) => driver_exit(error),
-                StartError::Config(_)
-                | StartError::Key(_)
-                | StartError::NotAReplica { .. }
-                | StartError::Listen { .. }
-                | StartError::Tls(_)
-                | StartError::Trace(_) => Exit::Usage,
+            Self::Start(error) => start_exit(error),
+            Self::Recover(error) => match error {
+                RecoverError::Start(error) => start_exit(error),
+                RecoverError::Sound { .. } => Exit::Finding,
+                RecoverError::Unknown { .. } => Exit::NoQuorum,
+                RecoverError::Store(_) => Exit::DataRefused,
             },
             Self::Driver(error) => driver_exit(error),
             Self::Client(error) => match error {
@@ -147,6 +148,19 @@ impl CliError {
             Self::NotALedger => Exit::Finding,
             Self::NoQuorum { .. } => Exit::NoQuorum,
         }
+    }
+}
+
+fn start_exit(error: &StartError) -> Exit {
+    match error {
+        StartError::Store(_) => Exit::DataRefused,
+        StartError::Driver(error) => driver_exit(error),
+        StartError::Config(_)
+        | StartError::Key(_)
+        | StartError::NotAReplica { .. }
+        | StartError::Listen { .. }
+        | StartError::Tls(_)
+        | StartError::Trace(_) => Exit::Usage,
     }
 }
 

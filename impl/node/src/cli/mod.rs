@@ -7,11 +7,13 @@ mod compare;
 mod completions;
 mod error;
 mod init;
+mod inspect;
 mod key;
 mod keys;
 mod load;
 mod logs;
 mod probe;
+mod recover;
 mod repl;
 mod settings;
 mod start;
@@ -26,9 +28,11 @@ pub use compare::HashArguments;
 pub use completions::CompletionsArguments;
 pub use error::{CliError, Exit};
 pub use init::InitArguments;
+pub use inspect::InspectArguments;
 pub use key::{KeyArguments, KeyCommand};
 pub use load::LoadArguments;
 pub use probe::{Probe, ProbeArguments};
+pub use recover::RecoverArguments;
 pub use repl::ReplArguments;
 pub use settings::{LogFormat, SETTINGS_FILE, Settings};
 pub use start::StartArguments;
@@ -76,6 +80,10 @@ pub enum Command {
     Init(InitArguments),
     /// Runs one replica
     Start(StartArguments),
+    /// Lets a replica that lost its store come back
+    Recover(RecoverArguments),
+    /// Shows what is in the store of a replica that is not running
+    Inspect(InspectArguments),
     /// Runs all replicas of a cluster on this machine; makes the cluster if there is none
     Up(UpArguments),
     /// Operates on the bank ledger
@@ -167,6 +175,8 @@ fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Testnet(arguments) => testnet::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Start(arguments) => start::run(&arguments, settings),
+        Command::Recover(arguments) => recover::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Up(arguments) => up::run(&arguments),
         Command::Bank(arguments) => bank::run(&arguments),
         Command::Submit(arguments) => submit::run(&arguments),

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct MemoryDisk {
     medium: Arc<Mutex<Medium>>,
     failing: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -30,9 +31,20 @@ enum Undo {
 }
 
 impl MemoryDisk {
+    /// A disk with this content.
+    pub(super) fn holding(bytes: Vec<u8>) -> Self {
+        let medium = Medium { bytes, ..Medium::default() };
+        Self { medium: Arc::new(Mutex::new(medium)), ..Self::default() }
+    }
+
     /// From now on every write and sync fails, or works again.
     pub fn set_failing(&self, failing: bool) {
         self.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// From now on there is no room for any write, or there is again.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
     }
 
     /// Whether nothing was ever written.
@@ -60,7 +72,8 @@ impl MemoryDisk {
             }
         }
         let medium = Medium { bytes, ..Medium::default() };
-        Self { medium: Arc::new(Mutex::new(medium)), failing: Arc::default() }
+        let medium = Arc::new(Mutex::new(medium));
+        Self { medium, failing: Arc::default(), full: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Medium> {
@@ -68,9 +81,10 @@ impl MemoryDisk {
     }
 
     fn check(&self) -> io::Result<()> {
-        match self.failing.load(Ordering::SeqCst) {
-            true => Err(io::Error::other("this disk was told to fail")),
-            false => Ok(()),
+        match (self.failing.load(Ordering::SeqCst), self.full.load(Ordering::SeqCst)) {
+            (true, _) => Err(io::Error::other("this disk was told to fail")),
+            (false, true) => Err(io::ErrorKind::StorageFull.into()),
+            (false, false) => Ok(()),
         }
     }
 }

@@ -4,23 +4,22 @@ use crate::codec::CodecError;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
+/// What to do about lost memory. A backup is no remedy: it has forgotten what was said since.
+const AMNESIA: &str = "The replica may have voted and forgotten it, so it must not vote. Give the right --dir; or, \
+    if the store is lost, run `pbft recover` to let the replica fetch what it needs and come back when it is safe. \
+    Do not restore an old copy: that forgets the votes since";
+
 /// Why a store cannot be used.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// There is none.
-    #[error(
-        "{path}: there is no store. A replica that lost its disk may have voted and forgotten it, so it must \
-         not vote; give the right --dir, restore the file, or make a new cluster with `pbft testnet`"
-    )]
+    #[error("{path}: there is no store. {AMNESIA}")]
     Missing {
         /// The file.
         path: PathBuf,
     },
     /// It is an empty file.
-    #[error(
-        "{path}: the store is empty. A replica that lost its disk may have voted and forgotten it, so it must \
-         not vote; restore the file, or make a new cluster with `pbft testnet`"
-    )]
+    #[error("{path}: the store is empty. {AMNESIA}")]
     Empty {
         /// The file.
         path: PathBuf,
@@ -34,7 +33,8 @@ pub enum StoreError {
     /// It belongs to another replica or cluster, or to another version of this program.
     #[error(
         "{path}: {field} is {found}, expected {expected}; this data directory belongs to another \
-         replica, cluster or version: give the right --dir"
+         replica, cluster or version: give the right --dir, or, if this replica's own store is lost, \
+         run `pbft recover`"
     )]
     Foreign {
         /// The file.
@@ -55,7 +55,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// It cannot be understood.
-    #[error("{path}: the store is damaged: {what}; restore it from a backup of this very replica")]
+    #[error("{path}: the store is damaged: {what}. {AMNESIA}")]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum StoreError {
         what: String,
     },
     /// The operating system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; check the disk, and that this user may read and write there")]
     Io {
         /// The file.
         path: PathBuf,
@@ -71,7 +71,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The database failed, for instance to write to a full disk.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; check the disk and its free space")]
     Database {
         /// The file.
         path: PathBuf,
@@ -83,6 +83,33 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { path: PathBuf::new(), what: what.into() }
+    }
+
+    /// Whether what the replica knew is lost, as far as this store goes: it is not there, damaged, or another's.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::Empty { .. }
+            | Self::Foreign { .. }
+            | Self::Corrupt { .. } => true,
+            Self::Exists { .. } | Self::Locked { .. } | Self::Io { .. } | Self::Database { .. } => {
+                false
+            }
+        }
+    }
+
+    /// Whether there was no room for a write. What was not written was never acknowledged; the store is as it was.
+    pub fn is_full(&self) -> bool {
+        let error = match self {
+            Self::Io { source, .. } => source,
+            Self::Database { source, .. } => match &**source {
+                redb::Error::Io(error) => error,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
     }
 
     /// What opening the database at `path` says.

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The layout of the tables and of everything in them.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The name of the text file.
-const IDENTITY_FILE: &str = "store.id";
+pub(super) const IDENTITY_FILE: &str = "store.id";
 
 /// The replica and the cluster that a store belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,16 @@ impl Identity {
     /// The store of `replica` in the cluster with id `cluster`.
     pub fn new(cluster: Digest, replica: ReplicaId) -> Self {
         Self { format: FORMAT, cluster, replica }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> Digest {
+        self.cluster
+    }
+
+    /// The replica.
+    pub fn replica(&self) -> ReplicaId {
+        self.replica
     }
 
     fn fields(&self) -> [(&'static str, String); 3] {

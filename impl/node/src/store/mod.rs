@@ -9,6 +9,8 @@
 mod disk;
 mod error;
 mod identity;
+mod medium;
+mod seal;
 mod tables;
 mod transaction;
 
@@ -19,6 +21,7 @@ pub use transaction::{Chunk, Transaction};
 
 use crate::codec;
 use crate::state::{ChunkCache, Pair, StateView};
+use medium::Medium;
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::StatePart;
 use pbft_core::replies::{LastReply, ReplyTable};
@@ -27,11 +30,12 @@ use pbft_core::{Durable, Record, ServiceState};
 use redb::{
     Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable as _, ReadableTableMetadata as _,
 };
+use seal::Seal;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tables::{
-    CHUNKS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, MANIFESTS, META, REPLIES,
-    SERVICE,
+    CHUNKS, COMMITS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, MANIFESTS, META,
+    REPLIES, SERVICE,
 };
 
 /// The name of the store's file in a data directory.
@@ -41,9 +45,14 @@ pub const STORE_FILE: &str = "data.redb";
 #[derive(Debug)]
 pub struct Store {
     database: Arc<Database>,
+    /// The same for readers, who do not keep it open.
+    readers: Arc<Mutex<Weak<Database>>>,
+    medium: Medium,
     path: PathBuf,
     identity: Identity,
     incarnation: u64,
+    /// How many commits there were.
+    commits: u64,
     /// The fold of the committed log.
     durable: Durable,
     /// The key of the next log record.
@@ -58,20 +67,32 @@ pub struct Store {
 impl Store {
     /// Makes a new store in `directory`, for the first start of `identity`'s replica and for no other occasion.
     pub fn create(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
+        Self::create_with(directory, identity, &Durable::default())
+    }
+
+    /// Makes a store in `directory` that remembers `durable` and nothing else. With anything but the default, that is
+    /// for a replica that has lost its memory: see [`crate::recover`].
+    pub fn create_with(
+        directory: &Path,
+        identity: Identity,
+        durable: &Durable,
+    ) -> Result<Self, StoreError> {
         let path = directory.join(STORE_FILE);
         if path.exists() {
             return Err(StoreError::Exists { path });
         }
         identity.write(directory)?;
+        let seal = Seal::create(directory)?;
         let database = Database::create(&path).map_err(|e| StoreError::at(&path, e))?;
-        tables::initialise(&database, &identity).map_err(|e| e.with_path(&path))?;
+        tables::initialise(&database, &identity, durable).map_err(|e| e.with_path(&path))?;
         std::fs::File::open(directory)
             .and_then(|directory| directory.sync_all())
             .map_err(|source| StoreError::Io { path: directory.to_owned(), source })?;
-        Self::load(database, path, identity)
+        Self::load(database, Medium::Directory(directory.to_owned(), seal), path, identity)
     }
 
-    /// Opens the store of `identity`'s replica in `directory`. Whatever is wrong with it, nothing is written.
+    /// Opens the store of `identity`'s replica in `directory`, and reads all of it. Whatever is wrong with it, nothing
+    /// that a vote depends on is changed.
     pub fn open(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
         let path = directory.join(STORE_FILE);
         match std::fs::metadata(&path) {
@@ -84,8 +105,12 @@ impl Store {
         }
         identity.check(directory)?;
         refuse_foreign(&path, &identity)?;
-        let database = Database::open(&path).map_err(|e| StoreError::at(&path, e))?;
-        Self::load(database, path, identity)?.counted()
+        let (seal, sealed) = Seal::open(directory)?;
+        let database = medium::open_verified(directory)?;
+        let medium = Medium::Directory(directory.to_owned(), seal);
+        let store = Self::load(database, medium, path, identity)?;
+        store.check_seal(sealed)?;
+        store.counted()
     }
 
     /// Opens a store in memory, empty or as an earlier one left it: the same code on another medium.
@@ -94,17 +119,95 @@ impl Store {
         let fresh = disk.is_empty();
         let database = Database::builder().create_with_backend(disk.clone())?;
         if fresh {
-            tables::initialise(&database, &identity)?;
+            tables::initialise(&database, &identity, &Durable::default())?;
         }
-        Self::load(database, path, identity)?.counted()
+        Self::load(database, Medium::Memory(disk.clone()), path, identity)?.counted()
     }
 
-    fn load(database: Database, path: PathBuf, identity: Identity) -> Result<Self, StoreError> {
+    /// Moves the files of a lost store in `directory` out of the way, and says where to; `None` if there are none.
+    pub(crate) fn set_aside(directory: &Path) -> Result<Option<PathBuf>, StoreError> {
+        medium::set_aside(directory)
+    }
+
+    /// Opens a copy, in memory, of whatever store is in `directory`. The files are only read, and nobody may have them
+    /// open.
+    pub fn examine(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(STORE_FILE);
+        let disk = medium::copy(&path)?;
+        let database = medium::open_copy(&path, &disk)?;
+        let identity = read_identity(&database).map_err(|e| e.with_path(&path))?;
+        let store = Self::load(database, Medium::Memory(disk), path, identity)?;
+        if let Ok((_, sealed)) = Seal::open(directory) {
+            store.check_seal(sealed)?;
+        }
+        store.with_last_incarnation()
+    }
+
+    fn with_last_incarnation(mut self) -> Result<Self, StoreError> {
+        let read = self.database.begin_read()?;
+        if let Some(bytes) = read.open_table(META)?.get(INCARNATION)? {
+            self.incarnation = decode("incarnation", bytes.value())?;
+        }
+        Ok(self)
+    }
+
+    /// How many writes were acknowledged so far.
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Closes the store and opens it again, as a new process would: after a failure the database refuses everything.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        // Closed first: a store is open once.
+        self.database = Arc::new(medium::nothing()?);
+        let opened = match &self.medium {
+            Medium::Directory(directory, _) => Self::open(&directory.clone(), self.identity)?,
+            Medium::Memory(disk) => Self::in_memory(&disk.clone(), self.identity)?,
+        };
+        #[cfg(feature = "planted-bugs")]
+        let opened = opened.with_planted(self.planted);
+        let readers = Arc::clone(&self.readers);
+        *readers.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&opened.database);
+        *self = Self { readers, ..opened };
+        Ok(())
+    }
+
+    /// Makes sure that the number of commits is on the disk beside the store, too. Called at an orderly end; commits
+    /// do not wait for it.
+    pub fn sync_seal(&self) -> Result<(), StoreError> {
+        match &self.medium {
+            Medium::Directory(_, seal) => seal.sync(),
+            Medium::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Refuses a store that has lost commits that were acknowledged.
+    fn check_seal(&self, sealed: u64) -> Result<(), StoreError> {
+        match self.commits >= sealed {
+            true => Ok(()),
+            false => {
+                let lost = sealed - self.commits;
+                let what = format!("its last {lost} acknowledged commit(s) are lost");
+                Err(StoreError::Corrupt { path: self.path.clone(), what })
+            }
+        }
+    }
+
+    fn load(
+        database: Database,
+        medium: Medium,
+        path: PathBuf,
+        identity: Identity,
+    ) -> Result<Self, StoreError> {
+        let database = Arc::new(database);
         let mut store = Self {
-            database: Arc::new(database),
+            readers: Arc::new(Mutex::new(Arc::downgrade(&database))),
+            database,
+            medium,
             path,
             identity,
             incarnation: 0,
+            commits: 0,
             durable: Durable::default(),
             next_record: 0,
             chunks: ChunkCache::default(),
@@ -126,6 +229,9 @@ impl Store {
         let meta = read.open_table(META)?;
         if let Some(bytes) = meta.get(DURABLE)? {
             self.durable = decode("durable", bytes.value())?;
+        }
+        if let Some(bytes) = meta.get(COMMITS)? {
+            self.commits = decode("number of commits", bytes.value())?;
         }
         for entry in read.open_table(LOG)?.iter()? {
             let (key, bytes) = entry?;
@@ -229,7 +335,7 @@ impl Store {
 
     /// A way to read the service's state while the store is in use, until the store is closed.
     pub fn reader(&self) -> StateReader {
-        StateReader { database: Arc::downgrade(&self.database) }
+        StateReader { database: Arc::clone(&self.readers) }
     }
 
     /// The service's pairs with keys from `start` on, at most `limit`, for inspection.
@@ -260,13 +366,14 @@ impl Store {
 /// Reads the service's committed state. It does not keep the store open.
 #[derive(Clone, Debug)]
 pub struct StateReader {
-    database: Weak<Database>,
+    database: Arc<Mutex<Weak<Database>>>,
 }
 
 impl StateReader {
     /// The state as it is now; `None` once the store is closed.
     pub fn view(&self) -> Result<Option<StateView>, StoreError> {
-        let Some(database) = self.database.upgrade() else { return Ok(None) };
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let Some(database) = database else { return Ok(None) };
         // Number and state are of the same transaction.
         let read = database.begin_read()?;
         let seq = match read.open_table(META)?.get(EXECUTED)? {

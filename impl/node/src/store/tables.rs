@@ -2,6 +2,7 @@
 
 use super::{Identity, StoreError};
 use crate::codec;
+use pbft_core::Durable;
 use redb::{Database, TableDefinition};
 
 /// Single values by name.
@@ -28,15 +29,22 @@ pub(super) const IDENTITY: &str = "identity";
 pub(super) const INCARNATION: &str = "incarnation";
 /// In [`META`]: the fold of all earlier records.
 pub(super) const DURABLE: &str = "durable";
+/// In [`META`]: the number of this commit; see the seal.
+pub(super) const COMMITS: &str = "commits";
 /// In [`META`]: the last batch executed.
 pub(super) const EXECUTED: &str = "executed";
 
 /// Writes the identity and makes every table, so that readers need not wonder whether one exists.
-pub(super) fn initialise(database: &Database, identity: &Identity) -> Result<(), StoreError> {
+pub(super) fn initialise(
+    database: &Database,
+    identity: &Identity,
+    durable: &Durable,
+) -> Result<(), StoreError> {
     let write = database.begin_write()?;
     {
         let mut meta = write.open_table(META)?;
         meta.insert(IDENTITY, &*codec::encode(identity)?)?;
+        meta.insert(DURABLE, &*codec::encode(durable)?)?;
         write.open_table(LOG)?;
         write.open_table(REPLIES)?;
         write.open_table(SERVICE)?;

@@ -1,7 +1,7 @@
 //! One write transaction: everything that a group of steps makes durable together.
 
 use super::tables::{
-    CHUNKS, DURABLE, EVIDENCE, EXECUTED, LOG, MANIFESTS, META, REPLIES, SERVICE, STAGED,
+    CHUNKS, COMMITS, DURABLE, EVIDENCE, EXECUTED, LOG, MANIFESTS, META, REPLIES, SERVICE, STAGED,
 };
 use super::{Store, StoreError, decode_manifest};
 use crate::codec;
@@ -62,7 +62,11 @@ impl<'s> Transaction<'s> {
     /// not known, and asking again could be answered by a page cache that has forgotten the failure.
     pub fn commit(self) -> Result<(), StoreError> {
         let Self { store, write, durable, next_record, chunks } = self;
+        let commits = store.commits + 1;
+        write.open_table(META)?.insert(COMMITS, &*codec::encode(&commits)?)?;
         write.commit().map_err(|e| StoreError::from(e).with_path(&store.path))?;
+        store.medium.seal(commits)?;
+        store.commits = commits;
         if let Some(durable) = durable {
             store.durable = durable;
         }

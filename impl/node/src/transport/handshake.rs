@@ -3,9 +3,11 @@
 use super::tls::{alpn, raw_key};
 use crate::codec::{self, FRAME_BYTES_MAX};
 use crate::frame::{FrameLimits, HELLO_BYTES, Hello, WIRE_VERSION};
+use crate::inbox::Inbox;
 use crate::keyring::KeyRing;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
+use pbft_core::Position;
 use pbft_core::types::{Digest, Principal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,6 +169,16 @@ pub async fn connect(
     cluster: Digest,
     frame_max: usize,
 ) -> Result<Connection, HandshakeError> {
+    Ok(greet(address, tls, cluster, frame_max).await?.0)
+}
+
+/// [`connect`], and how far the replica says that it has come: as it was when it answered, not earlier.
+pub(crate) async fn greet(
+    address: &str,
+    tls: Arc<rustls::ClientConfig>,
+    cluster: Digest,
+    frame_max: usize,
+) -> Result<(Connection, Position), HandshakeError> {
     let dial = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -176,9 +188,9 @@ pub async fn connect(
         let stream = TlsConnector::from(tls).connect(name, stream).await?;
         check_alpn(stream.get_ref().1.alpn_protocol())?;
         let mut connection = framed(TlsStream::Client(stream), frame_max);
-        say_hello(&mut connection, cluster).await?;
-        hear_hello(&mut connection, cluster).await?;
-        Ok(connection)
+        say_hello(&mut connection, cluster, Position::default()).await?;
+        let position = hear_hello(&mut connection, cluster).await?;
+        Ok((connection, position))
     };
     tokio::time::timeout(HANDSHAKE_DEADLINE, dial).await.map_err(|_| HandshakeError::Deadline)?
 }
@@ -190,6 +202,8 @@ pub(super) struct Acceptor {
     pub(super) ring: Arc<KeyRing>,
     pub(super) cluster: Digest,
     pub(super) limits: FrameLimits,
+    /// Knows how far this replica has come.
+    pub(super) inbox: Inbox,
 }
 
 impl Acceptor {
@@ -212,7 +226,7 @@ impl Acceptor {
             };
             let mut connection = framed(TlsStream::Server(stream), frame_max);
             // Said even to those who turn out to be wrong: their log should tell why.
-            say_hello(&mut connection, self.cluster).await?;
+            say_hello(&mut connection, self.cluster, self.inbox.position()).await?;
             hear_hello(&mut connection, self.cluster).await?;
             Ok((principal, connection))
         };
@@ -229,21 +243,28 @@ fn check_alpn(negotiated: Option<&[u8]>) -> Result<(), HandshakeError> {
     }
 }
 
-async fn say_hello(connection: &mut Connection, cluster: Digest) -> Result<(), HandshakeError> {
-    let hello = Hello { version: WIRE_VERSION, cluster };
+async fn say_hello(
+    connection: &mut Connection,
+    cluster: Digest,
+    position: Position,
+) -> Result<(), HandshakeError> {
+    let hello = Hello { version: WIRE_VERSION, cluster, position };
     let frame = codec::encode(&hello).map_err(|_| HandshakeError::NoHello)?;
     Ok(connection.send(Bytes::from(frame)).await?)
 }
 
-async fn hear_hello(connection: &mut Connection, cluster: Digest) -> Result<(), HandshakeError> {
+async fn hear_hello(
+    connection: &mut Connection,
+    cluster: Digest,
+) -> Result<Position, HandshakeError> {
     let frame = connection.next().await.ok_or(HandshakeError::NoHello)??;
-    let Hello { version, cluster: theirs } =
+    let Hello { version, cluster: theirs, position } =
         codec::decode(&frame).map_err(|_| HandshakeError::NoHello)?;
     if version != WIRE_VERSION {
         return Err(HandshakeError::Version(version));
     }
     match theirs == cluster {
-        true => Ok(()),
+        true => Ok(position),
         false => Err(HandshakeError::Cluster { theirs, ours: cluster }),
     }
 }

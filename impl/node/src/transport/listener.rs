@@ -60,7 +60,7 @@ pub fn serve(
     }
     let limits = *inbox.limits();
     let host = Host {
-        acceptor: Acceptor { tls, ring, cluster: cluster.id(), limits },
+        acceptor: Acceptor { tls, ring, cluster: cluster.id(), limits, inbox: inbox.clone() },
         inbox,
         queries,
         network: network.clone(),

@@ -15,6 +15,7 @@ mod listener;
 mod queue;
 mod tls;
 
+pub(crate) use handshake::greet;
 pub use handshake::{Connection, HandshakeError, REFUSALS, connect};
 pub use listener::serve;
 pub use queue::FrameQueue;

@@ -24,8 +24,13 @@ pub(crate) fn client_key(id: ClientId) -> SecretKey {
     SecretKey::from_seed(&[id.0 as u8 + 200; 32])
 }
 
-/// A cluster file with free ports and two clients.
+/// A cluster with free ports and two clients.
 pub(crate) fn cluster(n: u32, nonce: char) -> Cluster {
+    Cluster::parse(&cluster_text(n, nonce), Path::new("cluster.toml")).expect("good")
+}
+
+/// Its file.
+pub(crate) fn cluster_text(n: u32, nonce: char) -> String {
     // Held open together, so that they differ.
     let listeners: Vec<TcpListener> =
         (0..n).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
@@ -48,17 +53,25 @@ pub(crate) fn cluster(n: u32, nonce: char) -> Cluster {
         ..ClusterTable::default()
     };
     let file = ClusterFile { cluster: table, replica: replica.collect(), client: client.collect() };
-    let text = toml::to_string(&file).expect("writable");
-    Cluster::parse(&text, Path::new("cluster.toml")).expect("good")
+    toml::to_string(&file).expect("writable")
 }
 
 /// Several clusters at a time would only wait for each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
+/// A turn for a cluster that is not a [`TcpCluster`].
+pub(crate) struct OneAtATime;
+
+impl OneAtATime {
+    pub(crate) async fn lock() -> MutexGuard<'static, ()> {
+        ONE_AT_A_TIME.lock().await
+    }
+}
+
 /// A running replica.
 pub(crate) struct Running {
     pub(crate) inbox: Inbox,
-    task: JoinHandle<Result<(), DriverError>>,
+    pub(crate) task: JoinHandle<Result<(), DriverError>>,
 }
 
 pub(crate) struct TcpCluster {

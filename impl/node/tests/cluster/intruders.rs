@@ -100,7 +100,11 @@ async fn malformed_and_oversized_frames_end_the_connection() {
     let cluster = running.cluster.clone();
     // A client, and the fourth replica: inside the walls, and faulty.
     for key in [client_key(ClientId(1)), replica_key(3)] {
-        let hello = codec::encode(&Hello { version: WIRE_VERSION, cluster: cluster.id() });
+        let hello = codec::encode(&Hello {
+            version: WIRE_VERSION,
+            cluster: cluster.id(),
+            position: Default::default(),
+        });
         let garbage = [
             Bytes::from_static(b""),
             Bytes::from_static(b"garbage"),

@@ -2,5 +2,6 @@
 
 mod harness;
 mod intruders;
+mod recovery;
 mod services;
 mod survival;

@@ -70,7 +70,10 @@ async fn a_service_that_is_not_deterministic_halts_at_the_next_checkpoint() {
         panic!("{end:?}")
     };
     let message = error.to_string();
-    assert!(message.contains("checkpoint #4") && message.contains("not deterministic"), "{message}");
+    assert!(
+        message.contains("checkpoint #4") && message.contains("not deterministic"),
+        "{message}"
+    );
     for _ in 0..6 {
         assert_eq!(text(&client, "count").await, "done", "without it");
     }

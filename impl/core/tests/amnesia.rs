@@ -1,0 +1,162 @@
+//! A replica that lost its memory: what it starts from, that it says nothing that it may have said otherwise before,
+//! and that it is a replica like any other in the end. The oracle in `common` remembers what it forgot.
+
+mod common;
+
+use common::craft::request;
+use common::service::Service;
+use common::{Cluster, params};
+use core::time::Duration;
+use pbft_core::amnesia::AmnesiaError;
+use pbft_core::types::{ReplicaId, SeqNum, View};
+use pbft_core::{Durable, Input, Position};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+const LOST: u32 = 3;
+
+/// How far the replicas that are up have come.
+fn positions(cluster: &Cluster) -> BTreeMap<ReplicaId, Position> {
+    let up = cluster.ids().filter(|id| cluster.is_up(*id));
+    let position = |id| Position { view: cluster.view(id).0, last_executed: cluster.executed(id) };
+    up.map(|id| (ReplicaId(id), position(id))).collect()
+}
+
+/// Replica 3 crashes, loses its disk, and comes back with what the others say.
+fn lose_memory(cluster: &mut Cluster) {
+    cluster.crash(LOST);
+    let durable = Durable::after_amnesia(&cluster.params(LOST), &positions(cluster));
+    let node = &mut cluster.nodes[LOST as usize];
+    (node.durable, node.service) = (durable.expect("three answers"), Service::default());
+    cluster.oracle.on_amnesia(ReplicaId(LOST));
+    cluster.restart(LOST);
+}
+
+/// Orders requests, with time for a replica that only hears of what is final. Returns what replica 3 said.
+fn order(
+    cluster: &mut Cluster,
+    to: u32,
+    timestamps: std::ops::RangeInclusive<u64>,
+) -> Vec<&'static str> {
+    let said = RefCell::new(Vec::new());
+    for timestamp in timestamps {
+        cluster.request(to, &request(1, timestamp)).expect("a new request");
+        pass(cluster, 250, &said);
+    }
+    said.into_inner()
+}
+
+fn pass(cluster: &mut Cluster, milliseconds: u64, said: &RefCell<Vec<&'static str>>) {
+    cluster.pass_where(Duration::from_millis(milliseconds), |envelope| {
+        if envelope.from.0 == LOST {
+            said.borrow_mut().push(envelope.message.kind());
+        }
+        true
+    });
+}
+
+/// Asking and telling how far one is, and nothing else.
+fn is_no_vote(kind: &&'static str) -> bool {
+    matches!(
+        *kind,
+        "status" | "fetch-state" | "fetch-batch" | "state-data" | "stable" | "committed"
+    )
+}
+
+/// A cluster in which replica 3 has lost what it said of the first three batches, and abstains up to 11.
+fn forgetful() -> Cluster {
+    let mut cluster = Cluster::new(4);
+    order(&mut cluster, 0, 1..=3);
+    cluster.assert_all_at(3);
+    lose_memory(&mut cluster);
+    assert_eq!(cluster.replica(LOST).abstains(), Some(SeqNum(11)));
+    assert_eq!(cluster.view(LOST), (View(1), false));
+    cluster
+}
+
+#[test]
+fn it_learns_and_says_nothing_until_its_checkpoint_has_passed_all_that_it_may_have_voted_for() {
+    let mut cluster = forgetful();
+    let mut said = order(&mut cluster, 0, 4..=6);
+    assert!(cluster.seen["install"] > 0, "the state of a checkpoint came first");
+    // No checkpoint becomes stable, so it executes up to one by itself.
+    for timestamp in 7..=8 {
+        cluster.request(0, &request(1, timestamp)).expect("a new request");
+        let heard = RefCell::new(Vec::new());
+        cluster.pass_where(Duration::from_millis(250), |envelope| {
+            heard.borrow_mut().extend((envelope.from.0 == LOST).then(|| envelope.message.kind()));
+            envelope.message.kind() != "checkpoint"
+        });
+        said.extend(heard.into_inner());
+    }
+    cluster.assert_all_at(8);
+    assert_eq!(cluster.summary(LOST).low_water_mark, SeqNum(6));
+    said.extend(order(&mut cluster, 0, 9..=10));
+    assert!(said.iter().all(is_no_vote), "{said:?}");
+    cluster.assert_all_at(10);
+
+    // Still abstaining after a restart, and when two others want a later view for longer than any timer runs.
+    cluster.restart(LOST);
+    for id in [1, 1, 2, 2] {
+        cluster.input(id, Input::Suspect).expect("always possible");
+    }
+    let said = RefCell::new(Vec::new());
+    pass(&mut cluster, 5000, &said);
+    assert!(said.borrow().iter().all(is_no_vote), "{said:?}");
+    assert!(cluster.input(LOST, Input::Suspect).is_err());
+    assert_eq!(cluster.replica(LOST).abstains(), Some(SeqNum(11)));
+    assert!(!cluster.view(LOST).1, "the others' new view is not entered yet");
+}
+
+/// The cluster of [`forgetful`] when replica 3 has come far enough.
+fn remembering() -> Cluster {
+    let mut cluster = forgetful();
+    order(&mut cluster, 0, 4..=12);
+    cluster.pass(500);
+    assert_eq!(cluster.replica(LOST).abstains(), None);
+    assert_eq!(cluster.nodes[LOST as usize].durable.abstains, None);
+    assert_eq!(cluster.view(LOST), (View(1), false));
+    cluster
+}
+
+#[test]
+fn then_it_votes_in_the_next_view() {
+    let mut cluster = remembering();
+    (0..3).for_each(|id| drop(cluster.input(id, Input::Suspect).expect("always possible")));
+    cluster.pass(500);
+    assert_eq!(cluster.view(LOST), (View(1), true));
+    // Without its votes there is no quorum any more.
+    cluster.crash(2);
+    let said = order(&mut cluster, 1, 13..=14);
+    assert!(said.contains(&"prepare") && said.contains(&"commit"), "{said:?}");
+    cluster.assert_all_at(14);
+}
+
+#[test]
+fn and_it_helps_to_leave_a_view_in_which_it_never_was() {
+    let mut cluster = remembering();
+    cluster.crash(0);
+    cluster.request_all(&request(1, 13));
+    cluster.pass(10_000);
+    cluster.assert_all_at(13);
+    assert!(cluster.view(LOST).1);
+}
+
+#[test]
+fn it_starts_beyond_everything_that_it_hears_of() {
+    let params = params(4, LOST);
+    let position = |view, executed| Position { view: View(view), last_executed: SeqNum(executed) };
+    let heard = |answers: &[(u32, Position)]| {
+        let answers = answers.iter().map(|(id, position)| (ReplicaId(*id), *position)).collect();
+        Durable::after_amnesia(&params, &answers)
+    };
+    let durable = heard(&[(0, position(7, 4)), (1, position(2, 30))]).expect("two answers");
+    assert_eq!((durable.view, durable.changing), (View(8), true));
+    assert_eq!(durable.abstains, Some(SeqNum(38)));
+
+    // What it says itself, or somebody else, is worth nothing.
+    let own = heard(&[(0, position(7, 4)), (LOST, position(0, 0)), (9, position(0, 0))]);
+    assert_eq!(own, Err(AmnesiaError::TooFewAnswers { needed: 2, got: 1 }));
+    let liar = heard(&[(0, position(7, 4)), (1, position(u64::MAX, 30))]);
+    assert_eq!(liar, Err(AmnesiaError::LastView { replica: ReplicaId(1) }));
+}

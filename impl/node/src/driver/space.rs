@@ -1,0 +1,84 @@
+//! A disk without space: the replica says nothing until there is some, and then goes on by itself.
+
+use super::{Driver, DriverError, refusable};
+use crate::blocking::blocking;
+use crate::frame::RefusalReason;
+use crate::inbox::Event;
+use crate::store::StoreError;
+use crate::timers::Timers;
+use pbft_core::Replica;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long to wait before a full disk is tried again.
+const SPACE_RETRY: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// The disk is full, so nothing can be voted for. Waits until the store can be written again, and goes on from
+    /// what it says: a crash and a restart, which are no step of the protocol. `false` if it was stopped meanwhile.
+    pub(super) async fn wait_for_space(&mut self, error: &StoreError) -> Result<bool, DriverError> {
+        tracing::error!(
+            "the disk is full, so this replica does not vote until there is space: {error}"
+        );
+        self.meter.metrics().not_voting.set(1);
+        loop {
+            self.meter.metrics().disk_full.increment();
+            if !self.shed_load(SPACE_RETRY).await {
+                return Ok(false);
+            }
+            match blocking(|| self.store.reopen()) {
+                Ok(()) => break,
+                Err(error) if error.is_full() => {}
+                // A query still reads what it began to read.
+                Err(StoreError::Locked { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tracing::info!("there is space on the disk again");
+        self.restart()?;
+        Ok(true)
+    }
+
+    /// Takes what arrives and does nothing about it; `false` if that is to stop.
+    async fn shed_load(&mut self, how_long: Duration) -> bool {
+        let until = tokio::time::Instant::now() + how_long;
+        loop {
+            let event = tokio::select! {
+                biased;
+                _ = self.queues.stop.wait_for(|stop| *stop) => return false,
+                () = tokio::time::sleep_until(until) => return true,
+                Some(event) = self.queues.peers.recv() => event,
+                Some(event) = self.queues.clients.recv() => event,
+            };
+            let input = match event {
+                Event::Input(input) => input,
+                // What it would say is in the store, which cannot be read.
+                Event::Status(_) | Event::Report(_) => continue,
+                Event::Barrier(done) => {
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(());
+                    continue;
+                }
+            };
+            let refused = refusable(&input).map(|id| id.refused(RefusalReason::Overloaded));
+            if let Some(Ok(refused)) = refused {
+                refused.release(&mut *self.network);
+            }
+        }
+    }
+
+    /// Builds the replica anew from the store.
+    fn restart(&mut self) -> Result<(), DriverError> {
+        let (durable, service) = (self.store.durable().clone(), self.store.service_state()?);
+        let params = Arc::clone(&self.performer.params);
+        let signer = Arc::clone(&self.signer);
+        (self.replica, self.recovered) = Replica::recover(params, signer, durable, service);
+        self.performer.timers = Timers::default();
+        self.state_digest = None;
+        if let Some(observer) = &mut self.observer {
+            observer.on_start(&self.replica);
+        }
+        self.meter.on_group(&self.replica);
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! Where a store lives, and how it is opened there.
+
+use super::identity::IDENTITY_FILE;
+use super::seal::{SEAL_FILE, Seal};
+use super::{MemoryDisk, STORE_FILE, StoreError};
+use redb::Database;
+use std::io::Read as _;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The medium of a store.
+#[derive(Debug)]
+pub(super) enum Medium {
+    /// Files in a directory.
+    Directory(PathBuf, Seal),
+    /// A disk in memory. It is not sealed: nothing but the store touches it.
+    Memory(MemoryDisk),
+}
+
+impl Medium {
+    /// `commits` commits are acknowledged.
+    pub(super) fn seal(&self, commits: u64) -> Result<(), StoreError> {
+        match self {
+            Self::Directory(_, seal) => seal.write(commits),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+/// Opens a database file, and reads all of it: every page must have the checksum that it was written with.
+///
+/// The database itself verifies a file only when it was not closed, and then repairs it.
+pub(super) fn open_verified(directory: &Path) -> Result<Database, StoreError> {
+    let path = directory.join(STORE_FILE);
+    let open = || {
+        let repaired = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&repaired);
+        let mut database = Database::builder()
+            .set_repair_callback(move |_| noted.store(true, Ordering::Relaxed))
+            .open(&path)?;
+        let sound = repaired.load(Ordering::Relaxed) || database.check_integrity()?;
+        Ok((database, sound))
+    };
+    // A page that makes no sense can make the database panic before its checksum is looked at.
+    let opened = std::panic::catch_unwind(AssertUnwindSafe(open));
+    let what = match opened {
+        Ok(Ok((database, true))) => return Ok(database),
+        Ok(Ok((_, false))) => "its pages do not have their checksums",
+        Ok(Err(error)) => return Err(StoreError::at(&path, error)),
+        Err(_) => "its pages cannot be read",
+    };
+    Err(StoreError::Corrupt { path, what: what.to_owned() })
+}
+
+/// What is in a database file that nobody has open.
+pub(super) fn copy(path: &Path) -> Result<MemoryDisk, StoreError> {
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    let mut file = match std::fs::File::open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StoreError::Missing { path: path.to_owned() });
+        }
+        file => file.map_err(io)?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => {
+            return Err(StoreError::Locked { path: path.to_owned() });
+        }
+        Err(std::fs::TryLockError::Error(source)) => return Err(io(source)),
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(io)?;
+    match bytes.is_empty() {
+        true => Err(StoreError::Empty { path: path.to_owned() }),
+        false => Ok(MemoryDisk::holding(bytes)),
+    }
+}
+
+/// Opens a copy of the database file at `path`.
+pub(super) fn open_copy(path: &Path, disk: &MemoryDisk) -> Result<Database, StoreError> {
+    let open = || Database::builder().create_with_backend(disk.clone());
+    match std::panic::catch_unwind(AssertUnwindSafe(open)) {
+        Ok(opened) => opened.map_err(|error| StoreError::at(path, error)),
+        Err(_) => {
+            let what = "its pages cannot be read".to_owned();
+            Err(StoreError::Corrupt { path: path.to_owned(), what })
+        }
+    }
+}
+
+/// Moves the files of a store that is lost into a new directory beside them, which is returned; `None` if there are
+/// none.
+pub(super) fn set_aside(directory: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let files: Vec<_> = [STORE_FILE, IDENTITY_FILE, SEAL_FILE]
+        .into_iter()
+        .filter(|name| directory.join(name).symlink_metadata().is_ok())
+        .collect();
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Io { path, source }
+    };
+    let mut number = 1;
+    let aside = loop {
+        let aside = directory.join(format!("lost-{number}"));
+        match std::fs::create_dir(&aside) {
+            Ok(()) => break aside,
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(source) => return Err(StoreError::Io { path: aside, source }),
+        }
+    };
+    for name in files {
+        let path = directory.join(name);
+        std::fs::rename(&path, aside.join(name)).map_err(io(&path))?;
+    }
+    Ok(Some(aside))
+}
+
+/// Stands in for a database while it is closed.
+pub(super) fn nothing() -> Result<Database, StoreError> {
+    Ok(Database::builder().create_with_backend(redb::backends::InMemoryBackend::new())?)
+}
