@@ -8,5 +8,8 @@ mod catching_up;
 #[path = "../tidy/commands.rs"]
 mod commands;
 mod crashes;
+mod durability;
+mod help;
 mod junk;
+mod operations;
 mod readme;

@@ -21,10 +21,11 @@ const ABOUT_THIS_PACKAGE: [&str; 7] = [
     "CARGO_TARGET_TMPDIR",
 ];
 
-/// The `pbft` command, built if it is not there or not up to date.
+/// The `pbft` command, built if it is not there or not up to date; or another one, if `PBFT_BINARY` names it.
 pub fn pbft_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(build)
+    let named = || std::env::var_os("PBFT_BINARY").map(PathBuf::from);
+    BINARY.get_or_init(|| named().unwrap_or_else(build))
 }
 
 /// The root of the workspace. What cargo says now counts more than what it said when it built the tests: the same target

@@ -20,8 +20,7 @@
 //! * [`service`] and [`state`]: what is replicated; [`ledger`] is the default. [`queries`] reads one replica's state.
 //! * [`client`]: submits operations and believes f+1 equal replies.
 //! * [`trace`]: what the replica did, in a file, for checking the run against the model.
-//! * [`metrics`]: what it counts while it runs.
-//! * [`metrics`] counts, and [`admin`] shows it over HTTP.
+//! * [`metrics`]: what it counts while it runs; [`admin`] shows it over HTTP.
 //! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together; [`cli`] is the command.
 //!
 //! A replica without its store refuses to start; [`recover`] lets it come back. [`inspect`] reads a store that nobody

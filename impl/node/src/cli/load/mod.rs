@@ -26,7 +26,7 @@ const OPERATION_BYTES_MIN: usize = 6;
     pbft load --clients 4 --outstanding 128 --seconds 10 --format json\n  \
     pbft load --rate 500 --outstanding 64 --seconds 10      open loop: 500 a second, come what may\n  \
     pbft load --operation-bytes 1024 --seconds 10 --out results\n  \
-    pbft load --against cluster --repetitions 5 --seconds 10      two clusters, in turns (here one and the same)\n\n\
+    pbft load --against cluster --repetitions 5 --seconds 10      two clusters in turns, here the same\n\n\
     Every operation deposits 1 into one of the accounts load-0, load-1, …; the sum of what was acknowledged is \
     in the ledger. With --operation-bytes it is an `echo` of that size, which changes nothing. In an open loop, \
     operations are due at fixed times, and a latency counts from then, so a cluster that stalls is not spared. \

@@ -5,13 +5,13 @@ use super::work::SLICE;
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 640.0;
+const HEIGHT: f64 = 660.0;
 /// Where the axes of a panel are.
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 830.0;
 const PANEL_HEIGHT: f64 = 220.0;
-const LATENCY_TOP: f64 = 70.0;
-const RATE_TOP: f64 = 370.0;
+const LATENCY_TOP: f64 = 92.0;
+const RATE_TOP: f64 = 385.0;
 
 /// Two colours that everybody can tell apart, on light and on dark ground.
 const COLOURS: [&str; 2] = ["#0072b2", "#d55e00"];
@@ -45,7 +45,7 @@ fn draw(svg: &mut String, title: &str, series: &[Series]) -> std::fmt::Result {
         svg,
         "<style>text{{font:14px sans-serif;fill:#222}}.t{{font-size:17px;font-weight:bold}}\
          .bg{{fill:#fff}}.grid{{stroke:#ccc}}.axis{{stroke:#444}}\
-         path{{fill:none;stroke-width:2.5}}\
+         path{{fill:none;stroke-width:2.5}}path.grid,path.axis{{stroke-width:1}}\
          @media(prefers-color-scheme:dark){{text{{fill:#ddd}}.bg{{fill:#181818}}.grid{{stroke:#444}}.axis{{stroke:#aaa}}}}</style>"
     )?;
     writeln!(svg, "<rect class='bg' width='{WIDTH}' height='{HEIGHT}'/>")?;
@@ -119,13 +119,13 @@ fn rate_panel(svg: &mut String, series: &[Series]) -> std::fmt::Result {
     horizontal_grid(svg, RATE_TOP, top, "operations a second, mean of the repetitions")?;
     let seconds = slices as f64 * SLICE.as_secs_f64();
     let step = nice(seconds / 10.0);
-    let mut second = 0.0;
-    while second <= seconds {
+    for number in 0..=(seconds / step) as u32 {
+        // Multiples of a step are not exact; a thousandth of a second is nothing here.
+        let second = (f64::from(number) * step * 1000.0).round() / 1000.0;
         let x = LEFT + (RIGHT - LEFT) * second / seconds;
         let (y, text) = (RATE_TOP + PANEL_HEIGHT, RATE_TOP + PANEL_HEIGHT + 20.0);
-        writeln!(svg, "<path class='grid' d='M{x:.1} {y}v5'/>")?;
+        writeln!(svg, "<path class='axis' d='M{x:.1} {y}v5'/>")?;
         writeln!(svg, "<text x='{x:.1}' y='{text}' text-anchor='middle'>{second}</text>")?;
-        second += step;
     }
     let y = RATE_TOP + PANEL_HEIGHT + 40.0;
     writeln!(
@@ -152,7 +152,7 @@ fn horizontal_grid(svg: &mut String, panel: f64, top: f64, what: &str) -> std::f
         let part = f64::from(quarter) / 4.0;
         let y = panel + PANEL_HEIGHT * (1.0 - part);
         let class = if quarter == 0 { "axis" } else { "grid" };
-        writeln!(svg, "<path class='{class}' d='M{LEFT} {y}H{RIGHT}' style='stroke-width:1'/>")?;
+        writeln!(svg, "<path class='{class}' d='M{LEFT} {y}H{RIGHT}'/>")?;
         let (x, y) = (LEFT - 8.0, y + 5.0);
         writeln!(svg, "<text x='{x}' y='{y}' text-anchor='end'>{}</text>", top * part)?;
     }
@@ -190,6 +190,24 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_has_a_curve_for_each_series_and_only_numbers() {
+        let mut seen = super::super::work::Seen::nothing();
+        seen.latencies.record(1500).expect("in bounds");
+        seen.slices = vec![4, 0, 2];
+        let series = |name: &str, total: &super::super::work::Seen| Series {
+            name: name.to_owned(),
+            repetitions: Vec::new(),
+            total: total.clone(),
+        };
+        for total in [seen, super::super::work::Seen::nothing()] {
+            let svg = svg("a <b> & c", &[series("one", &total), series("t&o", &total)]);
+            assert_eq!(svg.matches("stroke-linejoin").count(), 4, "two in each panel: {svg}");
+            assert!(svg.contains("a &lt;b&gt; &amp; c") && svg.contains("t&amp;o"), "{svg}");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        }
+    }
 
     #[test]
     fn scales_end_at_or_above_the_largest_value() {
