@@ -23,7 +23,7 @@ use crate::mutant::Mutant;
 use crate::properties::PROPERTIES;
 use crate::reduction::Reductions;
 use crate::run::{Counts, ExitCode, Progress, peak_memory};
-use crate::state::State;
+use crate::shortest;
 use crate::sweep::{PROPERTY, Seen, Sweep};
 use crate::trace::Trace;
 
@@ -96,6 +96,9 @@ pub struct CheckReport {
     pub mutant: Option<Mutant>,
     /// The reductions applied.
     pub reductions: Reductions,
+    /// The property whose violation was to end the search; none for any of them.
+    #[serde(default)]
+    pub property: Option<String>,
     /// What it came to.
     pub verdict: Verdict,
     /// Distinct states.
@@ -158,13 +161,16 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
         ));
     }
     let counterexample = sweep.is_violated().then(|| {
-        let shortest = shortest_violation(&pbft, options.property, progress);
-        shortest.unwrap_or_else(|| Trace::new(&pbft, &searched.path))
+        progress.begin("shortest counterexample");
+        let shortest = shortest::violation(&pbft, options.property, progress);
+        progress.end();
+        Trace::new(&pbft, &shortest.found.unwrap_or(searched.path))
     });
     let mut report = CheckReport {
         config: *config,
         mutant: options.mutant,
         reductions: options.reductions,
+        property: options.property.map(str::to_owned),
         verdict: Verdict::Inconclusive,
         unique_states: searched.counts.unique,
         edges: searched.counts.edges,
@@ -311,26 +317,6 @@ fn property_results(sweep: &Sweep, complete: bool) -> BTreeMap<String, String> {
     };
     let results = PROPERTIES.iter().zip(sweep.violations());
     results.map(|(one, violated)| (one.name.to_owned(), result(violated).to_owned())).collect()
-}
-
-/// States that the search for a shortest counterexample may hold before it gives up (about 100 bytes each, and
-/// some 700 for each on the frontier).
-const SHORTEST_MAX_STATES: u64 = 12_000_000;
-
-fn shortest_violation(
-    pbft: &Pbft,
-    only: Option<&str>,
-    progress: &mut dyn Progress,
-) -> Option<Trace> {
-    progress.begin("shortest counterexample");
-    let limits = Limits { max_states: SHORTEST_MAX_STATES, ..Limits::default() };
-    let violates = |model: &Pbft, state: &State| {
-        let asked = PROPERTIES.iter().filter(|one| only.is_none_or(|name| name == one.name));
-        asked.into_iter().any(|one| !(one.holds)(model, state))
-    };
-    let search = bfs::search(pbft, limits, violates, progress);
-    progress.end();
-    search.found.map(|path| Trace::new(pbft, &path))
 }
 
 /// The counters of a running search, without its long type.

@@ -168,6 +168,11 @@ impl Config {
         self.byzantine & (1 << id.0) != 0
     }
 
+    /// A bit for each replica that is not Byzantine.
+    pub(crate) const fn honest_bits(&self) -> u8 {
+        ((1u16 << self.replicas) - 1) as u8 & !self.byzantine
+    }
+
     /// The Byzantine replicas.
     pub fn byzantines(&self) -> impl Iterator<Item = ReplicaId> + use<> {
         let config = *self;

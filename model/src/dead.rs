@@ -8,6 +8,7 @@
 //! it with, so that they were evaluated on all of it one state earlier.
 
 use crate::Pbft;
+use crate::action::Action;
 use crate::ids::{MAX_SLOTS, MAX_VIEWS, Slot, View};
 use crate::state::{State, ViewChange, Viewer};
 use crate::value::ValueSet;
@@ -15,13 +16,28 @@ use crate::value::ValueSet;
 impl Pbft {
     /// Forgets what is dead in a state.
     pub(crate) fn forget_dead(&self, state: &mut State) {
-        for view in (0..=self.config.max_view().0).map(View) {
+        for view in self.views() {
             self.forget_view_changes(state, view);
             self.forget_new_view(state, view);
             self.forget_prepares(state, view);
         }
-        for slot in Slot::GENESIS.until(self.config.last_slot()) {
-            self.forget_commits(state, slot);
+        self.slots().for_each(|slot| self.forget_commits(state, slot));
+    }
+
+    /// Forgets what a step makes dead where nothing was before. What is dead depends on who is in which view, has executed
+    /// what, and has sent which COMMIT.
+    pub(crate) fn forget_newly_dead(&self, action: &Action, state: &mut State) {
+        match action {
+            Action::PrePrepare { .. } | Action::Prepare { .. } | Action::Stabilise { .. } => {}
+            Action::Commit { slot, .. } => self.forget_commits(state, *slot),
+            Action::Execute { .. } | Action::StateTransfer { .. } => {
+                self.slots().for_each(|slot| self.forget_commits(state, slot));
+            }
+            Action::StartViewChange { .. }
+            | Action::NewView { .. }
+            | Action::EnterView { .. }
+            | Action::Flush { .. }
+            | Action::Restart { .. } => self.forget_dead(state),
         }
     }
 
@@ -84,9 +100,13 @@ impl Pbft {
     /// value in a later view would need that value to prepare there, which violates the property already. So later
     /// views are forgotten, and in the first everybody is taken to have sent COMMIT.
     fn forget_commits(&self, state: &mut State, slot: Slot) {
+        let views = self.views_with_commits(state, Viewer::Network, slot);
+        if views == 0 {
+            return;
+        }
         let all_executed = self.honest().all(|id| state.replica(id).last_executed >= slot);
         let mut settled = false;
-        for view in (0..=self.config.max_view().0).map(View) {
+        for view in self.views().filter(|view| views & (1 << view.0) != 0) {
             let certified = self.certified_values(state, Viewer::Network, view, slot);
             let all_left = self.honest().all(|id| state.replica(id).view > view);
             let kept = if settled || (certified.is_empty() && all_left) {

@@ -76,8 +76,27 @@ impl Pbft {
         replica
     }
 
+    /// Whether some messages leave before what they say is durable.
+    const fn sends_early(&self) -> bool {
+        matches!(
+            self.mutant(),
+            Some(
+                Mutant::PrePrepareSentBeforeDurable
+                    | Mutant::PrepareSentBeforeDurable
+                    | Mutant::CommitSentBeforeDurable
+                    | Mutant::CheckpointSentBeforeDurable
+                    | Mutant::ViewChangeSentBeforeDurable
+                    | Mutant::NewViewSentBeforeDurable
+            )
+        )
+    }
+
     /// Under a mutant, messages that leave with the step instead of after the write.
     pub(crate) fn send_early(&self, state: &mut State, id: ReplicaId) {
+        // The copy below is a tenth of the time of a search, so only those mutants pay for it.
+        if !self.sends_early() {
+            return;
+        }
         let Some(wire) = state.wire.get_mut(id.index()) else { return };
         let sent = &state.replicas[id.index()].sent;
         let mut early = Sent::default();

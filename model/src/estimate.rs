@@ -1,11 +1,11 @@
 //! What a search will take, before it starts.
 
 use std::fmt;
-use std::fs;
 
 use crate::golden;
 use crate::output::grouped;
 use crate::preset::Entry;
+use crate::run;
 
 /// Bytes of memory for each state of a depth-first search: a table of fingerprints that is between a half and full.
 const BYTES_PER_STATE: u64 = 20;
@@ -75,10 +75,7 @@ impl fmt::Display for Estimate {
 
 /// Memory that can be had without swapping, where the system says.
 fn available_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kibibytes * 1024)
+    run::memory_in("/proc/meminfo", "MemAvailable:")
 }
 
 #[cfg(test)]

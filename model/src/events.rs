@@ -6,11 +6,15 @@
 
 use crate::Pbft;
 use crate::action::Action;
+use crate::bounds::{
+    always, byzantine_backs, byzantine_leads, has_byzantine, has_checkpoints, has_duplicates,
+    has_gap, has_honest_later_view, has_honest_view, has_two_view_changes, has_view_changes,
+    honest_leads, views, views_before_last,
+};
 use crate::config::Config;
-use crate::ids::{ReplicaId, Slot, View};
+use crate::ids::{Slot, View};
 use crate::state::{State, Viewer};
 use crate::value::Value;
-use crate::witnesses::{has_checkpoints, leads_below};
 
 /// Something that a step of the search must show.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +64,7 @@ pub const EVENTS: [Event; 37] = [
     event("commit-by-backup", always, |model, state, action| {
         matches!(action, Action::Commit { .. }) && !is_primary(model, state, action)
     }),
-    event("commit-in-later-view", has_view_change, |_, state, action| {
+    event("commit-in-later-view", has_view_changes, |_, state, action| {
         matches!(action, Action::Commit { .. }) && actor(state, action).view > View(0)
     }),
     event("commit-on-honest-prepares", always, |model, state, action| {
@@ -77,10 +81,10 @@ pub const EVENTS: [Event; 37] = [
     event("execute-by-backup", always, |model, state, action| {
         matches!(action, Action::Execute { .. }) && !is_primary(model, state, action)
     }),
-    event("execute-while-changing-view", has_view_change, |_, state, action| {
+    event("execute-while-changing-view", has_view_changes, |_, state, action| {
         matches!(action, Action::Execute { .. }) && !actor(state, action).active
     }),
-    event("execute-what-an-earlier-view-committed", has_view_change, |_, state, action| {
+    event("execute-what-an-earlier-view-committed", has_view_changes, |_, state, action| {
         let Action::Execute { view, .. } = *action else { return false };
         view < actor(state, action).view
     }),
@@ -122,7 +126,7 @@ pub const EVENTS: [Event; 37] = [
     }),
     event(
         "fetch-state-while-changing-view",
-        |config| has_checkpoints(config) && has_view_change(config),
+        |config| has_checkpoints(config) && has_view_changes(config),
         |_, state, action| {
             matches!(action, Action::StateTransfer { .. }) && !actor(state, action).active
         },
@@ -132,7 +136,7 @@ pub const EVENTS: [Event; 37] = [
         |config| views_before_last(config).any(|view| honest_leads(config, view)),
         |model, state, action| leaves_view(action) && is_primary(model, state, action),
     ),
-    event("view-change-by-backup", has_view_change, |model, state, action| {
+    event("view-change-by-backup", has_view_changes, |model, state, action| {
         leaves_view(action) && !is_primary(model, state, action)
     }),
     event("view-change-during-view-change", has_two_view_changes, |_, state, action| {
@@ -142,12 +146,12 @@ pub const EVENTS: [Event; 37] = [
         let Action::StartViewChange { to, .. } = *action else { return false };
         to > actor(state, action).view.next()
     }),
-    event("view-change-with-a-certificate", has_view_change, |_, state, action| {
+    event("view-change-with-a-certificate", has_view_changes, |_, state, action| {
         leaves_view(action) && actor(state, action).certificates.iter().any(Option::is_some)
     }),
     event(
         "view-change-with-a-checkpoint",
-        |config| has_checkpoints(config) && has_view_change(config),
+        |config| has_checkpoints(config) && has_view_changes(config),
         |_, state, action| {
             leaves_view(action) && actor(state, action).low_water_mark > Slot::GENESIS
         },
@@ -187,7 +191,7 @@ pub const EVENTS: [Event; 37] = [
             model.is_byzantine(model.primary(view))
         },
     ),
-    event("enter-view-without-having-asked", has_view_change, |_, state, action| {
+    event("enter-view-without-having-asked", has_view_changes, |_, state, action| {
         let Action::EnterView { view, .. } = *action else { return false };
         view > actor(state, action).view
     }),
@@ -236,63 +240,4 @@ fn needs_byzantine_commit(model: &Pbft, state: &State, action: &Action) -> bool 
     let honest = model.clone().silenced();
     let votes = honest.commit_votes(state, Viewer::Replica(replica), view, slot);
     votes.votes(value) < honest.commits_needed()
-}
-
-const fn always(_: &Config) -> bool {
-    true
-}
-
-const fn has_byzantine(config: &Config) -> bool {
-    config.byzantine_count() > 0
-}
-
-const fn has_view_change(config: &Config) -> bool {
-    config.max_view().0 >= 1
-}
-
-const fn has_two_view_changes(config: &Config) -> bool {
-    config.max_view().0 >= 2
-}
-
-fn views(config: &Config) -> impl Iterator<Item = u8> + use<> {
-    0..=config.max_view().0
-}
-
-fn views_before_last(config: &Config) -> impl Iterator<Item = u8> + use<> {
-    0..config.max_view().0
-}
-
-fn honest_leads(config: &Config, view: u8) -> bool {
-    !config.is_byzantine(ReplicaId(view % config.replicas()))
-}
-
-/// Whether a Byzantine replica is a backup in the view.
-fn byzantine_backs(config: &Config, view: u8) -> bool {
-    config.byzantine_count() > u8::from(!honest_leads(config, view))
-}
-
-fn has_honest_view(config: &Config) -> bool {
-    views(config).any(|view| honest_leads(config, view))
-}
-
-fn has_honest_later_view(config: &Config) -> bool {
-    views(config).skip(1).any(|view| honest_leads(config, view))
-}
-
-fn byzantine_leads(config: &Config) -> bool {
-    leads_below(config, config.max_view().next())
-}
-
-/// Whether a faulty primary has two slots in which to order one request.
-fn has_duplicates(config: &Config) -> bool {
-    config.last_slot() >= Slot(2) && config.window() >= 2 && byzantine_leads(config)
-}
-
-/// Whether a certificate can stand above a slot without one: an honest primary proposes two requests, or a faulty one
-/// skips a slot.
-pub(crate) fn has_gap(config: &Config) -> bool {
-    config.last_slot() >= Slot(2)
-        && config.window() >= 2
-        && config.max_view() > View(0)
-        && (config.requests() >= 2 || leads_below(config, config.max_view()))
 }

@@ -65,6 +65,15 @@ impl fmt::Display for ReplicaId {
     }
 }
 
+/// The replicas of a set that has a bit for each.
+pub(crate) fn members(mut set: u8) -> impl Iterator<Item = ReplicaId> {
+    std::iter::from_fn(move || {
+        let next = (set != 0).then(|| ReplicaId(set.trailing_zeros() as u8));
+        set &= set.wrapping_sub(1);
+        next
+    })
+}
+
 /// A view number, from 0.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

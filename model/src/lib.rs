@@ -67,6 +67,7 @@
 pub mod action;
 pub mod adversary;
 pub mod bfs;
+pub(crate) mod bounds;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
@@ -93,6 +94,7 @@ pub mod reduction;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub(crate) mod shortest;
 pub mod simulate;
 pub mod state;
 pub mod svg;
@@ -102,6 +104,7 @@ pub mod trace;
 pub mod value;
 pub mod view_change;
 pub mod witnesses;
+mod words;
 
 pub use action::Action;
 pub use config::{Config, ConfigError};
@@ -207,8 +210,25 @@ impl Pbft {
 
     /// The replicas that follow the protocol.
     pub fn honest(&self) -> impl Iterator<Item = ReplicaId> + use<> {
-        let config = self.config;
-        (0..config.replicas()).map(ReplicaId).filter(move |id| !config.is_byzantine(*id))
+        ids::members(self.config.honest_bits())
+    }
+
+    /// What the replicas that follow the protocol know.
+    pub(crate) fn honest_states<'a>(
+        &self,
+        state: &'a State,
+    ) -> impl Iterator<Item = &'a ReplicaState> + use<'a> {
+        self.honest().map(|id| state.replica(id))
+    }
+
+    /// The views of the configuration.
+    pub(crate) fn views(&self) -> impl DoubleEndedIterator<Item = View> + use<> {
+        (0..=self.config.max_view().0).map(View)
+    }
+
+    /// The slots of the configuration.
+    pub(crate) fn slots(&self) -> impl DoubleEndedIterator<Item = Slot> + use<> {
+        Slot::GENESIS.until(self.config.last_slot())
     }
 
     /// All clients' requests.

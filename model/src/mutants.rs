@@ -7,13 +7,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::bfs::{self, Limits, Search};
 use crate::mutant_record::{Fate, Row};
-use crate::properties::PROPERTIES;
 use crate::reduction::Reductions;
 use crate::run::{ExitCode, Silent};
+use crate::shortest;
 use crate::trace::Trace;
-use crate::{Action, Config, ConfigError, Pbft, State};
+use crate::{Config, ConfigError, Pbft};
 
 /// What became of one mutant.
 #[derive(Clone, Debug, Serialize)]
@@ -44,9 +43,6 @@ pub struct MutantReport {
     pub counterexample: Option<Trace>,
 }
 
-/// States to search before a mutant counts as a survivor; the largest on record needs a tenth.
-const MAX_STATES: u64 = 12_000_000;
-
 /// Searches for one mutant at the configuration on record.
 pub fn hunt(row: &Row) -> Result<MutantReport, ConfigError> {
     let (Fate::Killed { config, .. } | Fate::Equivalent { config, .. }) = row.fate;
@@ -54,8 +50,8 @@ pub fn hunt(row: &Row) -> Result<MutantReport, ConfigError> {
     let model = Pbft::new(config).with_mutant(Some(row.mutant)).with_reductions(Reductions::ALL);
     let started = Instant::now();
     let search = match row.fate {
-        Fate::Killed { by, .. } => search(&model, Some(by)),
-        Fate::Equivalent { .. } => search(&model, None),
+        Fate::Killed { by, .. } => shortest::violation(&model, Some(by), &mut Silent),
+        Fate::Equivalent { .. } => shortest::violation(&model, None, &mut Silent),
     };
     let seconds = started.elapsed().as_secs_f64();
     let counterexample = search.found.as_ref().map(|path| Trace::new(&model, path));
@@ -86,17 +82,6 @@ pub fn hunt(row: &Row) -> Result<MutantReport, ConfigError> {
         as_recorded,
         counterexample,
     })
-}
-
-/// A shortest path to a violation of one property, or of any.
-fn search(model: &Pbft, property: Option<&str>) -> Search<Action> {
-    let limits = Limits { max_states: MAX_STATES, ..Limits::default() };
-    let violates = |model: &Pbft, state: &State| {
-        let mut asked =
-            PROPERTIES.iter().filter(|one| property.is_none_or(|name| name == one.name));
-        asked.any(|one| !(one.holds)(model, state))
-    };
-    bfs::search(model, limits, violates, &mut Silent)
 }
 
 /// Searches for several mutants on `threads` threads, and tells `done` about each as it is finished.

@@ -2,7 +2,7 @@
 
 use crate::Pbft;
 use crate::action::Action;
-use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
+use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View, members};
 use crate::mutant::Mutant;
 use crate::rules::{self, Role};
 use crate::state::{Certificate, NewView, ReplicaState, State, ViewChange, Viewer};
@@ -32,6 +32,20 @@ impl Witness {
 struct Merged {
     min_s: Slot,
     certificates: [Option<Certificate>; MAX_SLOTS],
+}
+
+/// A V without the VIEW-CHANGEs of Byzantine replicas in it.
+struct HonestPart {
+    /// A bit for each honest sender.
+    senders: u8,
+    merged: Merged,
+    /// How many VIEW-CHANGEs of Byzantine replicas V needs.
+    missing: u8,
+}
+
+/// The sets of which each replica is in this one, by a bit for each.
+fn subsets(all: u8) -> impl Iterator<Item = u8> {
+    (0..=all).filter(move |some| some & !all == 0)
 }
 
 impl Pbft {
@@ -148,41 +162,32 @@ impl Pbft {
     }
 
     /// Every V for `view` that `former` can form (q VIEW-CHANGEs of distinct replicas, an honest primary's own included),
-    /// with the Byzantine replicas' share left open: the senders that are honest, what they merge to, and how many are
-    /// missing.
-    fn honest_parts(
-        &self,
-        state: &State,
-        former: ReplicaId,
-        view: View,
-    ) -> Vec<(Vec<ReplicaId>, Merged, u8)> {
+    /// with the Byzantine replicas' share left open.
+    fn honest_parts(&self, state: &State, former: ReplicaId, view: View) -> Vec<HonestPart> {
         let own_needed = !self.is_byzantine(former);
         let viewer = if own_needed { Viewer::Replica(former) } else { Viewer::Network };
-        let available: Vec<_> = self
-            .honest()
-            .filter_map(|id| self.view_change_for(state, viewer, id, view).map(|sent| (id, sent)))
-            .collect();
+        let sent = |id| self.view_change_for(state, viewer, id, view);
+        let available = self.honest().filter(|id| sent(*id).is_some());
+        let available = available.fold(0u8, |bits, id| bits | 1 << id.0);
         let needed = self.view_changes_needed();
         let twice = self.breaks(Mutant::ViewChangeSenderCountedTwice);
         let byzantine = if twice { 2 * self.byzantine_votes() } else { self.byzantine_votes() };
         let mut parts = Vec::new();
-        if available.len() as u8 + byzantine < needed {
+        if available.count_ones() as u8 + byzantine < needed {
             return parts;
         }
-        for chosen in 0u32..1 << available.len() {
-            let honest = chosen.count_ones() as u8;
-            if honest > needed || honest + byzantine < needed {
-                continue;
-            }
-            let members = available.iter().enumerate().filter(|(at, _)| chosen & (1 << at) != 0);
-            let members: Vec<_> = members.map(|(_, member)| *member).collect();
-            let senders: Vec<_> = members.iter().map(|(id, _)| *id).collect();
-            if own_needed && !senders.contains(&former) {
-                continue;
-            }
-            let sent: Vec<_> = members.iter().map(|(_, sent)| *sent).collect();
-            for merged in self.merge_all(Merged::default(), &sent) {
-                parts.push((senders.clone(), merged, needed - honest));
+        for senders in subsets(available) {
+            let honest = senders.count_ones() as u8;
+            let with_own = !own_needed || senders & (1 << former.0) != 0;
+            if honest <= needed && honest + byzantine >= needed && with_own {
+                let view_changes: Vec<_> = members(senders).filter_map(sent).collect();
+                let missing = needed - honest;
+                let merged = self.merge_all(Merged::default(), &view_changes);
+                parts.extend(merged.into_iter().map(|merged| HonestPart {
+                    senders,
+                    merged,
+                    missing,
+                }));
             }
         }
         parts
@@ -198,9 +203,9 @@ impl Pbft {
     fn outcomes_formed_by(&self, state: &State, former: ReplicaId, view: View) -> Vec<NewView> {
         let parts = self.honest_parts(state, former, view);
         let mut outcomes = Vec::new();
-        let open = parts.iter().any(|(_, _, missing)| *missing > 0);
+        let open = parts.iter().any(|part| part.missing > 0);
         let claims = if open { self.byzantine_view_changes(state, view) } else { Vec::new() };
-        for (_, merged, missing) in parts {
+        for HonestPart { merged, missing, .. } in parts {
             for merged in self.with_claims(merged, missing, &claims) {
                 let outcome = self.outcome(&merged);
                 if !outcomes.contains(&outcome) {
@@ -217,23 +222,24 @@ impl Pbft {
         let mut witnesses = Vec::new();
         let possible = self.byzantine_view_changes(state, view);
         let adversaries: Vec<_> = self.adversaries().collect();
-        for (senders, merged, missing) in self.honest_parts(state, self.primary(view), view) {
-            let members = &adversaries[..usize::from(missing).min(adversaries.len())];
+        for part in self.honest_parts(state, self.primary(view), view) {
+            let HonestPart { senders, merged, missing } = part;
+            let byzantine = &adversaries[..usize::from(missing).min(adversaries.len())];
             let mut open = vec![(merged, Vec::new())];
-            for byzantine in members {
+            for claimant in byzantine {
                 let mut extended = Vec::new();
                 for (merged, claims) in &open {
                     for claim in &possible {
                         let mut claims: Vec<_> = claims.clone();
-                        claims.push((*byzantine, *claim));
+                        claims.push((*claimant, *claim));
                         let with_claim = self.with_claim(merged, claim);
                         extended.extend(with_claim.map(|merged| (merged, claims.clone())));
                     }
                 }
                 open = extended;
             }
-            let mut senders = senders;
-            senders.extend(members);
+            let mut senders: Vec<_> = members(senders).collect();
+            senders.extend(byzantine);
             senders.sort_unstable();
             witnesses.extend(open.into_iter().map(|(merged, claims)| Witness {
                 senders: senders.clone(),
@@ -273,6 +279,10 @@ impl Pbft {
             let primary = self.primary(view);
             let former = self.adversaries().find(|id| *id == primary || any_sender);
             let Some(former) = former else { continue };
+            // Nobody would enter. Mutants enter in other ways.
+            if self.mutant().is_none() && !self.is_open(state, view) {
+                continue;
+            }
             let mut outcomes = self.outcomes_formed_by(state, former, view);
             if self.breaks(Mutant::NewViewNotRecomputed) && !outcomes.is_empty() {
                 outcomes = self.every_order();

@@ -28,8 +28,8 @@ impl Pbft {
             // Once for O, once more for a request.
             slot = slots.find(|slot| sent[slot.index()].len() < 2).unwrap_or(slot);
         }
-        let numbering = if self.breaks(Mutant::PrimaryRestartsNumbering) { slot } else { next };
-        if rules::order(role, slot, numbering, self.window(replica)).is_err() {
+        // It is the next by this numbering, so that clause of the rule is for recorded runs.
+        if rules::order(role, slot, slot, self.window(replica)).is_err() {
             return;
         }
         for value in self.requests() {
@@ -124,7 +124,7 @@ impl Pbft {
             let any = self.breaks(Mutant::ExecutesOutOfOrder);
             let next = if any { slot } else { replica.last_executed.next() };
             let mut seen = ValueSet::EMPTY;
-            for view in (0..=self.config.max_view().0).rev().map(View) {
+            for view in self.views_to_execute_in(state, id, slot).rev() {
                 for value in self.committed_values(state, id, view, slot).iter() {
                     if !seen.contains(value) && rules::execute(slot, next, window, true).is_ok() {
                         seen.insert(value);
@@ -133,6 +133,30 @@ impl Pbft {
                 }
             }
         }
+    }
+
+    /// The views in which a replica may find something committed at the slot.
+    fn views_to_execute_in(
+        &self,
+        state: &State,
+        id: ReplicaId,
+        slot: Slot,
+    ) -> impl DoubleEndedIterator<Item = View> + use<> {
+        let mut views = self.views_with_commits(state, Viewer::Replica(id), slot);
+        // What others have executed is found in view 0. Mutants find commits elsewhere.
+        views |= u8::from(self.is_silent());
+        let all = self.mutant().is_some();
+        self.views().filter(move |view| all || views & (1 << view.0) != 0)
+    }
+
+    /// A bit for each view in which some honest replica has sent a COMMIT for the slot; mostly there are none.
+    pub(crate) fn views_with_commits(&self, state: &State, viewer: Viewer, slot: Slot) -> u8 {
+        self.honest().fold(0, |mut views, voter| {
+            for (view, slots) in state.seen_by(viewer, voter).commits.iter().enumerate() {
+                views |= u8::from(!slots[slot.index()].is_empty()) << view;
+            }
+            views
+        })
     }
 
     /// The slots that a replica may execute: the next one, if it is in the window.
@@ -184,12 +208,17 @@ impl Pbft {
         view: View,
         slot: Slot,
     ) -> ValueSet {
-        let voted = self.honest().fold(ValueSet::EMPTY, |voted, voter| {
-            voted.union(state.seen_by(viewer, voter).commits[view.index()][slot.index()])
-        });
-        // Mostly nobody has voted, or too few.
-        if voted.is_empty() {
-            return voted;
+        let mut voted = ValueSet::EMPTY;
+        let mut voters = self.byzantine_votes();
+        for voter in self.honest() {
+            let votes = state.seen_by(viewer, voter).commits[view.index()][slot.index()];
+            voters += u8::from(!votes.is_empty());
+            voted = voted.union(votes);
+        }
+        // Mostly nobody has voted, or too few, whatever for. Mutants count votes in other ways.
+        let too_few = self.mutant().is_none() && voters < self.commits_needed();
+        if voted.is_empty() || too_few {
+            return ValueSet::EMPTY;
         }
         let votes = self.commit_votes(state, viewer, view, slot);
         votes.at_least(self.commits_needed()).intersection(voted)

@@ -4,12 +4,12 @@
 //! the test, and a run in which there was none of these is inconclusive.
 
 use crate::Pbft;
+use crate::bounds::{always, has_checkpoints, has_view_changes};
 use crate::config::Config;
 use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
 use crate::progress;
 use crate::state::{ReplicaState, State, Viewer};
 use crate::value::{Value, ValueSet};
-use crate::witnesses::has_checkpoints;
 
 /// A safety property: a name, what it says, and a predicate on states.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +26,6 @@ pub struct Property {
     pub exercised: fn(&Pbft, &State) -> bool,
 }
 
-const fn always(_: &Config) -> bool {
-    true
-}
-
-const fn has_view_changes(config: &Config) -> bool {
-    config.max_view().0 > 0
-}
-
 /// All properties.
 pub const PROPERTIES: [Property; 13] = [
     Property {
@@ -43,7 +35,7 @@ pub const PROPERTIES: [Property; 13] = [
         applicable: always,
         exercised: |model, state| {
             let executed = |slot: Slot, id| state.replica(id).executed[slot.index()].is_some();
-            slots(model).any(|slot| model.honest().filter(|id| executed(slot, *id)).count() >= 2)
+            model.slots().any(|slot| model.honest().filter(|id| executed(slot, *id)).count() >= 2)
         },
     },
     Property {
@@ -67,7 +59,7 @@ pub const PROPERTIES: [Property; 13] = [
         applicable: |config| config.timestamps() > 1,
         exercised: |model, state| {
             let second = |value: Value| value.timestamp() > 1;
-            honest(model, state).any(|replica| replica.applied.iter().any(second))
+            model.honest_states(state).any(|replica| replica.applied.iter().any(second))
         },
     },
     Property {
@@ -97,14 +89,14 @@ pub const PROPERTIES: [Property; 13] = [
         applicable: has_view_changes,
         exercised: |model, state| {
             let committed = |view| {
-                slots(model).any(|slot| {
+                model.slots().any(|slot| {
                     !model.certified_values(state, Viewer::Network, view, slot).is_empty()
                 })
             };
             let entered = |view: View| {
-                honest(model, state).any(|replica| replica.active && replica.view > view)
+                model.honest_states(state).any(|replica| replica.active && replica.view > view)
             };
-            views(model).any(|view| committed(view) && entered(view))
+            model.views().any(|view| committed(view) && entered(view))
         },
     },
     Property {
@@ -113,7 +105,9 @@ pub const PROPERTIES: [Property; 13] = [
         holds: water_marks,
         applicable: always,
         exercised: |model, state| {
-            honest(model, state).any(|replica| replica.accepted.iter().any(|value| value.is_some()))
+            model
+                .honest_states(state)
+                .any(|replica| replica.accepted.iter().any(|value| value.is_some()))
         },
     },
     Property {
@@ -132,7 +126,7 @@ pub const PROPERTIES: [Property; 13] = [
         holds: state_obtainable,
         applicable: has_checkpoints,
         exercised: |model, state| {
-            honest(model, state).any(|one| one.low_water_mark > Slot::GENESIS)
+            model.honest_states(state).any(|one| one.low_water_mark > Slot::GENESIS)
         },
     },
     Property {
@@ -152,7 +146,7 @@ pub const PROPERTIES: [Property; 13] = [
         applicable: has_view_changes,
         exercised: |model, state| {
             let last = model.config().max_view();
-            honest(model, state).any(|replica| replica.view == last)
+            model.honest_states(state).any(|replica| replica.view == last)
         },
     },
     Property {
@@ -188,29 +182,17 @@ fn all_equal<T: PartialEq>(items: impl Iterator<Item = T>) -> bool {
     true
 }
 
-fn honest(model: &Pbft, state: &State) -> impl Iterator<Item = ReplicaState> {
-    model.honest().map(|id| *state.replica(id))
-}
-
 /// What a replica has on disk; where nobody crashes, what it has.
 fn durable(state: &State, id: ReplicaId) -> &ReplicaState {
     state.disks.get(id.index()).unwrap_or_else(|| state.replica(id))
 }
 
 fn something_applied(model: &Pbft, state: &State) -> bool {
-    honest(model, state).any(|replica| !replica.applied.is_empty())
-}
-
-fn slots(model: &Pbft) -> impl DoubleEndedIterator<Item = Slot> + use<> {
-    Slot::GENESIS.until(model.config().last_slot())
-}
-
-fn views(model: &Pbft) -> impl Iterator<Item = View> + use<> {
-    (0..=model.config().max_view().0).map(View)
+    model.honest_states(state).any(|replica| !replica.applied.is_empty())
 }
 
 fn agreement(model: &Pbft, state: &State) -> bool {
-    slots(model).all(|slot| {
+    model.slots().all(|slot| {
         let executed = model.honest().map(|id| state.replica(id).executed[slot.index()]);
         all_equal(executed.filter(|value| value.is_some()))
     })
@@ -235,7 +217,7 @@ fn exactly_once(model: &Pbft, state: &State) -> bool {
 }
 
 fn client_order(model: &Pbft, state: &State) -> bool {
-    honest(model, state).all(|replica| {
+    model.honest_states(state).all(|replica| {
         let mut last = [0; Value::MAX_CLIENTS as usize + 1];
         replica.applied.iter().all(|value| {
             let Some(client) = value.client() else { return true };
@@ -246,8 +228,8 @@ fn client_order(model: &Pbft, state: &State) -> bool {
 }
 
 fn certificate_uniqueness(model: &Pbft, state: &State) -> bool {
-    views(model).all(|view| {
-        slots(model).all(|slot| {
+    model.views().all(|view| {
+        model.slots().all(|slot| {
             let sent = |id| state.sent(id).commits[view.index()][slot.index()];
             let committed = model.honest().map(sent).fold(ValueSet::EMPTY, ValueSet::union);
             committed.len() <= 1 && model.prepared_values(state, view, slot).len() <= 1
@@ -261,8 +243,8 @@ fn checkpoint_agreement(model: &Pbft, state: &State) -> bool {
 }
 
 fn committed_survives(model: &Pbft, state: &State) -> bool {
-    views(model).all(|view| {
-        slots(model).all(|slot| {
+    model.views().all(|view| {
+        model.slots().all(|slot| {
             let committed = model.certified_values(state, Viewer::Network, view, slot);
             committed.iter().all(|value| survives(model, state, view, slot, value))
         })
@@ -270,7 +252,7 @@ fn committed_survives(model: &Pbft, state: &State) -> bool {
 }
 
 fn survives(model: &Pbft, state: &State, committed_in: View, slot: Slot, value: Value) -> bool {
-    views(model).filter(|view| *view > committed_in).all(|later| {
+    model.views().filter(|view| *view > committed_in).all(|later| {
         let primary = model.primary(later);
         let new_view = if model.is_byzantine(primary) {
             None
@@ -290,7 +272,7 @@ fn water_marks(model: &Pbft, state: &State) -> bool {
         let (low, last) = (replica.low_water_mark, replica.last_executed);
         let high = Slot(low.0 + model.config().window());
         let on_checkpoint = low == Slot::GENESIS || model.config().is_checkpoint(low);
-        let log_in_window = slots(model).all(|slot| {
+        let log_in_window = model.slots().all(|slot| {
             let empty = replica.accepted[slot.index()].is_none()
                 && replica.certificates[slot.index()].is_none();
             empty || (low < slot && slot <= high)
@@ -316,7 +298,7 @@ fn state_obtainable(model: &Pbft, state: &State) -> bool {
         let holds = |id| durable(state, id).sent.checkpoints[slot.index()].is_some();
         model.honest().filter(|id| holds(*id)).count()
     };
-    honest(model, state).map(|replica| replica.low_water_mark).all(|low| {
+    model.honest_states(state).map(|replica| replica.low_water_mark).all(|low| {
         low == Slot::GENESIS || holders(low) >= usize::from(model.config().quorums().weak)
     })
 }
@@ -334,7 +316,7 @@ fn durable_before_sent(model: &Pbft, state: &State) -> bool {
 /// In terms of what is left to see: as long as the NEW-VIEW of a view may still be formed, no reduction has forgotten
 /// who asked for it.
 fn no_view_skipped(model: &Pbft, state: &State) -> bool {
-    let highest = honest(model, state).map(|replica| replica.view).max().unwrap_or_default();
+    let highest = model.honest_states(state).map(|replica| replica.view).max().unwrap_or_default();
     (1..=highest.0).map(View).all(|view| {
         let asked = |id| {
             let decided = state.replica(id).sent.view_changes[view.index()];

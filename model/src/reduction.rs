@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::Pbft;
 use crate::action::Action;
 use crate::ids::ReplicaId;
-use crate::state::{Certificate, ReplicaState, Sent, State, StateDigest};
+use crate::state::{Certificate, ReplicaState, Sent, State, StateDigest, Votes};
 use crate::value::{Applied, Value, ValueSet};
 
 /// Which reductions are on.
@@ -121,15 +121,12 @@ impl Pbft {
         self.renamed(state)
     }
 
-    /// The canonical form of the state that a step leads to from a canonical one. What is dead depends on who is in which
-    /// view, has executed what, and has sent which COMMIT, so steps that change none of these bring nothing to forget.
-    pub(crate) fn canonical_after(&self, action: &Action, state: State) -> State {
-        match action {
-            Action::PrePrepare { .. } | Action::Prepare { .. } | Action::Stabilise { .. } => {
-                self.renamed(state)
-            }
-            _ => self.canonical(state),
+    /// The canonical form of the state that a step leads to from a canonical one.
+    pub(crate) fn canonical_after(&self, action: &Action, mut state: State) -> State {
+        if self.forgets_dead() {
+            self.forget_newly_dead(action, &mut state);
         }
+        self.renamed(state)
     }
 
     /// The least of the names that are cheap to find.
@@ -226,12 +223,7 @@ impl Pbft {
     /// Numbers the clients in the order in which their requests appear; whether that changed anything.
     fn relabel(&self, state: &mut State) -> bool {
         let mut naming = Naming::new(self.config.clients());
-        for id in self.honest() {
-            if naming.is_complete() {
-                break;
-            }
-            state.replica(id).appearances(&mut naming);
-        }
+        self.honest().for_each(|id| state.replica(id).appearances(&mut naming));
         state.disks.iter().for_each(|disk| disk.appearances(&mut naming));
         state.wire.iter().for_each(|sent| sent.appearances(&mut naming));
         let Some(names) = naming.finish() else { return false };
@@ -313,6 +305,14 @@ impl Naming {
         }
     }
 
+    /// Votes by view and slot. In most views there are none.
+    fn see_votes(&mut self, votes: &Votes) {
+        if !self.is_complete() {
+            let cast = votes.iter().filter(|slots| !ValueSet::all_empty(*slots));
+            cast.flatten().for_each(|values| self.see_set(*values));
+        }
+    }
+
     /// The names, unless nothing changes. Clients that did not appear alone anywhere keep their order.
     fn finish(mut self) -> Option<Names> {
         for client in 1..=self.total {
@@ -365,7 +365,7 @@ fn rename_digest(digest: &mut StateDigest, names: &Names) {
 impl ReplicaState {
     /// Shows every value in it to `naming`, in a fixed order.
     fn appearances(&self, naming: &mut Naming) {
-        self.sent.prepares.as_flattened().iter().for_each(|values| naming.see_set(*values));
+        naming.see_votes(&self.sent.prepares);
         if naming.is_complete() {
             return;
         }
@@ -390,7 +390,7 @@ impl Sent {
     /// Shows every value in it to `naming`, in a fixed order.
     fn appearances(&self, naming: &mut Naming) {
         for votes in [&self.prepares, &self.commits] {
-            votes.as_flattened().iter().for_each(|values| naming.see_set(*values));
+            naming.see_votes(votes);
         }
         if naming.is_complete() {
             return;
@@ -407,7 +407,8 @@ impl Sent {
     /// Gives every value in it its new name.
     fn rename(&mut self, names: &Names) {
         for votes in [&mut self.prepares, &mut self.commits] {
-            votes.as_flattened_mut().iter_mut().for_each(|values| rename_set(values, names));
+            let cast = votes.iter_mut().filter(|slots| !ValueSet::all_empty(*slots));
+            cast.flatten().for_each(|values| rename_set(values, names));
         }
         let view_changes = self.view_changes.iter_mut().flatten();
         view_changes.for_each(|one| rename_certificates(&mut one.prepared, names));

@@ -278,8 +278,13 @@ fn civil(days: u64) -> (u64, u64, u64) {
 /// The most memory this process held at once, where the system says.
 #[must_use]
 pub fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    memory_in("/proc/self/status", "VmHWM:")
+}
+
+/// Bytes, where a file of the system has them in kB behind a label.
+pub(crate) fn memory_in(file: &str, label: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(label))?;
     let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

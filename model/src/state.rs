@@ -4,8 +4,6 @@
 //! which only grows. A message that nobody ever uses was lost; one that is used late was delayed; one that is
 //! used twice was duplicated. So loss, delay, duplication and reordering need no action of their own.
 
-use std::hash::{Hash, Hasher};
-
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -58,14 +56,17 @@ pub struct NewView {
     pub order: [Value; MAX_SLOTS],
 }
 
+/// Per view and slot, the values that a replica has voted for.
+pub type Votes = [[ValueSet; MAX_SLOTS]; MAX_VIEWS];
+
 /// Everything an honest replica has ever put on the network. It survives everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Sent {
     /// Per view and slot, values of its PREPAREs, or of its PRE-PREPAREs where it is the primary of the view
     /// (the primary sends no PREPARE).
-    pub prepares: [[ValueSet; MAX_SLOTS]; MAX_VIEWS],
+    pub prepares: Votes,
     /// Per view and slot, values of its COMMITs.
-    pub commits: [[ValueSet; MAX_SLOTS]; MAX_VIEWS],
+    pub commits: Votes,
     /// Per view, its VIEW-CHANGE.
     pub view_changes: [Option<ViewChange>; MAX_VIEWS],
     /// Per view, its NEW-VIEW.
@@ -150,132 +151,6 @@ impl ReplicaState {
             self.accepted[collected.index()] = Value::NONE;
             self.certificates[collected.index()] = None;
         }
-    }
-
-    /// Its canonical bytes: equal exactly for equal states.
-    fn encode(&self) -> Encoder {
-        // Taken apart field by field, so that a new field does not compile until it is encoded.
-        let Self {
-            view,
-            active,
-            low_water_mark,
-            last_executed,
-            accepted,
-            certificates,
-            applied,
-            served,
-            executed,
-            sent,
-        } = self;
-        let mut out = Encoder::new();
-        let [a, b, c, d] = applied.0.to_le_bytes();
-        let marks = [low_water_mark.0, last_executed.0];
-        out.put([view.0, u8::from(*active), marks[0], marks[1], a, b, c, d, served.0]);
-        out.put(accepted.map(|value| value.0));
-        out.put(executed.map(|value| value.0));
-        out.put_certificates(certificates);
-        sent.encode(&mut out);
-        out
-    }
-}
-
-impl Sent {
-    /// Appends its canonical bytes: a bit for each message that may be absent, then those that are there.
-    fn encode(&self, out: &mut Encoder) {
-        let Self { prepares, commits, view_changes, new_views, checkpoints } = self;
-        out.put_sets(prepares.as_flattened());
-        out.put_sets(commits.as_flattened());
-        let present = [present(view_changes), present(new_views), present(checkpoints)];
-        out.put(present);
-        if present == [0; 3] {
-            return;
-        }
-        for ViewChange { low_water_mark, prepared } in view_changes.iter().flatten() {
-            out.put([low_water_mark.0]);
-            out.put_certificates(prepared);
-        }
-        for NewView { min_s, max_s, order } in new_views.iter().flatten() {
-            out.put([min_s.0, max_s.0]);
-            out.put(order.map(|value| value.0));
-        }
-        for StateDigest { applied, served } in checkpoints.iter().flatten() {
-            out.put([served.0]);
-            out.put(applied.0.to_le_bytes());
-        }
-    }
-}
-
-/// A bit for each item that is there; at most eight items.
-fn present<T, const N: usize>(items: &[Option<T>; N]) -> u8 {
-    let mut bits = 0;
-    for (at, item) in items.iter().enumerate() {
-        bits |= u8::from(item.is_some()) << at;
-    }
-    bits
-}
-
-/// The canonical bytes of a replica at their longest; most are half as long.
-const ENCODED_LEN: usize = 12
-    + 4 * MAX_SLOTS
-    + 2 * MAX_VIEWS * MAX_SLOTS
-    + MAX_VIEWS * (1 + 2 * MAX_SLOTS)
-    + MAX_VIEWS * (2 + MAX_SLOTS)
-    + 5 * MAX_SLOTS;
-
-struct Encoder {
-    bytes: [u8; ENCODED_LEN],
-    len: usize,
-}
-
-impl Encoder {
-    const fn new() -> Self {
-        Self { bytes: [0; ENCODED_LEN], len: 0 }
-    }
-
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.bytes[self.len..self.len + N].copy_from_slice(&bytes);
-        self.len += N;
-    }
-
-    /// A certificate's value is never none, so two zero bytes stand for no certificate.
-    #[inline]
-    fn put_certificates(&mut self, certificates: &[Option<Certificate>; MAX_SLOTS]) {
-        let mut bytes = [0; 2 * MAX_SLOTS];
-        for (at, certificate) in certificates.iter().enumerate() {
-            if let Some(Certificate { view, value }) = certificate {
-                bytes[2 * at] = view.0;
-                bytes[2 * at + 1] = value.0;
-            }
-        }
-        self.put(bytes);
-    }
-
-    #[inline]
-    fn put_sets(&mut self, sets: &[ValueSet]) {
-        let room = &mut self.bytes[self.len..self.len + sets.len()];
-        room.iter_mut().zip(sets).for_each(|(byte, set)| *byte = set.0);
-        self.len += sets.len();
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-// By hand because a derived Hash feeds some two hundred single bytes to the hasher, and the checker's speed
-// is the speed of hashing states. One write of the canonical bytes is five times faster.
-impl Hash for ReplicaState {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        hasher.write(self.encode().bytes());
-    }
-}
-
-impl Hash for Sent {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let mut out = Encoder::new();
-        self.encode(&mut out);
-        hasher.write(out.bytes());
     }
 }
 

@@ -113,6 +113,12 @@ impl ValueSet {
         self.0 & (1 << value.0) != 0
     }
 
+    /// Whether all of the sets are empty.
+    #[inline]
+    pub(crate) fn all_empty(sets: &[Self]) -> bool {
+        sets.iter().fold(0, |all, set| all | set.0) == 0
+    }
+
     /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -4,10 +4,12 @@
 //! no history variable multiplies the states.
 
 use crate::Pbft;
+use crate::bounds::{
+    always, byzantine_leads, has_checkpoints, has_gap, has_two_view_changes, has_view_changes,
+};
 use crate::config::Config;
-use crate::events::has_gap;
 use crate::ids::{MAX_VIEWS, ReplicaId, Slot, View};
-use crate::state::{ReplicaState, State, Viewer};
+use crate::state::{State, Viewer};
 use crate::value::Value;
 
 /// Something that some reachable state must show.
@@ -28,31 +30,33 @@ pub const WITNESSES: [Sometimes; 11] = [
     Sometimes {
         name: "executed",
         statement: "a request is executed",
-        applicable: |_| true,
-        shown: |model, state| honest(model, state).any(|one| one.last_executed > Slot::GENESIS),
+        applicable: always,
+        shown: |model, state| {
+            model.honest_states(state).any(|one| one.last_executed > Slot::GENESIS)
+        },
     },
     Sometimes {
         name: "executed-from-certificate",
         statement: "a value that prepared in one view commits only in a later one, and is executed",
-        applicable: |config| config.max_view() > View(0),
+        applicable: has_view_changes,
         shown: executed_from_certificate,
     },
     Sometimes {
         name: "null-batch-executed",
         statement: "a null batch fills a gap and is executed",
         applicable: has_gap,
-        shown: |model, state| honest(model, state).any(|one| one.executed.contains(&Value::NULL)),
+        shown: |model, state| {
+            model.honest_states(state).any(|one| one.executed.contains(&Value::NULL))
+        },
     },
     Sometimes {
         name: "duplicate-order-executed",
         statement: "a request is ordered at two slots, and both are executed",
         applicable: |config| {
-            config.last_slot() >= Slot(2)
-                && config.window() >= 2
-                && leads_below(config, config.max_view().next())
+            config.last_slot() >= Slot(2) && config.window() >= 2 && byzantine_leads(config)
         },
         shown: |model, state| {
-            honest(model, state).any(|one| {
+            model.honest_states(state).any(|one| {
                 let [first, second, ..] = one.executed;
                 first.is_request() && first == second
             })
@@ -62,14 +66,16 @@ pub const WITNESSES: [Sometimes; 11] = [
         name: "stable-checkpoint",
         statement: "a checkpoint becomes stable",
         applicable: has_checkpoints,
-        shown: |model, state| honest(model, state).any(|one| one.low_water_mark > Slot::GENESIS),
+        shown: |model, state| {
+            model.honest_states(state).any(|one| one.low_water_mark > Slot::GENESIS)
+        },
     },
     Sometimes {
         name: "state-transfer",
         statement: "a replica reaches a slot by state transfer",
         applicable: has_checkpoints,
         shown: |model, state| {
-            honest(model, state).any(|one| {
+            model.honest_states(state).any(|one| {
                 Slot::GENESIS
                     .until(one.last_executed)
                     .any(|slot| one.executed[slot.index()].is_none())
@@ -79,33 +85,31 @@ pub const WITNESSES: [Sometimes; 11] = [
     Sometimes {
         name: "equivocation-healed",
         statement: "a faulty primary splits the backups at a slot, and the slot is executed",
-        applicable: |config| {
-            config.requests() >= 2 && leads_below(config, config.max_view().next())
-        },
+        applicable: |config| config.requests() >= 2 && byzantine_leads(config),
         shown: equivocation_healed,
     },
     Sometimes {
         name: "view-1-entered",
         statement: "a replica is active in view 1",
-        applicable: |config| config.max_view() >= View(1),
+        applicable: has_view_changes,
         shown: |model, state| entered(model, state, View(1)),
     },
     Sometimes {
         name: "view-2-entered",
         statement: "a replica is active in view 2",
-        applicable: |config| config.max_view() >= View(2),
+        applicable: has_two_view_changes,
         shown: |model, state| entered(model, state, View(2)),
     },
     Sometimes {
         name: "last-view-entered",
         statement: "a replica is active in the highest view of the configuration",
-        applicable: |_| true,
+        applicable: always,
         shown: |model, state| entered(model, state, model.config().max_view()),
     },
     Sometimes {
         name: "join-jump",
         statement: "a replica joins a view change more than one view ahead",
-        applicable: |config| config.max_view() >= View(2),
+        applicable: has_two_view_changes,
         shown: join_jump,
     },
 ];
@@ -120,22 +124,6 @@ pub fn shown(model: &Pbft, state: &State) -> Vec<&'static str> {
         .collect()
 }
 
-fn honest(model: &Pbft, state: &State) -> impl Iterator<Item = ReplicaState> {
-    model.honest().map(|id| *state.replica(id))
-}
-
-/// Whether the first checkpoint is within reach: there are requests enough, or a faulty primary that orders one twice.
-pub(crate) fn has_checkpoints(config: &Config) -> bool {
-    let enough =
-        |interval| interval <= config.requests() || leads_below(config, config.max_view().next());
-    config.checkpoint_interval().is_some_and(enough)
-}
-
-/// Whether a Byzantine replica is primary of a view below `view`.
-pub(crate) fn leads_below(config: &Config, view: View) -> bool {
-    (0..view.0).any(|view| config.is_byzantine(ReplicaId(view % config.replicas())))
-}
-
 fn entered(model: &Pbft, state: &State, view: View) -> bool {
     model.honest().any(|id| {
         let replica = state.replica(id);
@@ -143,14 +131,10 @@ fn entered(model: &Pbft, state: &State, view: View) -> bool {
     })
 }
 
-fn slots(model: &Pbft) -> impl DoubleEndedIterator<Item = Slot> + use<> {
-    Slot::GENESIS.until(model.config().last_slot())
-}
-
 /// Executed, committed in a later view only, and some honest replica committed to it (so it had prepared) in an
 /// earlier view: then the certificate carried it.
 fn executed_from_certificate(model: &Pbft, state: &State) -> bool {
-    slots(model).any(|slot| {
+    model.slots().any(|slot| {
         let values = model.honest().map(|id| state.replica(id).executed[slot.index()]);
         values.filter(|value| value.is_request()).any(|value| {
             let certified = |view: View| {
@@ -168,7 +152,7 @@ fn executed_from_certificate(model: &Pbft, state: &State) -> bool {
 
 /// Different PREPAREs of honest backups in one view that the Byzantine replica leads, and the slot executed.
 fn equivocation_healed(model: &Pbft, state: &State) -> bool {
-    slots(model).any(|slot| {
+    model.slots().any(|slot| {
         let executed = model.honest().any(|id| state.replica(id).executed[slot.index()].is_some());
         executed
             && (0..MAX_VIEWS).any(|view| {

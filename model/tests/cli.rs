@@ -406,6 +406,12 @@ fn an_interrupted_run_is_resumed_where_it_stopped() {
     let states = |at: usize| json["configurations"][at]["unique_states"].to_string();
     assert!(states(0).starts_with('9'), "the first result is taken over: {}", states(0));
     assert_eq!(states(1), "36", "the second is found again");
+    let output = bench.run(&format!(
+        "check --config n4-b3-v0-s1-d2 --property agreement --resume {directory} --format json"
+    ));
+    let json: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+    let states = json["configurations"][0]["unique_states"].to_string();
+    assert!(!states.starts_with('9'), "a search for another violation is another search: {states}");
     fs::write(&finished, first.replace("\"build\":\"", "\"build\":\"another ") + "\n")
         .expect("written");
     let output = bench.run(&format!("check --config n4-b3-v0-s1-d2 --resume {directory}"));

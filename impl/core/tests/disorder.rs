@@ -204,7 +204,7 @@ fn loss_crashes_and_suspicion_at_all_sizes() {
 
 /// Searches much further: `cargo test -p pbft-core --test disorder -- --ignored`.
 #[test]
-#[ignore = "minutes"]
+#[ignore = "minutes: cargo test -p pbft-core --test disorder -- --ignored"]
 fn loss_crashes_and_suspicion_over_many_seeds() {
     explore(1000..20_000, disorderly);
 }

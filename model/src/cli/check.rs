@@ -179,9 +179,10 @@ fn check_all(
 fn is_of(report: &CheckReport, entry: &Entry, options: &CheckOptions) -> bool {
     let asked = (entry.config, options.mutant, options.reductions, options.control);
     let answered = (report.config, report.mutant, report.reductions, report.control);
+    let same_property = report.property.as_deref() == options.property;
     let counted = !options.second_opinion || !report.second_opinion.is_empty();
     let settled = report.complete || report.counterexample.is_some();
-    asked == answered && settled && (counted || report.control)
+    asked == answered && same_property && settled && (counted || report.control)
 }
 
 /// A violation outranks an inconclusive search.

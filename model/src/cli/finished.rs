@@ -16,6 +16,7 @@ const FILE: &str = "finished.jsonl";
 pub(super) struct Finished {
     file: File,
     path: PathBuf,
+    build: String,
 }
 
 /// A line: results are those of one build.
@@ -30,12 +31,12 @@ impl Finished {
     pub(super) fn create(directory: &RunDir) -> Result<Self, String> {
         let path = directory.path().join(FILE);
         let file = File::create(&path).map_err(describe("creating", &path))?;
-        Ok(Self { file, path })
+        Ok(Self { file, path, build: build() })
     }
 
     /// Adds a result.
     pub(super) fn add(&mut self, report: &CheckReport) -> Result<(), String> {
-        let line = Line { build: build(), report: report.clone() };
+        let line = Line { build: self.build.clone(), report: report.clone() };
         let mut text = serde_json::to_string(&line).map_err(|error| error.to_string())?;
         text.push('\n');
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
@@ -47,15 +48,15 @@ impl Finished {
     pub(super) fn read(directory: &Path) -> Result<Vec<CheckReport>, String> {
         let path = directory.join(FILE);
         let text = fs::read_to_string(&path).map_err(describe("reading", &path))?;
+        let this = build();
         let mut reports = Vec::new();
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let Line { build: of, report } = serde_json::from_str(line)
                 .map_err(|error| format!("{} is not of such a run: {error}", path.display()))?;
-            if of != build() {
+            if of != this {
                 return Err(format!(
-                    "{} is of another build ({of}; this is {}): check again without --resume",
-                    path.display(),
-                    build()
+                    "{} is of another build ({of}; this is {this}): check again without --resume",
+                    path.display()
                 ));
             }
             reports.push(report);

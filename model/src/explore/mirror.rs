@@ -5,11 +5,11 @@
 //! walked in the unreduced model, and one that cannot be walked, or that violates other properties, is none.
 
 use serde::Serialize;
-use stateright::Model;
 
 use crate::action::Action;
 use crate::ids::{ReplicaId, View};
-use crate::state::{NewView, State, StateDigest};
+use crate::state::{NewView, StateDigest};
+use crate::trace::end;
 use crate::value::{Applied, Value, ValueSet};
 use crate::{Pbft, properties};
 
@@ -47,18 +47,6 @@ pub fn mirrors(model: &Pbft, actions: &[Action]) -> Vec<Mirror> {
         found.push(Mirror { exchanged: exchange.to_string(), actions: image });
     }
     found
-}
-
-/// The state that a path leads to, if every step of it is enabled.
-fn end(model: &Pbft, actions: &[Action]) -> Option<State> {
-    let mut state = State::initial(model.config());
-    for action in actions {
-        if !model.is_enabled(&state, action) {
-            return None;
-        }
-        state = model.next_state(&state, *action)?;
-    }
-    Some(state)
 }
 
 /// What is exchanged with what.

@@ -2,16 +2,12 @@
 
 use std::fmt;
 
-use crate::bfs::{self, Limits, Search};
 use crate::mutant_record::{Fate, RECORD};
-use crate::properties::PROPERTIES;
 use crate::reduction::Reductions;
 use crate::run::Progress;
+use crate::shortest;
 use crate::trace::{NotEnabled, Trace};
-use crate::{Action, Config, Mutant, Pbft, State};
-
-/// States to search for a counterexample before the Explorer opens at the start instead; a minute or two.
-const MAX_STATES: u64 = 12_000_000;
+use crate::{Action, Config, Mutant, Pbft};
 
 /// A model and the path to open it at.
 #[derive(Clone, Debug)]
@@ -94,11 +90,11 @@ impl Opening {
         };
         let what = by.unwrap_or("any property");
         progress.begin(&format!("searching {config} for a violation of {what}"));
-        let mut found = search(&reduced, by, progress);
+        let mut found = shortest::violation(&reduced, by, progress);
         progress.end();
         if found.found.is_none() && by.is_some() {
             progress.begin(&format!("searching {config} for a violation of any other property"));
-            found = search(&reduced, None, progress);
+            found = shortest::violation(&reduced, None, progress);
             progress.end();
         }
         match found.found {
@@ -154,14 +150,4 @@ pub(super) fn fragment(model: &Pbft, actions: &[Action]) -> String {
         actions: actions.to_vec(),
     };
     trace.explorer_fragment(model)
-}
-
-/// A shortest path to a violation of one property, or of any.
-fn search(model: &Pbft, by: Option<&str>, progress: &mut dyn Progress) -> Search<Action> {
-    let violates = |model: &Pbft, state: &State| {
-        let mut asked = PROPERTIES.iter().filter(|one| by.is_none_or(|name| name == one.name));
-        asked.any(|one| !(one.holds)(model, state))
-    };
-    let limits = Limits { max_states: MAX_STATES, ..Limits::default() };
-    bfs::search(model, limits, violates, progress)
 }

@@ -52,6 +52,18 @@ pub struct NotEnabled {
     pub action: String,
 }
 
+/// The state at the end of a path, if every step of it is enabled.
+pub(crate) fn end(model: &Pbft, actions: &[Action]) -> Option<State> {
+    let mut state = State::initial(model.config());
+    for action in actions {
+        if !model.is_enabled(&state, action) {
+            return None;
+        }
+        state = model.next_state(&state, *action)?;
+    }
+    Some(state)
+}
+
 impl Trace {
     /// A path that a search found, translated back from canonical states if the search reduced them.
     #[must_use]

@@ -1,12 +1,10 @@
 //! Making a counterexample shorter: steps that do not matter are removed, the rest is put in order.
 
-use stateright::Model;
 use thiserror::Error;
 
-use super::Trace;
+use super::{Trace, end};
 use crate::action::Action;
-use crate::state::State;
-use crate::{ConfigError, Pbft, properties};
+use crate::{ConfigError, properties};
 
 /// Why a trace cannot be made shorter.
 #[derive(Debug, Error)]
@@ -47,18 +45,6 @@ pub fn shrink(trace: &Trace) -> Result<Trace, ShrinkError> {
             return Ok(Trace::new(&model, &actions));
         }
     }
-}
-
-/// The state at the end of a path, if every step of it is enabled.
-fn end(model: &Pbft, actions: &[Action]) -> Option<State> {
-    let mut state = State::initial(model.config());
-    for action in actions {
-        if !model.is_enabled(&state, action) {
-            return None;
-        }
-        state = model.next_state(&state, *action)?;
-    }
-    Some(state)
 }
 
 /// Removes steps until none can be left out.

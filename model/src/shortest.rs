@@ -1,0 +1,25 @@
+//! A shortest path to a violation.
+
+use crate::bfs::{self, Limits, Search};
+use crate::properties::PROPERTIES;
+use crate::run::Progress;
+use crate::{Action, Pbft, State};
+
+/// States to hold before the search is given up: about 100 bytes each, and some 700 for each on the frontier. The largest
+/// search for a mutant on record needs a tenth.
+const MAX_STATES: u64 = 12_000_000;
+
+/// Searches for a shortest path to a violation of one property, or of any.
+pub(crate) fn violation(
+    model: &Pbft,
+    property: Option<&str>,
+    progress: &mut dyn Progress,
+) -> Search<Action> {
+    let violates = |model: &Pbft, state: &State| {
+        let mut asked =
+            PROPERTIES.iter().filter(|one| property.is_none_or(|name| name == one.name));
+        asked.any(|one| !(one.holds)(model, state))
+    };
+    let limits = Limits { max_states: MAX_STATES, ..Limits::default() };
+    bfs::search(model, limits, violates, progress)
+}
