@@ -15,7 +15,7 @@ use pbft_core::types::{ClientId, ReplicaId};
 use pbft_core::{Input, Params, Position, Rejection};
 use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 /// Verified inputs from replicas that wait for the driver.
 const PEER_QUEUE: usize = 256;
@@ -25,6 +25,12 @@ const CLIENT_QUEUE: usize = 1024;
 
 /// Frames above this size are verified where blocking is allowed.
 const LARGE_FRAME: usize = 4 * 1024;
+
+/// How many client connections verify at a time: half of the processors, so that crowds of clients leave the other half
+/// to the replicas' messages. Connections take turns, frame by frame.
+fn client_turns() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
 
 /// One thing in a driver's queue.
 #[derive(Debug)]
@@ -108,6 +114,7 @@ pub struct Inbox {
     clients: mpsc::Sender<Event>,
     stop: Arc<watch::Sender<bool>>,
     position: Published,
+    client_turns: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Inbox {
@@ -130,18 +137,44 @@ impl Inbox {
         let verifier = believing(&params, verifier);
         let stop = Arc::new(stop);
         let position = Published::default();
+        let client_turns = Arc::new(Semaphore::new(client_turns()));
         let queues = Queues {
             peers: peers_queue,
             clients: clients_queue,
             stop: stopped,
             position: position.clone(),
         };
-        (Self { params, verifier, limits, metrics, peers, clients, stop, position }, queues)
+        (
+            Self {
+                params,
+                verifier,
+                limits,
+                metrics,
+                peers,
+                clients,
+                stop,
+                position,
+                client_turns,
+            },
+            queues,
+        )
     }
 
     /// Where the replica counts what it does.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// A connection's turn to have a client's frame verified; to be held meanwhile. Never fails: nobody closes the
+    /// semaphore.
+    pub(crate) async fn client_turn(&self) -> Option<SemaphorePermit<'_>> {
+        match self.client_turns.try_acquire() {
+            Ok(turn) => Some(turn),
+            Err(_) => {
+                self.metrics.throttled.add("verification");
+                self.client_turns.acquire().await.ok()
+            }
+        }
     }
 
     /// How far the replica has come.

@@ -208,7 +208,8 @@ pub struct Metrics {
     pub peer_bytes: Counter,
     /// Bytes received in frames of clients.
     pub client_bytes: Counter,
-    /// Times that a connection had to wait because it had used up its share, by whose.
+    /// Times that a connection had to wait: because a peer or a client had sent more bytes than its quota, or for its
+    /// turn to have a client's frame verified.
     pub throttled: ByReason,
     /// Requests refused with an answer, by reason.
     pub requests_refused: ByReason,
@@ -255,7 +256,7 @@ impl Default for Metrics {
             frames_dropped: ByReason::new(&["peer", "client"]),
             peer_bytes: Counter::default(),
             client_bytes: Counter::default(),
-            throttled: ByReason::new(&["peer", "client"]),
+            throttled: ByReason::new(&["peer", "client", "verification"]),
             requests_refused: ByReason::new(&["overloaded"]),
             handshakes: Counter::default(),
             handshakes_refused: ByReason::new(crate::transport::REFUSALS),
@@ -358,7 +359,7 @@ impl Metrics {
             frames_dropped "frames_dropped_total" "Frames forgotten because a queue was full",
             peer_bytes "peer_received_bytes_total" "Bytes received in frames of replicas",
             client_bytes "client_received_bytes_total" "Bytes received in frames of clients",
-            throttled "throttled_total" "Times that a connection waited because it had used up its share",
+            throttled "throttled_total" "Times that a connection waited: for its quota of bytes, or for its turn to be verified",
             requests_refused "requests_refused_total" "Requests refused with an answer",
             handshakes "handshakes_total" "Connections that became authenticated",
             handshakes_refused "handshakes_refused_total" "Connections that did not become authenticated",

@@ -4,6 +4,7 @@ use super::TcpNetwork;
 use super::dialer::{Dialer, write};
 use super::handshake::{Acceptor, Connection, ended};
 use super::queue::FrameQueue;
+use super::quota::Quotas;
 use super::tls::{TlsIdentity, client_config, server_config};
 use crate::codec;
 use crate::config::Cluster;
@@ -65,6 +66,7 @@ pub fn serve(
         queries,
         network: network.clone(),
         peers: Arc::default(),
+        quotas: Quotas::default(),
     };
     tasks.spawn(host.run(listener));
     Ok(tasks)
@@ -89,6 +91,7 @@ struct Host {
     network: TcpNetwork,
     /// The task of each replica's latest connection.
     peers: Arc<Mutex<BTreeMap<ReplicaId, Owned>>>,
+    quotas: Quotas,
 }
 
 impl Host {
@@ -142,10 +145,13 @@ impl Host {
     fn host(&self, principal: Principal, connection: Connection, tasks: &mut JoinSet<()>) {
         match principal {
             Principal::Replica(id) => {
-                let task = tasks.spawn(listen_to_peer(id, connection, self.inbox.clone()));
+                let task = tasks.spawn(self.clone().listen_to_peer(id, connection));
                 let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
                 // A replica that dials again has given up the connection before.
-                peers.insert(id, Owned(task));
+                let before = peers.insert(id, Owned(task));
+                if before.is_some_and(|before| !before.0.is_finished()) {
+                    self.inbox.metrics().disconnections.add("replaced");
+                }
             }
             Principal::Client(id) => match self.network.clients.enter(id) {
                 Some(queue) => {
@@ -175,6 +181,8 @@ impl Host {
                     return;
                 };
                 let Some(Ok(frame)) = heard else { return };
+                self.quotas.charge(Principal::Client(id), frame.len(), &metrics).await;
+                let _turn = self.inbox.client_turn().await;
                 if let Some(query) = self.inbox.limits().decode_query(&frame) {
                     self.ask(id, query, &queue, &mut asking);
                     continue;
@@ -195,7 +203,10 @@ impl Host {
         };
         let writing = async {
             while let Some(frames) = queue.take().await {
-                if write(&mut sink, frames).await.is_err() {
+                if let Err(error) = write(&mut sink, frames).await {
+                    if error.kind() == std::io::ErrorKind::TimedOut {
+                        metrics.disconnections.add("slow-reader");
+                    }
                     return;
                 }
             }
@@ -250,25 +261,28 @@ impl Host {
     }
 }
 
-/// Delivers a replica's messages, in order, until it says something that no correct replica says.
-async fn listen_to_peer(id: ReplicaId, mut connection: Connection, inbox: Inbox) {
-    let metrics = Arc::clone(inbox.metrics());
-    let _connected = Connected::new(&metrics, |metrics| &metrics.peer_connections);
-    let reason = loop {
-        match tokio::time::timeout(PEER_IDLE, connection.next()).await {
-            Ok(Some(Ok(frame))) => {
-                if let Err(error) = inbox.peer_frame(id, &frame).await {
-                    metrics.disconnections.add(error.kind());
-                    break error.to_string();
+impl Host {
+    /// Delivers a replica's messages, in order, until it says something that no correct replica says.
+    async fn listen_to_peer(self, id: ReplicaId, mut connection: Connection) {
+        let metrics = Arc::clone(self.inbox.metrics());
+        let _connected = Connected::new(&metrics, |metrics| &metrics.peer_connections);
+        let reason = loop {
+            match tokio::time::timeout(PEER_IDLE, connection.next()).await {
+                Ok(Some(Ok(frame))) => {
+                    self.quotas.charge(Principal::Replica(id), frame.len(), &metrics).await;
+                    if let Err(error) = self.inbox.peer_frame(id, &frame).await {
+                        metrics.disconnections.add(error.kind());
+                        break error.to_string();
+                    }
+                }
+                Ok(Some(Err(error))) => break ended(&error),
+                Ok(None) => break "it hung up".to_owned(),
+                Err(_) => {
+                    metrics.disconnections.add("idle");
+                    break format!("it was silent for {PEER_IDLE:?}");
                 }
             }
-            Ok(Some(Err(error))) => break ended(&error),
-            Ok(None) => break "it hung up".to_owned(),
-            Err(_) => {
-                metrics.disconnections.add("idle");
-                break format!("it was silent for {PEER_IDLE:?}");
-            }
-        }
-    };
-    tracing::info!(from = %id, "connection ended: {reason}");
+        };
+        tracing::info!(from = %id, "connection ended: {reason}");
+    }
 }

@@ -13,6 +13,7 @@ mod dialer;
 mod handshake;
 mod listener;
 mod queue;
+mod quota;
 mod tls;
 
 pub(crate) use handshake::greet;

@@ -29,6 +29,18 @@ async fn dial(
     connect(&cluster.replicas()[to].address, Arc::new(tls), cluster.id(), FRAME_MAX).await
 }
 
+/// Waits until replica `id` has counted at least one connection refused for `reason`: the dialing end may know first.
+async fn refused(running: &TcpCluster, id: usize, reason: &str) {
+    let metrics = running.running[id].as_ref().expect("running").inbox.metrics();
+    for _ in 0..500 {
+        if metrics.handshakes_refused.get(reason) > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no connection was refused for {reason}: {:?}", metrics.handshakes_refused.counts());
+}
+
 /// Whether the other end hangs up without a word.
 async fn is_cut_off(mut connection: Connection) -> bool {
     let end = tokio::time::timeout(Duration::from_secs(10), connection.next()).await;
@@ -48,6 +60,7 @@ async fn unknown_keys_wrong_ids_and_other_clusters_are_refused() {
     assert!(good.is_ok(), "{:?}", good.err());
     let stranger = dial(cluster, &SecretKey::from_seed(&[99; 32]), 0, 0).await;
     assert!(stranger.is_err(), "an unknown key");
+    refused(&running, 0, "unknown-key").await;
     let elsewhere = dial(cluster, &client_key(ClientId(0)), 0, 1).await;
     assert!(matches!(elsewhere, Err(HandshakeError::Io(_))), "replica 0 is not replica 1");
 
@@ -59,6 +72,21 @@ async fn unknown_keys_wrong_ids_and_other_clusters_are_refused() {
     let address = &cluster.replicas()[0].address;
     let foreign = connect(address, Arc::new(tls), other.id(), FRAME_MAX).await;
     assert!(matches!(foreign, Err(HandshakeError::Cluster { .. })), "{:?}", foreign.err());
+    refused(&running, 0, "wrong-cluster").await;
+    assert_serving(&running, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn another_version_is_refused() {
+    let running = TcpCluster::start(4).await;
+    let cluster = &running.cluster;
+    let identity = TlsIdentity::new(&replica_key(3)).expect("a key");
+    let mut older = client_config(&identity, cluster.replicas()[0].key).expect("settings");
+    older.alpn_protocols = vec![format!("pbft/{}", WIRE_VERSION - 1).into_bytes()];
+    let address = &cluster.replicas()[0].address;
+    let refusal = connect(address, Arc::new(older), cluster.id(), FRAME_MAX).await;
+    assert!(refusal.is_err());
+    refused(&running, 0, "wrong-version").await;
     assert_serving(&running, 1).await;
 }
 
@@ -78,6 +106,26 @@ async fn plain_text_and_silence_get_nowhere() {
         assert!(ended.is_ok(), "the connection stays open");
     }
     assert!(heard.len() < 100);
+    refused(&running, 0, "not-tls").await;
+    refused(&running, 0, "deadline").await;
+}
+
+/// A handshake whose bytes come one by one ends at the same deadline as one without any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_handshake_ends() {
+    let running = TcpCluster::start(4).await;
+    let address = &running.cluster.replicas()[0].address;
+    let mut slow = TcpStream::connect(address).await.expect("connected");
+    // The header of a TLS record that promises 500 bytes.
+    slow.write_all(&[22, 3, 1, 1, 0xf4]).await.expect("written");
+    let ended = async {
+        while slow.write_all(&[1]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it was cut off");
+    refused(&running, 0, "deadline").await;
+    assert_serving(&running, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -85,12 +133,53 @@ async fn a_crowd_that_only_connects_keeps_nobody_out() {
     let running = TcpCluster::start(4).await;
     let address = &running.cluster.replicas()[0].address;
     let mut crowd = Vec::new();
-    for _ in 0..600 {
+    for _ in 0..1000 {
         crowd.push(TcpStream::connect(address).await.expect("connected"));
     }
     let good = dial(&running.cluster, &client_key(ClientId(0)), 0, 0).await;
     assert!(good.is_ok(), "{:?}", good.err());
+    refused(&running, 0, "crowded-out").await;
     assert_serving(&running, 1).await;
+}
+
+/// A client on the allow-list sends signatures that do not verify: each costs it its connection, and the others
+/// nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn bad_signatures_are_counted_and_cut_off() {
+    const FLOOD: usize = 200;
+    let running = TcpCluster::start(4).await;
+    let body = |timestamp| pbft_core::message::Request {
+        client: ClientId(1),
+        lane: pbft_core::types::Lane(0),
+        timestamp: pbft_core::types::Timestamp(timestamp),
+        operation: b"deposit mallory 1".to_vec(),
+    };
+    let stranger = pbft_node::keyring::KeySigner::new(SecretKey::from_seed(&[99; 32]));
+    let cluster = running.cluster.clone();
+    let flood = tokio::spawn(async move {
+        for timestamp in 0..FLOOD as u64 {
+            let forged = pbft_core::crypto::sign(&stranger, cluster.id(), body(timestamp));
+            let frame = codec::encode(&ClientFrame::Request(Arc::new(forged))).expect("encoded");
+            let key = client_key(ClientId(1));
+            let mut connection = dial(&cluster, &key, 0, 0).await.expect("a known key");
+            // The first one ends the connection, so the others are not even read.
+            for _ in 0..5 {
+                let _ = connection.send(Bytes::from(frame.clone())).await;
+            }
+            assert!(is_cut_off(connection).await);
+        }
+    });
+    let client = running.client(0);
+    for balance in 1..=5 {
+        assert_eq!(bank(&client, "deposit alice 1").await, Outcome::Balance(balance));
+    }
+    flood.await.expect("no panic");
+    let metrics = running.running[0].as_ref().expect("running").inbox.metrics();
+    assert_eq!(metrics.frames_refused.get("bad-signature"), FLOOD as u64);
+    assert_eq!(metrics.disconnections.get("bad-signature"), FLOOD as u64);
+    assert!(metrics.client_connections.get() <= 3, "{}", metrics.client_connections.get());
+    let balance = bank(&client, "balance mallory").await;
+    assert!(matches!(balance, Outcome::Refused(_)), "{balance:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
