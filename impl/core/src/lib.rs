@@ -76,6 +76,7 @@ pub mod client;
 pub mod crypto;
 pub mod durable;
 pub mod effect;
+pub mod evidence;
 mod execution;
 pub mod input;
 mod invariants;

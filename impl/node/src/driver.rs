@@ -18,6 +18,7 @@ use crate::store::{Store, StoreError};
 use crate::timers::Timers;
 use bytes::Bytes;
 use pbft_core::crypto::{Signer, Verifier};
+use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Request};
 use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
@@ -351,12 +352,12 @@ struct Steps<'d> {
 impl Steps<'_> {
     /// One input from outside, and the completions that follow from it.
     fn step(&mut self, input: Input, group: &mut Group<'_>) -> Result<(), DriverError> {
-        let refusable = refusable(&input);
+        let (refusable, vote) = (refusable(&input), SignedVote::in_input(&input));
         match self.observed(input) {
             Ok(effects) => self.perform(effects, group),
             Err(rejection) => {
                 if !planted!(self.replica.params(), EvidenceDropped) {
-                    note_equivocation(&rejection, group)?;
+                    note_equivocation(&rejection, vote, self.replica, group)?;
                 }
                 let told = !planted!(self.replica.params(), RefusalDropped);
                 if let (Some(request), Some(reason), true) = (refusable, refusal(&rejection), told)
@@ -435,9 +436,19 @@ fn refusal(rejection: &Rejection) -> Option<RefusalReason> {
     }
 }
 
-/// A replica that contradicts itself is faulty: that is worth keeping.
-fn note_equivocation(rejection: &Rejection, group: &mut Group<'_>) -> Result<(), StoreError> {
-    let Rejection::Equivocation { replica, view, seq, .. } = rejection else { return Ok(()) };
-    tracing::warn!(%replica, %view, %seq, "equivocation: {rejection}");
-    group.transaction()?.add_evidence(*replica, *view, *seq, &rejection.to_string())
+/// A replica that contradicts itself is faulty: that is worth keeping, with both signatures.
+fn note_equivocation(
+    rejection: &Rejection,
+    vote: Option<SignedVote>,
+    replica: &Replica,
+    group: &mut Group<'_>,
+) -> Result<(), StoreError> {
+    let Rejection::Equivocation { replica: liar, view, seq, .. } = rejection else { return Ok(()) };
+    tracing::warn!(%liar, %view, %seq, "equivocation: {rejection}");
+    match vote.and_then(|vote| replica.contradiction(vote)) {
+        Some(contradiction) => {
+            group.transaction()?.add_evidence(*liar, *view, *seq, &contradiction)
+        }
+        None => Ok(()),
+    }
 }

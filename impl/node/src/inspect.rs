@@ -121,7 +121,7 @@ pub fn inspect(directory: &Path, pairs: usize) -> Result<Inspection, StoreError>
         replies: service.replies.iter().count(),
         kept_states: kept,
         state,
-        evidence: store.evidence()?,
+        evidence: store.evidence()?.iter().map(ToString::to_string).collect(),
         pairs: shown
             .iter()
             .map(|(key, value)| Pair { key: text(key), value: text(value) })

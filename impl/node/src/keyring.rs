@@ -1,12 +1,13 @@
 //! Whose key is whose: the core's [`Signer`] and [`Verifier`] over real keys.
 
 use crate::keys::{PublicKey, SecretKey};
+use crate::metrics::Metrics;
 use pbft_core::crypto::{Signer, Statement, Verifier};
 use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, Principal, ReplicaId, Signature};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The public keys of all replicas and of the clients on the allow-list.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,7 @@ pub struct VerifiedCache {
     ring: KeyRing,
     /// Digests of everything that a signature's validity depends on: the current generation, and the one before.
     seen: Mutex<[HashSet<[u8; 32]>; 2]>,
+    metrics: Arc<Metrics>,
     /// The bug that this cache is built to have.
     #[cfg(feature = "planted-bugs")]
     planted: Option<pbft_core::planted::PlantedBug>,
@@ -81,9 +83,16 @@ impl VerifiedCache {
         Self {
             ring,
             seen: Mutex::default(),
+            metrics: Arc::default(),
             #[cfg(feature = "planted-bugs")]
             planted: None,
         }
+    }
+
+    /// The same cache, which counts what it does in `metrics`.
+    #[must_use]
+    pub fn counted_in(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The same cache with a bug.
@@ -117,8 +126,10 @@ impl Verifier for VerifiedCache {
         }
         let digest = hasher.finalize().into();
         if self.seen().iter().any(|generation| generation.contains(&digest)) {
+            self.metrics.signatures_remembered.increment();
             return true;
         }
+        self.metrics.signatures_checked.increment();
         if !key.verify(&statement, &signature) {
             return false;
         }
@@ -211,8 +222,13 @@ mod tests {
                 Status { view: View(view), ..status(0) },
             );
             let statement = Statement::new(cluster, &signed.body);
-            assert!(cache.verify(Principal::Replica(ReplicaId(0)), &statement, &signed.signature));
+            let holds =
+                || cache.verify(Principal::Replica(ReplicaId(0)), &statement, &signed.signature);
+            assert!(holds() && (view != 2 || holds()));
         }
+        let counts =
+            (cache.metrics.signatures_checked.get(), cache.metrics.signatures_remembered.get());
+        assert_eq!(counts, (3, 1), "the last one came twice");
         let [current, before] = &*cache.seen();
         assert_eq!((current.len(), before.len()), (3, REMEMBERED));
     }

@@ -144,7 +144,9 @@ impl Node {
         let (driver, inbox) = Driver::new(Parts {
             params: Arc::new(params),
             signer: Arc::new(KeySigner::new(key.clone())),
-            verifier: Arc::new(VerifiedCache::new(cluster.key_ring())),
+            verifier: Arc::new(
+                VerifiedCache::new(cluster.key_ring()).counted_in(Arc::clone(&metrics)),
+            ),
             store,
             service: Box::new(service),
             network: Box::new(network.clone()),

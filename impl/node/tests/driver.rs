@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{CLIENT, Cluster, Node, params, request};
+use common::{CLIENT, CLUSTER, Cluster, Node, params, request};
+use pbft_core::evidence::{Contradiction, SignedVote};
 use pbft_core::message::Message;
 use pbft_core::types::{ReplicaId, SeqNum};
 use pbft_core::{Effect, Input, Rejection, Replica};
@@ -234,8 +235,17 @@ async fn contradictions_are_kept_as_evidence() {
     }
     node.inbox.settled().await.expect("running");
     let disk = node.kill().await;
-    let store = Store::in_memory(&disk, Identity::new(common::CLUSTER, ReplicaId(1)));
+    let store = Store::in_memory(&disk, Identity::new(CLUSTER, ReplicaId(1)));
     let evidence = store.expect("opened").evidence().expect("read");
-    assert_eq!(evidence.len(), 1);
-    assert!(evidence[0].starts_with("r0 sent"), "{evidence:?}");
+    let [contradiction] = &evidence[..] else { panic!("one contradiction: {evidence:?}") };
+    assert!(contradiction.to_string().starts_with("r0 sent"), "{contradiction}");
+    assert!(contradiction.to_string().ends_with("as pre-prepare for v0 #1"), "{contradiction}");
+    // Anybody who has the keys can check it, and it proves nothing that was not said.
+    let proves = |it: &Contradiction| it.is_proof(&params(2, 4), &common::key_ring(4));
+    assert!(proves(contradiction));
+    let Contradiction { first, second } = contradiction.clone();
+    assert!(!proves(&Contradiction { first: first.clone(), second: first.clone() }));
+    let SignedVote::PrePrepare(mut forged) = second else { panic!("a pre-prepare") };
+    forged.body.digest = CLUSTER;
+    assert!(!proves(&Contradiction { first, second: SignedVote::PrePrepare(forged) }));
 }

@@ -22,6 +22,7 @@ pub use transaction::{Chunk, Transaction};
 use crate::codec;
 use crate::state::{ChunkCache, Pair, StateView};
 use medium::Medium;
+use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::StatePart;
 use pbft_core::replies::{LastReply, ReplyTable};
@@ -350,11 +351,11 @@ impl Store {
         Ok(pairs)
     }
 
-    /// The stored evidence of equivocation, one line each.
-    pub fn evidence(&self) -> Result<Vec<String>, StoreError> {
+    /// The stored evidence of equivocation: at most one contradiction a replica, view and number.
+    pub fn evidence(&self) -> Result<Vec<Contradiction>, StoreError> {
         let read = self.database.begin_read()?;
         let table = read.open_table(EVIDENCE)?;
-        table.iter()?.map(|entry| Ok(entry?.1.value().to_owned())).collect()
+        table.iter()?.map(|entry| decode("evidence", entry?.1.value())).collect()
     }
 
     /// How many records the log holds beside their fold.

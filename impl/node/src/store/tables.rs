@@ -20,7 +20,7 @@ pub(super) const CHUNKS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::ne
 /// Fetched chunks of a checkpoint that is not complete yet.
 pub(super) const STAGED: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("staged");
 /// Equivocations by (replica, view, sequence number).
-pub(super) const EVIDENCE: TableDefinition<(u32, u64, u64), &str> =
+pub(super) const EVIDENCE: TableDefinition<(u32, u64, u64), &[u8]> =
     TableDefinition::new("evidence");
 
 /// In [`META`]: the [`Identity`].

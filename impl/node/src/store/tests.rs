@@ -1,6 +1,7 @@
 //! One test body for both media, and what only files can get wrong.
 
 use super::*;
+use pbft_core::evidence::{Contradiction, SignedVote};
 use pbft_core::message::{
     Batch, Checkpoint, PrePrepare, Proposal, Request, Signed, StableCertificate,
 };
@@ -277,11 +278,19 @@ fn each_opening_is_counted() {
 fn evidence_is_kept_once_a_slot() {
     let mut store = Medium::Memory(MemoryDisk::default()).open();
     let mut transaction = store.begin().expect("begun");
-    for (seq, line) in [(1, "first"), (1, "again"), (2, "second")] {
-        transaction.add_evidence(ReplicaId(3), View(0), SeqNum(seq), line).expect("added");
+    let contradiction = |first: u8| {
+        let vote = |digest| {
+            let (digest, replica) = (Digest([digest; 32]), ReplicaId(3));
+            SignedVote::Checkpoint(signed(Checkpoint { seq: SeqNum(1), digest, replica }))
+        };
+        Contradiction { first: vote(first), second: vote(0) }
+    };
+    for (seq, first) in [(1, 1), (1, 2), (2, 3)] {
+        let (replica, view, seq) = (ReplicaId(3), View(0), SeqNum(seq));
+        transaction.add_evidence(replica, view, seq, &contradiction(first)).expect("added");
     }
     transaction.commit().expect("committed");
-    assert_eq!(store.evidence().expect("read"), ["first", "second"]);
+    assert_eq!(store.evidence().expect("read"), [contradiction(1), contradiction(3)]);
 }
 
 #[test]

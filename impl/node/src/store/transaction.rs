@@ -6,6 +6,7 @@ use super::tables::{
 use super::{Store, StoreError, decode_manifest};
 use crate::codec;
 use crate::state::{ChunkCache, Chunks, State, chunk_pairs, unchunk};
+use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::{Request, StatePart};
 use pbft_core::planted::planted;
@@ -280,12 +281,12 @@ impl<'s> Transaction<'s> {
         replica: ReplicaId,
         view: View,
         seq: SeqNum,
-        line: &str,
+        contradiction: &Contradiction,
     ) -> Result<(), StoreError> {
         let mut table = self.write.open_table(EVIDENCE)?;
         let key = (replica.0, view.0, seq.0);
         if table.len()? < EVIDENCE_MAX && table.get(key)?.is_none() {
-            table.insert(key, line)?;
+            table.insert(key, &*codec::encode(contradiction)?)?;
         }
         Ok(())
     }
