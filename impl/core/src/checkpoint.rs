@@ -30,6 +30,11 @@ impl Checkpoints {
         self.votes.get(&seq)?.get(&replica)
     }
 
+    /// How many votes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.votes.values().map(BTreeMap::len).sum::<usize>() + self.beyond.len()
+    }
+
     pub(crate) fn insert(&mut self, checkpoint: Signed<Checkpoint>) {
         let Checkpoint { seq, replica, .. } = checkpoint.body;
         self.votes.entry(seq).or_default().insert(replica, checkpoint);

@@ -44,6 +44,11 @@ impl Pending {
         self.lanes.get(&(client, lane)).map(|waiting| waiting.request.body.timestamp)
     }
 
+    /// How many requests wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.len().max(self.arrivals.len())
+    }
+
     /// Whether this very request waits.
     pub(crate) fn contains(&self, id: RequestId) -> bool {
         self.waiting(id.client, id.lane) == Some(id.timestamp)

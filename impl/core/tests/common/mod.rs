@@ -15,7 +15,8 @@ use oracle::Oracle;
 use pbft_core::message::{Message, Reply, Request, Signed, StateData};
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{
-    Durable, Effect, HaltReason, Input, Membership, Params, Rejection, Replica, Summary, Timer,
+    Durable, Effect, Footprint, HaltReason, Input, Membership, Params, Rejection, Replica, Summary,
+    Timer,
 };
 use service::Service;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -202,6 +203,8 @@ impl Cluster {
         assert!(completions.len() <= 1, "one completion at a time");
         if let Some(replica) = &self.nodes[id as usize].replica {
             self.oracle.on_summary(&replica.summary());
+            let most = Footprint::most(replica.params(), keys::CLIENTS as usize);
+            assert_eq!(replica.footprint().beyond(&most), None, "a bound of {id}");
         }
         completions
     }
