@@ -1,6 +1,7 @@
-//! What the tests of whole clusters share: real `pbft` processes on loopback, with real disks in a temporary
-//! directory.
+//! Whole clusters under faults: simulated from a seed ([`sim`], the command `pbft-sim`), and as real `pbft` processes on
+//! loopback with real disks in a temporary directory.
 //!
+//! * [`sim`]: the production core on a virtual clock, with faults, liars, and oracles after every step.
 //! * [`binary`]: the `pbft` command, built when it is needed.
 //! * [`process`]: one process, its log, its memory, its end.
 //! * [`cluster`]: the replicas of a cluster, each a process; started, killed, frozen, asked.
@@ -8,14 +9,15 @@
 //! * [`history`]: what they remember, and whether it is what one ledger would have said.
 //! * [`snapshot`]: everything that is in a directory, to show that nothing changed.
 //!
-//! The tests themselves are in `e2e/` and `tidy/`. They need `/proc`, so they run on Linux.
+//! The tests themselves are in `e2e/`, `sim/` and `tidy/`. They need `/proc`, so they run on Linux.
 //!
-//! What is not here yet: deterministic simulation, Byzantine processes, faulty networks and disks.
+//! What is not here yet: Byzantine processes, and faulty networks and disks beneath real ones.
 
 pub mod binary;
 pub mod cluster;
 pub mod history;
 pub mod ports;
 pub mod process;
+pub mod sim;
 pub mod snapshot;
 pub mod workload;

@@ -1,0 +1,7 @@
+//! The simulator itself: runs are repeatable, rules are noticed when they are broken, and what is broken is made small.
+
+#[path = "../tidy/commands.rs"]
+mod commands;
+mod determinism;
+mod tool;
+mod violations;

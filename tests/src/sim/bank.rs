@@ -1,0 +1,223 @@
+//! The service of the simulated clusters: a few accounts. Every operation answers with the balances after it, so a
+//! client's history says much about the order in which operations took effect.
+
+use pbft_core::manifest::chunk_digest;
+use pbft_core::types::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The chunks of a state.
+const CHUNKS: usize = 4;
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Operation {
+    /// Adds to an account.
+    Deposit {
+        /// The account.
+        account: u8,
+        /// How much.
+        amount: u16,
+    },
+    /// Moves from one account to another.
+    Transfer {
+        /// Where it is taken.
+        from: u8,
+        /// Where it goes.
+        to: u8,
+        /// How much.
+        amount: u16,
+    },
+    /// Reads an account.
+    Read {
+        /// The account.
+        account: u8,
+    },
+}
+
+impl Operation {
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Deposit { account, amount } => {
+                [&[1, account][..], &amount.to_le_bytes()].concat()
+            }
+            Self::Transfer { from, to, amount } => {
+                [&[2, from, to][..], &amount.to_le_bytes()].concat()
+            }
+            Self::Read { account } => vec![3, account],
+        }
+    }
+
+    /// The operation with these bytes; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        match *bytes {
+            [1, account, a, b] => {
+                Some(Self::Deposit { account, amount: u16::from_le_bytes([a, b]) })
+            }
+            [2, from, to, a, b] => {
+                Some(Self::Transfer { from, to, amount: u16::from_le_bytes([a, b]) })
+            }
+            [3, account] => Some(Self::Read { account }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deposit { account, amount } => write!(f, "deposit a{account} {amount}"),
+            Self::Transfer { from, to, amount } => write!(f, "transfer a{from} a{to} {amount}"),
+            Self::Read { account } => write!(f, "read a{account}"),
+        }
+    }
+}
+
+/// What the service answers to an operation that it cannot read.
+pub const MALFORMED: &[u8] = b"malformed";
+
+/// What it answers to a transfer of more than there is.
+pub const OVERDRAFT: &[u8] = b"overdraft";
+
+/// The accounts with a balance, which is never 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Accounts(BTreeMap<u8, u64>);
+
+impl Accounts {
+    /// The balance of an account.
+    #[must_use]
+    pub fn balance(&self, account: u8) -> u64 {
+        self.0.get(&account).copied().unwrap_or_default()
+    }
+
+    /// Sets a balance.
+    pub fn set(&mut self, account: u8, balance: u64) {
+        match balance {
+            0 => self.0.remove(&account),
+            _ => self.0.insert(account, balance),
+        };
+    }
+
+    /// The sum of all balances.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.0.values().fold(0, |sum, balance| sum.wrapping_add(*balance))
+    }
+
+    /// All accounts, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, u64)> + '_ {
+        self.0.iter().map(|(account, balance)| (*account, *balance))
+    }
+
+    /// Applies an operation's bytes, whatever they are, and returns the result.
+    pub fn execute(&mut self, operation: &[u8]) -> Arc<[u8]> {
+        let Some(operation) = Operation::decode(operation) else { return MALFORMED.into() };
+        match operation {
+            Operation::Deposit { account, amount } => {
+                let balance = self.balance(account).wrapping_add(u64::from(amount));
+                self.set(account, balance);
+                balance.to_le_bytes().into()
+            }
+            Operation::Transfer { from, to, amount } => {
+                let Some(left) = self.balance(from).checked_sub(u64::from(amount)) else {
+                    return OVERDRAFT.into();
+                };
+                self.set(from, left);
+                let reached = self.balance(to).wrapping_add(u64::from(amount));
+                self.set(to, reached);
+                [self.balance(from).to_le_bytes(), reached.to_le_bytes()].concat().into()
+            }
+            Operation::Read { account } => self.balance(account).to_le_bytes().into(),
+        }
+    }
+
+    fn chunk(&self, index: usize) -> Arc<[u8]> {
+        let mut bytes = Vec::new();
+        for (account, balance) in
+            self.iter().filter(|(account, _)| usize::from(*account) % CHUNKS == index)
+        {
+            bytes.push(account);
+            bytes.extend(balance.to_le_bytes());
+        }
+        bytes.into()
+    }
+
+    /// The state in chunks.
+    #[must_use]
+    pub fn chunks(&self) -> Vec<Arc<[u8]>> {
+        (0..CHUNKS).map(|index| self.chunk(index)).collect()
+    }
+
+    /// The chunks' digests.
+    #[must_use]
+    pub fn chunk_digests(&self) -> Vec<Digest> {
+        self.chunks().iter().map(|chunk| chunk_digest(chunk)).collect()
+    }
+
+    /// The state of which these are the chunks; `None` if they are of none.
+    #[must_use]
+    pub fn from_chunks<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
+        let mut accounts = Self::default();
+        for chunk in chunks {
+            let (pairs, rest) = chunk.as_chunks::<9>();
+            if !rest.is_empty() {
+                return None;
+            }
+            for [account, balance @ ..] in pairs {
+                accounts.set(*account, u64::from_le_bytes(*balance));
+            }
+        }
+        Some(accounts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_survive_their_bytes_and_others_are_refused() {
+        let operations = [
+            Operation::Deposit { account: 1, amount: 300 },
+            Operation::Transfer { from: 1, to: 2, amount: 7 },
+            Operation::Read { account: 2 },
+        ];
+        for operation in operations {
+            assert_eq!(Operation::decode(&operation.encode()), Some(operation));
+        }
+        let mut accounts = Accounts::default();
+        for bytes in [&[][..], &[0], &[1, 2], &[9; 40]] {
+            assert_eq!(&*accounts.execute(bytes), MALFORMED);
+        }
+        assert_eq!(accounts, Accounts::default(), "nothing was done");
+    }
+
+    #[test]
+    fn money_moves_and_is_never_made() {
+        let mut accounts = Accounts::default();
+        accounts.execute(&Operation::Deposit { account: 1, amount: 10 }.encode());
+        let moved = accounts.execute(&Operation::Transfer { from: 1, to: 2, amount: 4 }.encode());
+        assert_eq!(*moved, [6u64.to_le_bytes(), 4u64.to_le_bytes()].concat());
+        let refused = accounts.execute(&Operation::Transfer { from: 1, to: 2, amount: 7 }.encode());
+        assert_eq!(&*refused, OVERDRAFT);
+        accounts.execute(&Operation::Transfer { from: 1, to: 1, amount: 6 }.encode());
+        assert_eq!((accounts.sum(), accounts.balance(1)), (10, 6));
+    }
+
+    #[test]
+    fn chunks_hold_the_state() {
+        let mut accounts = Accounts::default();
+        (0..9).for_each(|account| accounts.set(account, u64::from(account) * 3));
+        let chunks = accounts.chunks();
+        assert_eq!(Accounts::from_chunks(chunks.iter().map(|c| &**c)), Some(accounts.clone()));
+        assert_eq!(Accounts::from_chunks([&[1, 2][..]]), None);
+        let mut other = accounts.clone();
+        other.set(5, 1);
+        assert_ne!(other.chunk_digests(), accounts.chunk_digests());
+    }
+}

@@ -1,0 +1,243 @@
+//! Lies of the view change.
+
+use super::{Draft, Hand};
+use core::time::Duration;
+use pbft_core::message::{
+    Batch, Message, NewView, PrePrepare, PreparedCertificate, Signed, StableCertificate, ViewChange,
+};
+use pbft_core::types::{ReplicaId, SeqNum, View};
+use std::sync::Arc;
+
+/// Replaces its own VIEW-CHANGEs.
+fn own_view_changes(
+    hand: &mut Hand,
+    draft: Draft,
+    revise: impl Fn(&mut Hand, &ViewChange) -> ViewChange,
+) -> Draft {
+    let change = |(after, message): (Duration, Message)| match &message {
+        Message::ViewChange(one) if one.body.replica == hand.id => {
+            let body = revise(hand, &one.body);
+            (after, Message::ViewChange(Arc::new(hand.sign(body))))
+        }
+        _ => (after, message),
+    };
+    draft.into_iter().map(change).collect()
+}
+
+/// P is empty: valid, and a lie.
+pub(super) fn hide(hand: &mut Hand, draft: Draft) -> Draft {
+    own_view_changes(hand, draft, |_, body| ViewChange { prepared: Vec::new(), ..body.clone() })
+}
+
+/// P holds what can be put together, of the earliest view for each number.
+pub(super) fn stale(hand: &mut Hand, draft: Draft) -> Draft {
+    own_view_changes(hand, draft, |hand, body| {
+        let mut all = hand.certificates();
+        all.retain(|one| {
+            let seq = one.pre_prepare.body.seq;
+            one.pre_prepare.body.view < body.view && body.low_water_mark < seq
+        });
+        all.sort_by_key(|one| (one.pre_prepare.body.seq, one.pre_prepare.body.view));
+        all.dedup_by_key(|one| one.pre_prepare.body.seq);
+        ViewChange { prepared: all, ..body.clone() }
+    })
+}
+
+/// h without a proof.
+pub(super) fn unproven(hand: &mut Hand, draft: Draft) -> Draft {
+    own_view_changes(hand, draft, |hand, body| {
+        let interval = hand.params.checkpoint_interval;
+        let low_water_mark = SeqNum(body.low_water_mark.0 + interval);
+        let stable = match hand.rng.below(3) {
+            0 => StableCertificate::default(),
+            1 => body.stable.clone(),
+            _ => {
+                let mut stable = body.stable.clone();
+                stable.checkpoints.pop();
+                stable
+            }
+        };
+        ViewChange { low_water_mark, stable, prepared: Vec::new(), ..body.clone() }
+    })
+}
+
+/// P holds something that is no certificate.
+pub(super) fn forge(hand: &mut Hand, draft: Draft) -> Draft {
+    own_view_changes(hand, draft, |hand, body| {
+        let mut prepared = body.prepared.clone();
+        let known = hand.certificates();
+        let position = hand.rng.index(known.len());
+        let Some(mut one) = prepared.pop().or_else(|| known.get(position).cloned()) else {
+            return body.clone();
+        };
+        let is_doubled = hand.rng.percent(30);
+        if is_doubled {
+            prepared.push(one.clone());
+        } else {
+            spoil(hand, &mut one, body);
+        }
+        prepared.push(one);
+        if hand.rng.percent(20) {
+            prepared.reverse();
+        }
+        ViewChange { prepared, ..body.clone() }
+    })
+}
+
+fn spoil(hand: &mut Hand, one: &mut PreparedCertificate, body: &ViewChange) {
+    match hand.rng.below(9) {
+        0 => drop(one.prepares.pop()),
+        1 => one.prepares.iter_mut().for_each(|vote| vote.signature.r[0] ^= 1),
+        2 => {
+            if let Some(first) = one.prepares.first().cloned() {
+                one.prepares.iter_mut().for_each(|vote| *vote = first.clone());
+            }
+        }
+        3 => {
+            let digest = hand.any_digest();
+            let forged = PrePrepare { digest, replica: hand.id, ..one.pre_prepare.body.clone() };
+            one.pre_prepare = hand.sign(forged);
+        }
+        4 => {
+            let view = View(body.view.0 + 1);
+            let forged = PrePrepare { view, replica: hand.id, ..one.pre_prepare.body.clone() };
+            one.pre_prepare = hand.sign(forged);
+        }
+        5 => {
+            let seq = SeqNum(body.low_water_mark.0 + hand.params.window + 1);
+            let forged = PrePrepare { seq, replica: hand.id, ..one.pre_prepare.body.clone() };
+            one.pre_prepare = hand.sign(forged);
+        }
+        6 => one.prepares.reverse(),
+        7 => {
+            let mine = pbft_core::message::Prepare {
+                view: one.pre_prepare.body.view,
+                seq: one.pre_prepare.body.seq,
+                digest: hand.any_digest(),
+                replica: hand.id,
+            };
+            let mine = hand.sign(mine);
+            one.prepares.retain(|vote| vote.body.replica != mine.body.replica);
+            one.prepares.pop();
+            one.prepares.push(mine);
+            one.prepares.sort_by_key(|vote| vote.body.replica);
+        }
+        _ => {
+            let digest = hand.any_digest();
+            let view = View(body.view.0.saturating_sub(1));
+            let forged =
+                PrePrepare { view, digest, replica: hand.id, ..one.pre_prepare.body.clone() };
+            one.pre_prepare = hand.sign(forged);
+        }
+    }
+}
+
+/// O is not what follows from V, and not the same for everybody.
+pub(super) fn wrong_order(hand: &mut Hand, to: ReplicaId, draft: Draft) -> Draft {
+    let revise = |(after, message): (Duration, Message)| {
+        let Message::NewView(one) = &message else { return (after, message) };
+        if one.body.replica != hand.id {
+            return (after, message);
+        }
+        let mut body = one.body.clone();
+        let view = body.view;
+        let next = body.pre_prepares.last().map_or(hand.low, |last| last.body.seq).next();
+        let own = |hand: &Hand, seq, digest| {
+            hand.sign(PrePrepare { view, seq, digest, replica: hand.id })
+        };
+        match (hand.rng.below(5), body.pre_prepares.len()) {
+            (0, 1..) => drop(body.pre_prepares.pop()),
+            (1, 1..) => {
+                let seq = body.pre_prepares[0].body.seq;
+                body.pre_prepares[0] = own(hand, seq, Batch::default().digest());
+            }
+            (2, 2..) => body.pre_prepares.swap(0, 1),
+            (3, 1..) => {
+                let position = hand.rng.index(hand.proposals.len());
+                let digest = hand.proposals.values().nth(position).map(|one| one.batch.digest());
+                let seq = body.pre_prepares[to.0 as usize % body.pre_prepares.len()].body.seq;
+                let position = to.0 as usize % body.pre_prepares.len();
+                body.pre_prepares[position] = own(hand, seq, digest.unwrap_or_default());
+            }
+            _ => {
+                let known = hand.requests.back().map(|request| Signed::clone(request));
+                let batch = Batch { requests: known.into_iter().collect() };
+                body.pre_prepares.push(own(hand, next, batch.digest()));
+            }
+        }
+        (after, Message::NewView(Arc::new(hand.sign(body))))
+    };
+    draft.into_iter().map(revise).collect()
+}
+
+/// V is not q valid VIEW-CHANGEs of different replicas for this view.
+pub(super) fn fake(hand: &mut Hand, draft: Draft) -> Draft {
+    let revise = |(after, message): (Duration, Message)| {
+        let Message::NewView(one) = &message else { return (after, message) };
+        if one.body.replica != hand.id {
+            return (after, message);
+        }
+        let body = faked(hand, one.body.clone());
+        (after, Message::NewView(Arc::new(hand.sign(body))))
+    };
+    draft.into_iter().map(revise).collect()
+}
+
+fn faked(hand: &mut Hand, mut body: NewView) -> NewView {
+    match hand.rng.below(5) {
+        0 => drop(body.view_changes.pop()),
+        1 => {
+            if let Some(first) = body.view_changes.first().cloned() {
+                body.view_changes.iter_mut().for_each(|one| *one = Arc::clone(&first));
+            }
+        }
+        2 => {
+            let stale = hand.view_changes_of_other_views(body.view);
+            if let Some(stale) = stale.first().cloned() {
+                body.view_changes.retain(|one| one.body.replica != stale.body.replica);
+                body.view_changes.pop();
+                body.view_changes.push(stale);
+                body.view_changes.sort_by_key(|one| one.body.replica);
+            }
+        }
+        3 => body.view_changes.reverse(),
+        _ => {
+            let others = body.view_changes.iter_mut().filter(|one| one.body.replica != hand.id);
+            others.for_each(|one| Arc::make_mut(one).body.prepared.clear());
+        }
+    }
+    body
+}
+
+/// Begins a view whose primary is somebody else, or its own without anybody having asked.
+pub(super) fn usurp(hand: &mut Hand) -> Vec<Message> {
+    let view = View(hand.view.0 + hand.rng.below(3));
+    let view_changes = hand.view_changes_for(view);
+    let body = NewView { view, view_changes, pre_prepares: Vec::new(), replica: hand.id };
+    vec![Message::NewView(Arc::new(hand.sign(body)))]
+}
+
+/// Every second replica is left out.
+pub(super) fn partial(hand: &Hand, to: ReplicaId, draft: Draft) -> Draft {
+    let is_left_out = (to.0 + hand.id.0).is_multiple_of(2);
+    draft
+        .into_iter()
+        .filter(|(_, message)| !(is_left_out && matches!(message, Message::NewView(_))))
+        .collect()
+}
+
+/// One view after the other, and now and then one in the far future.
+pub(super) fn storm(hand: &mut Hand, tick: u64) -> Vec<Message> {
+    let ahead = match tick % 7 {
+        6 => 1 << 40,
+        ahead => 1 + ahead,
+    };
+    let body = ViewChange {
+        view: View(hand.view.0 + ahead),
+        low_water_mark: SeqNum(0),
+        stable: StableCertificate::default(),
+        prepared: Vec::new(),
+        replica: hand.id,
+    };
+    vec![Message::ViewChange(Arc::new(hand.sign(body)))]
+}

@@ -1,0 +1,219 @@
+//! Lies of the normal case: proposals, votes, checkpoints.
+
+use super::{Draft, Hand};
+use core::time::Duration;
+use pbft_core::canonical::{HashDomain, hash};
+use pbft_core::message::{
+    Batch, Checkpoint, Commit, Message, PrePrepare, Prepare, Proposal, Request, Signed,
+};
+use pbft_core::types::{Lane, ReplicaId, SeqNum, View};
+use std::sync::Arc;
+
+/// Another batch for every second replica; the choice is the same for all messages about one slot.
+pub(super) fn equivocate(hand: &mut Hand, to: ReplicaId, draft: Draft) -> Draft {
+    let revise = |(after, message): (Duration, Message)| {
+        let Message::PrePrepare(proposal) = &message else { return (after, message) };
+        let PrePrepare { view, seq, replica, .. } = proposal.pre_prepare.body;
+        if replica != hand.id || (u64::from(to.0) + seq.0).is_multiple_of(2) {
+            return (after, message);
+        }
+        let batch = hand.other_batch(&proposal.batch);
+        (after, hand.propose(view, seq, batch.digest(), batch))
+    };
+    draft.into_iter().map(revise).collect()
+}
+
+/// Proposals and new views come when nine tenths of the others' patience are over.
+pub(super) fn slow(hand: &Hand, draft: Draft) -> Draft {
+    let wait = hand.params.view_timeout * 9 / 10;
+    let delay = |(after, message): (Duration, Message)| match message {
+        Message::PrePrepare(_) | Message::NewView(_) => (after + wait, message),
+        _ => (after, message),
+    };
+    draft.into_iter().map(delay).collect()
+}
+
+/// The f replicas after this one hear nothing.
+pub(super) fn skip_replicas(hand: &Hand, to: ReplicaId, draft: Draft) -> Draft {
+    let n = hand.params.membership.n() as u32;
+    let distance = (to.0 + n - hand.id.0) % n;
+    match distance as usize <= hand.params.membership.faults() {
+        true => Draft::new(),
+        false => draft,
+    }
+}
+
+/// A vote for another digest, before or after the real one.
+pub(super) fn double(hand: &mut Hand, draft: Draft) -> Draft {
+    let mut revised = Draft::new();
+    for (after, message) in draft {
+        let digest = hand.any_digest();
+        let second = match &message {
+            Message::Prepare(vote) => Some(hand.prepare(vote.body.view, vote.body.seq, digest)),
+            Message::Commit(vote) => Some(hand.commit(vote.body.view, vote.body.seq, digest)),
+            Message::Checkpoint(vote) => Some(hand.checkpoint(vote.body.seq, digest)),
+            _ => None,
+        };
+        revised.push((after, message));
+        revised.extend(second.map(|second| (after, second)));
+        if hand.rng.percent(50) {
+            let len = revised.len();
+            revised[len.saturating_sub(2)..].reverse();
+        }
+    }
+    revised
+}
+
+/// A vote for nothing instead of the real one.
+pub(super) fn wrong_digest(hand: &mut Hand, draft: Draft) -> Draft {
+    let revise = |(after, message): (Duration, Message)| {
+        let digest = hand.any_digest();
+        let message = match &message {
+            Message::Prepare(vote) => hand.prepare(vote.body.view, vote.body.seq, digest),
+            Message::Commit(vote) => hand.commit(vote.body.view, vote.body.seq, digest),
+            _ => message,
+        };
+        (after, message)
+    };
+    draft.into_iter().map(revise).collect()
+}
+
+/// The same vote one view or one number away, beside the real one.
+pub(super) fn off_by_one(hand: &mut Hand, draft: Draft) -> Draft {
+    let mut revised = Draft::new();
+    for (after, message) in draft {
+        let step = hand.rng.below(3).wrapping_sub(1);
+        let shift = |number: u64| number.wrapping_add(step);
+        let moved = match &message {
+            Message::Prepare(vote) => {
+                let Prepare { view, seq, digest, .. } = vote.body;
+                Some(hand.prepare(View(shift(view.0)), SeqNum(shift(seq.0)), digest))
+            }
+            Message::Commit(vote) => {
+                let Commit { view, seq, digest, .. } = vote.body;
+                Some(hand.commit(View(shift(view.0)), seq, digest))
+            }
+            Message::Checkpoint(vote) => {
+                let Checkpoint { seq, digest, .. } = vote.body;
+                Some(hand.checkpoint(SeqNum(shift(seq.0)), digest))
+            }
+            _ => None,
+        };
+        revised.extend(moved.map(|moved| (after, moved)));
+        revised.push((after, message));
+    }
+    revised
+}
+
+/// Wrong digests at the right numbers, and right digests at wrong ones.
+pub(super) fn bad_checkpoints(hand: &mut Hand, draft: Draft) -> Draft {
+    let revise = |(after, message): (Duration, Message)| {
+        let Message::Checkpoint(vote) = &message else { return (after, message) };
+        let (seq, digest) = (vote.body.seq, hand.any_digest());
+        let message = match hand.rng.below(4) {
+            0 => hand.checkpoint(seq.next(), vote.body.digest),
+            1 => hand.checkpoint(SeqNum(seq.0 + 100 * hand.params.window), digest),
+            _ => hand.checkpoint(seq, digest),
+        };
+        (after, message)
+    };
+    draft.into_iter().map(revise).collect()
+}
+
+/// Proposals that no correct backup may accept, each before the real one.
+pub(super) fn bad_batches(hand: &mut Hand, draft: Draft) -> Draft {
+    let mut revised = Draft::new();
+    for (after, message) in draft {
+        if let Message::PrePrepare(proposal) = &message
+            && proposal.pre_prepare.body.replica == hand.id
+        {
+            revised.push((after, bad_proposal(hand, proposal)));
+        }
+        revised.push((after, message));
+    }
+    revised
+}
+
+fn bad_proposal(hand: &mut Hand, proposal: &Proposal) -> Message {
+    let PrePrepare { view, seq, digest, .. } = proposal.pre_prepare.body;
+    let batch = Arc::clone(&proposal.batch);
+    let changed = |change: &mut dyn FnMut(&mut Signed<Request>)| {
+        let mut requests = batch.requests.clone();
+        requests.iter_mut().for_each(change);
+        Arc::new(Batch { requests })
+    };
+    match hand.rng.below(9) {
+        8 => {
+            let max = hand.params.operation_bytes_max;
+            let huge = changed(&mut |request| request.body.operation = vec![1; max + 1]);
+            hand.propose(view, seq, huge.digest(), huge)
+        }
+        0 => hand.propose(view, seq, hash(HashDomain::Batch, b"another"), batch),
+        1 => hand.propose(view, seq, Batch::default().digest(), Arc::default()),
+        2 => hand.propose(view, SeqNum(seq.0 + 2 * hand.params.window), digest, batch),
+        3 => {
+            let forged = changed(&mut |request| request.signature.r[0] ^= 1);
+            hand.propose(view, seq, forged.digest(), forged)
+        }
+        4 => {
+            let other = changed(&mut |request| request.body.lane = Lane(u16::MAX));
+            hand.propose(view, seq, other.digest(), other)
+        }
+        5 => {
+            let max = hand.params.batch_requests_max + 1;
+            let requests: Vec<_> = batch.requests.iter().cycle().take(max).cloned().collect();
+            let long = Arc::new(Batch { requests });
+            hand.propose(view, seq, long.digest(), long)
+        }
+        6 => hand.propose(view, seq.next(), digest, batch),
+        _ => {
+            let doubled = batch.requests.iter().chain(&batch.requests).cloned();
+            let requests = doubled.take(hand.params.batch_requests_max).collect();
+            let doubled = Arc::new(Batch { requests });
+            hand.propose(view, SeqNum(seq.0 + 1), doubled.digest(), doubled)
+        }
+    }
+}
+
+/// PREPARE and COMMIT for whatever somebody proposes or votes for.
+pub(super) fn support(hand: &mut Hand, heard: &Message) -> Vec<Message> {
+    let (view, seq, digest) = match heard {
+        Message::PrePrepare(proposal) => {
+            let body = &proposal.pre_prepare.body;
+            (body.view, body.seq, body.digest)
+        }
+        Message::Prepare(vote) => (vote.body.view, vote.body.seq, vote.body.digest),
+        Message::Commit(vote) => (vote.body.view, vote.body.seq, vote.body.digest),
+        _ => return Vec::new(),
+    };
+    match hand.is_new("support", view, seq, digest) {
+        true => vec![hand.prepare(view, seq, digest), hand.commit(view, seq, digest)],
+        false => Vec::new(),
+    }
+}
+
+/// The votes of others as if they were its own to send, and votes that claim to be others'.
+pub(super) fn as_other(hand: &mut Hand, heard: &Message) -> Vec<Message> {
+    let other = hand.somebody();
+    let (view, seq, digest) = match heard {
+        Message::Prepare(vote) => (vote.body.view, vote.body.seq, vote.body.digest),
+        Message::Commit(vote) => (vote.body.view, vote.body.seq, vote.body.digest),
+        Message::Checkpoint(vote) => (View(0), vote.body.seq, vote.body.digest),
+        _ => return Vec::new(),
+    };
+    if !hand.is_new(heard.kind(), view, seq, digest) {
+        return Vec::new();
+    }
+    match heard {
+        Message::Prepare(vote) => {
+            let claimed = Prepare { replica: other, ..vote.body.clone() };
+            vec![heard.clone(), Message::Prepare(hand.sign(claimed))]
+        }
+        Message::Commit(vote) => {
+            let claimed = Commit { replica: other, ..vote.body.clone() };
+            vec![heard.clone(), Message::Commit(hand.sign(claimed))]
+        }
+        Message::Checkpoint(_) => vec![heard.clone()],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,269 @@
+//! `pbft-sim replay` and `shrink`: one run, shown and made small.
+
+use super::seeds::name;
+use super::{Common, Which, print, usage};
+use crate::sim::campaign::{Failure, Task};
+use crate::sim::event::Event;
+use crate::sim::fault::Plan;
+use crate::sim::judge::{Judged, Judging, judge};
+use crate::sim::oracle::{Rule, Violation};
+use crate::sim::render::{Row, rows, table};
+use crate::sim::shrink::{self, Patience, Shrunk};
+use pbft_core::Membership;
+use pbft_model::run::{ExitCode, RunDir, RunRecord};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The longest case file that is read.
+const CASE_BYTES_MAX: u64 = 64 << 20;
+
+/// A run that was made small, as a file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Case {
+    /// The cluster and, if there are no events, everything that happens to it.
+    plan: Plan,
+    /// What happens after the start.
+    events: Vec<Event>,
+    /// The rule that it breaks.
+    violation: Violation,
+}
+
+/// What is shown of a run.
+#[derive(Debug, Serialize)]
+struct Shown {
+    rows: Vec<Row>,
+    violation: Option<Violation>,
+    operations: u64,
+    answered: u64,
+    converged_ms: Option<u64>,
+    #[serde(skip)]
+    table: String,
+}
+
+fn plan_of(common: &Common, which: &Which) -> Result<Plan, String> {
+    Membership::new(which.replicas).map_err(|error| error.to_string())?;
+    if let Some(bug) = &which.planted {
+        check_planted(bug)?;
+    }
+    let mut plan = Plan::draw(which.seed.unwrap_or_default(), which.replicas);
+    (plan.scheme, plan.planted) = (common.signatures, which.planted.clone());
+    Ok(plan)
+}
+
+#[cfg(feature = "planted-bugs")]
+fn check_planted(bug: &str) -> Result<(), String> {
+    match pbft_core::planted::PlantedBug::named(bug) {
+        Some(_) => Ok(()),
+        None => Err(format!("there is no bug `{bug}`; `planted-bugs` lists them all")),
+    }
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn check_planted(bug: &str) -> Result<(), String> {
+    Err(format!(
+        "this build cannot plant `{bug}`; build one that can: cargo run --release -p pbft-tests --features \
+         planted-bugs --bin pbft-sim -- replay … --planted {bug}"
+    ))
+}
+
+pub(super) fn replay(common: &Common, which: &Which) -> ExitCode {
+    if let Some(path) = &which.case {
+        return replay_case(common, path);
+    }
+    match plan_of(common, which) {
+        Ok(plan) => show(common, &plan),
+        Err(message) => usage(&message),
+    }
+}
+
+pub(super) fn twins(common: &Common, scenario: u64) -> ExitCode {
+    show(common, &Task::Twins { scenario }.plan())
+}
+
+/// Shows a whole run.
+fn show(common: &Common, plan: &Plan) -> ExitCode {
+    let judged = judge(plan, Judging { model: true, keep: true });
+    let events: Vec<_> =
+        judged.events.iter().map(|(at, event)| (Some(*at), event.clone())).collect();
+    let rows = rows(plan, &events, false);
+    let table = format!("{}{}", heading(plan), table(plan, &rows));
+    let shown = Shown {
+        rows,
+        violation: judged.violation.clone(),
+        operations: judged.operations,
+        answered: judged.answered,
+        converged_ms: judged.converged.map(|after| after.as_millis() as u64),
+        table,
+    };
+    print(common, &shown, |shown| format!("{}\n{}", shown.table, ending(&judged)));
+    verdict(judged.violation.as_ref())
+}
+
+fn verdict(violation: Option<&Violation>) -> ExitCode {
+    match violation {
+        Some(_) => ExitCode::Finding,
+        None => ExitCode::Holds,
+    }
+}
+
+/// What the plan of a run says.
+fn heading(plan: &Plan) -> String {
+    let mut text = format!("seed {}, {} replicas, K = {}\n", plan.seed, plan.n, plan.interval);
+    for (host, behaviours) in &plan.liars {
+        let names: Vec<_> = behaviours.iter().map(|one| one.name()).collect();
+        let _ = writeln!(text, "r{host} lies: {}", names.join(", "));
+    }
+    for (client, lies) in &plan.lying_clients {
+        let names: Vec<_> = lies.iter().map(|one| one.name()).collect();
+        let _ = writeln!(text, "c{client} lies: {}", names.join(", "));
+    }
+    for fault in &plan.faults {
+        let (from, until) = (fault.from.as_millis(), fault.until.as_millis());
+        let _ = writeln!(text, "{from:>6} to {until:>6} ms  {:?}", fault.kind);
+    }
+    let _ = writeln!(text, "{:>6} ms            everything is healed\n", plan.heal_at.as_millis());
+    text
+}
+
+fn ending(judged: &Judged) -> String {
+    match &judged.violation {
+        Some(violation) => format!("BROKEN {violation}\n"),
+        None => format!(
+            "HOLDS: {} of {} operations answered, views up to {}, converged {:.2} s after everything was healed\n",
+            judged.answered,
+            judged.operations,
+            judged.view,
+            judged.converged.unwrap_or_default().as_secs_f64()
+        ),
+    }
+}
+
+fn read_case(path: &Path) -> Result<Case, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > CASE_BYTES_MAX {
+        return Err(format!("{size} bytes, at most {CASE_BYTES_MAX}"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("not a case: {error}"))
+}
+
+fn replay_case(common: &Common, path: &Path) -> ExitCode {
+    let case = match read_case(path) {
+        Ok(case) => case,
+        Err(problem) => {
+            eprintln!("error: {}: {problem}; `shrink` writes case files", path.display());
+            return ExitCode::DataRefused;
+        }
+    };
+    if let Some(bug) = &case.plan.planted
+        && let Err(message) = check_planted(bug)
+    {
+        return usage(&message);
+    }
+    if case.events.is_empty() {
+        return show(common, &case.plan);
+    }
+    let again = shrink::replay(&case.plan, &case.events, case.violation.rule);
+    let shown = small(&case.plan, &again.happened, again.violation.as_ref());
+    print(common, &shown, |shown| shown.table.clone());
+    verdict(again.violation.as_ref())
+}
+
+/// A list of events with its verdict.
+fn small(plan: &Plan, events: &[Event], violation: Option<&Violation>) -> Shown {
+    let events: Vec<_> = events.iter().map(|event| (None, event.clone())).collect();
+    let rows = rows(plan, &events, true);
+    let end = violation.map_or("HOLDS\n".to_owned(), |violation| format!("BROKEN {violation}\n"));
+    let table = format!("{}\n{end}", table(plan, &rows));
+    Shown {
+        rows,
+        violation: violation.cloned(),
+        operations: 0,
+        answered: 0,
+        converged_ms: None,
+        table,
+    }
+}
+
+pub(super) fn shrink(common: &Common, which: &Which) -> ExitCode {
+    let plan = match plan_of(common, which) {
+        Ok(plan) => plan,
+        Err(message) => return usage(&message),
+    };
+    let Some(shrunk) = make_small(&plan) else {
+        eprintln!("the run breaks no rule; there is nothing to make small");
+        return ExitCode::Holds;
+    };
+    let shown = show_small(&shrunk);
+    print(common, &shown, |shown| shown.table.clone());
+    match RunDir::create(&common.runs, "sim") {
+        Ok(directory) => keep(&shrunk, &directory, "case.json"),
+        Err(error) => eprintln!("no run directory: {error}; choose another with --runs DIR"),
+    }
+    ExitCode::Finding
+}
+
+fn make_small(plan: &Plan) -> Option<Shrunk> {
+    let first = judge(plan, Judging { model: false, keep: true });
+    let judged = match first.violation {
+        Some(_) => first,
+        None => judge(plan, Judging { model: true, keep: true }),
+    };
+    let violation = judged.violation?;
+    eprintln!("{} events break a rule; leaving out what is not needed", judged.events.len());
+    let events: Vec<Event> = judged.events.into_iter().map(|(_, event)| event).collect();
+    Some(shrink::shrink(plan, &events, &violation, Patience::default()))
+}
+
+fn show_small(shrunk: &Shrunk) -> Shown {
+    let mut shown = match shrunk.violation.rule {
+        Rule::Progress => {
+            let judged = judge(&shrunk.plan, Judging { model: false, keep: false });
+            let table = format!("{}{}", heading(&shrunk.plan), ending(&judged));
+            let violation = judged.violation;
+            Shown {
+                rows: Vec::new(),
+                violation,
+                operations: 0,
+                answered: 0,
+                converged_ms: None,
+                table,
+            }
+        }
+        _ => small(&shrunk.plan, &shrunk.events, Some(&shrunk.violation)),
+    };
+    let _ = writeln!(
+        shown.table,
+        "{} events after the start, {} runs tried",
+        shrunk.events.len(),
+        shrunk.tried
+    );
+    shown
+}
+
+fn keep(shrunk: &Shrunk, directory: &RunDir, file: &str) {
+    let case = Case {
+        plan: shrunk.plan.clone(),
+        events: shrunk.events.clone(),
+        violation: shrunk.violation.clone(),
+    };
+    match directory.write_json(file, &case) {
+        Ok(path) => eprintln!("again: cargo sim replay --case {}", path.display()),
+        Err(error) => eprintln!("the case cannot be kept: {error}"),
+    }
+}
+
+/// Says everything about a failing run: the seed, the commit, the command, and the run made small.
+pub(super) fn explain_failure(failure: &Failure, directory: &RunDir) {
+    let commit = RunRecord::new(Vec::new(), None, (), true).commit;
+    let commit = commit.unwrap_or_else(|| "unknown".to_owned());
+    eprintln!("\n{:?} at commit {commit}: {}", failure.task, failure.violation);
+    eprintln!("again: {}", failure.task.command());
+    let Some(shrunk) = make_small(&failure.task.plan()) else {
+        eprintln!("it does not fail again: something in it is not determined by the seed");
+        return;
+    };
+    eprintln!("{}", show_small(&shrunk).table);
+    keep(&shrunk, directory, &format!("case-{}.json", name(failure.task)));
+}

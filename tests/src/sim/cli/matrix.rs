@@ -1,0 +1,22 @@
+//! `pbft-sim matrix`.
+
+use super::{Common, print, usage};
+use crate::sim::matrix::{ROWS, Tried, to_markdown, try_row};
+use pbft_model::run::ExitCode;
+
+pub(super) fn matrix(common: &Common, rows: &[u8]) -> ExitCode {
+    if let Some(unknown) = rows.iter().find(|number| ROWS.iter().all(|row| row.number != **number))
+    {
+        return usage(&format!("there is no row {unknown}; the rows are 1 to {}", ROWS.len()));
+    }
+    let mut tried: Vec<Tried> = Vec::new();
+    for row in ROWS.iter().filter(|row| rows.is_empty() || rows.contains(&row.number)) {
+        eprintln!("{:>2}: {}", row.number, row.fault);
+        tried.push(try_row(row));
+    }
+    print(common, &tried, |tried| to_markdown(tried));
+    match tried.iter().all(Tried::holds) {
+        true => ExitCode::Holds,
+        false => ExitCode::Finding,
+    }
+}

@@ -1,0 +1,195 @@
+//! The command line of `pbft-sim`.
+
+mod case;
+mod matrix;
+#[cfg(feature = "planted-bugs")]
+mod planted;
+mod seeds;
+
+use super::campaign::{Preset, Shard};
+use super::keys::Scheme;
+use clap::{Args, Parser, Subcommand};
+use pbft_model::run::{ExitCode, Format, say};
+use serde::Serialize;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Simulates whole clusters of the production core: seeded faults of network, disks and clocks, Byzantine replicas and
+/// clients, and oracles that look at every step.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  cargo sim seeds --preset quick          every kind of fault and lie, in minutes
+  cargo sim seeds --from 7 --count 100 --replicas 5
+  cargo sim replay 7                      one run, an event a line
+  cargo sim shrink 7                      a failing run made small
+  cargo sim twins --preset quick          one replica twice under one key
+  cargo sim matrix                        the fault matrix, as in docs/reliability.md
+  cargo sim seeds --preset nightly --shard 2/8 --report shard-2.json
+  cargo sim merge shard-*.json
+
+Exit status: 0 holds, 1 a rule was broken, 2 wrong arguments, 3 something that must happen did not, 5 a file is refused."
+)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Common {
+    /// How results are written to standard output.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    format: Format,
+    /// Threads; as many as there are cores unless said.
+    #[arg(long, global = true)]
+    threads: Option<NonZeroUsize>,
+    /// Directory for the results of runs.
+    #[arg(long, default_value = "runs", global = true)]
+    runs: PathBuf,
+    /// How signatures are made: a fast keyed hash, or Ed25519 as in production.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    signatures: Scheme,
+}
+
+/// Which runs.
+#[derive(Clone, Debug, Args)]
+struct Extent {
+    /// A named set of runs.
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// The first of them, without a preset.
+    #[arg(long, default_value_t = 1, conflicts_with = "preset")]
+    from: u64,
+    /// How many, without a preset.
+    #[arg(long, default_value_t = 100, conflicts_with = "preset")]
+    count: u64,
+    /// Only a part of them: I/N is the I-th of N.
+    #[arg(long, default_value = "1/1")]
+    shard: Shard,
+    /// Write the report as JSON, to be merged with those of other shards.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Runs many seeds, and says what they came to together.
+    #[command(after_help = "Examples:
+  cargo sim seeds --preset quick
+  cargo sim seeds --from 1 --count 1000 --replicas 7")]
+    Seeds {
+        #[command(flatten)]
+        extent: Extent,
+        /// The number of replicas, without a preset.
+        #[arg(long, default_value_t = 4)]
+        replicas: u32,
+    },
+    /// Shows one run, an event a line and a column a replica.
+    #[command(after_help = "Examples:
+  cargo sim replay 7 --replicas 4
+  cargo sim replay --case runs/…/case.json      a run that was made small")]
+    Replay {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Makes a failing run small: leaves out faults, operations and events as long as it fails in the same way.
+    #[command(after_help = "Example:
+  cargo sim shrink 7 --replicas 4")]
+    Shrink {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Runs scenarios in which one replica runs twice under one key.
+    #[command(after_help = "Examples:
+  cargo sim twins --preset quick
+  cargo sim twins --scenario 1234               one of them, an event a line")]
+    Twins {
+        #[command(flatten)]
+        extent: Extent,
+        /// Only this one, shown as `replay` shows a seed.
+        #[arg(long)]
+        scenario: Option<u64>,
+    },
+    /// Runs the scenarios of the fault matrix, and prints it.
+    Matrix {
+        /// Only these rows.
+        rows: Vec<u8>,
+    },
+    /// Puts the reports of all shards together; fails if one is missing.
+    #[command(after_help = "Example:
+  cargo sim merge shard-1.json shard-2.json")]
+    Merge {
+        /// What the shards wrote with --report.
+        #[arg(required = true)]
+        reports: Vec<PathBuf>,
+    },
+    /// Plants each known bug of the core, one after the other, and looks how soon a run finds it.
+    #[cfg(feature = "planted-bugs")]
+    PlantedBugs {
+        /// Only these.
+        bugs: Vec<String>,
+        /// The most seeds for each.
+        #[arg(long, default_value_t = 200)]
+        seeds: u64,
+    },
+}
+
+/// One run.
+#[derive(Clone, Debug, Args)]
+struct Which {
+    /// The seed.
+    #[arg(required_unless_present = "case")]
+    seed: Option<u64>,
+    /// The number of replicas.
+    #[arg(long, default_value_t = 4)]
+    replicas: u32,
+    /// A case file that an earlier run left.
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    case: Option<PathBuf>,
+    /// Build the replicas with this bug (only in builds with `--features planted-bugs`).
+    #[arg(long)]
+    planted: Option<String>,
+}
+
+/// Parses the arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // A panic of a replica is a finding like any other, and reported as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    match cli.command {
+        Command::Seeds { extent, replicas } => seeds::seeds(&cli.common, &extent, replicas),
+        Command::Replay { which } => case::replay(&cli.common, &which),
+        Command::Shrink { which } => case::shrink(&cli.common, &which),
+        Command::Twins { extent, scenario: None } => seeds::twins(&cli.common, &extent),
+        Command::Twins { scenario: Some(scenario), .. } => case::twins(&cli.common, scenario),
+        Command::Matrix { rows } => matrix::matrix(&cli.common, &rows),
+        Command::Merge { reports } => seeds::merge(&cli.common, &reports),
+        #[cfg(feature = "planted-bugs")]
+        Command::PlantedBugs { bugs, seeds } => planted::planted(&cli.common, &bugs, seeds),
+    }
+}
+
+fn threads(common: &Common) -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    common.threads.unwrap_or(cores)
+}
+
+fn usage(message: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::Usage
+}
+
+/// Writes a result in the form that was asked for.
+fn print<T: Serialize>(common: &Common, value: &T, text: impl Fn(&T) -> String) {
+    match common.format {
+        Format::Human => say(&text(value)),
+        Format::Json => match serde_json::to_string(value) {
+            Ok(json) => say(&format_args!("{json}\n")),
+            Err(error) => eprintln!("the report cannot be written as JSON: {error}"),
+        },
+    }
+}

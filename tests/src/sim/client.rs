@@ -1,0 +1,264 @@
+//! Clients: correct ones around the core's client machine, and ones that lie.
+
+use super::bank::Operation;
+use super::event::RequestId;
+use super::rng::Rng;
+use core::time::Duration;
+use pbft_core::Params;
+use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Patience};
+use pbft_core::crypto::{Signer, Verifier, sign, verify_reply};
+use pbft_core::message::{Request, Signed};
+use pbft_core::types::{ClientId, Lane, ReplicaId, Timestamp};
+use pbft_node::codec;
+use pbft_node::frame::{ClientFrame, ReplicaFrame};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a client does with an event.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Frames, each for one replica or, with `None`, for all.
+    pub frames: Vec<(Option<ReplicaId>, Arc<[u8]>)>,
+    /// The lane's timer, set or stopped.
+    pub timer: Option<Option<Duration>>,
+    /// A result was accepted.
+    pub done: Option<(RequestId, Arc<[u8]>)>,
+    /// A request was made.
+    pub requested: Option<Arc<Signed<Request>>>,
+}
+
+/// A correct client.
+pub struct Client {
+    id: ClientId,
+    params: Arc<Params>,
+    signer: Arc<dyn Signer>,
+    verifier: Arc<dyn Verifier>,
+    lanes: BTreeMap<u16, ClientLane>,
+    patience: Patience,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that has not asked for anything.
+    #[must_use]
+    pub fn new(
+        id: u32,
+        params: Arc<Params>,
+        (signer, verifier): (Arc<dyn Signer>, Arc<dyn Verifier>),
+        patience: Patience,
+    ) -> Self {
+        Self { id: ClientId(id), params, signer, verifier, lanes: BTreeMap::new(), patience }
+    }
+
+    /// Whether a lane waits for a result.
+    #[must_use]
+    pub fn is_busy(&self, lane: u16) -> bool {
+        self.lanes.get(&lane).is_some_and(ClientLane::is_busy)
+    }
+
+    fn lane(&mut self, lane: u16) -> &mut ClientLane {
+        let (membership, patience) = (self.params.membership, self.patience);
+        self.lanes.entry(lane).or_insert_with(|| ClientLane::new(membership, patience))
+    }
+
+    /// Submits an operation.
+    pub fn submit(&mut self, lane: u16, timestamp: u64, operation: Operation) -> Answer {
+        let body = Request {
+            client: self.id,
+            lane: Lane(lane),
+            timestamp: Timestamp(timestamp),
+            operation: operation.encode(),
+        };
+        let request = Arc::new(sign(&*self.signer, self.params.cluster, body));
+        let mut answer = self.step(lane, ClientInput::Submit(Arc::clone(&request)));
+        if answer.timer.is_some() {
+            answer.requested = Some(request);
+        }
+        answer
+    }
+
+    /// The lane's timer ran out.
+    pub fn timeout(&mut self, lane: u16) -> Answer {
+        self.step(lane, ClientInput::Timeout)
+    }
+
+    /// A frame from a replica.
+    pub fn hear(&mut self, from: ReplicaId, frame: &[u8]) -> Answer {
+        let Ok(ReplicaFrame::Reply(reply)) = codec::decode(frame) else { return Answer::default() };
+        if reply.body.replica != from || reply.body.client != self.id {
+            return Answer::default();
+        }
+        match verify_reply(&self.params, &*self.verifier, reply) {
+            Ok(reply) => {
+                let reply = reply.into_inner();
+                self.step(reply.body.lane.0, ClientInput::Reply(reply))
+            }
+            Err(_) => Answer::default(),
+        }
+    }
+
+    fn step(&mut self, lane: u16, input: ClientInput) -> Answer {
+        let client = self.id.0;
+        let mut answer = Answer::default();
+        let Ok(effects) = self.lane(lane).step(input) else { return answer };
+        for effect in effects {
+            match effect {
+                ClientEffect::Send { to, request } => {
+                    answer.frames.extend(frame(Some(to), request))
+                }
+                ClientEffect::Broadcast(request) => answer.frames.extend(frame(None, request)),
+                ClientEffect::SetTimer(after) => answer.timer = Some(Some(after)),
+                ClientEffect::CancelTimer => answer.timer = Some(None),
+                ClientEffect::Done { timestamp, result, .. } => {
+                    let id = RequestId { client, lane: Lane(lane), timestamp };
+                    answer.done = Some((id, result));
+                }
+            }
+        }
+        answer
+    }
+}
+
+fn frame(
+    to: Option<ReplicaId>,
+    request: Arc<Signed<Request>>,
+) -> Option<(Option<ReplicaId>, Arc<[u8]>)> {
+    Some((to, codec::encode(&ClientFrame::Request(request)).ok()?.into()))
+}
+
+macro_rules! lies {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What a Byzantine client does.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum ClientLie {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ClientLie {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+lies! {
+    /// Two operations with one timestamp, to different replicas.
+    SameTimestamp = "client-same-timestamp",
+    /// Operations that the service cannot read.
+    MalformedOperation = "client-malformed-operation",
+    /// Operations larger than the cluster allows.
+    HugeOperation = "client-huge-operation",
+    /// The last timestamp of the range, and then others.
+    MaxTimestamp = "client-max-timestamp",
+    /// Timestamps that fall, and requests from long ago.
+    OldRequests = "client-old-requests",
+    /// Many requests at once, on all lanes.
+    Flood = "client-flood",
+    /// A key that is on no list.
+    Unauthorised = "client-unauthorised",
+    /// Requests in another client's name.
+    OtherClient = "client-other-client",
+    /// Lanes that the cluster does not have.
+    HighLane = "client-high-lane",
+    /// Frames that are none.
+    MalformedFrame = "client-malformed-frame",
+}
+
+/// A client that lies. It signs with the key of `id`.
+pub struct LyingClient {
+    /// Its lies.
+    pub lies: Vec<ClientLie>,
+    id: ClientId,
+    params: Arc<Params>,
+    signer: Arc<dyn Signer>,
+    rng: Rng,
+    timestamp: u64,
+}
+
+impl std::fmt::Debug for LyingClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LyingClient")
+            .field("id", &self.id)
+            .field("lies", &self.lies)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LyingClient {
+    /// A client with these lies.
+    #[must_use]
+    pub fn new(
+        id: u32,
+        lies: Vec<ClientLie>,
+        params: Arc<Params>,
+        signer: Arc<dyn Signer>,
+        rng: Rng,
+    ) -> Self {
+        Self { lies, id: ClientId(id), params, signer, rng, timestamp: 0 }
+    }
+
+    fn request(
+        &self,
+        client: ClientId,
+        lane: u16,
+        timestamp: u64,
+        operation: Vec<u8>,
+    ) -> Arc<[u8]> {
+        let body = Request { client, lane: Lane(lane), timestamp: Timestamp(timestamp), operation };
+        let request = Arc::new(sign(&*self.signer, self.params.cluster, body));
+        codec::encode(&ClientFrame::Request(request)).unwrap_or_default().into()
+    }
+
+    /// What it sends next, and to whom.
+    pub fn speak(&mut self) -> Vec<(ReplicaId, Arc<[u8]>)> {
+        let replicas: Vec<ReplicaId> = self.params.membership.replicas().collect();
+        let lies = self.lies.clone();
+        let Some(lie) = self.rng.pick(&lies).copied() else { return Vec::new() };
+        self.timestamp += 1;
+        let now = self.timestamp;
+        let deposit = |amount| Operation::Deposit { account: 9, amount }.encode();
+        let mut frames = Vec::new();
+        for to in replicas {
+            let half = u16::from(to.0 % 2 == 0);
+            let frame = match lie {
+                ClientLie::SameTimestamp => self.request(self.id, 0, now, deposit(1 + half)),
+                ClientLie::MalformedOperation => {
+                    self.request(self.id, 0, now, vec![250; now as usize % 60])
+                }
+                ClientLie::HugeOperation => {
+                    self.request(self.id, 0, now, vec![1; self.params.operation_bytes_max + 1])
+                }
+                ClientLie::MaxTimestamp => {
+                    let timestamp = u64::MAX - self.rng.below(2);
+                    self.request(self.id, 1, timestamp, deposit(1))
+                }
+                ClientLie::OldRequests => self.request(self.id, 0, now / 2, deposit(2)),
+                ClientLie::Flood => {
+                    let lane = self.rng.below(u64::from(self.params.lanes_max)) as u16;
+                    self.request(self.id, lane, now, deposit(1))
+                }
+                ClientLie::Unauthorised => self.request(ClientId(200), 0, now, deposit(1)),
+                ClientLie::OtherClient => self.request(ClientId(0), 0, 1000 + now, deposit(5)),
+                ClientLie::HighLane => {
+                    self.request(self.id, self.params.lanes_max, now, deposit(1))
+                }
+                ClientLie::MalformedFrame => vec![7; 3 + now as usize % 50].into(),
+            };
+            frames.push((to, frame));
+        }
+        frames
+    }
+}

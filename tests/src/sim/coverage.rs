@@ -1,0 +1,225 @@
+//! What runs have exercised, counted by name, so that a preset in which something never happened can say so.
+
+use super::behaviour::Behaviour;
+use super::fault::FaultKind;
+use super::host::Said;
+use pbft_core::message::Message;
+use pbft_core::{Effect, Rejection};
+use pbft_node::frame::RefusalReason;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Counts by name.
+pub type Counts = BTreeMap<String, u64>;
+
+/// What runs have exercised.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Steps of replicas.
+    pub steps: u64,
+    /// Frames that were handed over.
+    pub deliveries: u64,
+    /// Kinds of fault that were injected.
+    pub faults: Counts,
+    /// Strategies of Byzantine replicas that sent something of their own making.
+    pub behaviours: Counts,
+    /// Reasons for which correct replicas refused something.
+    pub rejections: Counts,
+    /// Effects that correct replicas asked for.
+    pub effects: Counts,
+    /// Kinds of message that correct replicas sent.
+    pub messages: Counts,
+}
+
+fn count(counts: &mut Counts, name: &str, by: u64) {
+    match counts.get_mut(name) {
+        Some(known) => *known += by,
+        None => drop(counts.insert(name.to_owned(), by)),
+    }
+}
+
+/// Rejections that no run can show, and why.
+pub const UNREACHABLE: [(&str, &str); 4] = [
+    (
+        "not-a-member",
+        "a stranger's signature is bad before it is a stranger's; impl/core/tests/paper has strangers with good ones",
+    ),
+    (
+        "last-view",
+        "it takes 2^64 view changes; impl/core/tests/paper/view_change.rs starts from the last view",
+    ),
+    (
+        "unexpected-completion",
+        "the host answers what it was asked; impl/core/tests/properties.rs answers at random",
+    ),
+    (
+        "halted",
+        "the host ends a process whose core has halted; impl/core/tests/paper/normal_case.rs steps it again",
+    ),
+];
+
+/// The rejections of the core, by the names that [`Rejection::kind`] gives them. A test compares the list with the source.
+pub const REJECTIONS: [&str; 33] = [
+    "bad-signature",
+    "too-long",
+    "operation-too-large",
+    "not-a-member",
+    "not-from-signer",
+    "own-message",
+    "wrong-view",
+    "view-not-active",
+    "outside-window",
+    "not-primary",
+    "prepare-from-primary",
+    "wrong-digest",
+    "equivocation",
+    "duplicate",
+    "null-batch",
+    "lane-too-high",
+    "old-timestamp",
+    "not-a-checkpoint",
+    "wrong-quorum-size",
+    "signers-not-rising",
+    "mixed-certificate",
+    "certificate-from-future",
+    "certificates-not-rising",
+    "unproven-checkpoint",
+    "wrong-new-view",
+    "timer-not-running",
+    "last-view",
+    "not-requested",
+    "wrong-state-data",
+    "unreadable-state-data",
+    "unavailable",
+    "unexpected-completion",
+    "halted",
+];
+
+/// The effects of the core, by the names that [`Coverage::effect`] gives them.
+pub const EFFECTS: [&str; 12] = [
+    "persist",
+    "send",
+    "broadcast",
+    "execute",
+    "store-checkpoint",
+    "reply",
+    "set-timer",
+    "cancel-timer",
+    "serve-state",
+    "stage-chunk",
+    "install",
+    "halt",
+];
+
+const fn effect_name(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Persist(_) => "persist",
+        Effect::Send { .. } => "send",
+        Effect::Broadcast(_) => "broadcast",
+        Effect::Execute { .. } => "execute",
+        Effect::StoreCheckpoint { .. } => "store-checkpoint",
+        Effect::Reply(_) => "reply",
+        Effect::SetTimer { .. } => "set-timer",
+        Effect::CancelTimer(_) => "cancel-timer",
+        Effect::ServeState { .. } => "serve-state",
+        Effect::StageChunk { .. } => "stage-chunk",
+        Effect::Install { .. } => "install",
+        Effect::Halt(_) => "halt",
+    }
+}
+
+/// Kinds of message between replicas, as [`Message::kind`] calls them.
+pub const MESSAGES: [&str; 14] = [
+    "request",
+    "pre-prepare",
+    "prepare",
+    "commit",
+    "checkpoint",
+    "view-change",
+    "new-view",
+    "status",
+    "committed",
+    "stable",
+    "fetch-batch",
+    "batch",
+    "fetch-state",
+    "state-data",
+];
+
+impl Coverage {
+    /// A correct replica refused an input.
+    pub fn rejected(&mut self, rejection: &Rejection) {
+        count(&mut self.rejections, rejection.kind(), 1);
+    }
+
+    /// A correct replica refused a request before it was an input.
+    pub fn refused(&mut self, reason: RefusalReason) {
+        if reason == RefusalReason::OperationTooLarge {
+            count(&mut self.rejections, "operation-too-large", 1);
+        }
+    }
+
+    /// A correct replica asked for this.
+    pub fn effect(&mut self, effect: &Effect) {
+        count(&mut self.effects, effect_name(effect), 1);
+    }
+
+    /// A correct replica said this.
+    pub fn said(&mut self, said: &Said) {
+        if let Said::All(message) | Said::To(_, message) = said {
+            self.message(message);
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        count(&mut self.messages, message.kind(), 1);
+    }
+
+    /// A fault was injected.
+    pub fn fault(&mut self, kind: &FaultKind) {
+        count(&mut self.faults, kind.name(), 1);
+    }
+
+    /// A Byzantine replica did something of this kind.
+    pub fn behaviour(&mut self, behaviour: Behaviour, times: u64) {
+        count(&mut self.behaviours, behaviour.name(), times);
+    }
+
+    /// Adds what another run has exercised.
+    pub fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.deliveries += other.deliveries;
+        let pairs = [
+            (&mut self.faults, &other.faults),
+            (&mut self.behaviours, &other.behaviours),
+            (&mut self.rejections, &other.rejections),
+            (&mut self.effects, &other.effects),
+            (&mut self.messages, &other.messages),
+        ];
+        for (mine, theirs) in pairs {
+            theirs.iter().for_each(|(name, times)| count(mine, name, *times));
+        }
+    }
+
+    /// What never happened, of all that can.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let faults: Vec<_> = FaultKind::NAMES.to_vec();
+        let behaviours: Vec<_> = Behaviour::ALL.iter().map(|one| one.name()).collect();
+        let possible = |name: &&str| UNREACHABLE.iter().all(|(unreachable, _)| unreachable != name);
+        let rejections: Vec<_> = REJECTIONS.iter().filter(|name| possible(name)).copied().collect();
+        let lists: [(&str, &Counts, &[&str]); 5] = [
+            ("fault", &self.faults, &faults),
+            ("behaviour", &self.behaviours, &behaviours),
+            ("rejection", &self.rejections, &rejections),
+            ("effect", &self.effects, &EFFECTS),
+            ("message", &self.messages, &MESSAGES),
+        ];
+        let mut missing = Vec::new();
+        for (what, counts, names) in lists {
+            let absent = names.iter().filter(|name| !counts.contains_key(**name));
+            missing.extend(absent.map(|name| format!("{what} {name}")));
+        }
+        missing
+    }
+}

@@ -1,0 +1,486 @@
+//! A replica's disk as bytes: a log of checksummed entries and a superblock that says how much of it counts.
+//!
+//! One entry holds everything that a group of steps asks to be durable, so it is there as a whole or not at all. A write
+//! is made in two steps, as a journal makes it: [`Disk::write`] hands the bytes to the operating system, [`Disk::sync`]
+//! makes them stay and then moves the superblock. What a crash leaves of an unsynced entry is the fault's choice: nothing,
+//! a part, or everything. Bytes below the superblock's length that do not check are corruption and refused, as the node
+//! refuses them; bytes beyond it are a torn tail and cut off. When a checkpoint is stable the log is replaced by a
+//! snapshot, with a new file that takes the old one's place when it is synced.
+
+use super::bank::Accounts;
+use super::rng::fingerprint;
+use pbft_core::manifest::Manifest;
+use pbft_core::message::StatePart;
+use pbft_core::replies::{LastReply, ReplyTable};
+use pbft_core::types::{ClientId, Lane, SeqNum};
+use pbft_core::{Durable, Record, ServiceState};
+use pbft_node::codec;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// One change of what is on the disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Write {
+    /// The core's record.
+    Record(Record),
+    /// A batch was executed: the balances that changed, and the replies.
+    Executed {
+        /// Its sequence number.
+        seq: SeqNum,
+        /// Accounts with their new balances.
+        balances: Vec<(u8, u64)>,
+        /// Replies with their clients.
+        replies: Vec<(ClientId, Lane, LastReply)>,
+    },
+    /// A checkpoint's state is kept, to be served.
+    Checkpoint {
+        /// Its manifest.
+        manifest: Manifest,
+        /// Its chunks, the reply table first.
+        chunks: Vec<Arc<[u8]>>,
+    },
+    /// A fetched chunk is kept.
+    Stage {
+        /// The checkpoint.
+        seq: SeqNum,
+        /// Which chunk.
+        index: u32,
+        /// Its bytes.
+        bytes: Arc<[u8]>,
+    },
+    /// The staged chunks are the state now.
+    Install {
+        /// The checkpoint's manifest.
+        manifest: Manifest,
+        /// Its reply table.
+        replies: ReplyTable,
+    },
+    /// Everything that was there, in one.
+    Snapshot(Box<Image>),
+}
+
+/// A checkpoint's manifest and chunks.
+type Stored = (Manifest, Vec<Arc<[u8]>>);
+
+/// What the bytes say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    /// The fold of the core's records.
+    pub durable: Durable,
+    /// The last batch executed.
+    pub executed: SeqNum,
+    /// The reply table.
+    pub replies: ReplyTable,
+    /// The service's state.
+    pub accounts: Accounts,
+    stored: BTreeMap<SeqNum, Stored>,
+    staged: BTreeMap<(SeqNum, u32), Arc<[u8]>>,
+}
+
+impl Image {
+    /// Makes a change. False if it cannot be made, which only a replica with a bug asks for.
+    pub fn apply(&mut self, write: &Write) -> bool {
+        match write {
+            Write::Record(record) => {
+                self.durable.apply(record);
+                if let Record::Stable(_) = record {
+                    self.stored = self.stored.split_off(&self.durable.low_water_mark);
+                    self.staged = self.staged.split_off(&(self.durable.low_water_mark, 0));
+                }
+            }
+            Write::Executed { seq, balances, replies } => {
+                self.executed = *seq;
+                balances
+                    .iter()
+                    .for_each(|(account, balance)| self.accounts.set(*account, *balance));
+                for (client, lane, reply) in replies {
+                    self.replies.record(*client, *lane, reply.clone());
+                }
+            }
+            Write::Checkpoint { manifest, chunks } => {
+                self.stored.insert(manifest.seq, (manifest.clone(), chunks.clone()));
+            }
+            Write::Stage { seq, index, bytes } => {
+                self.staged.insert((*seq, *index), Arc::clone(bytes));
+            }
+            Write::Install { manifest, replies } => return self.install(manifest, replies),
+            Write::Snapshot(image) => *self = Self::clone(image),
+        }
+        true
+    }
+
+    fn install(&mut self, manifest: &Manifest, replies: &ReplyTable) -> bool {
+        let seq = manifest.seq;
+        let chunks =
+            (0..manifest.chunks.len() as u32).map(|index| self.staged.get(&(seq, index)).cloned());
+        let Some(chunks) = chunks.collect::<Option<Vec<_>>>() else { return false };
+        let Some(accounts) = Accounts::from_chunks(chunks.iter().skip(1).map(|chunk| &**chunk))
+        else {
+            return false;
+        };
+        (self.accounts, self.executed, self.replies) = (accounts, seq, replies.clone());
+        self.stored.insert(seq, (manifest.clone(), chunks));
+        self.staged.clear();
+        true
+    }
+
+    /// A part of a stored checkpoint.
+    #[must_use]
+    pub fn part(&self, seq: SeqNum, part: StatePart) -> Option<Arc<[u8]>> {
+        let (manifest, chunks) = self.stored.get(&seq)?;
+        match part {
+            StatePart::Manifest => Some(manifest.encode().into()),
+            StatePart::Chunk(index) => chunks.get(index as usize).cloned(),
+        }
+    }
+
+    /// What a restarting replica is told.
+    #[must_use]
+    pub fn service_state(&self) -> ServiceState {
+        ServiceState {
+            last_executed: self.executed,
+            replies: self.replies.clone(),
+            manifests: self.stored.values().map(|(manifest, _)| manifest.clone()).collect(),
+        }
+    }
+
+    /// A number that is equal for equal states of the service and its reply table.
+    #[must_use]
+    pub fn state_fingerprint(&self) -> u64 {
+        let mut bytes = self.replies.encode();
+        for (account, balance) in self.accounts.iter() {
+            bytes.push(account);
+            bytes.extend(balance.to_le_bytes());
+        }
+        fingerprint(7, &bytes)
+    }
+
+    /// Checkpoints that are kept, and chunks that are staged.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        (self.stored.len(), self.staged.len())
+    }
+}
+
+/// Why a disk does not do what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Error, Serialize, Deserialize)]
+pub enum DiskError {
+    /// There is no room.
+    #[error("the disk is full")]
+    Full,
+    /// What was written may be there, or not.
+    #[error("fsync failed")]
+    SyncFailed,
+    /// Bytes that counted were changed.
+    #[error("the log is corrupt")]
+    Corrupt,
+    /// Nothing is there, although something was.
+    #[error("the disk is empty")]
+    Lost,
+}
+
+/// What a crash leaves of an entry that was written and not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Tail {
+    /// Nothing.
+    Lost,
+    /// Its first bytes, as many hundredths of it.
+    Torn(u8),
+    /// All of it.
+    Kept,
+}
+
+/// Bytes on the medium: the log, how much of it counts, and the check of that number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Medium {
+    log: Vec<u8>,
+    superblock: [u64; 2],
+}
+
+/// An entry that is not synced yet.
+#[derive(Clone, Debug)]
+struct Pending {
+    bytes: Vec<u8>,
+    /// Whether it takes the place of the log.
+    replaces: bool,
+}
+
+const LEN: usize = 4;
+const HEAD: usize = LEN + 8;
+
+/// A disk.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    medium: Medium,
+    pending: Option<Pending>,
+    /// What is really on the medium, while fsync lies.
+    beneath: Option<Medium>,
+    /// What the bytes say, those that are not synced included.
+    image: Image,
+    full: bool,
+    sync_fails: bool,
+    ever_written: bool,
+    syncs: u64,
+}
+
+fn entry(writes: &[Write]) -> Option<Vec<u8>> {
+    let payload = codec::encode(writes).ok()?;
+    let mut bytes = Vec::with_capacity(HEAD + payload.len());
+    bytes.extend((payload.len() as u32).to_le_bytes());
+    bytes.extend(fingerprint(11, &payload).to_le_bytes());
+    bytes.extend(payload);
+    Some(bytes)
+}
+
+fn superblock(len: usize) -> [u64; 2] {
+    [len as u64, fingerprint(13, &(len as u64).to_le_bytes())]
+}
+
+impl Medium {
+    fn take(&mut self, pending: Pending) {
+        match pending.replaces {
+            true => self.log = pending.bytes,
+            false => self.log.extend(pending.bytes),
+        }
+        self.superblock = superblock(self.log.len());
+    }
+
+    /// Reads everything that counts, and cuts off what does not.
+    fn read(&mut self) -> Result<Image, DiskError> {
+        let len = self.superblock[0] as usize;
+        if self.superblock != [0; 2] && self.superblock != superblock(len) {
+            return Err(DiskError::Corrupt);
+        }
+        let mut rest = self.log.get(..len).ok_or(DiskError::Corrupt)?;
+        let mut image = Image::default();
+        while !rest.is_empty() {
+            let (head, body) = rest.split_at_checked(HEAD).ok_or(DiskError::Corrupt)?;
+            let (size, check) = head.split_at(LEN);
+            let size = size.first_chunk().map(|size| u32::from_le_bytes(*size)).unwrap_or_default();
+            let (payload, next) = body.split_at_checked(size as usize).ok_or(DiskError::Corrupt)?;
+            if fingerprint(11, payload).to_le_bytes() != check {
+                return Err(DiskError::Corrupt);
+            }
+            let writes: Vec<Write> = codec::decode(payload).map_err(|_| DiskError::Corrupt)?;
+            if !writes.iter().all(|write| image.apply(write)) {
+                return Err(DiskError::Corrupt);
+            }
+            rest = next;
+        }
+        self.log.truncate(len);
+        Ok(image)
+    }
+}
+
+impl Disk {
+    /// What is on it, or will be when the write under way is synced.
+    #[must_use]
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Changes the image. The caller then writes what it changed.
+    pub fn image_mut(&mut self) -> &mut Image {
+        &mut self.image
+    }
+
+    /// What would be there if the process ended now and nothing unsynced were left.
+    #[must_use]
+    pub fn durable_image(&self) -> Image {
+        self.medium.clone().read().unwrap_or_default()
+    }
+
+    /// Whether a write waits to be synced.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// How often it was synced.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    /// Bytes in the log.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.medium.log.len()
+    }
+
+    /// Writes a group's changes, which the image has already. After a stable checkpoint everything is written anew.
+    pub fn write(&mut self, writes: &[Write]) -> Result<(), DiskError> {
+        if self.full {
+            return Err(DiskError::Full);
+        }
+        let stable = |write: &Write| matches!(write, Write::Record(Record::Stable(_)));
+        let replaces = writes.iter().any(stable);
+        let bytes = match replaces {
+            true => entry(&[Write::Snapshot(Box::new(self.image.clone()))]),
+            false => entry(writes),
+        };
+        self.pending = Some(Pending { bytes: bytes.ok_or(DiskError::Full)?, replaces });
+        self.ever_written = true;
+        Ok(())
+    }
+
+    /// Makes what was written stay.
+    pub fn sync(&mut self) -> Result<(), DiskError> {
+        if self.sync_fails {
+            return Err(DiskError::SyncFailed);
+        }
+        if let Some(pending) = self.pending.take() {
+            self.medium.take(pending);
+            self.syncs += 1;
+        }
+        Ok(())
+    }
+
+    /// The power goes, or the process.
+    pub fn crash(&mut self, tail: Tail) {
+        if let Some(beneath) = self.beneath.take() {
+            self.medium = beneath;
+        }
+        let Some(pending) = self.pending.take() else { return };
+        match tail {
+            Tail::Lost => {}
+            Tail::Kept => self.medium.take(pending),
+            // A new file that is torn never takes the old one's place.
+            Tail::Torn(_) if pending.replaces => {}
+            Tail::Torn(hundredths) => {
+                let len = pending.bytes.len() * usize::from(hundredths.min(99)) / 100;
+                self.medium.log.extend(&pending.bytes[..len]);
+            }
+        }
+    }
+
+    /// Reads the disk at a start.
+    pub fn open(&mut self) -> Result<&Image, DiskError> {
+        if self.ever_written && self.medium == Medium::default() {
+            return Err(DiskError::Lost);
+        }
+        self.image = self.medium.read()?;
+        Ok(&self.image)
+    }
+
+    /// There is no room from now on, or there is again.
+    pub fn set_full(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// Syncing fails from now on, or works again.
+    pub fn set_sync_fails(&mut self, fails: bool) {
+        self.sync_fails = fails;
+    }
+
+    /// From now on syncing does nothing but says that it did.
+    pub fn begin_to_lie(&mut self) {
+        self.beneath.get_or_insert(self.medium.clone());
+    }
+
+    /// Changes one bit of what counts. False if there is nothing.
+    pub fn flip(&mut self, position: u64) -> bool {
+        let len = self.medium.superblock[0] as usize;
+        if len == 0 {
+            return false;
+        }
+        self.medium.log[(position / 8) as usize % len] ^= 1 << (position % 8);
+        true
+    }
+
+    /// Everything is gone.
+    pub fn wipe(&mut self) {
+        (self.medium, self.pending, self.image) = (Medium::default(), None, Image::default());
+        self.ever_written = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn executed(disk: &mut Disk, seq: u64) -> Vec<Write> {
+        let write = Write::Executed {
+            seq: SeqNum(seq),
+            balances: vec![(1, seq * 10)],
+            replies: Vec::new(),
+        };
+        assert!(disk.image_mut().apply(&write));
+        vec![write]
+    }
+
+    fn three_batches() -> Disk {
+        let mut disk = Disk::default();
+        for seq in 1..=3 {
+            let writes = executed(&mut disk, seq);
+            disk.write(&writes).expect("room");
+            disk.sync().expect("works");
+        }
+        disk
+    }
+
+    fn seq_after(disk: &mut Disk, tail: Tail) -> Result<u64, DiskError> {
+        disk.crash(tail);
+        disk.open().map(|image| image.executed.0)
+    }
+
+    #[test]
+    fn what_is_synced_stays_and_the_rest_is_the_crash_s_choice() {
+        let mut disk = three_batches();
+        let writes = executed(&mut disk, 4);
+        disk.write(&writes).expect("room");
+        assert_eq!(seq_after(&mut disk.clone(), Tail::Lost), Ok(3));
+        assert_eq!(seq_after(&mut disk.clone(), Tail::Kept), Ok(4));
+        for hundredths in 0..100 {
+            let mut torn = disk.clone();
+            assert_eq!(seq_after(&mut torn, Tail::Torn(hundredths)), Ok(3), "{hundredths}");
+            let writes = executed(&mut torn, 4);
+            torn.write(&writes).expect("room");
+            torn.sync().expect("works");
+            assert_eq!(seq_after(&mut torn, Tail::Lost), Ok(4), "after a torn tail was cut off");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let disk = three_batches();
+        for bit in 0..8 * disk.bytes() as u64 {
+            let mut flipped = disk.clone();
+            assert!(flipped.flip(bit));
+            assert_eq!(seq_after(&mut flipped, Tail::Lost), Err(DiskError::Corrupt), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_stable_checkpoint_replaces_the_log_by_a_snapshot() {
+        let mut disk = three_batches();
+        let before = disk.bytes();
+        let stable = Write::Record(Record::Stable(Arc::default()));
+        assert!(disk.image_mut().apply(&stable));
+        disk.write(&[stable]).expect("room");
+        assert_eq!(seq_after(&mut disk.clone(), Tail::Torn(50)), Ok(3), "the old file is there");
+        disk.sync().expect("works");
+        assert_ne!(disk.bytes(), before);
+        assert_eq!(seq_after(&mut disk, Tail::Lost), Ok(3));
+    }
+
+    #[test]
+    fn a_full_a_failing_a_lying_and_a_lost_disk_do_what_they_are_called() {
+        let mut disk = three_batches();
+        disk.set_full(true);
+        assert_eq!(disk.write(&[]), Err(DiskError::Full));
+        disk.set_full(false);
+        disk.set_sync_fails(true);
+        assert_eq!(disk.sync(), Err(DiskError::SyncFailed));
+        disk.set_sync_fails(false);
+        disk.begin_to_lie();
+        let writes = executed(&mut disk, 4);
+        disk.write(&writes).expect("room");
+        disk.sync().expect("says so");
+        assert_eq!(seq_after(&mut disk, Tail::Kept), Ok(3), "the synced write is gone");
+        disk.wipe();
+        assert_eq!(disk.open(), Err(DiskError::Lost));
+    }
+}

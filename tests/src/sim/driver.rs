@@ -1,0 +1,465 @@
+//! A run: a world on a virtual clock, with a network and a plan of faults.
+//!
+//! Until [`Plan::heal_at`] anything goes, and only safety is asked for. Then everything that can be healed is: the network
+//! delivers, processes start, disks work; liars go on lying. From there the run must converge within [`bound`]: every
+//! correct replica has executed the same, and every correct client has its answers.
+
+use super::bank::Operation;
+use super::event::{Event, Node};
+use super::fault::{Fault, FaultKind, Plan, Submission};
+use super::network::Network;
+use super::oracle::Rule;
+use super::rng::Rng;
+use super::world::{Mode, Output, World};
+use core::time::Duration;
+use pbft_core::{Membership, Timer};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+
+/// How often a run looks whether it has converged.
+const CHECK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often a Byzantine client speaks.
+const LIE_EVERY: Duration = Duration::from_millis(120);
+
+/// The most time that a slow disk takes to sync.
+const SYNC_MAX: Duration = Duration::from_millis(40);
+
+/// The most events of a run: one that comes to so many floods itself.
+const EVENTS_MAX: u64 = 2_000_000;
+
+/// How long a run may take from when it is healed until it has converged: the patience of a replica has grown to its
+/// maximum, and f+1 views may fail, each of which costs that much, for the view change and for the first request in it.
+#[must_use]
+pub fn bound(plan: &Plan) -> Duration {
+    let Ok(membership) = Membership::new(plan.n) else { return Duration::ZERO };
+    let params = super::world::params(plan, membership, pbft_core::types::ReplicaId(0));
+    params.view_timeout_max * 2 * (membership.weak() as u32 + 1)
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Pending {
+    Event(Event),
+    Timer { host: usize, timer: Timer, generation: u64 },
+    ClientTimer { client: u32, lane: u16, generation: u64 },
+    Submit { client: u32, lane: u16 },
+    Lie(u32),
+    Begin(usize),
+    End(usize),
+    Heal,
+    Check,
+}
+
+/// A moment of the run with what happens then. Of two at the same time the one that was planned first comes first.
+#[derive(Debug)]
+struct Due {
+    at: Duration,
+    number: u64,
+    what: Pending,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// A run under way.
+pub struct Run {
+    /// The cluster.
+    pub world: World,
+    /// Everything that happened, with its time, if it is kept.
+    pub events: Vec<(Duration, Event)>,
+    /// The virtual time.
+    pub now: Duration,
+    /// When the run had converged, from when it was healed.
+    pub converged: Option<Duration>,
+    plan: Plan,
+    keep: bool,
+    queue: BinaryHeap<Reverse<Due>>,
+    planned: u64,
+    happened: u64,
+    network: Network,
+    rng: Rng,
+    timers: BTreeMap<(usize, Timer), u64>,
+    client_timers: BTreeMap<(u32, u16), u64>,
+    scripts: BTreeMap<(u32, u16), VecDeque<Submission>>,
+    timestamps: BTreeMap<(u32, u16), u64>,
+    healed: bool,
+    over: bool,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run")
+            .field("seed", &self.plan.seed)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Run {
+    /// A run of `plan`, before anything has happened.
+    pub fn new(
+        plan: &Plan,
+        mode: Mode,
+        keep: bool,
+    ) -> Result<Self, pbft_core::membership::MembershipError> {
+        let world = World::new(plan, mode)?;
+        let rng = Rng::new(plan.seed).fork("run");
+        let mut run = Self {
+            world,
+            events: Vec::new(),
+            now: Duration::ZERO,
+            converged: None,
+            keep,
+            queue: BinaryHeap::new(),
+            planned: 0,
+            happened: 0,
+            network: Network::new(plan, rng.fork("network")),
+            rng,
+            timers: BTreeMap::new(),
+            client_timers: BTreeMap::new(),
+            scripts: BTreeMap::new(),
+            timestamps: BTreeMap::new(),
+            healed: false,
+            over: false,
+            plan: plan.clone(),
+        };
+        run.begin();
+        Ok(run)
+    }
+
+    fn begin(&mut self) {
+        for submission in self.plan.submissions.clone() {
+            self.scripts
+                .entry((submission.client, submission.lane))
+                .or_default()
+                .push_back(submission);
+        }
+        (0..self.world.hosts.len()).for_each(|host| self.happen(Event::Start { host }));
+        for (client, lane) in self.scripts.keys().copied().collect::<Vec<_>>() {
+            self.plan_submission(client, lane);
+        }
+        for client in self.plan.lying_clients.keys().copied().collect::<Vec<_>>() {
+            self.at(LIE_EVERY, Pending::Lie(client));
+        }
+        for (index, fault) in self.plan.faults.clone().iter().enumerate() {
+            self.at(fault.from, Pending::Begin(index));
+            self.at(fault.until.min(self.plan.heal_at), Pending::End(index));
+        }
+        self.at(self.plan.heal_at, Pending::Heal);
+    }
+
+    fn at(&mut self, at: Duration, what: Pending) {
+        self.planned += 1;
+        self.queue.push(Reverse(Due { at, number: self.planned, what }));
+    }
+
+    fn plan_submission(&mut self, client: u32, lane: u16) {
+        let next = self.scripts.get(&(client, lane)).and_then(VecDeque::front);
+        if let Some(next) = next {
+            self.at(self.now + next.think, Pending::Submit { client, lane });
+        }
+    }
+
+    /// Goes on to the end: a violation, convergence, or the bound.
+    pub fn finish(&mut self) {
+        while self.step() {}
+        self.world.stop();
+    }
+
+    /// Makes the next thing happen. False at the end.
+    pub fn step(&mut self) -> bool {
+        if self.over || self.world.oracle.violation.is_some() {
+            return false;
+        }
+        let Some(Reverse(due)) = self.queue.pop() else { return false };
+        self.now = self.now.max(due.at);
+        match due.what {
+            Pending::Event(event) => {
+                match event.host().and_then(|host| self.network.paused_until(host)) {
+                    Some(until) if until > self.now => self.at(until, Pending::Event(event)),
+                    _ => self.happen(event),
+                }
+            }
+            Pending::Timer { host, timer, generation } => self.timer(host, timer, generation),
+            Pending::ClientTimer { client, lane, generation } => {
+                if self.client_timers.get(&(client, lane)) == Some(&generation) {
+                    self.happen(Event::ClientTimer { client, lane });
+                }
+            }
+            Pending::Submit { client, lane } => self.submit(client, lane),
+            Pending::Lie(client) => self.lie(client),
+            Pending::Begin(index) => self.begin_fault(index),
+            Pending::End(index) => self.end_fault(index),
+            Pending::Heal => self.heal(),
+            Pending::Check => self.check(),
+        }
+        !self.over
+    }
+
+    fn timer(&mut self, host: usize, timer: Timer, generation: u64) {
+        if self.timers.get(&(host, timer)) != Some(&generation) {
+            return;
+        }
+        match self.network.paused_until(host) {
+            Some(until) if until > self.now => {
+                self.at(until, Pending::Timer { host, timer, generation })
+            }
+            _ => self.happen(Event::Timer { host, timer: timer.into() }),
+        }
+    }
+
+    fn submit(&mut self, client: u32, lane: u16) {
+        if self.world.is_busy(client, lane) {
+            return;
+        }
+        let next = self.scripts.get_mut(&(client, lane)).and_then(VecDeque::pop_front);
+        let Some(Submission { operation, .. }) = next else { return };
+        let timestamp = self.timestamps.entry((client, lane)).or_default();
+        *timestamp += 1;
+        let timestamp = *timestamp;
+        self.happen(Event::Submit { client, lane, timestamp, operation });
+    }
+
+    fn lie(&mut self, client: u32) {
+        let lies = self.world.lying_clients.get(&client).map(|one| one.lies.clone());
+        lies.iter().flatten().for_each(|lie| {
+            *self.world.coverage.behaviours.entry(lie.name().to_owned()).or_default() += 1;
+        });
+        self.world.client_lies(client);
+        self.take_output();
+        self.at(self.now + LIE_EVERY, Pending::Lie(client));
+    }
+
+    /// Applies an event, and plans what follows from it.
+    fn happen(&mut self, event: Event) {
+        self.happened += 1;
+        if self.happened > EVENTS_MAX {
+            self.world.oracle.accuse(Rule::Progress, || format!("{EVENTS_MAX} events, and no end"));
+            self.over = true;
+            return;
+        }
+        let happened = self.world.apply(&event);
+        if self.keep && happened {
+            self.events.push((self.now, event));
+        }
+        self.take_output();
+    }
+
+    fn take_output(&mut self) {
+        for output in std::mem::take(&mut self.world.output) {
+            match output {
+                Output::Frame { from, to, after, frame } => {
+                    let leaves = self.now + after;
+                    for arrives in self.network.arrivals(leaves, from, to) {
+                        let frame = frame.clone();
+                        self.at(arrives, Pending::Event(Event::Deliver { from, to, frame }));
+                    }
+                }
+                Output::Timer { host, timer, after } => {
+                    let generation = self.timers.entry((host, timer)).or_default();
+                    *generation += 1;
+                    let generation = *generation;
+                    if let Some(after) = after {
+                        let at = self.now + self.network.skewed(host, after);
+                        self.at(at, Pending::Timer { host, timer, generation });
+                    }
+                }
+                Output::ClientTimer { client, lane, after } => {
+                    let generation = self.client_timers.entry((client, lane)).or_default();
+                    *generation += 1;
+                    let generation = *generation;
+                    if let Some(after) = after {
+                        self.at(
+                            self.now + after,
+                            Pending::ClientTimer { client, lane, generation },
+                        );
+                    }
+                }
+                Output::Answered { client, lane } => self.plan_submission(client, lane),
+                Output::Writing { host } => {
+                    let at = self.now + self.rng.span(Duration::from_millis(1), SYNC_MAX);
+                    self.at(at, Pending::Event(Event::Synced { host }));
+                }
+                Output::Ended { host } => {
+                    for timer in [Timer::ViewChange, Timer::Status] {
+                        *self.timers.entry((host, timer)).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin_fault(&mut self, index: usize) {
+        if self.healed {
+            return;
+        }
+        let Fault { until, kind, .. } = self.plan.faults[index].clone();
+        self.world.coverage.fault(&kind);
+        self.network.begin(index, &kind, until);
+        let tail = super::disk::Tail::Lost;
+        match kind {
+            FaultKind::Crash { host, tail } => self.happen(Event::Crash { host, tail }),
+            FaultKind::CrashAt { host, boundary } => self.happen(Event::Arm { host, boundary }),
+            FaultKind::PowerCut { tail } => {
+                let all = 0..self.world.hosts.len();
+                all.for_each(|host| self.happen(Event::Crash { host, tail }));
+            }
+            FaultKind::ClockForward { host } => {
+                for timer in [Timer::ViewChange, Timer::Status] {
+                    self.happen(Event::Timer { host, timer: timer.into() });
+                }
+            }
+            FaultKind::SlowDisk { host } => self.happen(Event::SlowDisk { host, slow: true }),
+            FaultKind::DiskFull { host } => self.happen(Event::DiskFull { host, full: true }),
+            FaultKind::SyncFails { host } => self.happen(Event::SyncFails { host, fails: true }),
+            FaultKind::DiskLies { host } => self.happen(Event::DiskLies { host }),
+            FaultKind::Flip { host, bit } => {
+                self.happen(Event::Crash { host, tail });
+                self.happen(Event::Flip { host, bit });
+            }
+            FaultKind::Wipe { host } => {
+                self.happen(Event::Crash { host, tail });
+                self.happen(Event::Wipe { host });
+            }
+            FaultKind::Diverge { host } => self.happen(Event::Diverge { host }),
+            FaultKind::Suspect { host } => self.happen(Event::Suspect { host }),
+            FaultKind::Partition { .. }
+            | FaultKind::OneWay { .. }
+            | FaultKind::Ring {}
+            | FaultKind::Loss { .. }
+            | FaultKind::Duplicate { .. }
+            | FaultKind::Reorder { .. }
+            | FaultKind::SlowLink { .. }
+            | FaultKind::Pause { .. }
+            | FaultKind::ClockSkew { .. }
+            | FaultKind::DeafClient { .. } => {}
+        }
+    }
+
+    fn end_fault(&mut self, index: usize) {
+        let kind = self.plan.faults[index].kind.clone();
+        self.network.end(index);
+        match kind {
+            FaultKind::Crash { host, .. }
+            | FaultKind::CrashAt { host, .. }
+            | FaultKind::Flip { host, .. }
+            | FaultKind::Wipe { host } => self.happen(Event::Start { host }),
+            FaultKind::PowerCut { .. } => {
+                (0..self.world.hosts.len()).for_each(|host| self.happen(Event::Start { host }));
+            }
+            FaultKind::SlowDisk { host } => self.happen(Event::SlowDisk { host, slow: false }),
+            FaultKind::DiskFull { host } => {
+                self.happen(Event::DiskFull { host, full: false });
+                self.happen(Event::Start { host });
+            }
+            FaultKind::SyncFails { host } => {
+                self.happen(Event::SyncFails { host, fails: false });
+                self.happen(Event::Start { host });
+            }
+            FaultKind::DiskLies { host } => {
+                self.happen(Event::Crash { host, tail: super::disk::Tail::Lost });
+                self.happen(Event::Start { host });
+            }
+            _ => {}
+        }
+    }
+
+    /// Everything that can be healed is. Each client reads once more, so that there is something to agree on.
+    fn heal(&mut self) {
+        self.healed = true;
+        self.network.heal();
+        for host in 0..self.world.hosts.len() {
+            self.happen(Event::SlowDisk { host, slow: false });
+            self.happen(Event::DiskFull { host, full: false });
+            self.happen(Event::SyncFails { host, fails: false });
+            self.happen(Event::Start { host });
+        }
+        for client in 0..self.plan.clients {
+            let think = Duration::from_millis(100 * u64::from(client));
+            let operation = Operation::Read { account: client as u8 };
+            let script = self.scripts.entry((client, 0)).or_default();
+            let was_idle = script.is_empty();
+            script.push_back(Submission { client, lane: 0, think, operation });
+            if was_idle && !self.world.is_busy(client, 0) {
+                self.plan_submission(client, 0);
+            }
+        }
+        self.at(self.now + CHECK_EVERY, Pending::Check);
+    }
+
+    fn check(&mut self) {
+        let since = self.now.saturating_sub(self.plan.heal_at);
+        // A process whose crash was still to come when the run was healed ends after it: it starts again.
+        for host in 0..self.world.hosts.len() {
+            if !self.world.is_faulty(host) && self.world.hosts[host].replica().is_none() {
+                self.happen(Event::Start { host });
+            }
+        }
+        match self.obstacle() {
+            None => {
+                self.converged = Some(since);
+                self.over = true;
+            }
+            Some(obstacle) if since >= bound(&self.plan) => {
+                self.over = true;
+                self.world.oracle.accuse(Rule::Progress, || {
+                    format!("{:.1} s after everything was healed, {obstacle}", since.as_secs_f64())
+                });
+            }
+            Some(_) => self.at(self.now + CHECK_EVERY, Pending::Check),
+        }
+    }
+
+    /// What is still missing to convergence.
+    fn obstacle(&self) -> Option<String> {
+        let waiting = self.scripts.iter().find(|((client, lane), script)| {
+            !script.is_empty() || self.world.is_busy(*client, *lane)
+        });
+        if let Some(((client, lane), _)) = waiting {
+            return Some(format!("client {client} waits for an answer on lane {lane}"));
+        }
+        let frontier = self.world.oracle.frontier();
+        for host in self.world.correct() {
+            let Some(replica) = self.world.hosts[host].replica() else {
+                return Some(format!(
+                    "replica {host} is down: {:?}",
+                    self.world.hosts[host].down()
+                ));
+            };
+            let executed = replica.status().last_executed;
+            if executed != frontier {
+                return Some(format!(
+                    "replica {host} has executed {executed}, another one {frontier}"
+                ));
+            }
+        }
+        None
+    }
+}
+
+/// Whether a node is a replica's process.
+#[must_use]
+pub const fn host_of(node: Node) -> Option<usize> {
+    match node {
+        Node::Host(host) => Some(host),
+        Node::Client(_) => None,
+    }
+}

@@ -1,0 +1,47 @@
+//! Whole clusters in one thread, on a virtual clock, from one seed.
+//!
+//! The replicas are production's: [`pbft_core::Replica`] with its client machine, the node's codec, frame limits and
+//! recorder. Simulated are what they stand on: the network, the disks, the clocks, and, unless asked otherwise, the
+//! arithmetic of signatures ([`keys`]). Everything that could be different in a second run, is drawn from the seed.
+//!
+//! ```text
+//!    seed ──▶ Plan: liars, faults, operations          fault
+//!               │
+//!               ▼
+//!    Run: virtual clock, network, faults               driver, network
+//!               │ events          ▲ frames, timers
+//!               ▼                 │
+//!    World: processes, clients, liars                  world, host, disk, client, behaviour
+//!               │ every step, every message
+//!               ▼
+//!    Oracle, history, recordings                       oracle, history, judge
+//! ```
+//!
+//! A [`driver::Run`] decides what happens next and when; a [`world::World`] makes it happen. A run is therefore a list of
+//! events that can be kept, shortened ([`shrink`]) and replayed without clock and chance.
+
+pub mod bank;
+pub mod behaviour;
+pub mod campaign;
+pub mod cli;
+pub mod client;
+pub mod coverage;
+pub mod disk;
+pub mod driver;
+pub mod event;
+pub mod fault;
+pub mod history;
+pub mod host;
+pub mod judge;
+pub mod keys;
+pub mod matrix;
+pub mod network;
+pub mod oracle;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
+pub mod render;
+pub mod rng;
+pub mod shrink;
+pub mod twins;
+pub mod watch;
+pub mod world;

@@ -1,0 +1,469 @@
+//! What must hold after every step of a correct replica, whatever the network, the disks and up to f liars do.
+//!
+//! The oracle hears of each execution, of everything that leaves a correct replica, and of each result that a client
+//! accepts. It remembers one thing for each sequence number, statement and request, so a contradiction shows at the step
+//! that makes it. It knows nothing of how the replicas came to what they do.
+
+use super::bank::Accounts;
+use super::disk::Image;
+use super::event::RequestId;
+use super::host::Said;
+use super::rng::fingerprint;
+use pbft_core::crypto::Statement;
+use pbft_core::message::{Message, Reply, Request, Signed};
+use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
+use pbft_core::{HaltReason, Input, Rejection, Replica};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $rule:ident = $name:literal, $text:literal;)*) => {
+        /// A rule that an oracle holds the run to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Rule {
+            $($(#[$doc])* $rule,)*
+        }
+
+        impl Rule {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$rule),*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$rule => $name,)* }
+            }
+
+            /// What it says.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$rule => $text,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    /// Agreement.
+    Agreement = "agreement", "correct replicas execute the same batch at each sequence number";
+    /// Order.
+    Order = "order", "a correct replica executes every sequence number, in order";
+    /// Validity.
+    Validity = "validity", "what is executed was signed by its client";
+    /// Exactly-once.
+    ExactlyOnce = "exactly-once", "no request is executed twice, or after a later one of its lane";
+    /// Equal states.
+    EqualStates = "equal-states", "correct replicas have equal states at equal sequence numbers";
+    /// Results.
+    Results = "results", "a correct replica answers with the result that the agreed order gives";
+    /// One statement.
+    NoEquivocation = "no-equivocation", "a correct replica signs one statement a kind, view and sequence number, also across restarts";
+    /// Promises.
+    Promise = "promise", "a correct replica votes in no view that it has left, also across restarts";
+    /// Durability.
+    Durable = "durable", "a vote is on its replica's disk before it leaves";
+    /// Monotony.
+    Monotonic = "monotonic", "views, water marks and executed numbers never fall";
+    /// Rejections.
+    RejectionChangesNothing = "rejection-changes-nothing", "a rejected input leaves the replica as it was";
+    /// Halts.
+    NoHalt = "no-halt", "no correct replica stops while at most f are faulty";
+    /// Panics.
+    NoPanic = "no-panic", "nothing that arrives makes a step panic";
+    /// Memory.
+    Memory = "memory", "what a replica holds stays below its computed bound";
+    /// Client results.
+    ClientResult = "client-result", "a client accepts the result that the agreed order gives";
+    /// Linearizability.
+    Linearizable = "linearizable", "the clients' histories are those of one bank";
+    /// The model.
+    Model = "model", "the model allows the recorded run";
+    /// Progress.
+    Progress = "progress", "once a quorum is healed, all correct replicas execute all requests within the bound";
+}
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Which.
+    pub rule: Rule,
+    /// How.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.rule.name(), self.rule.text(), self.detail)
+    }
+}
+
+/// What kind of statement a replica signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    PrePrepare,
+    Prepare,
+    Commit,
+    Checkpoint,
+    ViewChange,
+    NewView,
+}
+
+/// A statement with a number for its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spoken {
+    kind: Kind,
+    view: View,
+    seq: SeqNum,
+    content: u64,
+}
+
+/// What was executed at a sequence number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Batch {
+    digest: Option<Digest>,
+    requests: Vec<RequestId>,
+}
+
+/// Watches all correct replicas and clients of a run.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    /// The first rule that was broken.
+    pub violation: Option<Violation>,
+    /// The replica that is looked at.
+    pub current: ReplicaId,
+    /// More than f replicas are faulty: then nothing is claimed but that nobody panics, holds too much, or changes by what
+    /// it rejects. What is broken beyond that is noted in [`Self::beyond`].
+    pub excess: bool,
+    /// Rules that were broken while more than f replicas were faulty.
+    pub beyond: Vec<Violation>,
+    batches: BTreeMap<SeqNum, Batch>,
+    executed: BTreeMap<RequestId, SeqNum>,
+    last_of_lane: BTreeMap<(u32, u16), u64>,
+    states: BTreeMap<SeqNum, u64>,
+    spoken: BTreeMap<(ReplicaId, Kind, View, SeqNum), u64>,
+    checkpoints: BTreeMap<SeqNum, Digest>,
+    promised: BTreeMap<ReplicaId, View>,
+    /// What clients asked for: a number for the operation's bytes.
+    requested: BTreeMap<RequestId, u64>,
+    /// Clients that sign whatever they like.
+    lying_clients: Vec<u32>,
+    /// The bank after the agreed batches so far, and what it answered.
+    reference: Accounts,
+    reference_seq: SeqNum,
+    results: BTreeMap<RequestId, Arc<[u8]>>,
+    progress: BTreeMap<ReplicaId, (View, SeqNum, SeqNum)>,
+    /// The same when the replica's disk last had everything.
+    settled: BTreeMap<ReplicaId, (View, SeqNum, SeqNum)>,
+}
+
+impl Oracle {
+    /// An oracle that knows which clients may sign anything.
+    #[must_use]
+    pub fn new(lying_clients: Vec<u32>, excess: bool) -> Self {
+        Self { lying_clients, excess, ..Self::default() }
+    }
+
+    /// Notes the first violation.
+    pub fn accuse(&mut self, rule: Rule, detail: impl FnOnce() -> String) {
+        let always = [Rule::NoPanic, Rule::Memory, Rule::RejectionChangesNothing];
+        if self.excess && !always.contains(&rule) {
+            if self.beyond.iter().all(|known| known.rule != rule) {
+                self.beyond.push(Violation { rule, detail: detail() });
+            }
+        } else if self.violation.is_none() {
+            self.violation = Some(Violation { rule, detail: detail() });
+        }
+    }
+
+    fn demand(&mut self, holds: bool, rule: Rule, detail: impl FnOnce() -> String) {
+        if !holds {
+            self.accuse(rule, detail);
+        }
+    }
+
+    /// How many requests were executed.
+    #[must_use]
+    pub fn executed(&self) -> u64 {
+        self.executed.len() as u64
+    }
+
+    /// The highest sequence number that a correct replica executed.
+    #[must_use]
+    pub fn frontier(&self) -> SeqNum {
+        self.reference_seq
+    }
+
+    /// The result that the agreed order gives a request, once it is executed.
+    #[must_use]
+    pub fn result(&self, id: RequestId) -> Option<&Arc<[u8]>> {
+        self.results.get(&id)
+    }
+
+    /// A correct client submits a request.
+    pub fn on_request(&mut self, request: &Request) {
+        self.requested.insert(RequestId::of(request), fingerprint(17, &request.operation));
+    }
+
+    /// A correct client accepts a result.
+    pub fn on_accepted(&mut self, id: RequestId, result: &Arc<[u8]>) {
+        let agreed = self.results.get(&id).cloned();
+        self.demand(agreed.as_ref() == Some(result), Rule::ClientResult, || {
+            format!("{id}: the client accepts {result:02x?}, the agreed order gives {agreed:02x?}")
+        });
+    }
+
+    /// Views, water marks and executed numbers after a step.
+    pub fn on_state(&mut self, replica: &Replica) {
+        let (status, id) = (replica.status(), self.current);
+        let now = (status.view, status.low_water_mark, status.last_executed);
+        let last = self.progress.insert(id, now).unwrap_or_default();
+        let rises = last.0 <= now.0 && last.1 <= now.1 && last.2 <= now.2;
+        self.demand(rises, Rule::Monotonic, || format!("{id} was at {last:?} and is at {now:?}"));
+    }
+
+    /// The disk of the current replica has everything that it knows.
+    pub fn on_settled(&mut self) {
+        if let Some(now) = self.progress.get(&self.current) {
+            self.settled.insert(self.current, *now);
+        }
+    }
+
+    /// The current replica starts: it may have lost what its disk never had, and nothing else.
+    pub fn on_start(&mut self, replica: &Replica) {
+        let settled = self.settled.get(&self.current).copied().unwrap_or_default();
+        self.progress.insert(self.current, settled);
+        self.on_state(replica);
+    }
+
+    /// A rejected input changed the replica.
+    pub fn on_changed_by_rejection(&mut self, replica: &Replica, input: &Input, why: &Rejection) {
+        let id = replica.params().replica;
+        self.accuse(Rule::RejectionChangesNothing, || format!("{id}: {why}: {input:?}"));
+    }
+
+    /// A batch was executed at the current replica.
+    pub fn on_execute(
+        &mut self,
+        replica: &Replica,
+        seq: SeqNum,
+        requests: &[Arc<Signed<Request>>],
+        results: &[Arc<[u8]>],
+        state: u64,
+    ) {
+        let id = self.current;
+        let before = replica.status().last_executed;
+        self.demand(seq == before.next(), Rule::Order, || {
+            format!("{id} executes {seq} after {before}")
+        });
+        let digest = replica.commit_certificate(seq).and_then(|certificate| certificate.digest());
+        let names = requests.iter().map(|request| RequestId::of(&request.body)).collect();
+        let batch = Batch { digest, requests: names };
+        match self.batches.get(&seq) {
+            None => {
+                self.batches.insert(seq, batch);
+                self.on_agreed(seq, requests, results);
+            }
+            Some(agreed) if *agreed == batch => {}
+            Some(agreed) => {
+                let agreed = agreed.clone();
+                self.accuse(Rule::Agreement, || {
+                    format!("{id} executes {batch:?} at {seq}, another one executed {agreed:?}")
+                });
+            }
+        }
+        self.compare_state(seq, state);
+    }
+
+    /// The first execution of a sequence number: what it applies is new and asked for, and its results are right.
+    fn on_agreed(&mut self, seq: SeqNum, requests: &[Arc<Signed<Request>>], results: &[Arc<[u8]>]) {
+        let last = std::mem::replace(&mut self.reference_seq, seq);
+        self.demand(seq == last.next(), Rule::Order, || {
+            format!("{seq} is executed by somebody when nobody has executed more than {last}")
+        });
+        for (request, result) in requests.iter().zip(results) {
+            let body = &request.body;
+            let id = RequestId::of(body);
+            let asked = self.requested.get(&id) == Some(&fingerprint(17, &body.operation));
+            let asked = asked || self.lying_clients.contains(&id.client);
+            self.demand(asked, Rule::Validity, || format!("{id} at {seq} was never asked for"));
+            let earlier = self.executed.insert(id, seq);
+            self.demand(earlier.is_none(), Rule::ExactlyOnce, || {
+                format!("{id} is executed at {seq}, and was at {earlier:?}")
+            });
+            let lane = self.last_of_lane.entry((id.client, id.lane.0)).or_default();
+            let before = std::mem::replace(lane, id.timestamp.0);
+            self.demand(before < id.timestamp.0 || id.timestamp.0 == 0, Rule::ExactlyOnce, || {
+                format!("{id} is executed at {seq}, after timestamp {before} of its lane")
+            });
+            let expected = self.reference.execute(&body.operation);
+            self.demand(expected == *result, Rule::Results, || {
+                format!("{id} at {seq}: {result:02x?}, the agreed order gives {expected:02x?}")
+            });
+            self.results.insert(id, expected);
+        }
+    }
+
+    fn compare_state(&mut self, seq: SeqNum, state: u64) {
+        let (id, first) = (self.current, *self.states.entry(seq).or_insert(state));
+        self.demand(first == state, Rule::EqualStates, || {
+            format!("{id} has state {state:016x} after {seq}, another one has {first:016x}")
+        });
+    }
+
+    /// A fetched state was installed at the current replica.
+    pub fn on_install(&mut self, seq: SeqNum, state: u64) {
+        let (id, known) = (self.current, self.states.get(&seq).copied());
+        self.demand(known == Some(state), Rule::EqualStates, || {
+            format!(
+                "{id} installs state {state:016x} for {seq}, correct replicas had {known:016x?}"
+            )
+        });
+    }
+
+    /// A write that the disk does not allow.
+    pub fn on_impossible_write(&mut self) {
+        let id = self.current;
+        self.accuse(Rule::EqualStates, || format!("{id} installs chunks that it never fetched"));
+    }
+
+    /// The core stopped the current replica.
+    pub fn on_halt(&mut self, reason: &HaltReason) {
+        let id = self.current;
+        self.accuse(Rule::NoHalt, || format!("{id} stops: {reason}"));
+    }
+
+    /// Whether this is a statement that the current replica has not made before.
+    #[must_use]
+    pub fn is_news(&self, said: &Said) -> bool {
+        let spoken = spoken(self.current, said);
+        spoken.is_some_and(|one| {
+            !self.spoken.contains_key(&(self.current, one.kind, one.view, one.seq))
+        })
+    }
+
+    /// Something leaves the current replica, whose disk says `image`.
+    pub fn on_said(&mut self, said: &Said, image: &Image) {
+        if let Said::Reply(reply) = said {
+            return self.on_reply(reply);
+        }
+        let (id, Some(one)) = (self.current, spoken(self.current, said)) else { return };
+        let first = self.spoken.insert((id, one.kind, one.view, one.seq), one.content);
+        self.demand(first.is_none_or(|first| first == one.content), Rule::NoEquivocation, || {
+            format!("{id} said another {:?} for {} {} before", one.kind, one.view, one.seq)
+        });
+        if first.is_none() {
+            self.demand(is_durable(said, image), Rule::Durable, || {
+                format!(
+                    "{id} says {:?} for {} {}, its disk does not know",
+                    one.kind, one.view, one.seq
+                )
+            });
+        }
+        let promised = self.promised.get(&id).copied().unwrap_or_default();
+        match one.kind {
+            Kind::ViewChange => {
+                self.promised.insert(id, promised.max(one.view));
+            }
+            Kind::Checkpoint => self.on_checkpoint(said),
+            Kind::PrePrepare | Kind::Prepare | Kind::Commit | Kind::NewView => {
+                self.demand(one.view >= promised, Rule::Promise, || {
+                    format!("{id} says {:?} in {}, and has left for {promised}", one.kind, one.view)
+                });
+            }
+        }
+    }
+
+    fn on_checkpoint(&mut self, said: &Said) {
+        let (Said::All(Message::Checkpoint(vote)) | Said::To(_, Message::Checkpoint(vote))) = said
+        else {
+            return;
+        };
+        let (id, seq, digest) = (self.current, vote.body.seq, vote.body.digest);
+        let first = *self.checkpoints.entry(seq).or_insert(digest);
+        self.demand(first == digest, Rule::EqualStates, || {
+            format!("{id} has digest {digest} at checkpoint {seq}, another one has {first}")
+        });
+    }
+
+    fn on_reply(&mut self, reply: &Signed<Reply>) {
+        let body = &reply.body;
+        let id = RequestId { client: body.client.0, lane: body.lane, timestamp: body.timestamp };
+        let agreed = self.results.get(&id).cloned();
+        self.demand(agreed.as_ref() == Some(&body.result), Rule::Results, || {
+            format!(
+                "{} answers {id} with {:02x?}, agreed is {agreed:02x?}",
+                body.replica, body.result
+            )
+        });
+    }
+}
+
+/// The statement that a message makes in the name of `own`, if it makes one.
+fn spoken(own: ReplicaId, said: &Said) -> Option<Spoken> {
+    let (Said::All(message) | Said::To(_, message)) = said else { return None };
+    let vote = |kind, view, seq, digest: &Digest| {
+        Some(Spoken { kind, view, seq, content: fingerprint(19, &digest.0) })
+    };
+    let whole = |kind, view, bytes: &[u8]| {
+        Some(Spoken { kind, view, seq: SeqNum(0), content: fingerprint(19, bytes) })
+    };
+    match message {
+        Message::PrePrepare(proposal) if proposal.pre_prepare.body.replica == own => {
+            let body = &proposal.pre_prepare.body;
+            vote(Kind::PrePrepare, body.view, body.seq, &body.digest)
+        }
+        Message::Prepare(one) => vote(Kind::Prepare, one.body.view, one.body.seq, &one.body.digest),
+        Message::Commit(one) => vote(Kind::Commit, one.body.view, one.body.seq, &one.body.digest),
+        Message::Checkpoint(one) => vote(Kind::Checkpoint, View(0), one.body.seq, &one.body.digest),
+        Message::ViewChange(one) if one.body.replica == own => whole(
+            Kind::ViewChange,
+            one.body.view,
+            &Statement::new(Digest::default(), &one.body).bytes(),
+        ),
+        Message::NewView(one) if one.body.replica == own => whole(
+            Kind::NewView,
+            one.body.view,
+            &Statement::new(Digest::default(), &one.body).bytes(),
+        ),
+        _ => None,
+    }
+}
+
+/// Whether the disk binds its replica to what it says.
+fn is_durable(said: &Said, image: &Image) -> bool {
+    let (Said::All(message) | Said::To(_, message)) = said else { return true };
+    let durable = &image.durable;
+    // What lies at or below the low water mark is final and needs no record any more.
+    let below = |seq: SeqNum| seq <= durable.low_water_mark;
+    let accepted = |view, seq, digest| {
+        let left = durable.view > view;
+        let known = durable.accepted.get(&seq).map(|proposal| &proposal.pre_prepare.body);
+        left || below(seq) || known.is_some_and(|body| (body.view, body.digest) == (view, digest))
+    };
+    match message {
+        Message::PrePrepare(proposal) => {
+            let body = &proposal.pre_prepare.body;
+            accepted(body.view, body.seq, body.digest)
+        }
+        Message::Prepare(one) => accepted(one.body.view, one.body.seq, one.body.digest),
+        Message::Commit(one) => {
+            let known = durable.prepared.get(&one.body.seq).map(|known| &known.pre_prepare.body);
+            below(one.body.seq)
+                || known.is_some_and(|body| {
+                    body.view > one.body.view
+                        || (body.view, body.digest) == (one.body.view, one.body.digest)
+                })
+        }
+        Message::Checkpoint(one) => {
+            below(one.body.seq) || durable.checkpoints.contains_key(&one.body.seq)
+        }
+        Message::ViewChange(one) => durable.view >= one.body.view,
+        Message::NewView(one) => {
+            durable.view > one.body.view || (durable.view == one.body.view && !durable.changing)
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,524 @@
+//! A cluster without time: processes, clients, liars and the oracle, driven by a list of events.
+//!
+//! [`World::apply`] makes one event happen and appends what it leads to, to [`World::output`]: frames that are under way,
+//! timers that were set. Who decides what happens next, and when, is somebody else's business: the
+//! [`super::driver`] with a virtual clock and a plan of faults, the shrinker with a list that it shortens, or a person.
+
+use super::behaviour::{Addressee, Liar, Utterance};
+use super::client::{Answer, Client, LyingClient};
+use super::coverage::Coverage;
+use super::event::{Event, Node};
+use super::fault::Plan;
+use super::history::Moment;
+use super::host::{Done, Down, Host, Memory, Said, Unread};
+use super::keys::Keys;
+use super::oracle::{Oracle, Rule};
+use super::rng::{Rng, fingerprint};
+use super::watch::Watch;
+use core::time::Duration;
+use pbft_core::client::Patience;
+use pbft_core::message::Message;
+use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
+use pbft_core::{Footprint, Input, Membership, Params, Timer};
+use pbft_node::codec;
+use pbft_node::frame::ReplicaFrame;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What an event leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A frame is under way.
+    Frame {
+        /// From whom.
+        from: Node,
+        /// To whom.
+        to: Node,
+        /// When it leaves, from now.
+        after: Duration,
+        /// Its bytes.
+        frame: Arc<[u8]>,
+    },
+    /// A replica's timer was set, or stopped.
+    Timer {
+        /// The process.
+        host: usize,
+        /// The timer.
+        timer: Timer,
+        /// When it runs out.
+        after: Option<Duration>,
+    },
+    /// A client's timer was set, or stopped.
+    ClientTimer {
+        /// The client.
+        client: u32,
+        /// Its lane.
+        lane: u16,
+        /// When it runs out.
+        after: Option<Duration>,
+    },
+    /// A client accepted a result, or could not submit.
+    Answered {
+        /// The client.
+        client: u32,
+        /// Its lane.
+        lane: u16,
+    },
+    /// A process waits for its disk.
+    Writing {
+        /// The process.
+        host: usize,
+    },
+    /// A process ended.
+    Ended {
+        /// The process.
+        host: usize,
+    },
+}
+
+/// What kind of run a world is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// Whether the correct replicas' steps are recorded.
+    pub record: bool,
+    /// Whether events come from a list that was shortened: then liars do not run, what they say is on the list, and
+    /// a frame of a correct sender arrives only if it was sent.
+    pub replay: bool,
+}
+
+/// The allow-list has room for so many.
+pub const CLIENTS: u32 = 16;
+
+/// A cluster with its clients.
+pub struct World {
+    /// The processes.
+    pub hosts: Vec<Host>,
+    /// What leads from the last events to the next ones; whoever drives the world takes it.
+    pub output: Vec<Output>,
+    /// What must hold.
+    pub oracle: Oracle,
+    /// What was exercised.
+    pub coverage: Coverage,
+    /// What correct clients saw.
+    pub history: Vec<Moment>,
+    /// The Byzantine clients.
+    pub lying_clients: BTreeMap<u32, LyingClient>,
+    clients: Vec<Client>,
+    liars: BTreeMap<usize, Liar>,
+    faulty: BTreeSet<usize>,
+    mode: Mode,
+    sent: BTreeSet<(Node, Node, u64)>,
+    files: BTreeMap<usize, Memory>,
+    most: Footprint,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+/// The parameters of one replica of a simulated cluster: small windows and short patience, so that all rules matter often.
+#[must_use]
+pub fn params(plan: &Plan, membership: Membership, replica: ReplicaId) -> Params {
+    let mut params = Params::new(replica, membership, Digest([0x51; 32]));
+    (params.checkpoint_interval, params.window, params.pipeline) =
+        (plan.interval, 3 * plan.interval, 4);
+    (params.batch_requests_max, params.operation_bytes_max, params.lanes_max) = (3, 64, 4);
+    params.view_timeout = Duration::from_millis(400);
+    params.view_timeout_max = Duration::from_millis(6400);
+    params.status_interval = Duration::from_millis(150);
+    #[cfg(feature = "planted-bugs")]
+    {
+        let bug = plan.planted.as_deref();
+        params.planted = bug.and_then(pbft_core::planted::PlantedBug::named);
+    }
+    params
+}
+
+/// How long correct clients wait.
+const PATIENCE: Patience =
+    Patience { first: Duration::from_millis(250), max: Duration::from_millis(2000) };
+
+impl World {
+    /// The world of a plan, before its first event. Nothing runs yet: see [`World::boot`].
+    pub fn new(plan: &Plan, mode: Mode) -> Result<Self, pbft_core::membership::MembershipError> {
+        let membership = Membership::new(plan.n)?;
+        let faulty: BTreeSet<usize> = plan.faulty().into_iter().collect();
+        let liars = faulty.iter().map(|host| Principal::Replica(ReplicaId(*host as u32)));
+        let liars =
+            liars.chain(plan.lying_clients.keys().map(|id| Principal::Client(ClientId(*id))));
+        let keys = match mode.replay {
+            true => Keys::remembering(plan.scheme, plan.seed, (plan.n, CLIENTS), liars.collect()),
+            false => Keys::new(plan.scheme, plan.seed, plan.n, CLIENTS),
+        };
+        let verifier = keys.verifier();
+        let params_of = |id: u32| Arc::new(params(plan, membership, ReplicaId(id)));
+        let twins: Vec<usize> = plan.twins.clone();
+        let ids = (0..plan.n as usize).chain(twins.iter().copied());
+        let mut files = BTreeMap::new();
+        let mut hosts = Vec::new();
+        for (index, id) in ids.enumerate() {
+            let recorded = mode.record && !faulty.contains(&id);
+            let file = recorded.then(|| files.entry(index).or_insert_with(Memory::default).clone());
+            let signer = keys.signer(Principal::Replica(ReplicaId(id as u32)));
+            hosts.push(Host::new(params_of(id as u32), signer, Arc::clone(&verifier), file));
+        }
+        let client = |id: u32| {
+            let keys = (keys.signer(Principal::Client(ClientId(id))), Arc::clone(&verifier));
+            Client::new(id, params_of(0), keys, PATIENCE)
+        };
+        let rng = Rng::new(plan.seed);
+        let lying_client = |(id, lies): (&u32, &Vec<_>)| {
+            let signer = keys.signer(Principal::Client(ClientId(*id)));
+            let rng = rng.fork(&format!("client {id}"));
+            (*id, LyingClient::new(*id, lies.clone(), params_of(0), signer, rng))
+        };
+        let liar = |(host, behaviours): (&usize, &Vec<_>)| {
+            let signer = keys.signer(Principal::Replica(ReplicaId(*host as u32)));
+            let rng = rng.fork(&format!("liar {host}"));
+            (*host, Liar::new(behaviours.clone(), params_of(*host as u32), signer, rng))
+        };
+        let mut faulty = faulty;
+        faulty.extend(plan.n as usize..hosts.len());
+        let excess = plan.faulty().len() > membership.faults();
+        Ok(Self {
+            output: Vec::new(),
+            oracle: Oracle::new(plan.lying_clients.keys().copied().collect(), excess),
+            coverage: Coverage::default(),
+            history: Vec::new(),
+            lying_clients: plan.lying_clients.iter().map(lying_client).collect(),
+            clients: (0..plan.clients).map(client).collect(),
+            liars: plan.liars.iter().map(liar).collect(),
+            most: Footprint::most(&params_of(0), CLIENTS as usize),
+            hosts,
+            faulty,
+            mode,
+            sent: BTreeSet::new(),
+            files,
+        })
+    }
+
+    /// Starts all processes.
+    pub fn boot(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.apply(&Event::Start { host });
+        }
+    }
+
+    /// Whether this process may do anything.
+    #[must_use]
+    pub fn is_faulty(&self, host: usize) -> bool {
+        self.faulty.contains(&host)
+    }
+
+    /// The correct processes.
+    pub fn correct(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.hosts.len()).filter(|host| !self.is_faulty(*host))
+    }
+
+    /// Whether a client waits for a result.
+    #[must_use]
+    pub fn is_busy(&self, client: u32, lane: u16) -> bool {
+        self.clients.get(client as usize).is_some_and(|one| one.is_busy(lane))
+    }
+
+    /// The recordings of the correct replicas that have any.
+    #[must_use]
+    pub fn recordings(&self) -> Vec<(usize, Vec<u8>)> {
+        self.files.iter().map(|(host, file)| (*host, file.bytes())).collect()
+    }
+
+    /// All processes end in order.
+    pub fn stop(&mut self) {
+        self.hosts.iter_mut().for_each(Host::stop);
+        for (host, liar) in &self.liars {
+            let _ = host;
+            liar.acted.iter().for_each(|(one, times)| self.coverage.behaviour(*one, *times));
+        }
+    }
+
+    /// Makes an event happen. False if it cannot happen here: a timer that does not run, a frame that was never sent, a
+    /// process that is down already.
+    pub fn apply(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Deliver { from, to, frame } => self.deliver(*from, *to, frame),
+            Event::Submit { client, lane, timestamp, operation } => {
+                let Some(one) = self.clients.get_mut(*client as usize) else { return false };
+                let answer = one.submit(*lane, *timestamp, *operation);
+                let Some(request) = &answer.requested else { return false };
+                self.oracle.on_request(&request.body);
+                let id = super::event::RequestId::of(&request.body);
+                self.history.push(Moment::Invoked(id, *operation));
+                self.on_answer(*client, *lane, answer);
+                true
+            }
+            Event::ClientTimer { client, lane } => {
+                let Some(one) = self.clients.get_mut(*client as usize) else { return false };
+                let answer = one.timeout(*lane);
+                let happened = answer.timer.is_some();
+                self.on_answer(*client, *lane, answer);
+                happened
+            }
+            _ => event.host().is_some_and(|host| self.on_host(host, event)),
+        }
+    }
+
+    fn on_host(&mut self, index: usize, event: &Event) -> bool {
+        if self.mode.replay && (self.liars.contains_key(&index) || index >= self.hosts.len()) {
+            return false;
+        }
+        let Some(host) = self.hosts.get_mut(index) else { return false };
+        match event {
+            Event::Timer { timer, .. } => {
+                let timer = Timer::from(*timer);
+                let is_up = host.replica().is_some();
+                if !is_up || (timer == Timer::Status && !host.is_running(timer)) {
+                    return false;
+                }
+                self.input(index, Input::Timer(timer));
+                if timer == Timer::Status {
+                    self.speak_up(index, None);
+                }
+            }
+            Event::Suspect { .. } if host.replica().is_some() => self.input(index, Input::Suspect),
+            Event::Synced { .. } if host.is_writing() => self.with_host(index, Host::synced),
+            Event::Start { .. } => {
+                if host.replica().is_some() || matches!(host.down(), Some(Down::Halted(_))) {
+                    return false;
+                }
+                self.with_host(index, Host::start);
+            }
+            Event::Crash { tail, .. } if host.replica().is_some() => {
+                host.crash(Down::Crashed, *tail);
+                self.output.push(Output::Ended { host: index });
+            }
+            Event::Arm { boundary, .. } => host.arm(*boundary),
+            Event::SlowDisk { slow, .. } => host.set_slow_disk(*slow),
+            Event::DiskFull { full, .. } => host.disk.set_full(*full),
+            Event::SyncFails { fails, .. } => host.disk.set_sync_fails(*fails),
+            Event::DiskLies { .. } => host.disk.begin_to_lie(),
+            Event::Flip { bit, .. } if host.replica().is_none() => return host.disk.flip(*bit),
+            Event::Wipe { .. } if host.replica().is_none() => host.disk.wipe(),
+            Event::Diverge { .. } => host.diverge(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Lets a process work, and takes what it did further.
+    fn with_host(&mut self, index: usize, work: impl FnOnce(&mut Host, &mut Watch<'_>) -> Done) {
+        let watched = !self.faulty.contains(&index);
+        let host = &mut self.hosts[index];
+        self.oracle.current = host.id;
+        let oracle = watched.then_some(&mut self.oracle);
+        let done = work(host, &mut Watch { oracle, coverage: &mut self.coverage });
+        if watched && let Some(replica) = host.replica() {
+            if !host.is_writing() {
+                self.oracle.on_settled();
+            }
+            let beyond = replica.footprint().beyond(&self.most);
+            if let Some((what, got, most)) = beyond {
+                let id = host.id;
+                self.oracle
+                    .accuse(Rule::Memory, || format!("{id} holds {got} {what}, at most {most}"));
+            }
+        }
+        let (is_down, is_writing) = (host.replica().is_none(), host.is_writing());
+        self.emit(index, done);
+        if is_down {
+            self.output.push(Output::Ended { host: index });
+        }
+        if is_writing {
+            self.output.push(Output::Writing { host: index });
+        }
+    }
+
+    fn input(&mut self, index: usize, input: Input) {
+        self.with_host(index, |host, watch| host.input(input, watch));
+    }
+
+    fn deliver(&mut self, from: Node, to: Node, frame: &Arc<[u8]>) -> bool {
+        if self.mode.replay && !self.may_arrive(from, to, frame) {
+            return false;
+        }
+        match (from, to) {
+            (Node::Host(sender), Node::Client(client)) => {
+                let id = self.hosts[sender].id;
+                let Some(one) = self.clients.get_mut(client as usize) else { return false };
+                let answer = one.hear(id, frame);
+                let lane = answer.done.as_ref().map_or(0, |(id, _)| id.lane.0);
+                self.on_answer(client, lane, answer);
+                true
+            }
+            (_, Node::Host(index)) => self.deliver_to_host(from, index, frame),
+            (Node::Client(_), Node::Client(_)) => false,
+        }
+    }
+
+    fn deliver_to_host(&mut self, from: Node, index: usize, frame: &[u8]) -> bool {
+        if self.hosts.get(index).is_none_or(|host| host.replica().is_none()) {
+            return false;
+        }
+        if self.mode.replay && self.liars.contains_key(&index) {
+            return false;
+        }
+        self.coverage.deliveries += 1;
+        let host = &self.hosts[index];
+        let read = match from {
+            Node::Host(sender) => host.read(self.hosts[sender].id, frame),
+            Node::Client(client) => host.read_client(ClientId(client), frame),
+        };
+        match read {
+            Ok(input) => self.hear_and_input(index, input),
+            Err(Unread::Refused(frame)) => {
+                if let ReplicaFrame::Refused { reason, .. } = &frame
+                    && !self.faulty.contains(&index)
+                {
+                    self.coverage.refused(*reason);
+                }
+                let Ok(frame) = codec::encode(&frame) else { return true };
+                self.send(Node::Host(index), from, Duration::ZERO, frame.into());
+            }
+            Err(Unread::Rejected(rejection)) if !self.faulty.contains(&index) => {
+                self.coverage.rejected(&rejection);
+            }
+            Err(Unread::Rejected(_) | Unread::Frame(_) | Unread::NoRequest) => {}
+        }
+        true
+    }
+
+    fn hear_and_input(&mut self, index: usize, input: Input) {
+        let Some(liar) = self.liars.get_mut(&index) else { return self.input(index, input) };
+        let message: Option<Message> = match &input {
+            Input::Message { message, .. } | Input::Request(message) => Some(message.get().clone()),
+            _ => None,
+        };
+        let Some(message) = message else { return };
+        if liar.hear(&message) {
+            self.input(index, input);
+        }
+        self.speak_up(index, Some(&message));
+    }
+
+    /// A liar says what it likes.
+    fn speak_up(&mut self, index: usize, heard: Option<&Message>) {
+        let Some(liar) = self.liars.get_mut(&index) else { return };
+        let utterances = liar.speak_up(heard);
+        self.utter(index, utterances);
+    }
+
+    fn utter(&mut self, index: usize, utterances: Vec<Utterance>) {
+        for Utterance { to, after, frame } in utterances {
+            match to {
+                Addressee::Client(client) => {
+                    self.send(Node::Host(index), Node::Client(client.0), after, frame);
+                }
+                Addressee::Replica(id) => {
+                    for to in self.processes_of(id) {
+                        self.send(Node::Host(index), Node::Host(to), after, Arc::clone(&frame));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A Byzantine client says what it likes.
+    pub fn client_lies(&mut self, client: u32) {
+        let Some(liar) = self.lying_clients.get_mut(&client) else { return };
+        let frames = liar.speak();
+        for (to, frame) in frames {
+            for to in self.processes_of(to) {
+                self.send(Node::Client(client), Node::Host(to), Duration::ZERO, Arc::clone(&frame));
+            }
+        }
+    }
+
+    fn processes_of(&self, id: ReplicaId) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|index| self.hosts[*index].id == id).collect()
+    }
+
+    /// Takes what a process did further: to the network, and to whoever keeps time.
+    fn emit(&mut self, index: usize, done: Done) {
+        let Done { said, timers, cut } = done;
+        for (timer, after) in timers {
+            self.output.push(Output::Timer { host: index, timer, after });
+        }
+        if let Some(liar) = self.liars.get_mut(&index) {
+            if !self.mode.replay {
+                let utterances = said.into_iter().flat_map(|one| liar.say(one)).collect();
+                self.utter(index, utterances);
+            }
+            return;
+        }
+        let frames = said.into_iter().flat_map(|one| self.frames(index, one));
+        let frames: Vec<_> = frames.take(cut.map_or(usize::MAX, usize::from)).collect();
+        for (to, frame) in frames {
+            self.send(Node::Host(index), to, Duration::ZERO, frame);
+        }
+    }
+
+    /// The frames of what a correct process says, one a recipient.
+    fn frames(&self, index: usize, said: Said) -> Vec<(Node, Arc<[u8]>)> {
+        let own = self.hosts[index].id;
+        match said {
+            Said::All(message) => {
+                let Ok(frame) = codec::encode(&message) else { return Vec::new() };
+                let frame: Arc<[u8]> = frame.into();
+                let others = (0..self.hosts.len()).filter(|to| self.hosts[*to].id != own);
+                others.map(|to| (Node::Host(to), Arc::clone(&frame))).collect()
+            }
+            Said::To(to, message) => {
+                let Ok(frame) = codec::encode(&message) else { return Vec::new() };
+                let frame: Arc<[u8]> = frame.into();
+                let all = self.processes_of(to).into_iter().filter(|_| to != own);
+                all.map(|to| (Node::Host(to), Arc::clone(&frame))).collect()
+            }
+            Said::Reply(reply) => {
+                let to = Node::Client(reply.body.client.0);
+                let frame = codec::encode(&ReplicaFrame::Reply(reply));
+                frame.map(|frame| vec![(to, frame.into())]).unwrap_or_default()
+            }
+            Said::Refused(client, frame) => {
+                let frame = codec::encode(&frame);
+                frame.map(|frame| vec![(Node::Client(client.0), frame.into())]).unwrap_or_default()
+            }
+        }
+    }
+
+    fn send(&mut self, from: Node, to: Node, after: Duration, frame: Arc<[u8]>) {
+        if self.mode.replay {
+            self.sent.insert((from, to, fingerprint(23, &frame)));
+        }
+        self.output.push(Output::Frame { from, to, after, frame });
+    }
+
+    /// In a replay, a frame arrives if it was sent, or if its sender may say anything.
+    fn may_arrive(&self, from: Node, to: Node, frame: &[u8]) -> bool {
+        let anything = match from {
+            Node::Host(host) => self.faulty.contains(&host),
+            Node::Client(client) => self.lying_clients.contains_key(&client),
+        };
+        anything || self.sent.contains(&(from, to, fingerprint(23, frame)))
+    }
+
+    fn on_answer(&mut self, client: u32, lane: u16, answer: Answer) {
+        for (to, frame) in answer.frames {
+            let all: Vec<usize> = match to {
+                Some(to) => self.processes_of(to),
+                None => (0..self.hosts.len()).collect(),
+            };
+            for to in all {
+                self.send(Node::Client(client), Node::Host(to), Duration::ZERO, Arc::clone(&frame));
+            }
+        }
+        if let Some(after) = answer.timer {
+            self.output.push(Output::ClientTimer { client, lane, after });
+        }
+        if let Some((id, result)) = answer.done {
+            self.oracle.on_accepted(id, &result);
+            self.history.push(Moment::Returned(id, result));
+            self.output.push(Output::Answered { client, lane });
+        }
+    }
+}
