@@ -4,6 +4,7 @@ use crate::commands;
 use pbft_tests::sim::behaviour::Behaviour;
 use pbft_tests::sim::client::ClientLie;
 use pbft_tests::sim::coverage::UNREACHABLE;
+use pbft_tests::sim::matrix::ROWS;
 use pbft_tests::sim::oracle::Rule;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -51,6 +52,10 @@ fn the_page_on_reliability_has_the_rules_and_the_numbers() {
     assert_eq!(ClientLie::ALL.len(), 10, "and what the page says of clients");
     for (name, _) in UNREACHABLE {
         assert!(page.contains(&format!("`{name}`")), "{name} and why no run shows it");
+    }
+    for row in ROWS {
+        let start = format!("| {} | {} | {} |", row.number, row.fault, row.expected);
+        assert!(page.contains(&start), "{start}");
     }
 }
 
