@@ -252,6 +252,20 @@ bugs! {
     FsyncDropped = "fsync-dropped",
     /// A group's writes are let go of.
     CommitDropped = "commit-dropped",
+    /// A message of its own that comes back to a replica is taken.
+    OwnMessageTaken = "own-message-taken",
+    /// A timer that was stopped runs out all the same.
+    StoppedTimerRunsOut = "stopped-timer-runs-out",
+    /// Lists of votes may be longer than they can be.
+    ListsUnbounded = "lists-unbounded",
+    /// Operations may be larger than the cluster allows.
+    OperationsUnbounded = "operations-unbounded",
+    /// A batch is taken that nobody asked for.
+    UnaskedBatchTaken = "unasked-batch-taken",
+    /// The timer is not started when a view is entered.
+    TimerNotStartedInNewView = "timer-not-started-in-new-view",
+    /// The timer goes on when the request is executed that it protects.
+    TimerNotStoppedByExecution = "timer-not-stopped-by-execution",
     /// A step's effects are performed from the last to the first.
     EffectsReversed = "effects-reversed",
     /// Evidence of equivocation is not kept.

@@ -221,43 +221,55 @@ pub enum Rejection {
     Halted(HaltReason),
 }
 
-impl Rejection {
-    /// The variant's name, for metrics and reports.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::BadSignature { .. } => "bad-signature",
-            Self::TooLong { .. } => "too-long",
-            Self::OperationTooLarge { .. } => "operation-too-large",
-            Self::NotAMember { .. } => "not-a-member",
-            Self::NotFromSigner { .. } => "not-from-signer",
-            Self::OwnMessage => "own-message",
-            Self::WrongView { .. } => "wrong-view",
-            Self::ViewNotActive { .. } => "view-not-active",
-            Self::OutsideWindow { .. } => "outside-window",
-            Self::NotPrimary { .. } => "not-primary",
-            Self::PrepareFromPrimary { .. } => "prepare-from-primary",
-            Self::WrongDigest { .. } => "wrong-digest",
-            Self::Equivocation { .. } => "equivocation",
-            Self::Duplicate => "duplicate",
-            Self::NullBatch => "null-batch",
-            Self::LaneTooHigh { .. } => "lane-too-high",
-            Self::OldTimestamp { .. } => "old-timestamp",
-            Self::NotACheckpoint { .. } => "not-a-checkpoint",
-            Self::WrongQuorumSize { .. } => "wrong-quorum-size",
-            Self::SignersNotRising { .. } => "signers-not-rising",
-            Self::MixedCertificate => "mixed-certificate",
-            Self::CertificateFromFuture { .. } => "certificate-from-future",
-            Self::CertificatesNotRising { .. } => "certificates-not-rising",
-            Self::UnprovenCheckpoint { .. } => "unproven-checkpoint",
-            Self::WrongNewView { .. } => "wrong-new-view",
-            Self::TimerNotRunning => "timer-not-running",
-            Self::LastView { .. } => "last-view",
-            Self::NotRequested => "not-requested",
-            Self::WrongStateData { .. } => "wrong-state-data",
-            Self::UnreadableStateData => "unreadable-state-data",
-            Self::Unavailable => "unavailable",
-            Self::UnexpectedCompletion { .. } => "unexpected-completion",
-            Self::Halted(_) => "halted",
+/// Names each variant once, so that the list of names is complete whenever the match is.
+macro_rules! kinds {
+    ($($variant:pat => $name:literal,)*) => {
+        impl Rejection {
+            /// The names of all variants.
+            pub const KINDS: &[&str] = &[$($name),*];
+
+            /// The variant's name, for metrics and reports.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $($variant => $name,)*
+                }
+            }
         }
-    }
+    };
+}
+
+kinds! {
+    Self::BadSignature { .. } => "bad-signature",
+    Self::TooLong { .. } => "too-long",
+    Self::OperationTooLarge { .. } => "operation-too-large",
+    Self::NotAMember { .. } => "not-a-member",
+    Self::NotFromSigner { .. } => "not-from-signer",
+    Self::OwnMessage => "own-message",
+    Self::WrongView { .. } => "wrong-view",
+    Self::ViewNotActive { .. } => "view-not-active",
+    Self::OutsideWindow { .. } => "outside-window",
+    Self::NotPrimary { .. } => "not-primary",
+    Self::PrepareFromPrimary { .. } => "prepare-from-primary",
+    Self::WrongDigest { .. } => "wrong-digest",
+    Self::Equivocation { .. } => "equivocation",
+    Self::Duplicate => "duplicate",
+    Self::NullBatch => "null-batch",
+    Self::LaneTooHigh { .. } => "lane-too-high",
+    Self::OldTimestamp { .. } => "old-timestamp",
+    Self::NotACheckpoint { .. } => "not-a-checkpoint",
+    Self::WrongQuorumSize { .. } => "wrong-quorum-size",
+    Self::SignersNotRising { .. } => "signers-not-rising",
+    Self::MixedCertificate => "mixed-certificate",
+    Self::CertificateFromFuture { .. } => "certificate-from-future",
+    Self::CertificatesNotRising { .. } => "certificates-not-rising",
+    Self::UnprovenCheckpoint { .. } => "unproven-checkpoint",
+    Self::WrongNewView { .. } => "wrong-new-view",
+    Self::TimerNotRunning => "timer-not-running",
+    Self::LastView { .. } => "last-view",
+    Self::NotRequested => "not-requested",
+    Self::WrongStateData { .. } => "wrong-state-data",
+    Self::UnreadableStateData => "unreadable-state-data",
+    Self::Unavailable => "unavailable",
+    Self::UnexpectedCompletion { .. } => "unexpected-completion",
+    Self::Halted(_) => "halted",
 }

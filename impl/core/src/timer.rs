@@ -71,6 +71,9 @@ impl Replica {
     fn waits_for_execution(&self) -> Waits {
         match self.timer.waits {
             Waits::Execution(id) if self.pending.contains(id) => Waits::Execution(id),
+            Waits::Execution(id) if planted!(self.params, TimerNotStoppedByExecution) => {
+                Waits::Execution(id)
+            }
             Waits::Execution(_) | Waits::Nothing | Waits::NewView => {
                 self.pending.oldest().map_or(Waits::Nothing, |r| Waits::Execution(r.body.id()))
             }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 impl Replica {
     /// §4.4: the timer ran out, so the primary is suspected.
     pub(crate) fn on_view_timer(&mut self) -> Outcome {
-        if !self.timer.is_running() {
+        if !self.timer.is_running() && !planted!(self.params, StoppedTimerRunsOut) {
             return Err(Rejection::TimerNotRunning);
         }
         self.on_suspect()
@@ -330,7 +330,9 @@ impl Replica {
 
     /// Goes on in the view that was just entered.
     fn resume(&mut self, proposals: &[Arc<Proposal>], effects: &mut Vec<Effect>) {
-        self.refresh_timer(effects);
+        if !planted!(self.params, TimerNotStartedInNewView) {
+            self.refresh_timer(effects);
+        }
         for proposal in proposals {
             self.advance(proposal.pre_prepare.body.seq, effects);
         }
@@ -384,6 +386,7 @@ impl Replica {
         match self.fetched.get(&digest) {
             Some(None) => {}
             Some(Some(_)) => return Err(Rejection::Duplicate),
+            None if planted!(self.params, UnaskedBatchTaken) => {}
             None => return Err(Rejection::NotRequested),
         }
         // All checks passed; nothing has changed yet.

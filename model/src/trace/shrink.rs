@@ -47,8 +47,8 @@ pub fn shrink(trace: &Trace) -> Result<Trace, ShrinkError> {
     }
 }
 
-/// Removes steps until none can be left out.
-fn remove_steps(actions: &mut Vec<Action>, still_shows: &impl Fn(&[Action]) -> bool) {
+/// Removes steps until none can be left out: what is left still shows what it has to.
+pub fn remove_steps(actions: &mut Vec<Action>, still_shows: &impl Fn(&[Action]) -> bool) {
     let mut chunk = actions.len().div_ceil(2).max(1);
     loop {
         let mut removed = false;
