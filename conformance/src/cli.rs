@@ -1,21 +1,27 @@
 //! The command line of `pbft-conform`.
 
 use crate::corpus;
+use crate::coverage::command::{CoverageArguments, run_coverage};
+use crate::coverage::measured::{self, Measured};
 use crate::divergence::Divergence;
 use crate::grain::Walked;
 use crate::job::{self, Options};
 use crate::node_replay::{self, NodeReport};
-use crate::plan::Plan;
+use crate::plan::{Plan, Preset};
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::ConformReport;
+use crate::shrink::shrink;
 use crate::validate::command::{ExplainArguments, ValidateArguments, run_explain, run_validate};
 use crate::walk::{Trace, walk};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use pbft_model as model;
+use pbft_model::report::ReportArgs;
 use pbft_model::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
+use pbft_model::trace::mermaid::sequence_diagram;
+use pbft_model::trace::write_trace;
 use serde::Serialize;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +36,7 @@ use std::path::{Path, PathBuf};
     after_help = "Examples:
   cargo conform                                    the main job
   cargo conform --format json > conform.json       the same, for a program
+  cargo conform --preset release --junit out.xml   before a release, with a report for continuous integration
   cargo conform replay --config n4-b0-v1-s1-d2     one configuration on the core
   cargo conform node --config n4-b0-v1-s1-d2 --seed 7
   cargo conform validate traces/*.jsonl            a recorded run
@@ -40,6 +47,11 @@ Exit status: 0 holds, 1 a violation or a divergence, 2 wrong arguments, 3 not ev
 struct Cli {
     #[command(flatten)]
     common: Common,
+    /// How much the main job does
+    #[arg(long, value_enum, default_value_t)]
+    preset: Preset,
+    #[command(flatten)]
+    report: ReportArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -71,6 +83,9 @@ enum Command {
         /// values; -k1 adds checkpoints at every slot.
         #[arg(long, value_parser = replayable)]
         config: model::Config,
+        /// Take every edge under every schedule, not one in 64.
+        #[arg(long)]
+        every_schedule: bool,
     },
     /// Replays random walks of one configuration through the production node.
     Node {
@@ -95,6 +110,15 @@ Exit status: 0 valid, 1 a divergence, 2 wrong arguments, 3 something is missing,
     Validate(ValidateArguments),
     /// Tells a recorded run or a trace of the model in words.
     Explain(ExplainArguments),
+    /// Says what the replays, and recorded runs, have exercised, and fails where nothing was.
+    #[command(after_help = "Examples:
+  cargo conform coverage                              replays everything, and says what it exercised
+  cargo conform coverage --from runs/…-conform        the same of a run that was made before
+  cargo conform coverage --from runs/…-conform traces  and what recorded runs have not reached
+
+Exit status: 0 everything that has a name was exercised, 1 something was not, or a divergence; 2 wrong arguments,
+5 a file is refused.")]
+    Coverage(CoverageArguments),
     /// Makes the corpus of traces again, from the model's mutants; for conformance/corpus/traces.jsonl.
     Corpus,
     /// Plants each known bug in core and node, one after the other, and looks whether conformance catches it.
@@ -116,12 +140,18 @@ pub fn main() -> ExitCode {
         return ExitCode::Usage;
     }
     match &cli.command {
-        None => main_job(&cli.common),
-        Some(Command::Replay { config }) => replay(&cli.common, *config),
+        None => main_job(&cli),
+        Some(Command::Replay { config, every_schedule }) => {
+            replay(&cli.common, *config, *every_schedule)
+        }
         Some(Command::Node { config, walks }) => node(&cli.common, *config, *walks),
         Some(Command::Trace { file }) => replay_file(&cli.common, file),
         Some(Command::Validate(arguments)) => run_validate(arguments, cli.common.format),
         Some(Command::Explain(arguments)) => run_explain(arguments),
+        Some(Command::Coverage(arguments)) => {
+            let options = options(&cli.common);
+            run_coverage(arguments, &Plan::quick(), &options, cli.common.format)
+        }
         Some(Command::Corpus) => make_corpus(&cli.common),
         #[cfg(feature = "planted-bugs")]
         Some(Command::PlantedBugs { bugs, record }) => planted_bugs(&cli.common, bugs, *record),
@@ -154,20 +184,40 @@ fn threads(common: &Common) -> NonZeroUsize {
     common.threads.unwrap_or(cores)
 }
 
-fn main_job(common: &Common) -> ExitCode {
-    let plan = Plan::quick();
-    let options =
-        Options { seed: common.seed, threads: threads(common), planted: common.planted.clone() };
-    let report = match job::run(&plan, &options, &mut Stderr::new()) {
+fn options(common: &Common) -> Options {
+    Options { seed: common.seed, threads: threads(common), planted: common.planted.clone() }
+}
+
+fn main_job(cli: &Cli) -> ExitCode {
+    let Cli { common, preset, report: reports, .. } = cli;
+    let reports = match reports.create() {
+        Ok(reports) => reports,
+        Err(message) => return usage(&message),
+    };
+    let report = match job::run(&Plan::of(*preset), &options(common), &mut Stderr::new()) {
         Ok(report) => report,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::Usage;
-        }
+        Err(error) => return usage(&error.to_string()),
     };
     print(common, &report, ConformReport::to_text);
-    keep(common, &report);
-    report.verdict.exit_code()
+    let again = again(common, *preset);
+    let directory = keep(common, &report, &again);
+    match reports.write(&report.to_report(&directory, &again)) {
+        Ok(()) => report.verdict.exit_code(),
+        Err(message) => usage(&message),
+    }
+}
+
+fn usage(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::Usage
+}
+
+/// The command that does the same again.
+fn again(common: &Common, preset: Preset) -> String {
+    let preset = preset.to_possible_value().map(|value| value.get_name().to_owned());
+    let preset = preset.filter(|name| name != "quick");
+    let preset = preset.map_or_else(String::new, |name| format!(" --preset {name}"));
+    format!("cargo conform{preset} --seed {}", common.seed)
 }
 
 fn print<T: Serialize>(common: &Common, value: &T, text: impl Fn(&T) -> String) {
@@ -181,16 +231,23 @@ fn print<T: Serialize>(common: &Common, value: &T, text: impl Fn(&T) -> String) 
 }
 
 /// Writes the run directory, and says where it is and how to do the same again.
-fn keep(common: &Common, report: &ConformReport) {
+fn keep(common: &Common, report: &ConformReport, again: &str) -> PathBuf {
     let configurations = report.model.iter().map(|check| check.config.to_string()).collect();
     let complete = report.model.iter().all(|check| check.complete)
         && report.core.configurations.iter().all(|one| one.complete);
     let record = RunRecord::new(configurations, Some(common.seed), report, complete);
+    let mut explore = "cargo explore --config n4-b0-v1-s1-d2".to_owned();
+    let mut directory = common.runs.clone();
     let written = RunDir::create(&common.runs, "conform").and_then(|run| {
         run.write_json("run.json", &record)?;
         run.write("report.txt", &report.to_text())?;
+        run.write_json(measured::FILE, &Measured::of(&report.core, &report.node))?;
         for (index, divergence) in report.divergences.iter().enumerate() {
             run.write_json(&format!("divergence-{index}.json"), &divergence.trace())?;
+            let file = picture(&run, index, divergence)?;
+            if index == 0 {
+                explore = format!("cargo explore --trace {}", file.display());
+            }
         }
         Ok(run)
     });
@@ -200,23 +257,44 @@ fn keep(common: &Common, report: &ConformReport) {
             if !report.divergences.is_empty() {
                 let path = run.path().display();
                 eprintln!("one divergence: cargo conform trace {path}/divergence-0.json");
+                eprintln!("its picture: {path}/divergence-0.trace.svg, divergence-0.mmd");
             }
+            directory = run.path().to_path_buf();
         }
         Err(error) => eprintln!("no run directory: {error}; choose another with --runs DIR"),
     }
-    eprintln!("again: cargo conform --seed {}", common.seed);
-    let explore = report.divergences.first().map(|divergence| divergence.explore.as_str());
-    eprintln!("explore: {}", explore.unwrap_or("cargo explore --config n4-b0-v1-s1-d2"));
+    eprintln!("again: {again}");
+    eprintln!("explore: {explore}");
+    directory
 }
 
-fn replay(common: &Common, config: model::Config) -> ExitCode {
-    let replay = Replay::planted(config, common.seed, common.planted.as_deref());
+/// Draws the way to a divergence: as the model's own trace with its picture, and as a sequence diagram.
+fn picture(run: &RunDir, index: usize, divergence: &Divergence) -> io::Result<PathBuf> {
+    let config: model::Config = divergence.config.parse().map_err(io::Error::other)?;
+    let model = model::Pbft::new(config);
+    let trace = model::trace::Trace::new(&model, &divergence.actions);
+    let diagram = sequence_diagram(&trace, &model).map_err(io::Error::other)?;
+    run.write(&format!("divergence-{index}.mmd"), &diagram)?;
+    write_trace(run, &format!("divergence-{index}"), &trace)
+}
+
+fn replay(common: &Common, config: model::Config, every_schedule: bool) -> ExitCode {
+    let mut replay = Replay::planted(config, common.seed, common.planted.as_deref());
+    if every_schedule {
+        replay = replay.under_all_schedules();
+    }
     let (report, divergence) = replay.run(&Counters::default());
+    let divergence = divergence.map(|found| shrink(&found, common.planted.as_deref()));
     print(common, &(&report, &divergence), |(report, divergence)| {
         let rate = report.edges as f64 / report.seconds;
         let summary = format!(
-            "{}: {} states, {} edges, {} inputs, {:.1} s, {rate:.0} edges/s\n",
-            report.config, report.states, report.edges, report.steps, report.seconds
+            "{}: {} states, {} edges, {} of them under every schedule, {} inputs, {:.1} s, {rate:.0} edges/s\n",
+            report.config,
+            report.states,
+            report.edges,
+            report.scheduled,
+            report.steps,
+            report.seconds
         );
         divergence.iter().fold(summary, |text, divergence| format!("{text}{divergence}\n"))
     });
@@ -247,6 +325,7 @@ fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {
         }
     }
     report.seconds = started.elapsed().as_secs_f64();
+    let divergence = divergence.map(|found| shrink(&found, None));
     print(common, &(&report, &divergence), |(report, divergence)| {
         let summary = format!(
             "{config}: {} traces, {} steps, {} crashes, {:.1} s\n",
@@ -338,10 +417,7 @@ fn planted_bugs(common: &Common, names: &[String], record: bool) -> ExitCode {
     let bugs: Vec<_> = PlantedBug::ALL.iter().filter(chosen).copied().collect();
     let teeth = match hunt_all(&bugs, common.seed, threads(common), &mut Stderr::new()) {
         Ok(teeth) => teeth,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::Usage;
-        }
+        Err(error) => return usage(&error.to_string()),
     };
     match record {
         true => say(&to_file(&teeth)),

@@ -31,6 +31,8 @@ pub enum Kind {
     Restart,
     /// The code owes others something that is no step of the model.
     Reaction,
+    /// The view-change timer runs when it must not, or does not run when it must.
+    Timer,
     /// The replica stopped.
     Halted,
     /// The code panicked.
@@ -58,6 +60,7 @@ impl Kind {
             Self::Reaction => {
                 "what the replica owes its peers and clients beside its votes is missing"
             }
+            Self::Timer => "a handler changes what the replica waits for, and not its timer",
             Self::Halted => "the replica detected an impossible state",
             Self::Panicked => "an assertion of the code does not hold",
             Self::Harness => "the replay itself, or the abstraction, is wrong",
@@ -126,6 +129,8 @@ pub struct Divergence {
     /// The same steps, to be read by a program.
     #[serde(skip)]
     pub actions: Vec<model::Action>,
+    /// How many steps it took before it was made shorter, if it was.
+    pub shrunk_from: Option<usize>,
     /// The command that shows it again.
     pub reproduce: String,
     /// The command that shows the way here in the Explorer.
@@ -181,6 +186,9 @@ impl fmt::Display for Divergence {
             f,
             "DIVERGENCE ({kind:?}) between the model and the {arm}, {config}, step {step}"
         )?;
+        if let Some(steps) = self.shrunk_from {
+            writeln!(f, "  shrunk from {steps} steps: no other step can be left out")?;
+        }
         let skipped = self.path.len().saturating_sub(CONTEXT);
         if skipped > 0 {
             writeln!(f, "   … {skipped} steps before")?;

@@ -1,16 +1,18 @@
 //! A core replica with the smallest possible world around it: a durable log, a history as its service. It does
 //! what [`pbft_core::Effect`] asks, in order, and reports what left the machine.
 
+use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::service;
+use crate::timers::TimerWatch;
 use pbft_core::durable::{Durable, Record};
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::{Message, Reply, Signed, StateData, StatePart};
 use pbft_core::replies::LastReply;
 use pbft_core::types::{Principal, ReplicaId, SeqNum};
-use pbft_core::{Effect, Input, Rejection, Replica, ServiceState, Summary};
+use pbft_core::{Effect, Input, Rejection, Replica, ServiceState, Summary, Timer};
 use pbft_model as model;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +38,49 @@ pub trait Subject {
 
     /// Whether its view-change timer runs.
     fn is_timer_running(&self) -> bool;
+
+    /// What that depends on, and what its clock was told.
+    fn timer(&self) -> TimerWatch;
+}
+
+/// A subject whose answers are counted.
+pub struct Counted<'a> {
+    /// The subject.
+    pub subject: &'a mut dyn Subject,
+    /// The counts.
+    pub tally: &'a mut Tally,
+}
+
+impl Subject for Counted<'_> {
+    fn deliver(
+        &mut self,
+        vocabulary: &Vocabulary,
+        delivery: &Delivery,
+    ) -> Result<Result<Observation, Rejection>, Difference> {
+        let outcome = self.subject.deliver(vocabulary, delivery)?;
+        self.tally.outcome(&outcome);
+        Ok(outcome)
+    }
+
+    fn summary(&self) -> Summary {
+        self.subject.summary()
+    }
+
+    fn history(&self) -> Vec<model::Value> {
+        self.subject.history()
+    }
+
+    fn after_restart(&mut self, vocabulary: &Vocabulary) -> Result<Option<Restarted>, Difference> {
+        self.subject.after_restart(vocabulary)
+    }
+
+    fn is_timer_running(&self) -> bool {
+        self.subject.is_timer_running()
+    }
+
+    fn timer(&self) -> TimerWatch {
+        self.subject.timer()
+    }
 }
 
 /// A replica that was started again.
@@ -58,6 +103,7 @@ pub struct Host {
     pub service: ServiceState,
     /// The operations that its service applied, in order.
     pub history: Vec<model::Value>,
+    timer: TimerWatch,
     staged: Vec<Arc<[u8]>>,
     /// The chunks of the checkpoints that it can serve.
     kept: BTreeMap<SeqNum, Arc<Vec<Vec<u8>>>>,
@@ -76,6 +122,12 @@ pub struct Observation {
     pub replies: Vec<Signed<Reply>>,
     /// Number of records written.
     pub records: usize,
+    /// Number of checkpoints kept to be served.
+    pub stored: usize,
+    /// How often a timer was started.
+    pub timers_set: usize,
+    /// How often a timer was stopped.
+    pub timers_cancelled: usize,
     /// A checkpoint whose state was installed.
     pub installed: Option<SeqNum>,
     /// A message that left before what it depends on was durable.
@@ -87,13 +139,16 @@ pub struct Observation {
 impl Observation {
     /// Adds what happened next.
     pub fn extend(&mut self, more: Self) {
-        let Self { broadcasts, sends, executed, replies, records, installed, undurable, halted } =
-            more;
+        let Self { broadcasts, sends, executed, replies, records, .. } = more;
+        let Self { stored, timers_set, timers_cancelled, installed, undurable, halted, .. } = more;
         self.broadcasts.extend(broadcasts);
         self.sends.extend(sends);
         self.executed.extend(executed);
         self.replies.extend(replies);
         self.records += records;
+        self.stored += stored;
+        self.timers_set += timers_set;
+        self.timers_cancelled += timers_cancelled;
         self.installed = self.installed.or(installed);
         self.undurable = self.undurable.take().or(undurable);
         self.halted = self.halted.take().or(halted);
@@ -101,9 +156,10 @@ impl Observation {
 
     /// Whether nothing happened that the model would call a step.
     pub fn is_silent(&self) -> bool {
-        let Self { broadcasts, sends, executed, replies, records, installed, undurable, halted } =
-            self;
+        let Self { broadcasts, sends, executed, replies, records, stored, .. } = self;
+        let Self { installed, undurable, halted, .. } = self;
         *records == 0
+            && *stored == 0
             && executed.is_empty()
             && replies.is_empty()
             && installed.is_none()
@@ -144,12 +200,19 @@ impl Subject for Host {
             Ok(input) => input,
             Err(rejection) => return Ok(Err(rejection)),
         };
+        if matches!(delivery, Delivery::Timer(Timer::ViewChange)) {
+            self.timer.ran_out();
+        }
         // A panic is a difference like any other.
-        catch_unwind(AssertUnwindSafe(|| self.step(input))).map_err(|panic| {
+        let stepped = catch_unwind(AssertUnwindSafe(|| self.step(input))).map_err(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             Difference::new(Kind::Panicked, format!("panicked: {}", text.unwrap_or("no message")))
-        })
+        });
+        if let Ok(Ok(_)) = &stepped {
+            self.timer.delivered(delivery);
+        }
+        stepped
     }
 
     fn summary(&self) -> Summary {
@@ -171,6 +234,10 @@ impl Subject for Host {
 
     fn is_timer_running(&self) -> bool {
         self.replica.is_view_timer_running()
+    }
+
+    fn timer(&self) -> TimerWatch {
+        self.timer.clone()
     }
 }
 
@@ -198,6 +265,7 @@ impl Host {
             durable: Durable::default(),
             service: ServiceState::default(),
             history: Vec::new(),
+            timer: TimerWatch::default(),
             staged: Vec::new(),
             kept: BTreeMap::new(),
         }
@@ -206,6 +274,7 @@ impl Host {
     /// Crashes the replica and starts it again.
     pub fn restart(&mut self, vocabulary: &Vocabulary) {
         self.replica = self.restarted(vocabulary).0;
+        self.timer.restarted();
         self.staged.clear();
     }
 
@@ -230,6 +299,7 @@ impl Host {
     }
 
     fn perform(&mut self, effect: Effect, seen: &mut Observation) -> Option<Input> {
+        self.timer.note(&effect);
         match effect {
             Effect::Persist(record) => {
                 seen.records += 1;
@@ -251,10 +321,12 @@ impl Host {
                 return Some(self.execute(seq, &requests, checkpoint, seen));
             }
             Effect::StoreCheckpoint { manifest, reply_chunk } => {
+                seen.stored += 1;
                 self.keep(manifest, reply_chunk.to_vec());
             }
             Effect::Reply(reply) => seen.replies.push(reply),
-            Effect::SetTimer { .. } | Effect::CancelTimer(_) => {}
+            Effect::SetTimer { .. } => seen.timers_set += 1,
+            Effect::CancelTimer(_) => seen.timers_cancelled += 1,
             Effect::ServeState { to, seq, part } => {
                 seen.sends.extend(self.state_data(seq, part).map(|data| (to, data)));
             }

@@ -2,6 +2,7 @@
 
 use crate::canary;
 use crate::corpus::CorpusError;
+use crate::coverage::tally::Tally;
 use crate::divergence::Divergence;
 use crate::grain::Walked;
 use crate::node_replay::{self, NodeReport};
@@ -9,6 +10,7 @@ use crate::plan::Plan;
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::{ConformReport, CoreReport};
+use crate::shrink::shrink;
 use crate::step::Work;
 use crate::walk::Trace;
 use pbft_model as model;
@@ -55,11 +57,26 @@ pub fn run(
 ) -> Result<ConformReport, JobError> {
     let started = Instant::now();
     let checked = check_model(plan, options, progress);
+    let (core, node, divergences) = replay(plan, options, progress)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let mut report = ConformReport::new(options.seed, checked, core, node, divergences, seconds);
+    report.hold_to(&plan.promise);
+    Ok(report)
+}
+
+/// Only the replays, on the core and through the node: what they did, and the divergences.
+pub fn replay(
+    plan: &Plan,
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<(CoreReport, NodeReport, Vec<Divergence>), JobError> {
     let mut divergences = Vec::new();
     let core = replay_core(plan, options, progress, &mut divergences)?;
     let node = replay_node(plan, options, progress, &mut divergences)?;
-    let seconds = started.elapsed().as_secs_f64();
-    Ok(ConformReport::new(options.seed, checked, core, node, divergences, seconds))
+    if let Some(first) = divergences.first_mut() {
+        *first = shrink(first, options.planted.as_deref());
+    }
+    Ok((core, node, divergences))
 }
 
 fn check_model(plan: &Plan, options: &Options, progress: &mut dyn Progress) -> Vec<CheckReport> {
@@ -88,9 +105,13 @@ fn replay_core(
         plan.replayed.len(),
         |index| {
             let config = plan.replayed[index];
-            let replay = Replay::planted(config, options.seed, options.planted.as_deref());
-            let (report, divergence) = replay.run(&counters);
+            let mut replay = Replay::planted(config, options.seed, options.planted.as_deref());
+            if plan.scheduled.contains(&config) {
+                replay = replay.under_all_schedules();
+            }
+            let (mut report, divergence) = replay.run(&counters);
             let total = count(&config);
+            report.edges_total = total.1;
             lock(&reports).insert(index, (report, total));
             lock(&found).extend(divergence);
         },
@@ -113,7 +134,7 @@ fn replay_core(
     progress.end();
     let traces = plan.core_traces(options.seed)?;
     core.walked_total = traces.iter().map(|trace| trace.actions.len() as u64).sum();
-    core.walked_steps = walk_core(&traces, options, progress, divergences);
+    core.walked_steps = walk_core(&traces, options, progress, divergences, &mut core.tally);
     (core.canaries, core.blind_spots) =
         canary::release(|step, world| step.replay(world, &mut Work::default()));
     core.seconds = started.elapsed().as_secs_f64();
@@ -132,9 +153,11 @@ fn walk_core(
     options: &Options,
     progress: &mut dyn Progress,
     divergences: &mut Vec<Divergence>,
+    tally: &mut Tally,
 ) -> u64 {
     let steps = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
+    let seen = Mutex::new(tally);
     progress.begin("random walks on the core");
     in_parallel(
         options.threads,
@@ -143,8 +166,10 @@ fn walk_core(
             let trace = &traces[index];
             let Ok(config) = replayable(&trace.config) else { return };
             let replay = Replay::planted(config, options.seed, options.planted.as_deref());
-            match replay.follow(&trace.actions) {
+            let mut tally = Tally::default();
+            match replay.follow_counted(&trace.actions, &mut tally) {
                 Ok(replayed) => {
+                    lock(&seen).add(&tally);
                     steps.fetch_add(replayed, Ordering::Relaxed);
                 }
                 Err(divergence) => lock(&found).push(*divergence),

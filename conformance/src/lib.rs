@@ -25,7 +25,9 @@
 
 pub mod canary;
 pub mod cli;
+pub mod compare;
 pub mod corpus;
+pub mod coverage;
 pub mod divergence;
 pub mod grain;
 pub mod host;
@@ -43,8 +45,12 @@ pub mod probe;
 pub mod refinement;
 pub mod replay;
 pub mod report;
+mod report_ci;
+pub mod schedule;
 pub mod service;
+pub mod shrink;
 pub mod step;
+pub mod timers;
 pub mod validate;
 pub mod walk;
 pub mod wire;

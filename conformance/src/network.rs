@@ -30,6 +30,11 @@ impl Network {
         self.sent[replica.index()].get(sent)
     }
 
+    /// All that a replica has sent.
+    pub fn of(&self, replica: model::ReplicaId) -> impl Iterator<Item = (&Sent, &Message)> {
+        self.sent[replica.index()].iter()
+    }
+
     /// A replica's VIEW-CHANGE for a view.
     pub fn view_change(
         &self,

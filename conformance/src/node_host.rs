@@ -7,6 +7,7 @@ use crate::node_watch::{Watch, Watcher};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
 use crate::service::{self, History};
+use crate::timers::TimerWatch;
 use crate::wire::Wire;
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Principal, ReplicaId};
@@ -116,7 +117,11 @@ impl<'r> NodeHost<'r> {
             metrics: Arc::default(),
         })
         .map_err(harness)?;
-        self.watch.lock().replica = Some(driver.replica().clone());
+        {
+            let mut watched = self.watch.lock();
+            watched.replica = Some(driver.replica().clone());
+            watched.timer.restarted();
+        }
         let task = self.runtime.spawn(driver.run());
         self.running = Some(Running { inbox, wire, task });
         // What a replica repeats when it starts is no step.
@@ -314,9 +319,15 @@ impl Subject for NodeHost<'_> {
         seen.executed = std::mem::take(&mut watched.executed);
         seen.records = std::mem::take(&mut watched.records);
         seen.installed = watched.installed.take();
+        seen.stored = std::mem::take(&mut watched.stored);
+        seen.timers_set = std::mem::take(&mut watched.timers_set);
+        seen.timers_cancelled = std::mem::take(&mut watched.timers_cancelled);
         match std::mem::take(&mut watched.rejections).pop() {
             Some(rejection) => Ok(Err(rejection)),
-            None => Ok(Ok(seen)),
+            None => {
+                watched.timer.delivered(delivery);
+                Ok(Ok(seen))
+            }
         }
     }
 
@@ -345,6 +356,10 @@ impl Subject for NodeHost<'_> {
 
     fn is_timer_running(&self) -> bool {
         self.watch.lock().replica.as_ref().is_some_and(Replica::is_view_timer_running)
+    }
+
+    fn timer(&self) -> TimerWatch {
+        self.watch.lock().timer.clone()
     }
 }
 

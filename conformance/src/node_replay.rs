@@ -1,5 +1,6 @@
 //! Model → node: traces replayed through production nodes.
 
+use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Divergence, Kind, explore};
 use crate::host::Subject;
 use crate::network::Network;
@@ -33,6 +34,9 @@ pub struct NodeReport {
     pub crashes: u64,
     /// Probes and reactions, by name.
     pub probes: BTreeMap<&'static str, u64>,
+    /// What was seen.
+    #[serde(skip)]
+    pub tally: Tally,
     /// Wall-clock seconds.
     pub seconds: f64,
 }
@@ -40,12 +44,14 @@ pub struct NodeReport {
 impl NodeReport {
     /// Adds another thread's work.
     pub fn add(&mut self, other: &Self) {
-        let Self { traces, steps, steps_total, deliveries, crashes, probes, seconds: _ } = other;
+        let Self { traces, steps, steps_total, deliveries, crashes, probes, tally, seconds: _ } =
+            other;
         self.traces += traces;
         self.steps += steps;
         self.steps_total += steps_total;
         self.deliveries += deliveries;
         self.crashes += crashes;
+        self.tally.add(tally);
         for (name, count) in probes {
             *self.probes.entry(name).or_default() += count;
         }
@@ -148,7 +154,7 @@ fn steps(
         network.add(action.replica(), sent);
         let source = Source { vocabulary: &vocabulary, network: &network };
         let place = Place { source, model: &pbft, state: &after, own: action.replica() };
-        for name in live::run(&Scene::new(place, action), host, choice)? {
+        for name in live::run(&Scene::new(place, action), host, choice, &mut work.tally)? {
             *report.probes.entry(name).or_default() += 1;
         }
         state = after;
@@ -156,6 +162,7 @@ fn steps(
         report.steps += 1;
     }
     report.deliveries += work.steps;
+    report.tally.add(&work.tally);
     report.crashes += hosts.iter().map(|host| host.crashes).sum::<u64>();
     Ok(())
 }
@@ -174,6 +181,7 @@ fn divergence(trace: &Trace, seed: u64, at: usize, difference: Difference) -> Di
         what: format!("{} ({})", difference.what, trace.origin),
         diff: difference.diff,
         probe: difference.probe,
+        shrunk_from: None,
         path: trace.actions.iter().take(at).map(ToString::to_string).collect(),
         reproduce: format!("cargo conform node --config {config} --seed {seed}"),
         explore: explore(&config, &actions),

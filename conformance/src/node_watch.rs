@@ -1,6 +1,7 @@
 //! Watches one production driver, at its one trace point.
 
 use crate::service;
+use crate::timers::TimerWatch;
 use crate::wire::Wire;
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{Effect, Input, Rejection, Replica, Timer};
@@ -18,6 +19,10 @@ pub(crate) struct Watched {
     pub(crate) executed: Vec<(SeqNum, Vec<model::Value>)>,
     pub(crate) records: usize,
     pub(crate) installed: Option<SeqNum>,
+    pub(crate) stored: usize,
+    pub(crate) timers_set: usize,
+    pub(crate) timers_cancelled: usize,
+    pub(crate) timer: TimerWatch,
     staged: Vec<Arc<[u8]>>,
     /// What the service applied.
     pub(crate) history: Vec<model::Value>,
@@ -51,7 +56,10 @@ impl Observer for Watcher {
         replica: &Replica,
     ) {
         let mut watched = self.watch.lock();
-        watched.timeouts += u64::from(matches!(input, Input::Timer(Timer::ViewChange)));
+        if matches!(input, Input::Timer(Timer::ViewChange)) {
+            watched.timeouts += 1;
+            watched.timer.ran_out();
+        }
         match outcome {
             Ok(effects) => {
                 if effects.iter().any(must_be_kept) {
@@ -90,6 +98,7 @@ fn must_be_kept(effect: &Effect) -> bool {
 
 impl Watched {
     fn note(&mut self, effect: &Effect) {
+        self.timer.note(effect);
         match effect {
             Effect::Persist(_) => self.records += 1,
             Effect::Execute { seq, requests, .. } => {
@@ -106,12 +115,12 @@ impl Watched {
                 self.history =
                     staged.get(1).map(|chunk| service::history(chunk)).unwrap_or_default();
             }
+            Effect::StoreCheckpoint { .. } => self.stored += 1,
+            Effect::SetTimer { .. } => self.timers_set += 1,
+            Effect::CancelTimer(_) => self.timers_cancelled += 1,
             Effect::Send { .. }
             | Effect::Broadcast(_)
-            | Effect::StoreCheckpoint { .. }
             | Effect::Reply(_)
-            | Effect::SetTimer { .. }
-            | Effect::CancelTimer(_)
             | Effect::ServeState { .. }
             | Effect::Halt(_) => {}
         }

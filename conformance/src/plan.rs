@@ -1,10 +1,12 @@
-//! What the quick preset does: which configurations are checked, which are replayed on the core, and which
-//! traces go through the node.
+//! What each preset does: which configurations are checked, which are replayed on the core and under which schedules, and
+//! which traces go through the node.
 
 use crate::corpus::{self, CorpusError};
 use crate::grain::Walked;
 use crate::walk::{Trace, walk, witnesses};
+use clap::ValueEnum;
 use pbft_model as model;
+use serde::Serialize;
 
 /// These are checked exhaustively: the shapes that are replayed and a little more. `pbft-model check` does the rest.
 const CHECKED: &[&str] = &[
@@ -43,6 +45,18 @@ const REPLAYED: &[&str] = &[
     "n4-b3-v1-s1-d2",
 ];
 
+/// Every edge of these is taken under every schedule before a release: a Byzantine replica in each position, two slots
+/// whose messages overtake one another, checkpoints, and five replicas, where a quorum is not 2f+1.
+const SCHEDULED: &[&str] = &[
+    "n4-b1-v1-s2-d1",
+    "n4-b1-v1-s1-d2-k1",
+    "n5-b1-v1-s1-d1",
+    "n4-b3-v1-s1-d2-k1",
+    "n4-b0-v1-s1-d2",
+    "n4-b1-v1-s1-d2",
+    "n4-b3-v1-s1-d2",
+];
+
 /// Random walks go here: too large to replay edge by edge.
 const WALKED: &[&str] = &[
     "n4-b0-v2-s1-d2",
@@ -68,14 +82,42 @@ const WITNESSED: &[&str] =
 const WALK_STEPS: usize = 60;
 
 /// How much is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// For every change: every edge of the graphs once, one in 64 under every schedule, 200 traces through the node
+    #[default]
+    Quick,
+    /// Before a release: over a million edges under every schedule, 2,000 traces through the node
+    Release,
+    /// For a night: every edge of all graphs under every schedule, 10,000 traces through the node
+    Nightly,
+}
+
+/// What a preset promises at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Promise {
+    /// Edges replayed on the core.
+    pub edges: u64,
+    /// Edges taken under every schedule.
+    pub scheduled: u64,
+    /// Traces through the node.
+    pub traces: u64,
+}
+
+/// What is done.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// What has to come of it.
+    pub promise: Promise,
     /// The committed traces, one a line.
     pub corpus: String,
     /// Checked exhaustively.
     pub checked: Vec<model::Config>,
     /// Replayed on the core, every edge.
     pub replayed: Vec<model::Config>,
+    /// Of these, every edge under every schedule.
+    pub scheduled: Vec<model::Config>,
     /// Walked at random.
     pub walked: Vec<model::Config>,
     /// Searched for witnesses.
@@ -91,12 +133,35 @@ fn parse(names: &[&str]) -> Vec<model::Config> {
 }
 
 impl Plan {
+    /// What a preset does.
+    pub fn of(preset: Preset) -> Self {
+        match preset {
+            Preset::Quick => Self::quick(),
+            Preset::Release => Self {
+                promise: Promise { edges: 1_000_000, scheduled: 1_000_000, traces: 2_000 },
+                scheduled: parse(SCHEDULED),
+                core_walks: 600,
+                node_walks: 160,
+                ..Self::quick()
+            },
+            Preset::Nightly => Self {
+                promise: Promise { edges: 10_000_000, scheduled: 10_000_000, traces: 10_000 },
+                scheduled: parse(REPLAYED),
+                core_walks: 6_000,
+                node_walks: 800,
+                ..Self::quick()
+            },
+        }
+    }
+
     /// What `cargo conform` does.
     pub fn quick() -> Self {
         Self {
+            promise: Promise { edges: 100_000, scheduled: 10_000, traces: 200 },
             corpus: corpus::COMMITTED.to_owned(),
             checked: parse(CHECKED),
             replayed: parse(REPLAYED),
+            scheduled: Vec::new(),
             walked: parse(WALKED),
             witnessed: parse(WITNESSED),
             core_walks: 150,
@@ -139,6 +204,9 @@ mod tests {
 
     #[test]
     fn every_name_is_a_configuration() {
+        let plan = Plan::of(Preset::Release);
+        assert_eq!(plan.scheduled.len(), SCHEDULED.len());
+        assert!(plan.scheduled.iter().all(|config| plan.replayed.contains(config)));
         let plan = Plan::quick();
         assert_eq!(plan.checked.len(), CHECKED.len());
         assert_eq!(plan.replayed.len(), REPLAYED.len());

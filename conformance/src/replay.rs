@@ -1,12 +1,14 @@
 //! Model → core, every edge: walks the model's whole reachable graph depth first with a stack of replicas, so
 //! that each edge costs one step of one replica.
 
+use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Divergence, Kind, explore};
 use crate::grain::Walked;
 use crate::keys::NameKeys;
 use crate::probe::Probes;
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::Source;
+use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::refinement::vocabulary::replica_id;
 use crate::step::{Step, Work, World};
@@ -28,8 +30,14 @@ pub struct ReplayReport {
     pub states: u64,
     /// Edges replayed.
     pub edges: u64,
+    /// Edges of the graph, where the model's own search has counted them.
+    pub edges_total: u64,
     /// Jumps replayed together with their NEW-VIEW, see [`crate::grain`].
     pub composed: u64,
+    /// Edges that were taken under every schedule.
+    pub scheduled: u64,
+    /// Schedules tried, by name.
+    pub schedules: std::collections::BTreeMap<&'static str, u64>,
     /// Inputs given to replicas.
     pub steps: u64,
     /// Inputs that had to be refused, or to change nothing, by probe.
@@ -40,6 +48,9 @@ pub struct ReplayReport {
     pub seconds: f64,
     /// Edges by action.
     pub actions: std::collections::BTreeMap<&'static str, u64>,
+    /// What was seen.
+    #[serde(skip)]
+    pub tally: Tally,
 }
 
 /// Numbers that a progress display reads while a replay runs.
@@ -60,7 +71,12 @@ pub struct Replay {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) seed: u64,
     command: String,
+    /// One edge in so many is taken under every schedule.
+    one_in: u64,
 }
+
+/// One edge in so many is taken under every schedule, unless all are.
+pub const SCHEDULED_ONE_IN: u64 = 64;
 
 /// What a walk collects.
 struct Walk<'a> {
@@ -94,12 +110,20 @@ impl Replay {
         let command = format!("cargo {run} replay --config {config} --seed {seed}{planted}");
         let model = model::Pbft::new(config);
         let walked = Walked { model: model.clone() };
-        Self { model, walked, vocabulary, seed, command }
+        Self { model, walked, vocabulary, seed, command, one_in: SCHEDULED_ONE_IN }
     }
 
-    fn choice(&self, fingerprint: u64, index: usize) -> u64 {
+    /// The same, with every edge taken under every schedule, see [`crate::schedule`].
+    #[must_use]
+    pub fn under_all_schedules(self) -> Self {
+        let command = format!("{} --every-schedule", self.command);
+        Self { one_in: 1, command, ..self }
+    }
+
+    /// What selects quorums, probes and schedules at an edge: the same on every way to it.
+    fn choice(&self, fingerprint: u64, action: &model::Action) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (self.seed, fingerprint, index).hash(&mut hasher);
+        (self.seed, fingerprint, action).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -129,9 +153,8 @@ impl Replay {
                 path.pop();
                 continue;
             };
-            let index = frame.next;
             frame.next += 1;
-            match self.edge(frame, action, index, &mut walk) {
+            match self.edge(frame, action, &mut walk) {
                 Ok(Some(frame)) => {
                     counters.states.fetch_add(1, Ordering::Relaxed);
                     path.push(action);
@@ -150,6 +173,8 @@ impl Replay {
         }
         walk.report.complete = stack.is_empty();
         walk.report.steps = walk.work.steps;
+        walk.report.tally = walk.work.tally;
+        walk.report.schedules = walk.work.schedules;
         divergence
     }
 
@@ -158,16 +183,18 @@ impl Replay {
         &self,
         frame: &Frame,
         action: model::Action,
-        index: usize,
         walk: &mut Walk<'_>,
     ) -> Result<Option<Frame>, Difference> {
-        let choice = self.choice(fingerprint(&frame.state), index);
+        let choice = self.choice(fingerprint(&frame.state), &action);
         let Some(after) = self.model.next_state(&frame.state, action) else {
             return Err(Difference::new(Kind::Harness, "the model's action has no next state"));
         };
-        let world = self
-            .step(&frame.state, &action, &after, choice)
-            .replay(&frame.world, &mut walk.work)?;
+        let step = self.step(&frame.state, &action, &after, choice);
+        let world = step.replay(&frame.world, &mut walk.work)?;
+        if self.is_scheduled(choice) {
+            step.under_all(&frame.world, &mut walk.work)?;
+            walk.report.scheduled += 1;
+        }
         walk.report.edges += 1;
         *walk.report.actions.entry(action.name()).or_default() += 1;
         if !walk.visited.insert(fingerprint(&after)) {
@@ -175,13 +202,18 @@ impl Replay {
         }
         walk.report.states += 1;
         let probes = Probes { model: &self.model, vocabulary: &self.vocabulary };
-        for name in probes.run(&after, &world, &action, choice)? {
+        for name in probes.run(&after, &world, &action, choice, &mut walk.work.tally)? {
             *walk.report.probes.entry(name).or_default() += 1;
         }
         for jump in self.walked.composed(&after) {
             self.replay_composed(&after, &world, &jump, choice, walk)?;
         }
         Ok(Some(self.frame(after, world)))
+    }
+
+    fn is_scheduled(&self, choice: u64) -> bool {
+        // Other bits than those that select the messages.
+        (choice >> 32).is_multiple_of(self.one_in)
     }
 
     pub(crate) fn step<'a>(
@@ -206,7 +238,8 @@ impl Replay {
     ) -> Result<(), Difference> {
         let harness = |what: String| Difference::new(Kind::Harness, what);
         let source = Source { vocabulary: &self.vocabulary, network: &world.network };
-        let script = Script { model: &self.model, state, source, choice };
+        let pick = Pick::seeded(choice);
+        let script = Script { model: &self.model, state, source, pick };
         let deliveries = script
             .deliveries(jump, Actor { timer_running: false })
             .map_err(|missing| harness(missing.to_string()))?;
@@ -226,6 +259,15 @@ impl Replay {
 
     /// Replays one path, each step as on its edge, and counts the steps.
     pub fn follow(&self, actions: &[model::Action]) -> Result<usize, Box<Divergence>> {
+        self.follow_counted(actions, &mut Tally::default())
+    }
+
+    /// The same, and counts what was seen.
+    pub fn follow_counted(
+        &self,
+        actions: &[model::Action],
+        tally: &mut Tally,
+    ) -> Result<usize, Box<Divergence>> {
         let mut state = model::State::initial(self.model.config());
         let mut world = World::new(&self.vocabulary);
         let (mut work, mut steps) = (Work::default(), 0);
@@ -250,14 +292,19 @@ impl Replay {
             let after = after.ok_or_else(|| {
                 differs(Difference::new(Kind::Harness, "the model's action has no next state"))
             })?;
-            let choice = self.choice(fingerprint(&state), at);
+            let choice = self.choice(fingerprint(&state), action);
             let step = self.step(&state, action, &after, choice);
-            world = step.replay(&world, &mut work).map_err(differs)?;
+            let next = step.replay(&world, &mut work).map_err(differs)?;
+            if self.is_scheduled(choice) {
+                step.under_all(&world, &mut work).map_err(differs)?;
+            }
+            world = next;
             let probes = Probes { model: &self.model, vocabulary: &self.vocabulary };
-            probes.run(&after, &world, action, choice).map_err(differs)?;
+            probes.run(&after, &world, action, choice, &mut work.tally).map_err(differs)?;
             state = after;
             steps += 1;
         }
+        tally.add(&work.tally);
         Ok(steps)
     }
 
@@ -293,6 +340,7 @@ impl Replay {
             what: difference.what,
             diff: difference.diff,
             probe: difference.probe,
+            shrunk_from: None,
             path: path.iter().map(ToString::to_string).collect(),
             reproduce: self.command.clone(),
             explore: explore(&config, &actions),

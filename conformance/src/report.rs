@@ -1,10 +1,13 @@
 //! The result of the main job: one verdict, as a table or as one JSON object.
 
+use crate::coverage::tally::Tally;
 use crate::divergence::Divergence;
 use crate::node_replay::NodeReport;
+use crate::plan::Promise;
 use crate::probe;
 use crate::probe::frame::FRAME_PROBES;
 use crate::replay::ReplayReport;
+use crate::schedule::SCHEDULES;
 use pbft_model::Reductions;
 use pbft_model::check::{CheckReport, Verdict as ModelVerdict};
 use pbft_model::run::ExitCode;
@@ -46,6 +49,10 @@ pub struct CoreReport {
     pub states_total: u64,
     /// States visited.
     pub states_visited: u64,
+    /// Edges that were taken under every schedule.
+    pub edges_scheduled: u64,
+    /// Schedules tried, by name.
+    pub schedules: BTreeMap<&'static str, u64>,
     /// Jumps replayed together with their NEW-VIEW.
     pub composed: u64,
     /// Steps of the model replayed along the corpus and random walks.
@@ -66,6 +73,9 @@ pub struct CoreReport {
     pub actions: BTreeMap<&'static str, u64>,
     /// Probes by name.
     pub probes: BTreeMap<&'static str, u64>,
+    /// What was seen.
+    #[serde(skip)]
+    pub tally: Tally,
     /// Each configuration.
     pub configurations: Vec<ReplayReport>,
 }
@@ -84,6 +94,11 @@ impl CoreReport {
         for (probe, count) in &report.probes {
             *self.probes.entry(probe).or_default() += count;
         }
+        self.edges_scheduled += report.scheduled;
+        for (schedule, count) in &report.schedules {
+            *self.schedules.entry(schedule).or_default() += count;
+        }
+        self.tally.add(&report.tally);
         self.configurations.push(report);
     }
 }
@@ -137,6 +152,24 @@ impl ConformReport {
         let mut report = Self { verdict, seed, model, core, node, divergences, reasons, seconds };
         report.decide();
         report
+    }
+
+    /// Holds the run to what its preset promises.
+    pub fn hold_to(&mut self, promise: &Promise) {
+        let Promise { edges, scheduled, traces } = *promise;
+        let done = [
+            (self.core.edges_replayed, edges, "edges were replayed"),
+            (self.core.edges_scheduled, scheduled, "edges were taken under every schedule"),
+            (self.node.traces, traces, "traces went through the node"),
+        ];
+        for (done, promised, what) in done {
+            if done < promised {
+                self.reasons.push(format!("{done} {what}, and the preset promises {promised}"));
+                if self.verdict == Verdict::Holds {
+                    self.verdict = Verdict::Inconclusive;
+                }
+            }
+        }
     }
 
     fn decide(&mut self) {
@@ -221,6 +254,11 @@ impl ConformReport {
                 missing.push(format!("no {action} was replayed"));
             }
         }
+        for schedule in SCHEDULES {
+            if core.schedules.get(schedule).is_none_or(|count| *count == 0) {
+                missing.push(format!("no edge was taken under the schedule: {schedule}"));
+            }
+        }
         for probe in probe::names() {
             if core.probes.get(probe).is_none_or(|count| *count == 0) {
                 missing.push(format!("never probed: {probe}"));
@@ -291,6 +329,15 @@ impl ConformReport {
                 format!("{:.0}", one.edges as f64 / one.seconds),
             ]);
         }
+        let tried: u64 = self.core.schedules.values().sum();
+        table.add_row([
+            format!("core, {tried} other schedules"),
+            String::new(),
+            self.core.edges_scheduled.to_string(),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
         table.add_row([
             "core, jumps with their NEW-VIEW".to_owned(),
             String::new(),

@@ -9,6 +9,7 @@ use pbft_conformance::probe::Probes;
 use pbft_conformance::probe::teeth::TEETH;
 use pbft_conformance::refinement::vocabulary::{Vocabulary, replayable};
 use pbft_conformance::replay::{Counters, Replay};
+use pbft_conformance::shrink::shrink;
 use pbft_conformance::step::{Step, Work, World};
 use pbft_conformance::walk::Trace;
 use pbft_core::planted::PlantedBug;
@@ -108,7 +109,8 @@ fn every_probe_fails_with_the_bug_on_its_list() {
 fn the_worked_example_is_a_real_report() {
     let config = replayable("n4-b3-v1-s1-d1").expect("a replayable configuration");
     let (_, divergence) = Replay::planted(config, 1, Some("p-omitted")).run(&Counters::default());
-    let report = divergence.expect("the bug shows").to_string();
+    let found = shrink(&divergence.expect("the bug shows"), Some("p-omitted"));
+    let report = found.to_string();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
     let document = std::fs::read_to_string(path).expect("docs/conformance.md");
     assert!(document.contains(&format!("```text\n{report}\n```")), "the page must show:\n{report}");

@@ -5,6 +5,7 @@ use pbft_conformance::grain::Walked;
 use pbft_conformance::node_replay::{self, NodeReport};
 use pbft_conformance::refinement::vocabulary::replayable;
 use pbft_conformance::replay::{Counters, Replay};
+use pbft_conformance::schedule::SCHEDULES;
 use pbft_conformance::walk::{Trace, walk, witnesses};
 use pbft_model as model;
 use pbft_model::bfs::{Limits, search};
@@ -25,6 +26,27 @@ fn every_edge_of_small_graphs_is_replayed() {
         let all = search(&walked, Limits::default(), |_, _| false, &mut Silent);
         assert!(report.complete, "{name}");
         assert_eq!((report.states, report.edges), (all.unique_states, all.edges), "{name}");
+    }
+}
+
+#[test]
+fn every_edge_is_taken_under_every_schedule() {
+    let mut tried = std::collections::BTreeMap::new();
+    for name in ["n4-b1-v0-s2-d1", "n4-b3-v0-s1-d1-k1"] {
+        let replay = Replay::new(config(name), 3).under_all_schedules();
+        let (report, divergence) = replay.run(&Counters::default());
+        assert_eq!(divergence.map(|divergence| divergence.to_string()), None, "{name}");
+        assert_eq!(report.scheduled, report.edges, "{name}");
+        for (schedule, count) in report.schedules {
+            *tried.entry(schedule).or_default() += count;
+        }
+        for schedule in ["selection", "crash"] {
+            assert!(tried[schedule] > report.edges, "{schedule}: more than one an edge");
+        }
+    }
+    for schedule in SCHEDULES {
+        let count: u64 = tried.get(schedule).copied().unwrap_or_default();
+        assert!(count > 0, "{schedule} was never tried");
     }
 }
 

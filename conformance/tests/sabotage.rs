@@ -7,7 +7,7 @@ use pbft_conformance::divergence::Kind;
 use pbft_conformance::job::{self, JobError, Options};
 use pbft_conformance::keys::NameKeys;
 use pbft_conformance::node_replay::{self, NodeReport};
-use pbft_conformance::plan::Plan;
+use pbft_conformance::plan::{Plan, Promise};
 use pbft_conformance::probe;
 use pbft_conformance::refinement::vocabulary::Vocabulary;
 use pbft_conformance::replay::Replay;
@@ -36,8 +36,10 @@ fn plan(traces: &[Trace]) -> Plan {
     let lines = traces.iter().map(|trace| serde_json::to_string(trace).expect("JSON"));
     Plan {
         corpus: lines.collect::<Vec<_>>().join("\n"),
+        promise: Promise::default(),
         checked: vec![config()],
         replayed: vec![config()],
+        scheduled: vec![config()],
         walked: Vec::new(),
         witnessed: Vec::new(),
         core_walks: 0,

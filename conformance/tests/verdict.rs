@@ -2,10 +2,12 @@
 
 use pbft_conformance::divergence::{Divergence, Kind};
 use pbft_conformance::node_replay::NodeReport;
+use pbft_conformance::plan::Promise;
 use pbft_conformance::probe;
 use pbft_conformance::probe::frame::FRAME_PROBES;
 use pbft_conformance::replay::ReplayReport;
 use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
+use pbft_conformance::schedule::SCHEDULES;
 use pbft_model::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
 use pbft_model::run::Silent;
 
@@ -28,6 +30,8 @@ fn parts() -> Parts {
         complete: true,
         actions: ACTIONS.into_iter().map(|name| (name, 1)).collect(),
         probes: probe::names().map(|name| (name, 1)).collect(),
+        scheduled: 20,
+        schedules: SCHEDULES.into_iter().map(|name| (name, 20)).collect(),
         ..ReplayReport::default()
     };
     let mut core =
@@ -57,6 +61,7 @@ fn divergence() -> Divergence {
         what: String::new(),
         diff: Vec::new(),
         probe: None,
+        shrunk_from: None,
         path: Vec::new(),
         actions: Vec::new(),
         reproduce: String::new(),
@@ -87,7 +92,7 @@ fn a_finding_is_a_finding() {
 #[test]
 fn doing_less_than_everything_is_inconclusive() {
     type Change = fn(&mut Parts);
-    let changes: [(&str, Change); 16] = [
+    let changes: [(&str, Change); 17] = [
         ("no model was checked", |parts| parts.model.clear()),
         ("a limit on the search", |parts| parts.model[0].verdict = ModelVerdict::Inconclusive),
         ("an edge that was not replayed", |parts| parts.core.edges_replayed -= 1),
@@ -110,6 +115,9 @@ fn doing_less_than_everything_is_inconclusive() {
         ("a frame that was never tried", |parts| {
             parts.node.probes.remove(FRAME_PROBES[2].0);
         }),
+        ("a schedule that was never tried", |parts| {
+            parts.core.schedules.remove("eager");
+        }),
         ("no trace", |parts| parts.node.traces = 0),
         ("no crash", |parts| parts.node.crashes = 0),
     ];
@@ -118,6 +126,20 @@ fn doing_less_than_everything_is_inconclusive() {
         assert_eq!(report.verdict, Verdict::Inconclusive, "{what}");
         assert_eq!(report.reasons.len(), 1, "{what}: {:?}", report.reasons);
     }
+}
+
+#[test]
+fn a_run_is_held_to_what_its_preset_promises() {
+    let kept = Promise { edges: 20, scheduled: 20, traces: 1 };
+    let hold = |promise| {
+        let mut report = decide(|_| {});
+        report.hold_to(&promise);
+        (report.verdict, report.reasons.len())
+    };
+    assert_eq!(hold(kept), (Verdict::Holds, 0));
+    assert_eq!(hold(Promise { edges: 21, ..kept }), (Verdict::Inconclusive, 1));
+    assert_eq!(hold(Promise { scheduled: 21, ..kept }), (Verdict::Inconclusive, 1));
+    assert_eq!(hold(Promise { traces: 2, ..kept }), (Verdict::Inconclusive, 1));
 }
 
 #[test]

@@ -5,10 +5,13 @@ use super::frame::FRAME_PROBES;
 use super::normal_case::conflicting_pre_prepare;
 use super::reaction::{REACTIONS, Scene, Trace};
 use super::{Expected, PROBES, Probe};
+use crate::compare::compare_restart;
+use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Kind};
-use crate::host::Subject;
+use crate::host::{Counted, Subject};
 use crate::node_host::NodeHost;
-use crate::step::{compare_restart, describe};
+use crate::refinement::action::Delivery;
+use crate::step::describe;
 
 /// The probe that leaves evidence.
 const EVIDENCE: &str = "a second pre-prepare for a view and sequence number";
@@ -21,21 +24,23 @@ pub fn run(
     scene: &Scene<'_>,
     node: &mut NodeHost<'_>,
     choice: u64,
+    tally: &mut Tally,
 ) -> Result<Vec<&'static str>, Difference> {
     let mut made = Vec::new();
-    made.extend(refused(scene, node, choice)?);
+    made.extend(refused(scene, node, choice, tally)?);
     made.extend(frame(scene, node, choice)?);
     if !node.is_about_to_crash() {
         return Ok(made);
     }
     // Whatever the choice: its evidence must survive the crash.
     if let Some(probe) = conflicting_pre_prepare(&scene.place) {
-        refuse(scene, node, &probe).map_err(|difference| difference.by_probe("probe", EVIDENCE))?;
+        refuse(scene, node, &probe, tally)
+            .map_err(|difference| difference.by_probe("probe", EVIDENCE))?;
         made.push(EVIDENCE);
     }
     for turn in 0..BEFORE_A_CRASH as u64 {
         let choice = choice.wrapping_add(turn);
-        made.extend(reaction(scene, node, choice)?);
+        made.extend(reaction(scene, node, choice, tally)?);
         made.extend(frame(scene, node, choice.wrapping_add(1))?);
     }
     compare_restart(&scene.place, node)?;
@@ -52,14 +57,19 @@ fn refused(
     scene: &Scene<'_>,
     node: &mut NodeHost<'_>,
     choice: u64,
+    tally: &mut Tally,
 ) -> Result<Option<&'static str>, Difference> {
     for (name, maker) in rotated(PROBES, choice) {
         let Some(probe) = maker(&scene.place) else { continue };
         // What is kept would stay in a running node.
+        let timed = |delivery: &Delivery| matches!(delivery, Delivery::Timer(_));
         if probe.deliveries.len() == 1
+            // The node's own clock says when a timer runs out.
+            && !probe.deliveries.iter().any(timed)
             && !matches!(probe.expected, Expected::Nothing | Expected::NoFetch(_))
+            && !probe.expected.is_of_size()
         {
-            return refuse(scene, node, &probe)
+            return refuse(scene, node, &probe, tally)
                 .map(|()| Some(*name))
                 .map_err(|difference| difference.by_probe("probe", name));
         }
@@ -67,10 +77,17 @@ fn refused(
     Ok(None)
 }
 
-fn refuse(scene: &Scene<'_>, node: &mut NodeHost<'_>, probe: &Probe) -> Result<(), Difference> {
+fn refuse(
+    scene: &Scene<'_>,
+    node: &mut NodeHost<'_>,
+    probe: &Probe,
+    tally: &mut Tally,
+) -> Result<(), Difference> {
     let before = node.replica();
     for delivery in &probe.deliveries {
-        match node.deliver(scene.place.source.vocabulary, delivery)? {
+        let outcome = node.deliver(scene.place.source.vocabulary, delivery)?;
+        tally.outcome(&outcome);
+        match outcome {
             Ok(_) => {
                 let what = format!("{} was acted on", describe(delivery));
                 return Err(Difference::new(Kind::Accepted, what));
@@ -110,12 +127,13 @@ fn reaction(
     scene: &Scene<'_>,
     node: &mut NodeHost<'_>,
     choice: u64,
+    tally: &mut Tally,
 ) -> Result<Option<&'static str>, Difference> {
     for (name, trace, reaction) in rotated(REACTIONS, choice) {
         if *trace == Trace::Lasting {
             continue;
         }
-        if let Some(outcome) = reaction(scene, node) {
+        if let Some(outcome) = reaction(scene, &mut Counted { subject: node, tally }) {
             return outcome
                 .map(|()| Some(*name))
                 .map_err(|difference| difference.by_probe("reaction", name));

@@ -2,6 +2,7 @@
 //! the reason that its guard gives, and must change nothing; or, for votes that do not match, be taken without
 //! any effect.
 
+mod bounds;
 mod certificate;
 mod checkpoint;
 pub mod frame;
@@ -11,8 +12,9 @@ pub mod reaction;
 pub mod teeth;
 mod view_change;
 
+use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Kind};
-use crate::host::{Host, Observation, Subject};
+use crate::host::{Counted, Host, Observation, Subject};
 use crate::network::Network;
 use crate::refinement::action::Delivery;
 use crate::refinement::byzantine::Source;
@@ -47,6 +49,11 @@ impl Expected {
             Self::Refused(kind) => rejection.kind() == kind,
             Self::RefusedAs(kinds) => kinds.contains(&rejection.kind()),
         }
+    }
+
+    /// Whether the message is only too large: around the core, its frame is refused before it is read.
+    fn is_of_size(self) -> bool {
+        matches!(self, Self::Refused("too-long" | "operation-too-large"))
     }
 }
 
@@ -141,6 +148,11 @@ pub const PROBES: &[(&str, Maker)] = &[
     ),
     ("a NEW-VIEW for a view that was left", view_change::new_view_for_a_view_that_was_left),
     ("a request on a lane beyond the bound", normal_case::request_on_a_lane_beyond_the_bound),
+    ("a message that comes from the replica itself", bounds::own_message),
+    ("a timer that does not run", bounds::stopped_timer),
+    ("a certificate with more votes than there are replicas", bounds::surplus_votes),
+    ("an operation larger than the cluster allows", bounds::large_operation),
+    ("a batch that nobody asked for", bounds::unasked_batch),
 ];
 
 /// The names of all probes and reactions: each must have been made.
@@ -158,18 +170,19 @@ impl Probes<'_> {
         world: &World,
         action: &model::Action,
         choice: u64,
+        tally: &mut Tally,
     ) -> Result<Vec<&'static str>, Difference> {
         let source = Source { vocabulary: self.vocabulary, network: &world.network };
         let replica = action.replica();
         let place = Place { source, model: self.model, state, own: replica };
         let mut seen = Vec::new();
-        seen.extend(self.react(&Scene::new(place, action), world.host(replica), choice)?);
+        seen.extend(self.react(&Scene::new(place, action), world.host(replica), choice, tally)?);
         let made = seen.len();
         for offset in 0..PROBES.len() {
             let at = (choice as usize).wrapping_add(offset * STRIDE) % PROBES.len();
             let (name, maker) = PROBES[at];
             let Some(probe) = maker(&place) else { continue };
-            self.probe(world.host(replica), &probe)
+            self.probe(world.host(replica), &probe, tally)
                 .map_err(|difference| difference.by_probe("probe", name))?;
             seen.push(name);
             if seen.len() == made + PROBES_PER_STATE {
@@ -192,7 +205,7 @@ impl Probes<'_> {
         let source = Source { vocabulary: self.vocabulary, network };
         let place = Place { source, model: self.model, state, own: action.replica() };
         if let Some((_, maker)) = PROBES.iter().find(|(known, _)| *known == name) {
-            return maker(&place).map(|probe| self.probe(host, &probe));
+            return maker(&place).map(|probe| self.probe(host, &probe, &mut Tally::default()));
         }
         let (_, _, reaction) = REACTIONS.iter().find(|(known, _, _)| *known == name)?;
         reaction(&Scene::new(place, action), &mut host.clone())
@@ -204,11 +217,13 @@ impl Probes<'_> {
         scene: &Scene<'_>,
         host: &Host,
         choice: u64,
+        tally: &mut Tally,
     ) -> Result<Option<&'static str>, Difference> {
         for offset in 0..REACTIONS.len() {
             let at = (choice as usize).wrapping_add(offset) % REACTIONS.len();
             let (name, _, reaction) = REACTIONS[at];
-            if let Some(outcome) = reaction(scene, &mut host.clone()) {
+            let mut copy = host.clone();
+            if let Some(outcome) = reaction(scene, &mut Counted { subject: &mut copy, tally }) {
                 return outcome
                     .map(|()| Some(name))
                     .map_err(|difference| difference.by_probe("reaction", name));
@@ -217,13 +232,14 @@ impl Probes<'_> {
         Ok(None)
     }
 
-    fn probe(&self, host: &Host, probe: &Probe) -> Result<(), Difference> {
+    fn probe(&self, host: &Host, probe: &Probe, tally: &mut Tally) -> Result<(), Difference> {
         let mut probed = host.clone();
         let Some((last, earlier)) = probe.deliveries.split_last() else {
             return Err(Difference::new(Kind::Harness, "an empty probe"));
         };
         for delivery in earlier {
             let seen = probed.deliver(self.vocabulary, delivery)?;
+            tally.outcome(&seen);
             let silent = match &seen {
                 Ok(seen) => seen.is_silent(),
                 Err(rejection) => probe.expected.allows(rejection),
@@ -234,6 +250,7 @@ impl Probes<'_> {
         }
         let before = probed.clone();
         let outcome = probed.deliver(self.vocabulary, last)?;
+        tally.outcome(&outcome);
         match (outcome, probe.expected) {
             (Ok(seen), Expected::Nothing) if seen.is_silent() => Ok(()),
             (Ok(seen), Expected::NoFetch(seq)) if !fetches(&seen, seq) => Ok(()),

@@ -63,6 +63,11 @@ pub const TEETH: &[(&str, &str)] = &[
     ("a byte behind a message", "trailing-byte-read"),
     ("a vote longer than votes are", "frame-size-unchecked"),
     ("another client's request", "request-of-another-client"),
+    ("a message that comes from the replica itself", "own-message-taken"),
+    ("a timer that does not run", "stopped-timer-runs-out"),
+    ("a certificate with more votes than there are replicas", "lists-unbounded"),
+    ("an operation larger than the cluster allows", "operations-unbounded"),
+    ("a batch that nobody asked for", "unasked-batch-taken"),
     ("an old request that its client is told of", "refusal-dropped"),
 ];
 

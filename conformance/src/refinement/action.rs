@@ -13,8 +13,9 @@
 //! | EnterView | the NEW-VIEW; then batches that are missing are fetched | PREPAREs for O |
 //! | Restart | does not exist in the correct protocol | |
 
-use super::byzantine::{Missing, Source, choose};
+use super::byzantine::{Missing, Source};
 use super::message::Sent;
+use super::pick::{Pick, some_of};
 use super::vocabulary::replica_id;
 use pbft_core::Timer;
 use pbft_core::message::Message;
@@ -40,6 +41,9 @@ pub enum Delivery {
     Suspect,
 }
 
+/// Where votes would do, a certificate comes instead one time in so many.
+const CERTIFICATE_ONE_IN: u64 = 5;
+
 /// What a replay needs to know of the replica that acts.
 #[derive(Clone, Copy, Debug)]
 pub struct Actor {
@@ -56,7 +60,7 @@ pub struct Script<'a> {
     /// Where messages come from.
     pub source: Source<'a>,
     /// Selects among equivalent deliveries.
-    pub choice: u64,
+    pub pick: Pick,
 }
 
 impl Script<'_> {
@@ -104,8 +108,9 @@ impl Script<'_> {
         }
     }
 
+    /// With which vote a certificate begins.
     fn rotation(&self) -> usize {
-        self.choice as usize
+        self.pick.index(usize::from(self.model.config().replicas()))
     }
 
     fn request(&self, value: model::Value) -> Result<Vec<Delivery>, Missing> {
@@ -125,7 +130,7 @@ impl Script<'_> {
         let needed = self.source.vocabulary.membership().prepares() - own;
         let mut others = self.source.prepares(view, slot, value);
         others.retain(|vote| vote.body.replica != replica_id(replica));
-        let chosen = choose(others, needed, self.rotation())
+        let chosen = some_of(others, needed, &self.pick)
             .ok_or_else(|| Missing { what: format!("q-1 {}", Sent::Prepare(view, slot, value)) })?;
         let deliver = |vote: pbft_core::message::Signed<pbft_core::message::Prepare>| {
             Delivery::Message { from: vote.body.replica, message: Message::Prepare(vote) }
@@ -145,7 +150,7 @@ impl Script<'_> {
         let own = model::Certificate { view, value };
         let prepared_here =
             before.active && before.view == view && before.certificates[slot.index()] == Some(own);
-        if !prepared_here || self.choice % 5 == 4 {
+        if !prepared_here || self.pick.rarely(CERTIFICATE_ONE_IN) {
             let certificate = self.source.commit_certificate(view, slot, value, self.rotation())?;
             let others = certificate.commits.iter().map(|vote| vote.body.replica);
             let from = others.into_iter().find(|from| *from != replica_id(replica));
@@ -155,7 +160,7 @@ impl Script<'_> {
         let needed = self.source.vocabulary.membership().quorum() - 1;
         let mut others = self.source.commits(view, slot, value);
         others.retain(|vote| vote.body.replica != replica_id(replica));
-        let chosen = choose(others, needed, self.rotation())
+        let chosen = some_of(others, needed, &self.pick)
             .ok_or_else(|| Missing { what: format!("q {}", Sent::Commit(view, slot, value)) })?;
         let deliver = |vote: pbft_core::message::Signed<pbft_core::message::Commit>| {
             Delivery::Message { from: vote.body.replica, message: Message::Commit(vote) }
@@ -170,7 +175,7 @@ impl Script<'_> {
         state: &model::StateDigest,
     ) -> Result<Vec<Delivery>, Missing> {
         let own = self.state.replica(replica).sent.checkpoints[slot.index()].is_some();
-        if self.choice % 5 == 4 {
+        if self.pick.rarely(CERTIFICATE_ONE_IN) {
             let certificate = self.source.stable_certificate(slot, state, self.rotation())?;
             let from = certificate.checkpoints.iter().map(|vote| vote.body.replica);
             let from = from.into_iter().find(|from| *from != replica_id(replica));
@@ -181,7 +186,7 @@ impl Script<'_> {
         let needed = self.source.vocabulary.membership().quorum() - usize::from(own);
         let mut others = self.source.checkpoints(slot, state);
         others.retain(|vote| vote.body.replica != replica_id(replica));
-        let chosen = choose(others, needed, self.rotation())
+        let chosen = some_of(others, needed, &self.pick)
             .ok_or_else(|| Missing { what: format!("q {}", Sent::Checkpoint(slot, *state)) })?;
         let deliver = |vote: pbft_core::message::Signed<pbft_core::message::Checkpoint>| {
             Delivery::Message { from: vote.body.replica, message: Message::Checkpoint(vote) }
@@ -231,7 +236,7 @@ impl Script<'_> {
         if witnesses.is_empty() {
             return Err(Missing { what: format!("V for {outcome} in {view}") });
         }
-        let chosen = self.rotation() % witnesses.len();
+        let chosen = self.pick.index(witnesses.len());
         Ok(witnesses.swap_remove(chosen))
     }
 
@@ -242,8 +247,11 @@ impl Script<'_> {
     ) -> Result<Vec<Delivery>, Missing> {
         let view = self.state.replica(replica).view;
         let witness = self.witness(view, outcome)?;
-        let others = witness.senders.iter().filter(|sender| **sender != replica);
+        let mut others: Vec<_> = witness.senders.iter().filter(|s| **s != replica).collect();
+        let first = self.pick.index(others.len());
+        others.rotate_left(first);
         others
+            .into_iter()
             .map(|sender| {
                 let claim = witness.claim_of(*sender);
                 let message = self.source.view_change(*sender, view, claim)?;

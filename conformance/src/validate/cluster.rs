@@ -4,6 +4,7 @@ use super::coverage::{Action, Coverage};
 use super::facts::Replica;
 use super::needs::{self, Kind, Need, Place};
 use super::refusal::{Property, Reason, Refusal};
+use crate::coverage::tally::Role;
 use pbft_model::Quorums;
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{
@@ -55,6 +56,8 @@ pub struct Cluster {
     pub(super) floor: u64,
     /// Places at which something was said since they were last asked for.
     pub(super) fresh: Vec<Place>,
+    /// What came in at the step that is looked at.
+    on: &'static str,
     /// What was seen.
     pub coverage: Coverage,
 }
@@ -77,6 +80,7 @@ impl Cluster {
             named: BTreeSet::new(),
             floor: 0,
             fresh: Vec::new(),
+            on: "",
             coverage: Coverage::default(),
         }
     }
@@ -181,6 +185,7 @@ impl Cluster {
             let detail = format!("it refused its input as {rejection}, and acted all the same");
             return Err(Box::new(Refusal::effect("acts on a refused input", detail)));
         }
+        self.on = trigger(&step.input);
         let mut due = Due::default();
         self.hear(id, &step.input, &mut due)?;
         for output in &step.out {
@@ -218,7 +223,13 @@ impl Cluster {
             Output::Enter { view } => self.enter(id, *view, due),
             Output::Execute { committed, applied } => {
                 self.name_batch(id, committed.seq, committed.digest, &committed.batch)?;
-                self.replica_mut(id)?.executing = Some((committed.clone(), applied.clone()));
+                // What follows from an execution is due to what the execution is due to.
+                let on = self.on;
+                let replica = self.replica_mut(id)?;
+                if !matches!(input, Input::Executed { .. }) {
+                    replica.asked_on = on;
+                }
+                replica.executing = Some((committed.clone(), applied.clone()));
                 Ok(())
             }
             Output::Install { .. } => Ok(()),
@@ -353,7 +364,13 @@ impl Cluster {
 
     pub(super) fn count(&mut self, id: u32, action: Action) {
         if let Some(replica) = self.recorded.get(&id) {
-            self.coverage.acted(action, replica.view, replica.active);
+            let leads = self.primary(replica.view) == id;
+            let role = if leads { Role::Primary } else { Role::Backup };
+            let on = match action {
+                Action::Execute => replica.asked_on,
+                _ => self.on,
+            };
+            self.coverage.acted(action, (replica.view, replica.active), role, on);
         }
     }
 
@@ -385,6 +402,35 @@ impl Cluster {
         lines.push(format!("execution of #{next} with {} COMMITs", self.quorums.quorum));
         lines.push(format!("VIEW-CHANGE for v{}", replica.view.saturating_add(1)));
         lines
+    }
+}
+
+/// An input by name, as [`crate::coverage::tally::trigger`] calls it.
+fn trigger(input: &Input) -> &'static str {
+    match input {
+        Input::Message { body, .. } => match body {
+            Body::PrePrepare(_) => "pre-prepare",
+            Body::Prepare(_) => "prepare",
+            Body::Commit(_) => "commit",
+            Body::Checkpoint(_) => "checkpoint",
+            Body::ViewChange(_) => "view-change",
+            Body::NewView(_) => "new-view",
+            Body::Committed(_) => "committed",
+            Body::Stable(_) => "stable",
+            Body::Other(kind) => match kind.as_str() {
+                "request" => "request",
+                "batch" => "batch",
+                "state-data" => "state-data",
+                "status" => "status",
+                _ => "another message",
+            },
+        },
+        Input::Request(_) => "request",
+        Input::ViewTimer => "view-timer",
+        Input::StatusTimer => "status-timer",
+        Input::Suspect => "suspicion",
+        Input::Executed { .. } => "execution",
+        Input::Installed { .. } => "state-data",
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a validated run has exercised.
 
+use crate::coverage::tally::{Kind, Phase, Role};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -59,16 +60,53 @@ impl Action {
             Self::Restart => "restart",
         }
     }
+
+    /// Its name in the model, see [`pbft_model::Action::name`].
+    pub const fn model_name(self) -> &'static str {
+        match self {
+            Self::PrePrepare => "PrePrepare",
+            Self::Prepare => "Prepare",
+            Self::Commit => "Commit",
+            Self::Execute => "Execute",
+            Self::Stabilise => "Stabilise",
+            Self::StateTransfer => "StateTransfer",
+            Self::StartViewChange => "StartViewChange",
+            Self::NewView => "NewView",
+            Self::EnterView => "EnterView",
+            Self::Restart => "Restart",
+        }
+    }
 }
 
-/// Where a replica is when it acts: in the first view, between views, or in a later view.
-pub const PHASES: [&str; 3] = ["first view", "between views", "later view"];
+/// A kind of step: what was done, where, by whom, and on which message or event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StepKind {
+    /// The action.
+    pub action: Action,
+    /// Where the replica was before.
+    pub phase: Phase,
+    /// What it was there.
+    pub role: Role,
+    /// The message or event.
+    pub on: &'static str,
+}
+
+impl StepKind {
+    /// The same in the words of the replay.
+    pub fn to_kind(self) -> Kind {
+        let Self { action, phase, role, on } = self;
+        Kind { action: action.model_name().to_owned(), phase, role, on: on.to_owned() }
+    }
+}
 
 /// What was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
-    /// How often each action was taken in each of [`PHASES`].
+    /// How often each action was taken in each of [`Phase::ALL`].
     pub actions: BTreeMap<Action, [u64; 3]>,
+    /// How often a step of each kind was taken.
+    #[serde(skip)]
+    pub kinds: BTreeMap<StepKind, u64>,
     /// How often an input was refused, by kind.
     pub rejections: BTreeMap<String, u64>,
     /// The highest number executed.
@@ -82,13 +120,19 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    pub(super) fn acted(&mut self, action: Action, view: u64, active: bool) {
-        let phase = match (active, view) {
-            (false, _) => 1,
-            (true, 0) => 0,
-            (true, _) => 2,
-        };
-        self.actions.entry(action).or_default()[phase] += 1;
+    pub(super) fn acted(
+        &mut self,
+        action: Action,
+        (view, active): (u64, bool),
+        role: Role,
+        on: &'static str,
+    ) {
+        let phase = Phase::of(view, active);
+        self.actions.entry(action).or_default()[phase as usize] += 1;
+        // A restart is no step of the replay, which crashes replicas between steps.
+        if action != Action::Restart {
+            *self.kinds.entry(StepKind { action, phase, role, on }).or_default() += 1;
+        }
         self.view = self.view.max(view);
     }
 

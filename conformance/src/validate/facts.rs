@@ -173,6 +173,8 @@ pub(crate) struct Replica {
     pub(crate) awaited: Option<Arc<NewView>>,
     /// What the service was asked to execute.
     pub(crate) executing: Option<(Committed, Vec<RequestId>)>,
+    /// What came in at the step that asked for it.
+    pub(crate) asked_on: &'static str,
     pub(crate) said: Said,
     pub(crate) heard: Heard,
     /// No further step will come.
@@ -194,6 +196,7 @@ impl Replica {
             checkpoints: BTreeMap::new(),
             awaited: None,
             executing: None,
+            asked_on: "",
             said: Said::default(),
             heard: Heard::default(),
             finished: false,

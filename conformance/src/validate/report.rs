@@ -1,9 +1,10 @@
 //! What a validation came to, for people and programs.
 
-use super::coverage::{Action, Coverage, PHASES};
+use super::coverage::{Action, Coverage};
 use super::narrate;
 use super::recording::Placed;
 use super::refusal::{Reason, Refusal};
+use crate::coverage::tally::Phase;
 use pbft_model::report::{Case, Command, Outcome, Report, Suite};
 use pbft_model::run::ExitCode;
 use serde::Serialize;
@@ -173,7 +174,8 @@ impl fmt::Display for Validation {
             self.replicas,
             self.steps
         )?;
-        writeln!(f, "\n {:<18} {:>12} {:>14} {:>12}", "action", PHASES[0], PHASES[1], PHASES[2])?;
+        let [first, between, later] = Phase::ALL.map(Phase::name);
+        writeln!(f, "\n {:<18} {first:>12} {between:>14} {later:>12}", "action")?;
         for action in Action::ALL {
             let [first, between, later] =
                 self.coverage.actions.get(&action).copied().unwrap_or_default();

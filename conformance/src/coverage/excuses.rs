@@ -1,0 +1,56 @@
+//! What stays at zero, and why it must.
+
+use super::tally::Phase;
+
+/// Actions that a replica cannot take in a phase.
+pub const IMPOSSIBLE: &[(&str, Phase, &str)] = &[
+    ("PrePrepare", Phase::BetweenViews, "the primary orders nothing before its NEW-VIEW (§4.4)"),
+    ("Prepare", Phase::BetweenViews, "a replica accepts nothing in a view that it left (§4.4)"),
+    ("Commit", Phase::BetweenViews, "a replica votes for nothing in a view that it left (§4.4)"),
+    ("NewView", Phase::FirstView, "the primary of a view sends VIEW-CHANGE before it (§4.4)"),
+    ("NewView", Phase::LaterView, "the primary of a view sends VIEW-CHANGE before it (§4.4)"),
+];
+
+/// Reasons for a refusal that no replay meets.
+pub const REJECTIONS: &[(&str, &str)] = &[
+    ("last-view", "it takes 2^64 views; `there_is_a_last_view` in impl/core/tests begins there"),
+    (
+        "unexpected-completion",
+        "completions come from a replica's own service, which answers once and in order here; \
+         `completions_answer_what_was_asked_for` in impl/core/tests gives others",
+    ),
+    (
+        "halted",
+        "a replica that stops is a divergence, so none is asked for more; \
+         `two_certificates_for_one_sequence_number_stop_the_replica` in impl/core/tests asks one",
+    ),
+    (
+        "unreadable-state-data",
+        "what a proven digest stands for can be read, unless f+1 replicas lied together; \
+         `chunk_zero_is_a_reply_table` in impl/core/tests has such a proof",
+    ),
+];
+
+/// Effects that no replay has.
+pub const EFFECTS: &[(&str, &str)] =
+    &[("halt", "a replica that stops is a divergence; impl/core/tests/paper stops some")];
+
+/// Clauses of which a replay shows nothing.
+pub const CLAUSES: &[(&str, &str)] = &[
+    ("R7", "it is the client's; the replay is of replicas, and impl/core/tests of both"),
+    ("R8", "it is the client's; the replay is of replicas, and impl/core/tests of both"),
+];
+
+/// Clauses that no refusal and no effect of their own shows, and the action at whose every step what they say is compared.
+pub const BY_ACTION: &[(&str, &str)] = &[("W2", "NewView"), ("W3", "NewView")];
+
+/// The reason on one of these lists.
+pub fn reason(list: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    list.iter().find(|(listed, _)| *listed == name).map(|(_, reason)| *reason)
+}
+
+/// Why an action cannot be taken in a phase.
+pub fn impossible(action: &str, phase: Phase) -> Option<&'static str> {
+    let is_it = |(listed, at, _): &&(&str, Phase, &str)| *listed == action && *at == phase;
+    IMPOSSIBLE.iter().find(is_it).map(|(_, _, reason)| *reason)
+}

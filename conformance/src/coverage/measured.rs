@@ -1,0 +1,50 @@
+//! The counts of a run's replays. A run directory keeps them as `coverage.json`, so that they can be judged later.
+
+use super::tally::Seen;
+use crate::node_replay::NodeReport;
+use crate::report::CoreReport;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The name of the file in a run directory.
+pub const FILE: &str = "coverage.json";
+
+/// The edges of one configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edges {
+    /// The configuration.
+    pub config: String,
+    /// Edges replayed.
+    pub replayed: u64,
+    /// Edges of its graph, counted by the model's own search.
+    pub total: u64,
+}
+
+/// The counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Each graph that was replayed edge by edge.
+    pub edges: Vec<Edges>,
+    /// Probes, reactions and frames, by name.
+    pub probes: BTreeMap<String, u64>,
+    /// Steps, refusals and effects.
+    pub seen: Seen,
+}
+
+impl Measured {
+    /// What the replays on the core and through the node have counted.
+    pub fn of(core: &CoreReport, node: &NodeReport) -> Self {
+        let edges = core.configurations.iter().map(|one| Edges {
+            config: one.config.clone(),
+            replayed: one.edges,
+            total: one.edges_total,
+        });
+        let mut probes = BTreeMap::new();
+        for (name, count) in core.probes.iter().chain(&node.probes) {
+            *probes.entry((*name).to_owned()).or_default() += count;
+        }
+        let mut tally = core.tally.clone();
+        tally.add(&node.tally);
+        Self { edges: edges.collect(), probes, seen: tally.seen() }
+    }
+}

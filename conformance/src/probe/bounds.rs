@@ -1,0 +1,75 @@
+//! Probes of what the paper takes for granted: sizes, whose message it is, and that an answer was asked for.
+
+use super::{Expected, Place, Probe};
+use crate::refinement::action::Delivery;
+use crate::refinement::vocabulary::{replica_id, view as core_view};
+use pbft_core::Timer;
+use pbft_core::crypto::sign;
+use pbft_core::message::{Message, StableCertificate, Status};
+use pbft_core::types::{Principal, SeqNum};
+use pbft_model as model;
+use std::sync::Arc;
+
+/// §2: a replica does not answer itself.
+pub(super) fn own_message(place: &Place<'_>) -> Option<Probe> {
+    let status = Status {
+        replica: replica_id(place.own),
+        view: core_view(place.before().view),
+        active: true,
+        low_water_mark: SeqNum(0),
+        last_executed: SeqNum(0),
+    };
+    let status = place.source.vocabulary.sign_as(place.own, status);
+    place.refused(place.own, Message::Status(status), "own-message")
+}
+
+/// §4.4: between views no timer runs while the replica is alone with its VIEW-CHANGE; so it is made where no other
+/// VIEW-CHANGE can have come: those of all others are for earlier views.
+pub(super) fn stopped_timer(place: &Place<'_>) -> Option<Probe> {
+    let before = place.before();
+    let is_behind = |other| {
+        let byzantine = place.model.is_byzantine(other);
+        byzantine || place.state.replica(other).view < before.view
+    };
+    if before.active || !place.others().all(is_behind) {
+        return None;
+    }
+    let deliveries = vec![Delivery::Timer(Timer::ViewChange)];
+    Some(Probe { deliveries, expected: Expected::Refused("timer-not-running") })
+}
+
+/// Design 9: no list is longer than a certificate can be; this one has each vote once more.
+pub(super) fn surplus_votes(place: &Place<'_>) -> Option<Probe> {
+    let slots = model::Slot::GENESIS.until(place.model.config().last_slot());
+    let mut proven = slots.flat_map(|slot| {
+        let states = place.source.network.checkpoint_states(slot);
+        states.into_iter().filter_map(move |state| {
+            place.source.stable_certificate(slot, &state, 0).ok().map(|proof| proof.checkpoints)
+        })
+    });
+    let mut checkpoints = proven.next()?;
+    checkpoints.extend(checkpoints.clone());
+    let channel = place.others().next()?;
+    let certificate = Arc::new(StableCertificate { checkpoints });
+    place.refused(channel, Message::Stable(certificate), "too-long")
+}
+
+/// Design 9: operations are bounded.
+pub(super) fn large_operation(place: &Place<'_>) -> Option<Probe> {
+    let vocabulary = place.source.vocabulary;
+    let value = place.model.requests().next()?;
+    let mut body = vocabulary.request(value)?.body.clone();
+    let largest = vocabulary.params(place.own).operation_bytes_max;
+    body.operation = vec![0; largest + 1].into();
+    let signer = vocabulary.keys.signer(Principal::Client(body.client));
+    let request = sign(&*signer, vocabulary.signing_domain(), body);
+    let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
+    Some(Probe { deliveries, expected: Expected::Refused("operation-too-large") })
+}
+
+/// Design 9: what was not asked for is not kept. The null batch is known to all, and nobody asks for it.
+pub(super) fn unasked_batch(place: &Place<'_>) -> Option<Probe> {
+    let channel = place.others().next()?;
+    let batch = place.source.vocabulary.batch(model::Value::NULL);
+    place.refused(channel, Message::Batch(batch), "not-requested")
+}

@@ -1,0 +1,107 @@
+//! Which variable is compared where, on both sides; and why some are not.
+//!
+//! Every field of the model's `ReplicaState` and of the core's `Replica` is listed. A new field that nobody has thought of
+//! fails the tests below.
+
+/// Where a variable is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// By α, after every step: see [`super::state`].
+    Alpha,
+    /// Elsewhere: where.
+    At(&'static str),
+    /// Nowhere: why not.
+    Not(&'static str),
+}
+
+use Compared::{Alpha, At, Not};
+
+/// The variables of the model's replica.
+pub const MODEL: &[(&str, Compared)] = &[
+    ("view", Alpha),
+    ("active", Alpha),
+    ("low_water_mark", Alpha),
+    ("last_executed", Alpha),
+    ("accepted", Alpha),
+    ("certificates", Alpha),
+    ("applied", Alpha),
+    ("served", Alpha),
+    ("executed", At("each execution, with its replies")),
+    ("sent", At("the messages of each step; own checkpoints above h by α")),
+];
+
+/// The variables of the core's replica.
+pub const CORE: &[(&str, Compared)] = &[
+    ("params", Not("given, and never changed")),
+    ("key", Not("given, and never changed")),
+    ("view", Alpha),
+    ("active", Alpha),
+    ("log", Alpha),
+    ("last_proposed", At("the slot of the next PRE-PREPARE")),
+    ("last_executed", Alpha),
+    ("executing", At("the execution that follows in the same step: the service answers at once")),
+    ("replies", Alpha),
+    ("pending", At("the next PRE-PREPARE, and the timer")),
+    ("checkpoints", Alpha),
+    ("manifests", At("the reaction `a checkpoint's state is served`")),
+    ("view_changes", At("NewView and joins, which come at the last VIEW-CHANGE; and the timer")),
+    ("new_view", At("the reaction `a NEW-VIEW is handed on`")),
+    ("awaited", At("the reaction `a NEW-VIEW that waits for state is followed`")),
+    ("fetched", At("EnterView, which comes when the last batch is here")),
+    ("transfer", At("StateTransfer, which comes when the last chunk is here")),
+    (
+        "timer",
+        At(
+            "whether it runs: [`crate::timers`]. Its duration is not compared: the model has no clock",
+        ),
+    ),
+    (
+        "answered",
+        Not("bounds how often a peer is answered between ticks; the model's network loses nothing"),
+    ),
+    (
+        "reported",
+        Not(
+            "what peers say of themselves in STATUS; it selects what is sent again, and is no step",
+        ),
+    ),
+    ("abstains", Not("only a replica that lost its disk abstains; those of a replay keep theirs")),
+    ("halted", At("α has no image of a replica that stopped")),
+    ("null", Not("a constant")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fields of a struct, as its source has them.
+    fn fields<'a>(source: &'a str, declaration: &str) -> Vec<&'a str> {
+        let (_, body) = source.split_once(declaration).expect("the struct is there");
+        let (body, _) = body.split_once("\n}").expect("it ends");
+        let names = body.lines().filter_map(|line| {
+            let line = line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+            let (name, _) = line.split_once(": ")?;
+            let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            is_name.then_some(name)
+        });
+        names.collect()
+    }
+
+    fn listed(list: &[(&'static str, Compared)]) -> Vec<&'static str> {
+        list.iter().map(|(name, _)| *name).collect()
+    }
+
+    #[test]
+    fn every_variable_of_both_sides_is_listed_in_its_order() {
+        let model = include_str!("../../../model/src/state.rs");
+        assert_eq!(listed(MODEL), fields(model, "pub struct ReplicaState {"));
+        let core = include_str!("../../../impl/core/src/replica.rs");
+        assert_eq!(listed(CORE), fields(core, "pub struct Replica {"));
+    }
+
+    #[test]
+    fn a_field_that_is_new_is_found() {
+        let source = "pub struct A {\n    /// Doc: of it.\n    pub one: u8,\n    pub(crate) two: B,\n    three: C,\n}\n";
+        assert_eq!(fields(source, "pub struct A {"), ["one", "two", "three"]);
+    }
+}

@@ -1,0 +1,134 @@
+//! The result of the main job as a report for continuous integration: a suite an arm, a case a configuration.
+
+use crate::divergence::Divergence;
+use crate::report::ConformReport;
+use pbft_model::check::Verdict as ModelVerdict;
+use pbft_model::report::{Case, Command, Outcome, Report, Suite};
+use std::path::Path;
+
+impl ConformReport {
+    /// The report; `directory` is where the run is kept, `command` does the same again.
+    pub fn to_report(&self, directory: &Path, command: &str) -> Report {
+        let mut commands =
+            vec![Command { purpose: "the same again".to_owned(), line: command.to_owned() }];
+        if let Some(found) = self.divergences.first() {
+            let again = |purpose: &str, line: &str| Command {
+                purpose: purpose.to_owned(),
+                line: line.to_owned(),
+            };
+            commands.push(again("the divergence again", &found.reproduce));
+            commands.push(again("the way to it in the Explorer", &found.explore));
+        }
+        Report {
+            title: "Conformance".to_owned(),
+            seed: Some(self.seed),
+            directory: directory.to_path_buf(),
+            suites: vec![
+                self.model_suite(),
+                self.core_suite(),
+                self.node_suite(),
+                self.verdict_suite(),
+            ],
+            commands,
+        }
+    }
+
+    fn model_suite(&self) -> Suite {
+        let cases = self.model.iter().map(|check| Case {
+            name: check.config.to_string(),
+            outcome: match check.verdict {
+                ModelVerdict::Holds => Outcome::Passed,
+                ModelVerdict::Violated => {
+                    let line = format!("cargo check-model --config {}", check.config);
+                    failed("a property is violated", &line)
+                }
+                ModelVerdict::Inconclusive => inconclusive("not complete, or a witness is missing"),
+            },
+            seconds: check.seconds,
+        });
+        let cases: Vec<_> = cases.collect();
+        let seconds = cases.iter().map(|case| case.seconds).sum();
+        Suite { name: "model".to_owned(), seconds, properties: Vec::new(), cases }
+    }
+
+    fn core_suite(&self) -> Suite {
+        let core = &self.core;
+        let cases = core.configurations.iter().map(|one| {
+            let is_here = |found: &&Divergence| found.arm == "core" && found.config == one.config;
+            let outcome = match self.divergences.iter().find(is_here) {
+                Some(found) => failed(&found.what, &found.to_string()),
+                None if one.complete && one.edges > 0 => Outcome::Passed,
+                None => inconclusive("not every edge was replayed"),
+            };
+            Case { name: one.config.clone(), outcome, seconds: one.seconds }
+        });
+        let mut cases: Vec<_> = cases.collect();
+        let known = |found: &&Divergence| {
+            found.arm == "core" && core.configurations.iter().all(|one| one.config != found.config)
+        };
+        let walks = match self.divergences.iter().find(known) {
+            Some(found) => failed(&found.what, &found.to_string()),
+            None if core.walked_steps == core.walked_total && core.walked_total > 0 => {
+                Outcome::Passed
+            }
+            None => inconclusive("not every step of the walks was replayed"),
+        };
+        cases.push(Case { name: "corpus and walks".to_owned(), outcome: walks, seconds: 0.0 });
+        let properties = [
+            ("edges", core.edges_replayed),
+            ("edges under every schedule", core.edges_scheduled),
+            ("inputs", core.steps),
+            ("probes", core.negative_probes),
+        ];
+        let properties = properties.map(|(name, count)| (name.to_owned(), count.to_string()));
+        Suite {
+            name: "core".to_owned(),
+            seconds: core.seconds,
+            properties: properties.to_vec(),
+            cases,
+        }
+    }
+
+    fn node_suite(&self) -> Suite {
+        let node = &self.node;
+        let outcome = match self.divergences.iter().find(|found| found.arm == "node") {
+            Some(found) => failed(&found.what, &found.to_string()),
+            None if node.steps == node.steps_total && node.traces > 0 => Outcome::Passed,
+            None => inconclusive("not every step went through the node"),
+        };
+        let name = "traces through the production node".to_owned();
+        let properties =
+            [("traces", node.traces), ("steps", node.steps), ("crashes", node.crashes)];
+        let properties = properties.map(|(name, count)| (name.to_owned(), count.to_string()));
+        Suite {
+            name: "node".to_owned(),
+            seconds: node.seconds,
+            properties: properties.to_vec(),
+            cases: vec![Case { name, outcome, seconds: node.seconds }],
+        }
+    }
+
+    /// What is said of the run as a whole: nothing was left out.
+    fn verdict_suite(&self) -> Suite {
+        let outcome = match self.reasons.first() {
+            None => Outcome::Passed,
+            Some(_) if !self.divergences.is_empty() => failed(&self.reasons.join("; "), ""),
+            Some(_) => inconclusive(&self.reasons.join("; ")),
+        };
+        let case = Case { name: "nothing was left out".to_owned(), outcome, seconds: 0.0 };
+        Suite {
+            name: "verdict".to_owned(),
+            seconds: self.seconds,
+            properties: Vec::new(),
+            cases: vec![case],
+        }
+    }
+}
+
+fn failed(message: &str, detail: &str) -> Outcome {
+    Outcome::Failed { message: message.to_owned(), detail: detail.to_owned() }
+}
+
+fn inconclusive(message: &str) -> Outcome {
+    Outcome::Inconclusive { message: message.to_owned() }
+}

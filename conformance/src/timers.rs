@@ -1,0 +1,108 @@
+//! The view-change timer, as it must be at each state of the model.
+//!
+//! The model has no clock, and no requests on their way: whether a timer runs follows from what was delivered to the
+//! replica since its last start, and from its state (§4.4, §4.5.2).
+//!
+//! | the replica | its timer runs |
+//! |---|---|
+//! | takes part in its view | iff a request was delivered to it that it has not executed |
+//! | is between views | iff it has VIEW-CHANGEs of q replicas for this view or later ones, its own among them |
+//!
+//! How long a timer runs is not compared: the model has no durations. That patience doubles and starts again after
+//! progress is shown by the core's own tests (`impl/core/tests/paper`).
+
+use crate::divergence::{Difference, Kind};
+use crate::refinement::action::Delivery;
+use crate::refinement::vocabulary::{Vocabulary, model_view};
+use crate::service;
+use pbft_core::message::Message;
+use pbft_core::{Effect, Timer};
+use pbft_model as model;
+
+/// A model has at most so many replicas.
+const REPLICAS_MAX: usize = 7;
+
+/// What a replica's timer depends on beside the model's state, and what the replica has asked its clock for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimerWatch {
+    /// Requests delivered since the last start.
+    asked: model::ValueSet,
+    /// The highest view for which a VIEW-CHANGE of each other replica was delivered since the last start.
+    wanted: [Option<model::View>; REPLICAS_MAX],
+    /// Whether the clock was asked to run, and not to stop since.
+    running: bool,
+}
+
+impl TimerWatch {
+    /// A delivery that the replica took.
+    pub fn delivered(&mut self, delivery: &Delivery) {
+        match delivery {
+            Delivery::Client(message) | Delivery::Message { message, .. } => match message {
+                Message::Request(request) => {
+                    self.asked.insert(service::value(&request.body.operation));
+                }
+                Message::ViewChange(known) => {
+                    if let Some(wanted) = self.wanted.get_mut(known.body.replica.0 as usize) {
+                        *wanted = model_view(known.body.view).max(*wanted);
+                    }
+                }
+                _ => {}
+            },
+            Delivery::Timer(_) | Delivery::Suspect => {}
+        }
+    }
+
+    /// The timer runs out: the clock has stopped.
+    pub fn ran_out(&mut self) {
+        self.running = false;
+    }
+
+    /// What the replica asks its clock for.
+    pub fn note(&mut self, effect: &Effect) {
+        match effect {
+            Effect::SetTimer { timer: Timer::ViewChange, .. } => self.running = true,
+            Effect::CancelTimer(Timer::ViewChange) => self.running = false,
+            _ => {}
+        }
+    }
+
+    /// The replica was started again: whoever waits must ask again.
+    pub fn restarted(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether the timer must run when the replica is in this state.
+    fn must_run(&self, vocabulary: &Vocabulary, state: &model::ReplicaState) -> bool {
+        if state.active {
+            return self.asked.iter().any(|value| !state.served.contains(value));
+        }
+        let others = self.wanted.iter().flatten().filter(|view| **view >= state.view).count();
+        others + 1 >= vocabulary.membership().quorum()
+    }
+
+    /// Compares the timer with what the model's state asks for: what the replica says of it, and what its clock was told.
+    pub fn compare(
+        &self,
+        vocabulary: &Vocabulary,
+        state: &model::ReplicaState,
+        says: bool,
+    ) -> Result<(), Difference> {
+        let expected = self.must_run(vocabulary, state);
+        if (says, self.running) == (expected, expected) {
+            return Ok(());
+        }
+        let word = |runs| if runs { "runs" } else { "does not run" };
+        let why = match (state.active, expected) {
+            (true, true) => "a request was delivered that is not executed",
+            (true, false) => "no request waits",
+            (false, true) => "a quorum wants this view",
+            (false, false) => "no quorum wants this view yet",
+        };
+        Err(Difference::new(Kind::Timer, format!("the view-change timer, while {why}")).with_diff(
+            vec![
+                format!("- {}", word(expected)),
+                format!("+ {}, and its clock {}", word(says), word(self.running)),
+            ],
+        ))
+    }
+}
