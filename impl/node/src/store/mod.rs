@@ -430,4 +430,6 @@ fn decode_manifest(bytes: &[u8]) -> Result<Manifest, StoreError> {
 }
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod tests;

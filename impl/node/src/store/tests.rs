@@ -8,15 +8,15 @@ use pbft_core::message::{
 use pbft_core::types::{ReplicaId, Signature, Timestamp, View};
 use std::sync::Arc;
 
-fn identity(replica: u32) -> Identity {
+pub(super) fn identity(replica: u32) -> Identity {
     Identity::new(Digest([7; 32]), ReplicaId(replica))
 }
 
-fn signed<B>(body: B) -> Signed<B> {
+pub(super) fn signed<B>(body: B) -> Signed<B> {
     Signed { body, signature: Signature::default() }
 }
 
-fn accepted(seq: u64) -> Record {
+pub(super) fn accepted(seq: u64) -> Record {
     let pre_prepare = signed(PrePrepare {
         view: View(0),
         seq: SeqNum(seq),
@@ -68,7 +68,7 @@ impl Medium {
 }
 
 /// Executes a batch that puts `pairs`, and takes a checkpoint after it.
-fn execute(store: &mut Store, seq: u64, pairs: &[(&[u8], &[u8])]) -> Manifest {
+pub(super) fn execute(store: &mut Store, seq: u64, pairs: &[(&[u8], &[u8])]) -> Manifest {
     let mut transaction = store.begin().expect("begun");
     transaction
         .with_state(|state| {
@@ -304,128 +304,8 @@ fn a_failing_disk_fails_the_commit() {
     assert!(matches!(failed, Err(StoreError::Database { .. })), "{failed:?}");
 }
 
-#[test]
-fn a_full_disk_is_told_from_a_broken_one_and_used_again() {
-    let disk = MemoryDisk::default();
-    let mut store = Store::in_memory(&disk, identity(0)).expect("opened");
-    let mut transaction = store.begin().expect("begun");
-    transaction.append(&accepted(1)).expect("appended");
-    transaction.commit().expect("committed");
-    let before = store.durable().clone();
-    let mut transaction = store.begin().expect("begun");
-    transaction.append(&accepted(2)).expect("appended");
-    disk.set_full(true);
-    let failed = transaction.commit().expect_err("no room");
-    assert!(failed.is_full(), "{failed:?}");
-    assert!(store.reopen().expect_err("still no room").is_full());
-    disk.set_full(false);
-    store.reopen().expect("room again");
-    assert_eq!(store.durable(), &before, "what was not acknowledged did not happen");
-    let mut transaction = store.begin().expect("begun");
-    transaction.append(&accepted(2)).expect("appended");
-    transaction.commit().expect("committed");
-    disk.set_failing(true);
-    let failed = store.begin().and_then(|mut transaction| {
-        transaction.append(&accepted(3))?;
-        transaction.commit()
-    });
-    assert!(!failed.expect_err("broken").is_full());
-}
-
-/// A store in files after some commits, closed.
-fn written(directory: &Path) -> Durable {
-    let mut store = Store::create(directory, identity(0)).expect("created");
-    execute(&mut store, 2, &[(b"a", &[7; 9000]), (b"b", &[8; 9000])]);
-    for seq in 1..=20 {
-        let mut transaction = store.begin().expect("begun");
-        transaction.append(&accepted(seq)).expect("appended");
-        transaction.commit().expect("committed");
-    }
-    store.durable().clone()
-}
-
-#[test]
-fn a_damaged_byte_is_noticed_wherever_it_matters() {
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let path = directory.path().join(STORE_FILE);
-    let durable = written(directory.path());
-    let whole = std::fs::read(&path).expect("read");
-    let seal = std::fs::read(directory.path().join("store.seal")).expect("read");
-    let used: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
-    let (mut refused, mut harmless) = (0, 0);
-    for at in used.iter().step_by(used.len() / 40) {
-        let mut damaged = whole.clone();
-        damaged[*at] ^= 0x10;
-        std::fs::write(&path, damaged).expect("written");
-        std::fs::write(directory.path().join("store.seal"), &seal).expect("written");
-        match Store::open(directory.path(), identity(0)) {
-            Err(error) => {
-                assert!(error.is_lost() && error.to_string().contains("pbft recover"), "{error}");
-                refused += 1;
-            }
-            Ok(store) => {
-                // Pages that were freed hold what nobody reads any more.
-                assert_eq!(store.durable(), &durable, "byte {at}");
-                assert_eq!(store.pairs(b"", 9).expect("read").len(), 2, "byte {at}");
-                harmless += 1;
-            }
-        }
-    }
-    assert!(refused > 5, "{refused} refused, {harmless} harmless");
-}
-
-#[test]
-fn a_last_commit_that_is_lost_after_it_was_acknowledged_is_noticed() {
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let path = directory.path().join(STORE_FILE);
-    let mut store = Store::create(directory.path(), identity(0)).expect("created");
-    let mut images = Vec::new();
-    for seq in 1..=5 {
-        let mut transaction = store.begin().expect("begun");
-        transaction.append(&accepted(seq)).expect("appended");
-        transaction.commit().expect("committed");
-        images.push(std::fs::read(&path).expect("read"));
-    }
-    let seal = std::fs::read(directory.path().join("store.seal")).expect("read");
-    drop(store);
-    // Killed after the last commit, one byte of which the disk then damages: the database falls back to the commit
-    // before it, and takes the last one for cut off.
-    let [.., before, last] = &images[..] else { panic!("five images") };
-    let header = 4096;
-    let at =
-        (header..last.len()).find(|at| before[*at] != last[*at]).expect("something was written");
-    let mut damaged = last.clone();
-    damaged[at] ^= 0x10;
-    std::fs::write(&path, &damaged).expect("written");
-    std::fs::write(directory.path().join("store.seal"), &seal).expect("written");
-    for _ in 0..2 {
-        let error = Store::open(directory.path(), identity(0)).expect_err("a vote is lost");
-        assert!(error.to_string().contains("1 acknowledged commit(s) are lost"), "{error}");
-    }
-    // The same disk, had the last commit never been acknowledged.
-    std::fs::write(&path, &damaged).expect("written");
-    std::fs::write(directory.path().join("store.seal"), "commits = 00000000000000000004\n")
-        .expect("written");
-    let store = Store::open(directory.path(), identity(0)).expect("cut off, not lost");
-    assert_eq!(store.durable().accepted.len(), 4);
-}
-
-#[test]
-fn a_store_is_examined_without_being_changed() {
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let durable = written(directory.path());
-    let before = snapshot(directory.path());
-    let examined = Store::examine(directory.path()).expect("readable");
-    assert_eq!(examined.durable(), &durable);
-    assert_eq!((examined.identity(), examined.commits()), (&identity(0), 21));
-    assert_eq!(snapshot(directory.path()), before);
-    let _open = Store::open(directory.path(), identity(0)).expect("opened");
-    let running = Store::examine(directory.path());
-    assert!(matches!(running, Err(StoreError::Locked { .. })), "{running:?}");
-}
-
 /// Everything in a directory, to show that nothing changed.
-fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(super) fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(directory)
         .expect("listed")
         .map(|entry| entry.expect("read").path())
