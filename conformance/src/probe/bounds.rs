@@ -60,7 +60,7 @@ pub(super) fn large_operation(place: &Place<'_>) -> Option<Probe> {
     let value = place.model.requests().next()?;
     let mut body = vocabulary.request(value)?.body.clone();
     let largest = vocabulary.params(place.own).operation_bytes_max;
-    body.operation = vec![0; largest + 1].into();
+    body.operation = vec![0; largest + 1];
     let signer = vocabulary.keys.signer(Principal::Client(body.client));
     let request = sign(&*signer, vocabulary.signing_domain(), body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
