@@ -20,6 +20,9 @@ const REPETITIONS: usize = 5;
 /// Runs of each repetition.
 const RUNS: u64 = 20;
 
+/// A name, the plan of each seed, how signatures are made, and whether the model is asked.
+type Kind = (&'static str, fn(u64) -> Plan, Scheme, bool);
+
 /// Seconds that this thread has had the processor.
 fn processor_seconds(begun: Instant) -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
@@ -30,7 +33,7 @@ fn processor_seconds(begun: Instant) -> f64 {
 fn main() {
     let faulty = |seed| Plan::draw(seed, 4);
     let calm = |seed| Plan::calm(seed, 4);
-    let kinds: [(&str, fn(u64) -> Plan, Scheme, bool); 4] = [
+    let kinds: [Kind; 4] = [
         ("calm", calm, Scheme::Fast, false),
         ("faulty", faulty, Scheme::Fast, false),
         ("faulty, recorded", faulty, Scheme::Fast, true),
