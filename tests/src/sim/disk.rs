@@ -221,7 +221,7 @@ pub struct Disk {
     image: Image,
     full: bool,
     sync_fails: bool,
-    ever_written: bool,
+    ever_synced: bool,
     syncs: u64,
 }
 
@@ -322,7 +322,6 @@ impl Disk {
             false => entry(writes),
         };
         self.pending = Some(Pending { bytes: bytes.ok_or(DiskError::Full)?, replaces });
-        self.ever_written = true;
         Ok(())
     }
 
@@ -333,6 +332,7 @@ impl Disk {
         }
         if let Some(pending) = self.pending.take() {
             self.medium.take(pending);
+            self.ever_synced = true;
             self.syncs += 1;
         }
         Ok(())
@@ -358,7 +358,7 @@ impl Disk {
 
     /// Reads the disk at a start.
     pub fn open(&mut self) -> Result<&Image, DiskError> {
-        if self.ever_written && self.medium == Medium::default() {
+        if self.ever_synced && self.medium == Medium::default() {
             return Err(DiskError::Lost);
         }
         self.image = self.medium.read()?;
@@ -393,7 +393,7 @@ impl Disk {
     /// Everything is gone.
     pub fn wipe(&mut self) {
         (self.medium, self.pending, self.image) = (Medium::default(), None, Image::default());
-        self.ever_written = true;
+        self.ever_synced = true;
     }
 }
 
@@ -441,6 +441,19 @@ mod tests {
             torn.sync().expect("works");
             assert_eq!(seq_after(&mut torn, Tail::Lost), Ok(4), "after a torn tail was cut off");
         }
+    }
+
+    /// Whoever ends before its first sync has nothing on its disk, and has lost nothing.
+    #[test]
+    fn an_empty_disk_is_not_a_lost_one() {
+        let mut disk = Disk::default();
+        let writes = executed(&mut disk, 1);
+        disk.write(&writes).expect("room");
+        assert_eq!(seq_after(&mut disk.clone(), Tail::Lost), Ok(0));
+        assert_eq!(seq_after(&mut disk.clone(), Tail::Torn(50)), Ok(0));
+        disk.sync().expect("works");
+        disk.wipe();
+        assert_eq!(seq_after(&mut disk, Tail::Lost), Err(DiskError::Lost));
     }
 
     #[test]
