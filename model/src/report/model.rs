@@ -90,7 +90,8 @@ impl<'a> CheckSummary<'a> {
         let violated = reports.iter().filter(|report| report.counterexample.is_some());
         Self {
             verdict: check_report("", reports, directory).tally().verdict(),
-            complete: !reports.is_empty() && reports.iter().all(|report| report.complete),
+            complete: !reports.is_empty()
+                && reports.iter().all(|report| report.complete || report.control),
             seed: None,
             counts: Totals {
                 configurations: reports.len(),
