@@ -51,11 +51,12 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
     let trace = arguments.trace.clone().or(settings.trace);
     let runtime = runtime()?;
     let result = runtime.block_on(async {
+        // The store first: of two processes for one replica, the second is to say so.
+        let setup = Setup { trace, ..Setup::load(&arguments.dir)? };
         let admin = match admin {
             Some(address) => Some(Admin::bind(&address, admin_remote).await?),
             None => None,
         };
-        let setup = Setup { trace, ..Setup::load(&arguments.dir)? };
         let node = Node::with_service(setup, Box::new(Ledger), listen.as_deref()).await?;
         tracing::info!(replica = %node.replica(), address = %node.address(), "listening");
         if let Some(admin) = admin {
