@@ -75,6 +75,15 @@ async fn a_replica_with_a_damaged_store_learns_and_then_votes() {
     for balance in 1..=6 {
         assert_eq!(bank(&client, "deposit alice 1").await, Outcome::Balance(balance));
     }
+    // Two others are enough for an answer; it may be behind.
+    let executed = || files.inbox(3).metrics().last_executed.get();
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while executed() < 6 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("it catches up");
     files.stop_replica(3).await;
     let directory = files.replica(3);
     let (nobody, patience) = (BTreeSet::new(), Duration::from_secs(30));
