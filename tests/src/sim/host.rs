@@ -8,10 +8,11 @@
 use super::bank::Accounts;
 use super::disk::{Disk, DiskError, Tail, Write};
 use super::event::Boundary;
+pub use super::memory::Memory;
+pub use super::process::{Done, Down, Said, Unread};
 use super::watch::Watch;
-use core::time::Duration;
 use pbft_core::crypto::{Signer, Verifier, verify};
-use pbft_core::message::{Message, Reply, Request, Signed, StateData};
+use pbft_core::message::{Message, Request, Signed, StateData};
 use pbft_core::replies::LastReply;
 use pbft_core::types::{ClientId, ReplicaId, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica, Timer};
@@ -20,68 +21,10 @@ use pbft_node::driver::Observer as _;
 use pbft_node::frame::{ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame};
 use pbft_node::trace::Recorder;
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The most steps that share one write, as in the node.
 const GROUP_STEPS_MAX: usize = 256;
-
-/// A file in memory, for recordings.
-#[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<Vec<u8>>>);
-
-impl Memory {
-    /// What is in it.
-    #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl io::Write for Memory {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Why a process does not run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Down {
-    /// It was ended from outside.
-    Crashed,
-    /// It ended itself, or refused to start, because of its disk.
-    Disk(DiskError),
-    /// The core stopped it.
-    Halted(HaltReason),
-}
-
-/// What leaves a process.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Said {
-    /// To all other replicas.
-    All(Message),
-    /// To one.
-    To(ReplicaId, Message),
-    /// To the client that it names.
-    Reply(Signed<Reply>),
-    /// To a client whose request is not worked on.
-    Refused(ClientId, ReplicaFrame),
-}
-
-/// What a process did with an event.
-#[derive(Debug, Default)]
-pub struct Done {
-    /// What left it, in order.
-    pub said: Vec<Said>,
-    /// Timers that were set, or stopped.
-    pub timers: Vec<(Timer, Option<Duration>)>,
-    /// The most frames that may leave before the process ends.
-    pub cut: Option<u8>,
-}
 
 /// What a group of steps asks for.
 #[derive(Default)]
@@ -535,21 +478,4 @@ impl Group {
         };
         self.say(Said::Refused(request.body.client, refused(&request.body, reason)));
     }
-}
-
-/// Why a frame does not become an input.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Unread {
-    /// It is no frame of its kind; the node closes such a connection.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// It does not verify.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// It will not be worked on, and its client is told.
-    #[error("refused")]
-    Refused(ReplicaFrame),
-    /// It asks for something else than an execution.
-    #[error("no request")]
-    NoRequest,
 }

@@ -35,10 +35,13 @@ pub mod host;
 pub mod judge;
 pub mod keys;
 pub mod matrix;
+pub mod memory;
 pub mod network;
 pub mod oracle;
+pub mod output;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod process;
 pub mod render;
 pub mod rng;
 pub mod shrink;

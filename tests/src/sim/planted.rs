@@ -80,10 +80,13 @@ impl Hunt {
     }
 }
 
+/// Of so many runs one is a scenario of twins.
+const TWINS_ONE_IN: u64 = 3;
+
 /// The runs in which bugs are looked for: seeds at four replicas, with a scenario of twins after every second one.
 fn task(number: u64, seeds: u64) -> Task {
-    match number % 3 {
-        2 => Task::Twins { scenario: twins::spread(number / 3, seeds) },
+    match number % TWINS_ONE_IN {
+        2 => Task::Twins { scenario: twins::spread(number / TWINS_ONE_IN, seeds) },
         _ => Task::Seed { n: 4, seed: 1 + number },
     }
 }
