@@ -2,6 +2,7 @@
 //! loopback with real disks in a temporary directory.
 //!
 //! * [`sim`]: the production core on a virtual clock, with faults, liars, and oracles after every step.
+//! * [`experiment`]: named experiments, what others measured beside what is measured here.
 //! * [`binary`]: the `pbft` command, built when it is needed.
 //! * [`process`]: one process, its log, its memory, its end.
 //! * [`cluster`]: the replicas of a cluster, each a process; started, killed, frozen, asked.
@@ -15,6 +16,7 @@
 
 pub mod binary;
 pub mod cluster;
+pub mod experiment;
 pub mod history;
 pub mod ports;
 pub mod process;
