@@ -17,12 +17,11 @@ use crate::walk::{Trace, walk};
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use pbft_model as model;
 use pbft_model::report::ReportArgs;
-use pbft_model::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
+use pbft_model::run::{ExitCode, RunDir, RunRecord, Stderr, say};
+use pbft_model::run_args::{RunArgs, usage};
 use pbft_model::trace::mermaid::sequence_diagram;
 use pbft_model::trace::write_trace;
-use serde::Serialize;
 use std::io::{self, Read as _};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Shows that the model of PBFT and the production replica are the same protocol.
@@ -61,15 +60,8 @@ struct Common {
     /// Selects schedules, quorums and random walks; the same seed does the same.
     #[arg(long, default_value_t = 1, global = true)]
     seed: u64,
-    /// How results are written to standard output.
-    #[arg(long, value_enum, default_value_t, global = true)]
-    format: Format,
-    /// Threads; as many as there are cores unless said.
-    #[arg(long, global = true)]
-    threads: Option<NonZeroUsize>,
-    /// Directory for the results of runs.
-    #[arg(long, default_value = "runs", global = true)]
-    runs: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
     /// Plant a bug in the core, to see it caught (only in builds with `--features planted-bugs`).
     #[arg(long, global = true)]
     planted: Option<String>,
@@ -146,11 +138,11 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Node { config, walks }) => node(&cli.common, *config, *walks),
         Some(Command::Trace { file }) => replay_file(&cli.common, file),
-        Some(Command::Validate(arguments)) => run_validate(arguments, cli.common.format),
+        Some(Command::Validate(arguments)) => run_validate(arguments, cli.common.run.format),
         Some(Command::Explain(arguments)) => run_explain(arguments),
         Some(Command::Coverage(arguments)) => {
             let options = options(&cli.common);
-            run_coverage(arguments, &Plan::quick(), &options, cli.common.format)
+            run_coverage(arguments, &Plan::quick(), &options, cli.common.run.format)
         }
         Some(Command::Corpus) => make_corpus(&cli.common),
         #[cfg(feature = "planted-bugs")]
@@ -179,13 +171,8 @@ fn check_planted(bug: Option<&str>) -> Result<(), String> {
     })
 }
 
-fn threads(common: &Common) -> NonZeroUsize {
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    common.threads.unwrap_or(cores)
-}
-
 fn options(common: &Common) -> Options {
-    Options { seed: common.seed, threads: threads(common), planted: common.planted.clone() }
+    Options { seed: common.seed, threads: common.run.threads(), planted: common.planted.clone() }
 }
 
 fn main_job(cli: &Cli) -> ExitCode {
@@ -196,20 +183,15 @@ fn main_job(cli: &Cli) -> ExitCode {
     };
     let report = match job::run(&Plan::of(*preset), &options(common), &mut Stderr::new()) {
         Ok(report) => report,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage(&error),
     };
-    print(common, &report, ConformReport::to_text);
+    common.run.print(&report, ConformReport::to_text);
     let again = again(common, *preset);
     let directory = keep(common, &report, &again);
     match reports.write(&report.to_report(&directory, &again)) {
         Ok(()) => report.verdict.exit_code(),
         Err(message) => usage(&message),
     }
-}
-
-fn usage(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
-    ExitCode::Usage
 }
 
 /// The command that does the same again.
@@ -220,16 +202,6 @@ fn again(common: &Common, preset: Preset) -> String {
     format!("cargo conform{preset} --seed {}", common.seed)
 }
 
-fn print<T: Serialize>(common: &Common, value: &T, text: impl Fn(&T) -> String) {
-    match common.format {
-        Format::Human => say(&text(value)),
-        Format::Json => match serde_json::to_string(value) {
-            Ok(json) => say(&format_args!("{json}\n")),
-            Err(error) => eprintln!("the report cannot be written as JSON: {error}"),
-        },
-    }
-}
-
 /// Writes the run directory, and says where it is and how to do the same again.
 fn keep(common: &Common, report: &ConformReport, again: &str) -> PathBuf {
     let configurations = report.model.iter().map(|check| check.config.to_string()).collect();
@@ -237,8 +209,8 @@ fn keep(common: &Common, report: &ConformReport, again: &str) -> PathBuf {
         && report.core.configurations.iter().all(|one| one.complete);
     let record = RunRecord::new(configurations, Some(common.seed), report, complete);
     let mut explore = "cargo explore --config n4-b0-v1-s1-d2".to_owned();
-    let mut directory = common.runs.clone();
-    let written = RunDir::create(&common.runs, "conform").and_then(|run| {
+    let mut directory = common.run.runs.clone();
+    let written = RunDir::create(&common.run.runs, "conform").and_then(|run| {
         run.write_json("run.json", &record)?;
         run.write("report.txt", &report.to_text())?;
         run.write_json(measured::FILE, &Measured::of(&report.core, &report.node))?;
@@ -285,7 +257,7 @@ fn replay(common: &Common, config: model::Config, every_schedule: bool) -> ExitC
     }
     let (report, divergence) = replay.run(&Counters::default());
     let divergence = divergence.map(|found| shrink(&found, common.planted.as_deref()));
-    print(common, &(&report, &divergence), |(report, divergence)| {
+    common.run.print(&(&report, &divergence), |(report, divergence)| {
         let rate = report.edges as f64 / report.seconds;
         let summary = format!(
             "{}: {} states, {} edges, {} of them under every schedule, {} inputs, {:.1} s, {rate:.0} edges/s\n",
@@ -326,7 +298,7 @@ fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {
     }
     report.seconds = started.elapsed().as_secs_f64();
     let divergence = divergence.map(|found| shrink(&found, None));
-    print(common, &(&report, &divergence), |(report, divergence)| {
+    common.run.print(&(&report, &divergence), |(report, divergence)| {
         let summary = format!(
             "{config}: {} traces, {} steps, {} crashes, {:.1} s\n",
             report.traces, report.steps, report.crashes, report.seconds
@@ -347,7 +319,7 @@ fn replay_file(common: &Common, file: &Path) -> ExitCode {
             ExitCode::Holds
         }
         Ok(Some(divergence)) => {
-            print(common, &divergence, |divergence| format!("{divergence}\n"));
+            common.run.print(&divergence, |divergence| format!("{divergence}\n"));
             ExitCode::Finding
         }
         Err(message) => {
@@ -389,7 +361,7 @@ fn replay_trace(common: &Common, trace: &Trace) -> Result<Option<Divergence>, St
 }
 
 fn make_corpus(common: &Common) -> ExitCode {
-    let made = match corpus::make(threads(common)) {
+    let made = match corpus::make(common.run.threads()) {
         Ok(made) => made,
         Err(error) => {
             eprintln!("{error}");
@@ -415,13 +387,13 @@ fn planted_bugs(common: &Common, names: &[String], record: bool) -> ExitCode {
     }
     let chosen = |bug: &&PlantedBug| names.is_empty() || names.iter().any(|n| n == bug.name());
     let bugs: Vec<_> = PlantedBug::ALL.iter().filter(chosen).copied().collect();
-    let teeth = match hunt_all(&bugs, common.seed, threads(common), &mut Stderr::new()) {
+    let teeth = match hunt_all(&bugs, common.seed, common.run.threads(), &mut Stderr::new()) {
         Ok(teeth) => teeth,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage(&error),
     };
     match record {
         true => say(&to_file(&teeth)),
-        false => print(common, &teeth, to_text),
+        false => common.run.print(&teeth, to_text),
     }
     match teeth.hold() {
         true => ExitCode::Holds,

@@ -94,6 +94,7 @@ pub mod reduction;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod run_args;
 pub(crate) mod shortest;
 pub mod simulate;
 pub mod state;

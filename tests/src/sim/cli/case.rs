@@ -1,7 +1,7 @@
 //! `pbft-sim replay` and `shrink`: one run, shown and made small.
 
 use super::seeds::name;
-use super::{Common, Which, print, usage};
+use super::{Common, Which, usage};
 use crate::sim::campaign::{Failure, Task};
 use crate::sim::event::Event;
 use crate::sim::fault::Plan;
@@ -96,7 +96,7 @@ fn show(common: &Common, plan: &Plan) -> ExitCode {
         converged_ms: judged.converged.map(|after| after.as_millis() as u64),
         table,
     };
-    print(common, &shown, |shown| format!("{}\n{}", shown.table, ending(&judged)));
+    common.run.print(&shown, |shown| format!("{}\n{}", shown.table, ending(&judged)));
     verdict(judged.violation.as_ref())
 }
 
@@ -166,7 +166,7 @@ fn replay_case(common: &Common, path: &Path) -> ExitCode {
     }
     let again = shrink::replay(&case.plan, &case.events, case.violation.rule);
     let shown = small(&case.plan, &again.happened, again.violation.as_ref());
-    print(common, &shown, |shown| shown.table.clone());
+    common.run.print(&shown, |shown| shown.table.clone());
     verdict(again.violation.as_ref())
 }
 
@@ -196,8 +196,8 @@ pub(super) fn shrink(common: &Common, which: &Which) -> ExitCode {
         return ExitCode::Holds;
     };
     let shown = show_small(&shrunk);
-    print(common, &shown, |shown| shown.table.clone());
-    match RunDir::create(&common.runs, "sim") {
+    common.run.print(&shown, |shown| shown.table.clone());
+    match RunDir::create(&common.run.runs, "sim") {
         Ok(directory) => keep(&shrunk, &directory, "case.json"),
         Err(error) => eprintln!("no run directory: {error}; choose another with --runs DIR"),
     }

@@ -1,6 +1,6 @@
 //! `pbft-sim matrix`.
 
-use super::{Common, print, usage};
+use super::{Common, usage};
 use crate::sim::matrix::{ROWS, Tried, to_markdown, try_row};
 use pbft_model::run::ExitCode;
 
@@ -14,7 +14,7 @@ pub(super) fn matrix(common: &Common, rows: &[u8]) -> ExitCode {
         eprintln!("{:>2}: {}", row.number, row.fault);
         tried.push(try_row(row));
     }
-    print(common, &tried, |tried| to_markdown(tried));
+    common.run.print(&tried, |tried| to_markdown(tried));
     match tried.iter().all(Tried::holds) {
         true => ExitCode::Holds,
         false => ExitCode::Finding,

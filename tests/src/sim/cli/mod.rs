@@ -9,9 +9,8 @@ mod seeds;
 use super::campaign::{Preset, Shard};
 use super::keys::Scheme;
 use clap::{Args, Parser, Subcommand};
-use pbft_model::run::{ExitCode, Format, say};
-use serde::Serialize;
-use std::num::NonZeroUsize;
+use pbft_model::run::ExitCode;
+use pbft_model::run_args::{RunArgs, usage};
 use std::path::PathBuf;
 
 /// Simulates whole clusters of the production core: seeded faults of network, disks and clocks, Byzantine replicas and
@@ -40,15 +39,8 @@ struct Cli {
 
 #[derive(Clone, Debug, Args)]
 struct Common {
-    /// How results are written to standard output.
-    #[arg(long, value_enum, default_value_t, global = true)]
-    format: Format,
-    /// Threads; as many as there are cores unless said.
-    #[arg(long, global = true)]
-    threads: Option<NonZeroUsize>,
-    /// Directory for the results of runs.
-    #[arg(long, default_value = "runs", global = true)]
-    runs: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
     /// How signatures are made: a fast keyed hash, or Ed25519 as in production.
     #[arg(long, value_enum, default_value_t, global = true)]
     signatures: Scheme,
@@ -170,26 +162,5 @@ pub fn main() -> ExitCode {
         Command::Merge { reports } => seeds::merge(&cli.common, &reports),
         #[cfg(feature = "planted-bugs")]
         Command::PlantedBugs { bugs, seeds } => planted::planted(&cli.common, &bugs, seeds),
-    }
-}
-
-fn threads(common: &Common) -> NonZeroUsize {
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    common.threads.unwrap_or(cores)
-}
-
-fn usage(message: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {message}");
-    ExitCode::Usage
-}
-
-/// Writes a result in the form that was asked for.
-fn print<T: Serialize>(common: &Common, value: &T, text: impl Fn(&T) -> String) {
-    match common.format {
-        Format::Human => say(&text(value)),
-        Format::Json => match serde_json::to_string(value) {
-            Ok(json) => say(&format_args!("{json}\n")),
-            Err(error) => eprintln!("the report cannot be written as JSON: {error}"),
-        },
     }
 }

@@ -1,6 +1,6 @@
 //! `pbft-sim planted-bugs`.
 
-use super::{Common, print, threads, usage};
+use super::{Common, usage};
 use crate::sim::planted::{hunt_all, to_text};
 use pbft_core::planted::PlantedBug;
 use pbft_model::run::ExitCode;
@@ -17,8 +17,8 @@ pub(super) fn planted(common: &Common, names: &[String], seeds: u64) -> ExitCode
     let chosen =
         |bug: &&PlantedBug| names.is_empty() || names.iter().any(|name| name == bug.name());
     let bugs: Vec<_> = PlantedBug::ALL.iter().filter(chosen).copied().collect();
-    let hunts = hunt_all(&bugs, seeds, threads(common));
-    print(common, &hunts, |hunts| to_text(hunts));
+    let hunts = hunt_all(&bugs, seeds, common.run.threads());
+    common.run.print(&hunts, |hunts| to_text(hunts));
     let found = hunts.iter().filter(|hunt| hunt.found.is_some()).count();
     match found >= FOUND_LEAST.min(bugs.len()) && hunts.iter().all(|hunt| hunt.is_as_expected()) {
         true => ExitCode::Holds,

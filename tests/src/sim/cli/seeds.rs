@@ -1,7 +1,7 @@
 //! `pbft-sim seeds`, `twins` and `merge`: many runs.
 
 use super::case::explain_failure;
-use super::{Common, Extent, print, threads, usage};
+use super::{Common, Extent, usage};
 use crate::sim::campaign::{self, Campaign, Report, Seeds, Task};
 use crate::sim::keys::Scheme;
 use pbft_core::Membership;
@@ -58,7 +58,7 @@ fn run(common: &Common, extent: &Extent, campaign: Campaign) -> ExitCode {
         }
     };
     let commit = RunRecord::new(Vec::new(), None, (), true).commit;
-    let report = campaign::run(&campaign, extent.shard, threads(common), commit, &progress);
+    let report = campaign::run(&campaign, extent.shard, common.run.threads(), commit, &progress);
     if let Some(path) = &extent.report
         && let Err(error) = write_report(&report, path)
     {
@@ -74,10 +74,10 @@ fn write_report(report: &Report, path: &PathBuf) -> std::io::Result<()> {
 
 /// Prints a report, explains its first failures, and says what it amounts to.
 fn conclude(common: &Common, report: &Report) -> ExitCode {
-    print(common, report, to_text);
+    common.run.print(report, to_text);
     let complete = report.missing().is_empty();
     let record = RunRecord::new(vec![report.campaign.name.clone()], None, report, complete);
-    match RunDir::create(&common.runs, "sim") {
+    match RunDir::create(&common.run.runs, "sim") {
         Ok(directory) => {
             let written = directory
                 .write_json("run.json", &record)
