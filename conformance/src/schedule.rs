@@ -25,6 +25,7 @@ use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::replica_id;
 use crate::step::{Step, Work, World, describe};
 use pbft_core::message::Message;
+use pbft_core::types::ReplicaId;
 use pbft_model as model;
 use stateright::Model as _;
 
@@ -204,13 +205,8 @@ impl Step<'_> {
         slot: model::Slot,
         value: model::Value,
     ) -> Vec<Delivery> {
-        let own = replica_id(self.action.replica());
         let votes = source.prepares(view, slot, value).into_iter();
-        let votes = votes.filter(|vote| vote.body.replica != own);
-        let deliver = |vote: pbft_core::message::Signed<pbft_core::message::Prepare>| {
-            Delivery::Message { from: vote.body.replica, message: Message::Prepare(vote) }
-        };
-        votes.map(deliver).collect()
+        self.of_others(votes.map(|vote| (vote.body.replica, Message::Prepare(vote))))
     }
 
     fn commits(
@@ -220,13 +216,15 @@ impl Step<'_> {
         slot: model::Slot,
         value: model::Value,
     ) -> Vec<Delivery> {
-        let own = replica_id(self.action.replica());
         let votes = source.commits(view, slot, value).into_iter();
-        let votes = votes.filter(|vote| vote.body.replica != own);
-        let deliver = |vote: pbft_core::message::Signed<pbft_core::message::Commit>| {
-            Delivery::Message { from: vote.body.replica, message: Message::Commit(vote) }
-        };
-        votes.map(deliver).collect()
+        self.of_others(votes.map(|vote| (vote.body.replica, Message::Commit(vote))))
+    }
+
+    /// The votes but the replica's own, each from who cast it.
+    fn of_others(&self, votes: impl Iterator<Item = (ReplicaId, Message)>) -> Vec<Delivery> {
+        let own = replica_id(self.action.replica());
+        let others = votes.filter(|&(from, _)| from != own);
+        others.map(|(from, message)| Delivery::Message { from, message }).collect()
     }
 
     /// All votes of the view, those for high slots first, COMMITs before PREPAREs, and then the PRE-PREPARE if the step
