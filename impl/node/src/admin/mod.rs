@@ -181,8 +181,14 @@ async fn answer(
 
 /// A replica's report as JSON.
 pub fn status(report: &StatusReport) -> Value {
+    let mut status = progress(report);
+    status["replica"] = json!(report.replica.0);
+    status
+}
+
+/// How far a replica is, without who it is.
+pub(crate) fn progress(report: &StatusReport) -> Value {
     json!({
-        "replica": report.replica.0,
         "view": report.view.0,
         "active": report.active,
         "low_water_mark": report.low_water_mark.0,

@@ -1,6 +1,7 @@
 //! `pbft status`: how every replica is, and whether they agree.
 
 use super::{AsClient, CliError, Exit, Format, compare, keys, print_json, runtime};
+use crate::admin::progress;
 use crate::client::{Client, ClientOptions, ReplicaStatus, Timestamps};
 use crate::config::Cluster;
 use crate::frame::StatusReport;
@@ -117,21 +118,14 @@ pub(super) fn as_json(
     let health = Health::of(membership, replicas);
     let replica = |status: &ReplicaStatus| {
         let (id, address) = (status.replica.0, &status.address);
-        match &status.report {
-            Err(error) => json!({"id": id, "address": address, "reachable": false, "error": error}),
-            Ok(report) => json!({
-                "id": id,
-                "address": address,
-                "reachable": true,
-                "view": report.view.0,
-                "active": report.active,
-                "low_water_mark": report.low_water_mark.0,
-                "checkpoint": report.checkpoint.map(|digest| hex::encode(&digest.0)),
-                "last_executed": report.last_executed.0,
-                "state": hex::encode(&report.state.0),
-                "incarnation": report.incarnation,
-            }),
-        }
+        let (mut json, reachable) = match &status.report {
+            Err(error) => (json!({"error": error}), false),
+            Ok(report) => (progress(report), true),
+        };
+        json["id"] = json!(id);
+        json["address"] = json!(address);
+        json["reachable"] = json!(reachable);
+        json
     };
     json!({
         "cluster": hex::encode(&cluster.id().0),
