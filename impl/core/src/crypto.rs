@@ -147,13 +147,15 @@ pub fn verify_reply(
     Ok(Verified(reply))
 }
 
-struct Check<'a> {
-    params: &'a Params,
-    verifier: &'a dyn Verifier,
+/// What a cluster's messages are checked against.
+pub(crate) struct Check<'a> {
+    pub(crate) params: &'a Params,
+    pub(crate) verifier: &'a dyn Verifier,
 }
 
 impl Check<'_> {
-    fn signed<B: Body>(&self, signed: &Signed<B>) -> Result<(), Rejection> {
+    /// Whether who is named as the signer signed it.
+    pub(crate) fn signed<B: Body>(&self, signed: &Signed<B>) -> Result<(), Rejection> {
         let signer = signed.body.signer();
         let statement = Statement::new(self.params.signing_domain(), &signed.body);
         match self.verifier.verify(signer, &statement, &signed.signature) {

@@ -1,12 +1,12 @@
 //! Evidence of a fault: two statements that one replica signed, and that no correct replica signs both. Whoever has the
 //! public keys can check it; nothing else needs to be believed.
 
-use crate::crypto::{Statement, Verifier};
+use crate::crypto::{Check, Verifier};
 use crate::input::Input;
 use crate::message::{Checkpoint, Commit, Message, PrePrepare, Prepare, Signed};
 use crate::params::Params;
 use crate::replica::Replica;
-use crate::types::{Digest, Principal, ReplicaId, SeqNum, View};
+use crate::types::{Digest, ReplicaId, SeqNum, View};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -64,18 +64,12 @@ impl SignedVote {
     }
 
     fn is_signed(&self, params: &Params, verifier: &dyn Verifier) -> bool {
-        let signer = Principal::Replica(self.said().replica);
-        macro_rules! holds {
-            ($vote:expr) => {{
-                let statement = Statement::new(params.signing_domain(), &$vote.body);
-                verifier.verify(signer, &statement, &$vote.signature)
-            }};
-        }
+        let check = Check { params, verifier };
         match self {
-            Self::PrePrepare(vote) => holds!(vote),
-            Self::Prepare(vote) => holds!(vote),
-            Self::Commit(vote) => holds!(vote),
-            Self::Checkpoint(vote) => holds!(vote),
+            Self::PrePrepare(vote) => check.signed(vote).is_ok(),
+            Self::Prepare(vote) => check.signed(vote).is_ok(),
+            Self::Commit(vote) => check.signed(vote).is_ok(),
+            Self::Checkpoint(vote) => check.signed(vote).is_ok(),
         }
     }
 }
