@@ -9,6 +9,7 @@ use super::disk::Image;
 use super::event::RequestId;
 use super::host::Said;
 use super::rng::fingerprint;
+use pbft_conformance::validate::needs::Kind;
 use pbft_core::crypto::Statement;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
@@ -98,17 +99,6 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {}", self.rule.name(), self.rule.text(), self.detail)
     }
-}
-
-/// What kind of statement a replica signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    PrePrepare,
-    Prepare,
-    Commit,
-    Checkpoint,
-    ViewChange,
-    NewView,
 }
 
 /// A statement with a number for its content.
