@@ -1,7 +1,7 @@
-//! Finds the `pbft` command that the tests run.
+//! Finds the `pbft` command that the tests and the experiments run.
 //!
-//! Cargo builds the binary of a package for that package's own integration tests only, so for the tests here
-//! nobody has built it. The first test that needs it asks cargo for it, in the same target directory and profile,
+//! Cargo builds the binary of a package for that package's own integration tests only, so for what is here
+//! nobody has built it. The first that needs it asks cargo for it, in the same target directory and profile,
 //! without the features that other members of the workspace switch on (the planted bugs among them): what is tested is
 //! the production binary. Cargo's own lock keeps several test processes from building at the same time.
 
@@ -36,9 +36,14 @@ pub fn workspace_root() -> PathBuf {
     package.parent().expect("the crate is a directory of the workspace").to_owned()
 }
 
-/// A file beside the test executable that serialises tests of several processes.
+/// A file in the target directory that serialises clusters of several test processes.
 pub fn turn_file() -> PathBuf {
-    own_executable().with_file_name("pbft-e2e.turn")
+    let executable = own_executable();
+    let top = executable.ancestors().skip(1).find(|one| one.join(Layout::MARK).exists());
+    match top {
+        Some(top) => top.join("pbft-e2e.turn"),
+        None => executable.with_file_name("pbft-e2e.turn"),
+    }
 }
 
 fn own_executable() -> PathBuf {
@@ -72,7 +77,8 @@ fn executable_in(messages: &[u8]) -> Option<PathBuf> {
     named.filter_map(|message| Some(message["executable"].as_str()?.into())).next_back()
 }
 
-/// Where in which target directory an executable is: `TARGET_DIRECTORY/[TRIPLE/]PROFILE/{deps,examples}/NAME`.
+/// Where in which target directory an executable is: `TARGET_DIRECTORY/[TRIPLE/]PROFILE/{deps,examples}/NAME`, or, for
+/// a binary, `TARGET_DIRECTORY/[TRIPLE/]PROFILE/NAME`.
 #[derive(Debug, PartialEq, Eq)]
 struct Layout {
     target_directory: Option<PathBuf>,
@@ -94,6 +100,8 @@ impl Layout {
         let below = top.and_then(|top| executable.strip_prefix(top).ok()).unwrap_or(executable);
         let names: Vec<_> = below.iter().map(|name| name.to_string_lossy().into_owned()).collect();
         let deps = names.iter().rposition(|name| name == "deps" || name == "examples");
+        let own = names.len().checked_sub(1).filter(|_| top.is_some());
+        let deps = deps.or(own);
         let profile = deps.and_then(|deps| names.get(deps.checked_sub(1)?)).cloned();
         let triple = deps.and_then(|deps| names.get(deps.checked_sub(2)?)).cloned();
         Self {
@@ -136,6 +144,10 @@ mod tests {
         );
         assert_eq!(
             arguments(Some("/t"), "/t/release/examples/measure"),
+            "--profile release --target-dir /t"
+        );
+        assert_eq!(
+            arguments(Some("/t"), "/t/release/pbft-sim"),
             "--profile release --target-dir /t"
         );
         assert_eq!(

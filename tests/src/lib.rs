@@ -6,6 +6,7 @@
 //! * [`binary`]: the `pbft` command, built when it is needed.
 //! * [`process`]: one process, its log, its memory, its end.
 //! * [`cluster`]: the replicas of a cluster, each a process; started, killed, frozen, asked.
+//! * [`direct`]: a client that speaks to one replica only.
 //! * [`workload`]: clients that deposit and transfer without a pause, and remember what was acknowledged.
 //! * [`history`]: what they remember, and whether it is what one ledger would have said.
 //! * [`snapshot`]: everything that is in a directory, to show that nothing changed.
@@ -16,6 +17,7 @@
 
 pub mod binary;
 pub mod cluster;
+pub mod direct;
 pub mod experiment;
 pub mod history;
 pub mod ports;

@@ -1,5 +1,6 @@
 //! Named experiments on simulated clusters and on real processes: what others measured, repeated here.
 
+pub mod elections;
 mod row;
 
 pub use row::{Kind, Outcome, Row};

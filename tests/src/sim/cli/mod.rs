@@ -8,6 +8,7 @@ mod seeds;
 
 use super::campaign::{Preset, Shard};
 use super::keys::Scheme;
+use crate::experiment::elections;
 use clap::{Args, Parser, Subcommand};
 use pbft_model::run::ExitCode;
 use pbft_model::run_args::{RunArgs, usage};
@@ -118,6 +119,8 @@ enum Command {
         #[arg(required = true)]
         reports: Vec<PathBuf>,
     },
+    /// Tells on real processes how primaries come and go, and checks what is seen.
+    Elections(elections::cli::ElectionsArguments),
     /// Plants each known bug of the core, one after the other, and looks how soon a run finds it.
     #[cfg(feature = "planted-bugs")]
     PlantedBugs {
@@ -159,6 +162,7 @@ pub fn main() -> ExitCode {
         Command::Twins { extent, scenario: None } => seeds::twins(&cli.common, &extent),
         Command::Twins { scenario: Some(scenario), .. } => case::twins(&cli.common, scenario),
         Command::Matrix { rows } => matrix::matrix(&cli.common, &rows),
+        Command::Elections(arguments) => elections::cli::run(&arguments, cli.common.format),
         Command::Merge { reports } => seeds::merge(&cli.common, &reports),
         #[cfg(feature = "planted-bugs")]
         Command::PlantedBugs { bugs, seeds } => planted::planted(&cli.common, &bugs, seeds),
