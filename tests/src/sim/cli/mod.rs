@@ -162,7 +162,7 @@ pub fn main() -> ExitCode {
         Command::Twins { extent, scenario: None } => seeds::twins(&cli.common, &extent),
         Command::Twins { scenario: Some(scenario), .. } => case::twins(&cli.common, scenario),
         Command::Matrix { rows } => matrix::matrix(&cli.common, &rows),
-        Command::Elections(arguments) => elections::cli::run(&arguments, cli.common.format),
+        Command::Elections(arguments) => elections::cli::run(&arguments, cli.common.run.format),
         Command::Merge { reports } => seeds::merge(&cli.common, &reports),
         #[cfg(feature = "planted-bugs")]
         Command::PlantedBugs { bugs, seeds } => planted::planted(&cli.common, &bugs, seeds),
