@@ -2,6 +2,7 @@
 
 use crate::membership::Membership;
 use crate::planted::planted;
+use crate::replies::REPLY_ENTRY_BYTES;
 use crate::types::{Digest, ReplicaId};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -93,8 +94,8 @@ impl Params {
             pipeline: 32,
             batch_requests_max: 400,
             operation_bytes_max: 64 * 1024,
-            lanes_max: 1024,
-            result_bytes_max: 64 * 1024,
+            lanes_max: 128,
+            result_bytes_max: 32 * 1024,
             view_timeout: Duration::from_secs(2),
             view_timeout_max: Duration::from_secs(60),
             status_interval: Duration::from_millis(250),
@@ -142,6 +143,13 @@ impl Params {
     /// The window as a length.
     pub fn window_len(&self) -> usize {
         self.window as usize
+    }
+
+    /// The most bytes of the reply table with so many clients: what a replica holds of replies, and chunk 0 of its
+    /// checkpoints.
+    pub fn reply_table_bytes_max(&self, clients: usize) -> usize {
+        let entry = self.result_bytes_max.saturating_add(REPLY_ENTRY_BYTES);
+        clients.saturating_mul(usize::from(self.lanes_max)).saturating_mul(entry)
     }
 
     /// The most operation bytes in a batch: a batch is closed when the next operation would pass it.

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What a lane takes in [`ReplyTable::encode`] beside its result: client, lane, timestamp, length.
+pub(crate) const REPLY_ENTRY_BYTES: usize = 4 + 2 + 8 + 8;
+
 /// The last reply of one lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastReply {

@@ -139,6 +139,20 @@ proptest! {
         prop_assert_eq!(ReplyTable::decode(&table.encode()), Some(table));
     }
 
+    #[test]
+    fn a_full_reply_table_has_the_bytes_that_are_allowed_for(clients in 1..4u32, lanes in 1..5u16, result in 1..40usize) {
+        let mut params = params(4, 0);
+        (params.lanes_max, params.result_bytes_max) = (lanes, result);
+        let mut table = ReplyTable::default();
+        for client in 0..clients {
+            for lane in 0..lanes {
+                let reply = LastReply { timestamp: Timestamp(1), result: vec![7; result].into() };
+                table.record(ClientId(client), Lane(lane), reply);
+            }
+        }
+        prop_assert_eq!(table.encode().len(), params.reply_table_bytes_max(clients as usize));
+    }
+
     /// Also of a table with a byte changed, removed or added: one table has one encoding.
     #[test]
     fn what_reads_as_a_reply_table_is_its_encoding(

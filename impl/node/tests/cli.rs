@@ -44,6 +44,17 @@ fn snapshot(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
+fn a_testnet_with_many_clients_gives_each_fewer_lanes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let made = pbft(directory.path(), &["testnet", "--clients", "200", "--base-port", "17900"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let checked = pbft(directory.path(), &["config", "check", "cluster/cluster.toml"]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let file = std::fs::read_to_string(directory.path().join("cluster/cluster.toml"));
+    assert!(file.expect("written").contains("lanes_max = 10\n"));
+}
+
+#[test]
 fn a_testnet_is_complete_private_and_never_overwritten() {
     let directory = testnet();
     let cluster = directory.path().join("cluster");

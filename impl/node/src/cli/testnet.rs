@@ -4,12 +4,14 @@ use super::keys::{CLIENTS_DIRECTORY, key_path};
 use super::settings::{SETTINGS_FILE, Settings};
 use super::{CliError, Exit};
 use crate::config::{CLUSTER_FILE, ClientEntry, Cluster, ClusterFile, ClusterTable, ReplicaEntry};
+use crate::frame::STATE_BYTES_MAX;
 use crate::hex;
 use crate::keys::SecretKey;
 use crate::node::REPLICA_KEY_FILE;
 use crate::store::{Identity, Store};
 use clap::Args;
-use pbft_core::types::ReplicaId;
+use pbft_core::types::{Digest, ReplicaId};
+use pbft_core::{Membership, Params};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -161,6 +163,7 @@ fn cluster_text(
         checkpoint_interval: arguments.checkpoint_interval,
         window: arguments.window.or(arguments.checkpoint_interval.map(|k| k.saturating_mul(2))),
         pipeline: Some(arguments.pipeline),
+        lanes_max: lanes_for(replicas.len(), clients.len()),
         view_timeout_ms: arguments.view_timeout_ms,
         ..ClusterTable::default()
     };
@@ -184,4 +187,16 @@ fn cluster_text(
         "# A cluster: its replicas and the clients that are let in. No secret is in here; every replica\n\
          # and every client needs the same file (only addresses may differ).\n\n{tables}"
     ))
+}
+
+/// The lanes of each of so many clients: the default, or as many as the reply table has room for.
+fn lanes_for(replicas: usize, clients: usize) -> Option<u16> {
+    // A wrong number of replicas is refused later, with its reason.
+    let membership = Membership::new(replicas as u32).ok()?;
+    let one = Params::new(ReplicaId(0), membership, Digest::default());
+    let all = one.reply_table_bytes_max(clients);
+    (all > STATE_BYTES_MAX).then(|| {
+        let per_lane = Params { lanes_max: 1, ..one }.reply_table_bytes_max(clients);
+        u16::try_from(STATE_BYTES_MAX / per_lane).unwrap_or(u16::MAX).max(1)
+    })
 }

@@ -8,7 +8,7 @@ pub use error::ConfigError;
 pub use file::{ClientEntry, ClusterFile, ClusterTable, ReplicaEntry};
 
 use crate::codec;
-use crate::frame::FrameLimits;
+use crate::frame::{FrameLimits, STATE_BYTES_MAX};
 use crate::hex;
 use crate::keyring::KeyRing;
 use crate::keys::PublicKey;
@@ -158,7 +158,7 @@ impl Checker<'_> {
         let replicas = self.check_replicas(&file.replica)?;
         let clients = self.check_clients(&file.client)?;
         self.check_keys(&replicas, &clients)?;
-        let params = self.check_params(table, replicas.len())?;
+        let params = self.check_params(table, replicas.len(), clients.len())?;
         let mut cluster = Cluster {
             path: self.path.to_owned(),
             name: table.name.clone(),
@@ -273,7 +273,12 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn check_params(&self, table: &ClusterTable, n: usize) -> Result<Params, ConfigError> {
+    fn check_params(
+        &self,
+        table: &ClusterTable,
+        n: usize,
+        clients: usize,
+    ) -> Result<Params, ConfigError> {
         let remedy = "correct the value, or remove the line to use the default";
         let bad = |e: String| self.bad("cluster", e, remedy);
         let membership = Membership::new(n as u32).map_err(|e| bad(e.to_string()))?;
@@ -294,15 +299,23 @@ impl Checker<'_> {
             ..default
         };
         params.validate().map_err(|e| bad(e.to_string()))?;
-        match FrameLimits::new(&params).are_possible() {
-            true => Ok(params),
-            false => {
-                let problem = "a message of these sizes would not fit into a frame";
-                let remedy =
-                    "lower window, batch_requests_max, operation_bytes_max or result_bytes_max";
-                Err(self.bad("cluster", problem, remedy))
-            }
+        if !FrameLimits::new(&params).are_possible() {
+            let problem = "a message of these sizes would not fit into a frame";
+            let remedy =
+                "lower window, batch_requests_max, operation_bytes_max or result_bytes_max";
+            return Err(self.bad("cluster", problem, remedy));
         }
+        let replies = params.reply_table_bytes_max(clients);
+        if replies > STATE_BYTES_MAX {
+            let problem = format!(
+                "the last replies of {clients} clients, with lanes_max {} and result_bytes_max {}, are up to \
+                 {replies} bytes; {STATE_BYTES_MAX} are possible",
+                params.lanes_max, params.result_bytes_max
+            );
+            let remedy = "lower lanes_max or result_bytes_max, or let in fewer clients";
+            return Err(self.bad("cluster", problem, remedy));
+        }
+        Ok(params)
     }
 }
 

@@ -41,7 +41,7 @@ type Spoiler = (fn(&mut ClusterFile), &'static str, &'static str);
 
 #[test]
 fn every_mistake_is_named_with_its_field_and_a_remedy() {
-    let spoilers: [Spoiler; 19] = [
+    let spoilers: [Spoiler; 21] = [
         (|f| f.replica.truncate(3), "replica", "at least 4"),
         (|f| f.replica.clear(), "replica", "at least 4"),
         (|f| f.replica[2].id = 1, "replica[2].id", "expected 2"),
@@ -65,6 +65,8 @@ fn every_mistake_is_named_with_its_field_and_a_remedy() {
         (|f| f.cluster.nonce = "1".into(), "cluster.nonce", "hexadecimal"),
         (|f| f.cluster.window = Some(100), "cluster", "multiple of checkpoint_interval"),
         (|f| f.cluster.operation_bytes_max = Some(1 << 40), "cluster", "lower"),
+        (|f| f.cluster.lanes_max = Some(1024), "cluster", "lower lanes_max"),
+        (|f| f.cluster.result_bytes_max = Some(1 << 40), "cluster", "lower"),
     ];
     for (spoil, field, words) in spoilers {
         let mut file = file(4);
