@@ -9,11 +9,22 @@ use crate::message::{
     Batch, Checkpoint, Commit, CommitCertificate, Message, NewView, PrePrepare, Prepare,
     PreparedCertificate, Proposal, Reply, Request, Signed, StableCertificate, Status, ViewChange,
 };
-use crate::params::Params;
+use crate::params::{ClientAuthentication, Params};
 use crate::planted::planted;
 use crate::rejection::Rejection;
-use crate::types::{Digest, Principal, Signature};
+use crate::types::{ClientId, Digest, Principal, Signature};
 use std::fmt;
+
+/// Whom a statement has to convince: what decides whether message authentication codes can stand in for a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever it is handed on to.
+    Everybody,
+    /// The replicas, all of which are known beforehand.
+    Replicas,
+    /// One client.
+    Client(ClientId),
+}
 
 /// A body that someone signs.
 pub trait Body: Canonical {
@@ -22,6 +33,11 @@ pub trait Body: Canonical {
 
     /// Whose signature it needs.
     fn signer(&self) -> Principal;
+
+    /// Whom it has to convince.
+    fn audience(&self) -> Audience {
+        Audience::Everybody
+    }
 }
 
 macro_rules! replica_body {
@@ -37,7 +53,7 @@ macro_rules! replica_body {
 }
 
 replica_body! {
-    PrePrepare = 2, Prepare = 3, Commit = 4, Checkpoint = 5, ViewChange = 6, NewView = 7, Reply = 8, Status = 9,
+    PrePrepare = 2, Prepare = 3, Commit = 4, Checkpoint = 5, ViewChange = 6, NewView = 7, Status = 9,
 }
 
 impl Body for Request {
@@ -46,19 +62,41 @@ impl Body for Request {
     fn signer(&self) -> Principal {
         Principal::Client(self.client)
     }
+
+    fn audience(&self) -> Audience {
+        Audience::Replicas
+    }
+}
+
+impl Body for Reply {
+    const KIND: u8 = 8;
+
+    fn signer(&self) -> Principal {
+        Principal::Replica(self.replica)
+    }
+
+    fn audience(&self) -> Audience {
+        Audience::Client(self.client)
+    }
 }
 
 /// A statement of one cluster: a body with everything that keeps its signature from meaning anything else.
 pub struct Statement<'a> {
     cluster: Digest,
     kind: u8,
+    audience: Audience,
     body: &'a dyn Canonical,
 }
 
 impl<'a> Statement<'a> {
     /// `body` as a statement in the cluster with id `cluster`.
     pub fn new<B: Body>(cluster: Digest, body: &'a B) -> Self {
-        Self { cluster, kind: B::KIND, body }
+        Self { cluster, kind: B::KIND, audience: body.audience(), body }
+    }
+
+    /// Whom it has to convince.
+    pub fn audience(&self) -> Audience {
+        self.audience
     }
 
     /// The bytes to sign: protocol name and version, kind, cluster id, canonical body.
@@ -131,7 +169,7 @@ pub fn verify(
         Message::Committed(certificate) => check.committed(certificate)?,
         Message::Stable(certificate) => check.stable(certificate)?,
         // These prove themselves by a digest, or ask for something that is public in the cluster.
-        Message::Batch(batch) => check.batch(batch)?,
+        Message::Batch(batch) => check.certified_batch(batch)?,
         Message::FetchBatch(_) | Message::FetchState(_) | Message::StateData(_) => {}
     }
     Ok(Verified(message))
@@ -183,9 +221,23 @@ impl Check<'_> {
     }
 
     fn batch(&self, batch: &Batch) -> Result<(), Rejection> {
-        at_most(batch.requests.len(), self.params.batch_requests_max)?;
-        at_most(batch.operation_bytes(), self.params.batch_bytes_max())?;
+        self.batch_size(batch)?;
         batch.requests.iter().try_for_each(|request| self.request(request))
+    }
+
+    /// A batch that is taken only for the digest in a certificate: f+1 correct replicas have checked its requests. With
+    /// signatures this one can do so, too. With MACs it cannot rely on it: a client may have spoiled the tag for this
+    /// replica alone.
+    fn certified_batch(&self, batch: &Batch) -> Result<(), Rejection> {
+        match self.params.client_authentication {
+            ClientAuthentication::Signatures => self.batch(batch),
+            ClientAuthentication::Macs => self.batch_size(batch),
+        }
+    }
+
+    fn batch_size(&self, batch: &Batch) -> Result<(), Rejection> {
+        at_most(batch.requests.len(), self.params.batch_requests_max)?;
+        at_most(batch.operation_bytes(), self.params.batch_bytes_max())
     }
 
     fn proposal(&self, proposal: &Proposal) -> Result<(), Rejection> {
@@ -204,7 +256,7 @@ impl Check<'_> {
 
     fn committed(&self, certificate: &CommitCertificate) -> Result<(), Rejection> {
         self.all(&certificate.commits, self.params.membership.quorum())?;
-        self.batch(&certificate.batch)
+        self.certified_batch(&certificate.batch)
     }
 
     fn view_change(&self, view_change: &Signed<ViewChange>) -> Result<(), Rejection> {

@@ -57,7 +57,8 @@
 //!
 //! # What it does not do
 //!
-//! * Message authentication codes (§5.2 of the paper): everything is signed, so that every message can be handed on.
+//! * Message authentication codes between replicas (§5.2 of the paper): what they say is signed, so that it can be handed
+//!   on. Between clients and replicas MACs can be chosen ([`params::ClientAuthentication`]).
 //! * Tentative execution and the read-only optimisation (§5.1): every operation, reads included, is ordered and final before
 //!   it is answered.
 //! * Proactive recovery: a replica is trusted until somebody replaces its key. One that lost its disk comes back as

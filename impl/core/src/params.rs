@@ -11,6 +11,18 @@ use thiserror::Error;
 /// The largest log window, L: bounds the log, and the size of VIEW-CHANGE and NEW-VIEW.
 pub const WINDOW_MAX: u64 = 4096;
 
+/// How clients and replicas prove to each other who they are, in REQUEST and REPLY. All else is always signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAuthentication {
+    /// Every request and every reply is signed.
+    #[default]
+    Signatures,
+    /// A request carries one message authentication code for each replica, a reply one for its client (§5.2). Much
+    /// cheaper, but nobody can hand on what it proves; see D24 in docs/deviations.md for what that costs.
+    Macs,
+}
+
 /// A replica's parameters. All but `replica` are the same everywhere in a cluster, and are covered by the
 /// cluster id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +50,8 @@ pub struct Params {
     pub lanes_max: u16,
     /// The most reply bytes that the reply table keeps of one request.
     pub result_bytes_max: usize,
+    /// How requests and replies are authenticated.
+    pub client_authentication: ClientAuthentication,
     /// How long a request may wait before its primary is suspected, T (§4.4); doubles from view to view.
     pub view_timeout: Duration,
     /// The bound of the doubling.
@@ -96,6 +110,7 @@ impl Params {
             operation_bytes_max: 64 * 1024,
             lanes_max: 128,
             result_bytes_max: 32 * 1024,
+            client_authentication: ClientAuthentication::Signatures,
             view_timeout: Duration::from_secs(2),
             view_timeout_max: Duration::from_secs(60),
             status_interval: Duration::from_millis(250),

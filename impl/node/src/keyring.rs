@@ -1,6 +1,7 @@
 //! Whose key is whose: the core's [`Signer`] and [`Verifier`] over real keys.
 
 use crate::keys::{PublicKey, SecretKey};
+use crate::mac::MacKeys;
 use crate::metrics::Metrics;
 use pbft_core::crypto::{Signer, Statement, Verifier};
 use pbft_core::planted::planted;
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct KeyRing {
     keys: BTreeMap<Principal, PublicKey>,
     owners: BTreeMap<[u8; 32], Principal>,
+    /// What stands in for signatures between clients and replicas.
+    macs: Option<Arc<MacKeys>>,
 }
 
 impl KeyRing {
@@ -30,6 +33,27 @@ impl KeyRing {
             ring.insert(Principal::Client(id), key);
         }
         ring
+    }
+
+    /// The same ring, for one who takes MACs in place of signatures wherever they are possible.
+    #[must_use]
+    pub fn with_macs(self, macs: Option<Arc<MacKeys>>) -> Self {
+        Self { macs, ..self }
+    }
+
+    /// Everybody's key.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Principal, PublicKey)> {
+        self.keys.iter().map(|(principal, key)| (*principal, *key))
+    }
+
+    /// Whether a MAC stands in for a signature here, and if so, whether it is a good one.
+    fn verify_mac(
+        &self,
+        principal: Principal,
+        statement: &Statement<'_>,
+        signature: &Signature,
+    ) -> Option<bool> {
+        self.macs.as_ref()?.verify(principal, statement, signature)
     }
 
     fn insert(&mut self, principal: Principal, key: PublicKey) {
@@ -55,9 +79,10 @@ impl Verifier for KeyRing {
         statement: &Statement<'_>,
         signature: &Signature,
     ) -> bool {
-        self.keys
-            .get(&principal)
-            .is_some_and(|key| key.verify(&statement.bytes(), &signature.to_bytes()))
+        self.verify_mac(principal, statement, signature).unwrap_or_else(|| {
+            let key = self.keys.get(&principal);
+            key.is_some_and(|key| key.verify(&statement.bytes(), &signature.to_bytes()))
+        })
     }
 }
 
@@ -114,6 +139,11 @@ impl Verifier for VerifiedCache {
         statement: &Statement<'_>,
         signature: &Signature,
     ) -> bool {
+        if let Some(is_good) = self.ring.verify_mac(principal, statement, signature) {
+            // As fast as looking it up.
+            self.metrics.macs_checked.increment();
+            return is_good;
+        }
         let Some(key) = self.ring.key(principal) else { return false };
         let (statement, signature) = (statement.bytes(), signature.to_bytes());
         let mut hasher = Sha256::new();
@@ -145,18 +175,28 @@ impl Verifier for VerifiedCache {
 
 /// Signs with one secret key, in the name of whomever it belongs to: a replica or a client.
 #[derive(Clone, Debug)]
-pub struct KeySigner(SecretKey);
+pub struct KeySigner {
+    key: SecretKey,
+    macs: Option<Arc<MacKeys>>,
+}
 
 impl KeySigner {
     /// A signer with this key.
     pub fn new(key: SecretKey) -> Self {
-        Self(key)
+        Self { key, macs: None }
+    }
+
+    /// The same signer, which puts MACs in place of signatures wherever they are possible.
+    #[must_use]
+    pub fn with_macs(self, macs: Option<Arc<MacKeys>>) -> Self {
+        Self { macs, ..self }
     }
 }
 
 impl Signer for KeySigner {
     fn sign(&self, statement: &Statement<'_>) -> Signature {
-        Signature::from_bytes(&self.0.sign(&statement.bytes()))
+        let mac = self.macs.as_ref().and_then(|macs| macs.authenticate(statement));
+        mac.unwrap_or_else(|| Signature::from_bytes(&self.key.sign(&statement.bytes())))
     }
 }
 

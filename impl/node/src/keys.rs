@@ -169,6 +169,13 @@ impl SecretKey {
         self.0.sign(message).to_bytes()
     }
 
+    /// What this key and `other`'s secret one have in common, and nobody else can compute: the Diffie-Hellman agreement
+    /// of the two on the curve. `other` has no torsion, so it is no constant.
+    pub(crate) fn agree(&self, other: &PublicKey) -> Zeroizing<[u8; 32]> {
+        let shared = other.0.to_edwards() * self.0.to_scalar();
+        Zeroizing::new(shared.compress().to_bytes())
+    }
+
     /// The key in the PKCS#8 form that TLS wants.
     pub(crate) fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
         const PREFIX: [u8; 16] =

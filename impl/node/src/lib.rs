@@ -40,6 +40,7 @@ pub mod inspect;
 pub mod keyring;
 pub mod keys;
 pub mod ledger;
+pub mod mac;
 mod meter;
 pub mod metrics;
 pub mod network;

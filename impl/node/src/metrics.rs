@@ -198,6 +198,8 @@ pub struct Metrics {
 
     /// Signatures that were computed.
     pub signatures_checked: Counter,
+    /// Message authentication codes that were computed in place of a signature.
+    pub macs_checked: Counter,
     /// Signatures that were known to be good already.
     pub signatures_remembered: Counter,
     /// Frames refused before they became an input, by reason.
@@ -251,6 +253,7 @@ impl Default for Metrics {
             commit_micros_disk: Histogram::new(MICROSECONDS),
             disk_full: Counter::default(),
             signatures_checked: Counter::default(),
+            macs_checked: Counter::default(),
             signatures_remembered: Counter::default(),
             frames_refused: ByReason::new(&["malformed", "too-large", "bad-signature"]),
             frames_dropped: ByReason::new(&["peer", "client"]),
@@ -354,6 +357,7 @@ impl Metrics {
             commit_micros_disk "disk_commit_microseconds" "How long making a write durable took",
             disk_full "disk_full_total" "Writes that found the disk full and were tried again",
             signatures_checked "signatures_checked_total" "Signatures that were computed",
+            macs_checked "macs_checked_total" "Message authentication codes that were computed",
             signatures_remembered "signatures_remembered_total" "Signatures that were known to be good already",
             frames_refused "frames_refused_total" "Frames refused before they became an input",
             frames_dropped "frames_dropped_total" "Frames forgotten because a queue was full",

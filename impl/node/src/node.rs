@@ -3,7 +3,7 @@
 use crate::config::{CLUSTER_FILE, Cluster, ConfigError};
 use crate::driver::{Driver, DriverError, Observer, Parts};
 use crate::inbox::Inbox;
-use crate::keyring::{KeySigner, VerifiedCache};
+use crate::keyring::VerifiedCache;
 use crate::keys::{KeyError, SecretKey};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -12,7 +12,7 @@ use crate::service::Service;
 use crate::store::{Identity, Store, StoreError};
 use crate::trace::{Recorder, TraceError};
 use crate::transport::{self, TcpNetwork};
-use pbft_core::types::ReplicaId;
+use pbft_core::types::{Principal, ReplicaId};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -141,12 +141,11 @@ impl Node {
         let network = TcpNetwork::new(&params, Arc::clone(&metrics));
         let service: Arc<dyn Service> = service.into();
         let queries = Queries::new(Arc::clone(&service), store.reader(), params.result_bytes_max);
+        let (signer, ring) = cluster.hand_and_ring(Principal::Replica(replica), key.clone());
         let (driver, inbox) = Driver::new(Parts {
             params: Arc::new(params),
-            signer: Arc::new(KeySigner::new(key.clone())),
-            verifier: Arc::new(
-                VerifiedCache::new(cluster.key_ring()).counted_in(Arc::clone(&metrics)),
-            ),
+            signer: Arc::new(signer),
+            verifier: Arc::new(VerifiedCache::new(ring).counted_in(Arc::clone(&metrics))),
             store,
             service: Box::new(service),
             network: Box::new(network.clone()),

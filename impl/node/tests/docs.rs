@@ -42,6 +42,7 @@ fn cluster_table(params: &Params) -> ClusterTable {
         operation_bytes_max: Some(params.operation_bytes_max),
         lanes_max: Some(params.lanes_max),
         result_bytes_max: Some(params.result_bytes_max),
+        client_authentication: Some(params.client_authentication),
         view_timeout_ms: Some(params.view_timeout.as_millis() as u64),
         view_timeout_max_ms: Some(params.view_timeout_max.as_millis() as u64),
         status_interval_ms: Some(params.status_interval.as_millis() as u64),

@@ -1,11 +1,15 @@
 //! §4.2: pre-prepare, prepare, commit.
 
 use super::common::craft::{self, batch, commit, committed, prepare, proposal, request};
-use super::common::keys::checked;
+use super::common::keys::{TestVerifier, checked};
+use super::common::params;
 use super::{Cluster, alone, equivocation, not_primary, outside, refused, words, wrong_view};
-use pbft_core::message::Message;
-use pbft_core::types::{Digest, Principal, ReplicaId, SeqNum, View};
+use pbft_core::crypto::verify;
+use pbft_core::message::{Batch, Message};
+use pbft_core::params::{ClientAuthentication, Params};
+use pbft_core::types::{ClientId, Digest, Principal, ReplicaId, SeqNum, View};
 use pbft_core::{Effect, HaltReason, Input, Rejection};
+use std::sync::Arc;
 
 /// Messages come over another member's channel.
 #[test]
@@ -230,7 +234,7 @@ pub(super) fn a_commit_certificate_is_q_equal_commits_with_their_batch() {
         let Message::Committed(mut certificate) = committed(0, 1, &batch, &[0, 2, 3]) else {
             unreachable!("made here")
         };
-        std::sync::Arc::make_mut(&mut certificate).commits[at] = vote;
+        Arc::make_mut(&mut certificate).commits[at] = vote;
         Message::Committed(certificate)
     };
     for vote in [
@@ -243,13 +247,38 @@ pub(super) fn a_commit_certificate_is_q_equal_commits_with_their_batch() {
     let Message::Committed(mut swapped) = certificate(&[0, 2, 3]) else {
         unreachable!("made here")
     };
-    std::sync::Arc::make_mut(&mut swapped).batch = other.clone();
+    Arc::make_mut(&mut swapped).batch = other.clone();
     let wrong = Rejection::WrongDigest { expected: other.digest(), got: batch.digest() };
     refused(cluster.inject(0, 1, Message::Committed(swapped)), wrong);
     refused(cluster.inject(0, 1, committed(0, 9, &batch, &[0, 2, 3])), outside(9, 0, 8));
     cluster.inject(0, 1, committed(7, 1, &batch, &[0, 2, 3])).expect("of whichever view");
     assert_eq!(cluster.executed(1), SeqNum(1));
     refused(cluster.inject(0, 1, certificate(&[0, 2, 3])), Rejection::Duplicate);
+}
+
+/// §5.2: with MACs a bad tag keeps a request out of a PRE-PREPARE, and nothing else: of a certified batch others have
+/// checked it.
+#[test]
+fn certified_batches_are_taken_without_their_tags() {
+    let mut spoiled = Batch::clone(&batch(1));
+    spoiled.requests[0].signature.r[0] ^= 1;
+    let spoiled = Arc::new(spoiled);
+    let of_certificates =
+        [committed(0, 1, &spoiled, &[0, 2, 3]), Message::Batch(Arc::clone(&spoiled))];
+    let bad = Rejection::BadSignature { signer: Principal::Client(ClientId(1)) };
+    for (authentication, expected) in
+        [(ClientAuthentication::Signatures, Some(&bad)), (ClientAuthentication::Macs, None)]
+    {
+        let params = Params { client_authentication: authentication, ..params(4, 1) };
+        let check = |message: &Message| verify(&params, &TestVerifier, message.clone()).err();
+        for message in &of_certificates {
+            assert_eq!(check(message).as_ref(), expected, "{authentication:?}");
+        }
+        assert_eq!(check(&proposal(0, 1, &spoiled, 0)), Some(bad.clone()), "{authentication:?}");
+        let large = Batch { requests: vec![spoiled.requests[0].clone(); 4] };
+        let too_long = Rejection::TooLong { len: 4, max: 3 };
+        assert_eq!(check(&Message::Batch(Arc::new(large))), Some(too_long));
+    }
 }
 
 /// More than f liars can bring forth two certificates; a replica that sees both stops, and stays as it is.

@@ -9,7 +9,8 @@ use crate::hex;
 use crate::keys::SecretKey;
 use crate::node::REPLICA_KEY_FILE;
 use crate::store::{Identity, Store};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use pbft_core::params::ClientAuthentication;
 use pbft_core::types::{Digest, ReplicaId};
 use pbft_core::{Membership, Params};
 use std::fs::DirBuilder;
@@ -57,9 +58,28 @@ pub struct TestnetArguments {
     /// How many batches the primary has under way at a time; fewer make larger batches
     #[arg(long, default_value_t = PIPELINE)]
     pub pipeline: u64,
+    /// How clients and replicas authenticate requests and replies; docs/deviations.md, D24, says what MACs give up
+    #[arg(long, value_enum, default_value_t = Authentication::Signatures)]
+    pub client_authentication: Authentication,
     /// How long a request may wait before the primary is suspected [default: 2000]
     #[arg(long, value_name = "MS")]
     pub view_timeout_ms: Option<u64>,
+}
+
+/// How requests and replies are authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Authentication {
+    /// Every request and every reply is signed
+    Signatures,
+    /// A request carries a code for each replica, a reply one for its client; at most eight replicas
+    Macs,
+}
+
+impl Authentication {
+    /// What the file says; nothing for what is the default.
+    fn field(self) -> Option<ClientAuthentication> {
+        (self == Self::Macs).then_some(ClientAuthentication::Macs)
+    }
 }
 
 pub(super) fn run(arguments: &TestnetArguments) -> Result<Exit, CliError> {
@@ -164,6 +184,7 @@ fn cluster_text(
         window: arguments.window.or(arguments.checkpoint_interval.map(|k| k.saturating_mul(2))),
         pipeline: Some(arguments.pipeline),
         lanes_max: lanes_for(replicas.len(), clients.len()),
+        client_authentication: arguments.client_authentication.field(),
         view_timeout_ms: arguments.view_timeout_ms,
         ..ClusterTable::default()
     };

@@ -57,6 +57,7 @@ pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
             checkpoint_interval: None,
             window: None,
             pipeline: testnet::PIPELINE,
+            client_authentication: testnet::Authentication::Signatures,
             view_timeout_ms: None,
         };
         testnet::create(&testnet)?;

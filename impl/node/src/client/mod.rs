@@ -21,7 +21,7 @@ use crate::transport::{FrameQueue, TlsIdentity, client_config};
 use lane::{Lanes, Routes};
 use link::Link;
 use pbft_core::client::Patience;
-use pbft_core::types::{ClientId, ReplicaId, SeqNum, View};
+use pbft_core::types::{ClientId, Principal, ReplicaId, SeqNum, View};
 use pbft_core::{Membership, Params};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -199,10 +199,11 @@ impl Client {
         let identity = TlsIdentity::new(&key)?;
         let params = cluster.params(ReplicaId(0));
         let options = ClientOptions { lanes: options.lanes.clamp(1, params.lanes_max), ..options };
+        let (signer, ring) = cluster.hand_and_ring(Principal::Client(id), key);
         let shared = Arc::new(Shared {
-            ring: cluster.key_ring(),
+            ring,
             id,
-            signer: KeySigner::new(key),
+            signer,
             options,
             queues: cluster.replicas().iter().map(|_| Arc::new(FrameQueue::for_client())).collect(),
             routes: Routes::default(),

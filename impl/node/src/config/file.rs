@@ -1,5 +1,6 @@
 //! The cluster file's syntax.
 
+use pbft_core::params::ClientAuthentication;
 use serde::{Deserialize, Serialize};
 
 /// A whole file.
@@ -38,6 +39,8 @@ pub struct ClusterTable {
     pub lanes_max: Option<u16>,
     /// The most bytes of a result.
     pub result_bytes_max: Option<usize>,
+    /// How requests and replies are authenticated.
+    pub client_authentication: Option<ClientAuthentication>,
     /// How long a request may wait before the primary is suspected.
     pub view_timeout_ms: Option<u64>,
     /// The bound of that time's doubling.

@@ -10,13 +10,16 @@ pub use file::{ClientEntry, ClusterFile, ClusterTable, ReplicaEntry};
 use crate::codec;
 use crate::frame::{FrameLimits, STATE_BYTES_MAX};
 use crate::hex;
-use crate::keyring::KeyRing;
-use crate::keys::PublicKey;
+use crate::keyring::{KeyRing, KeySigner};
+use crate::keys::{PublicKey, SecretKey};
+use crate::mac::{self, MacKeys};
 use pbft_core::canonical::{HashDomain, hash};
-use pbft_core::types::{ClientId, Digest, ReplicaId};
+use pbft_core::params::ClientAuthentication;
+use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_core::{Membership, Params};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The name of the cluster file in every directory that `pbft testnet` writes.
@@ -125,6 +128,16 @@ impl Cluster {
     pub fn key_ring(&self) -> KeyRing {
         let clients = self.clients.iter().map(|client| (client.id, client.key));
         KeyRing::new(self.replicas.iter().map(|replica| replica.key), clients)
+    }
+
+    /// How `own`, whose secret key this is, signs, and what it believes: with MACs where the configuration has them.
+    pub fn hand_and_ring(&self, own: Principal, key: SecretKey) -> (KeySigner, KeyRing) {
+        let ring = self.key_ring();
+        let macs = match self.params.client_authentication {
+            ClientAuthentication::Signatures => None,
+            ClientAuthentication::Macs => Some(Arc::new(MacKeys::new(own, &key, self.id(), &ring))),
+        };
+        (KeySigner::new(key).with_macs(macs.clone()), ring.with_macs(macs))
     }
 }
 
@@ -293,6 +306,7 @@ impl Checker<'_> {
             operation_bytes_max: table.operation_bytes_max.unwrap_or(default.operation_bytes_max),
             lanes_max: table.lanes_max.unwrap_or(default.lanes_max),
             result_bytes_max: table.result_bytes_max.unwrap_or(default.result_bytes_max),
+            client_authentication: table.client_authentication.unwrap_or_default(),
             view_timeout: millis(table.view_timeout_ms, default.view_timeout),
             view_timeout_max: millis(table.view_timeout_max_ms, default.view_timeout_max),
             status_interval: millis(table.status_interval_ms, default.status_interval),
@@ -304,6 +318,13 @@ impl Checker<'_> {
             let remedy =
                 "lower window, batch_requests_max, operation_bytes_max or result_bytes_max";
             return Err(self.bad("cluster", problem, remedy));
+        }
+        if params.client_authentication == ClientAuthentication::Macs
+            && !mac::are_possible(membership)
+        {
+            let problem = format!("{n} replicas; MACs are possible with {}", mac::REPLICAS_MAX);
+            let remedy = "write client_authentication = \"signatures\", or have fewer replicas";
+            return Err(self.bad("cluster.client_authentication", problem, remedy));
         }
         let replies = params.reply_table_bytes_max(clients);
         if replies > STATE_BYTES_MAX {
@@ -340,6 +361,7 @@ fn cluster_id(cluster: &Cluster, nonce: [u8; 16]) -> Digest {
         params.operation_bytes_max as u64,
         u64::from(params.lanes_max),
         params.result_bytes_max as u64,
+        params.client_authentication as u64,
         params.view_timeout.as_millis() as u64,
         params.view_timeout_max.as_millis() as u64,
         params.status_interval.as_millis() as u64,

@@ -41,7 +41,7 @@ type Spoiler = (fn(&mut ClusterFile), &'static str, &'static str);
 
 #[test]
 fn every_mistake_is_named_with_its_field_and_a_remedy() {
-    let spoilers: [Spoiler; 21] = [
+    let spoilers: [Spoiler; 22] = [
         (|f| f.replica.truncate(3), "replica", "at least 4"),
         (|f| f.replica.clear(), "replica", "at least 4"),
         (|f| f.replica[2].id = 1, "replica[2].id", "expected 2"),
@@ -66,6 +66,14 @@ fn every_mistake_is_named_with_its_field_and_a_remedy() {
         (|f| f.cluster.window = Some(100), "cluster", "multiple of checkpoint_interval"),
         (|f| f.cluster.operation_bytes_max = Some(1 << 40), "cluster", "lower"),
         (|f| f.cluster.lanes_max = Some(1024), "cluster", "lower lanes_max"),
+        (
+            |f| {
+                *f = file(9);
+                f.cluster.client_authentication = Some(ClientAuthentication::Macs);
+            },
+            "cluster.client_authentication",
+            "fewer replicas",
+        ),
         (|f| f.cluster.result_bytes_max = Some(1 << 40), "cluster", "lower"),
     ];
     for (spoil, field, words) in spoilers {
@@ -98,7 +106,8 @@ fn unknown_and_missing_fields_are_named_with_their_line() {
 fn the_cluster_id_covers_everything_but_the_addresses() {
     let id = |file: &ClusterFile| parse(file).expect("good").id();
     let original = id(&file(4));
-    let changes: [fn(&mut ClusterFile); 7] = [
+    let changes: [fn(&mut ClusterFile); 8] = [
+        |f| f.cluster.client_authentication = Some(ClientAuthentication::Macs),
         |f| f.cluster.name = "other".into(),
         |f| f.cluster.nonce = "1".repeat(32),
         |f| f.cluster.view_timeout_ms = Some(1),

@@ -31,6 +31,11 @@ pub(crate) fn cluster(n: u32, nonce: char) -> Cluster {
 
 /// Its file.
 pub(crate) fn cluster_text(n: u32, nonce: char) -> String {
+    toml::to_string(&cluster_file(n, nonce)).expect("writable")
+}
+
+/// The same, to be changed.
+pub(crate) fn cluster_file(n: u32, nonce: char) -> ClusterFile {
     // Held open together, so that they differ.
     let listeners: Vec<TcpListener> =
         (0..n).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
@@ -52,8 +57,7 @@ pub(crate) fn cluster_text(n: u32, nonce: char) -> String {
         view_timeout_ms: Some(1500),
         ..ClusterTable::default()
     };
-    let file = ClusterFile { cluster: table, replica: replica.collect(), client: client.collect() };
-    toml::to_string(&file).expect("writable")
+    ClusterFile { cluster: table, replica: replica.collect(), client: client.collect() }
 }
 
 /// Several clusters at a time would only wait for each other.
@@ -88,10 +92,20 @@ impl TcpCluster {
 
     /// A cluster whose replicas have these services.
     pub(crate) async fn start_with(n: u32, service: impl Fn(u32) -> Box<dyn Service>) -> Self {
+        Self::start_from(|| cluster(n, '0'), service).await
+    }
+
+    /// A cluster of this configuration.
+    pub(crate) async fn start_from(
+        cluster: impl FnOnce() -> Cluster,
+        service: impl Fn(u32) -> Box<dyn Service>,
+    ) -> Self {
         let _turn = ONE_AT_A_TIME.lock().await;
+        let cluster = cluster();
+        let n = cluster.replicas().len() as u32;
         let disks = (0..n).map(|_| MemoryDisk::default()).collect();
         let running = (0..n).map(|_| None).collect();
-        let mut cluster = Self { cluster: cluster(n, '0'), disks, running, _turn };
+        let mut cluster = Self { cluster, disks, running, _turn };
         for id in 0..n {
             cluster.start_replica_with(id, service(id)).await;
         }

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 const FRAME_MAX: usize = 1 << 20;
 
 /// Dials replica `to`, expecting the key of replica `expected`.
-async fn dial(
+pub(crate) async fn dial(
     cluster: &Cluster,
     key: &SecretKey,
     to: usize,

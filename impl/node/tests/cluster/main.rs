@@ -2,6 +2,7 @@
 
 mod harness;
 mod intruders;
+mod macs;
 mod recovery;
 mod services;
 mod survival;
