@@ -1,9 +1,31 @@
 //! Named experiments on simulated clusters and on real processes: what others measured, repeated here.
+//!
+//! ```text
+//!    knobs, fault plan ──▶ Setup ──▶ simulate, real ──▶ Measurement ──▶ table (CSV, JSON), figures (SVG), report (HTML)
+//! ```
+//!
+//! An experiment is a [`setup::Setup`]; [`simulate`] runs it on the production core in virtual time and measures it. The
+//! verdict on safety is the oracle's, which looks at every step, and the verdict on liveness is that every operation was
+//! answered and executed at every correct replica.
 
+pub mod cli;
 pub mod elections;
+pub mod faults;
+pub mod figures;
+pub mod knobs;
+pub mod measure;
+pub mod report;
 mod row;
+pub mod setup;
+pub mod simulate;
+pub mod table;
+pub mod words;
 
 pub use row::{Kind, Outcome, Row};
+
+/// How times of simulated runs are to be read.
+pub const VIRTUAL: &str = "Times are virtual: a message takes its delay and 0.1 ms, computing takes nothing; signatures \
+are keyed hashes unless Ed25519 is asked for. They show the protocol's rounds and timeouts, and say nothing of a machine.";
 
 /// The expectations that the experiments of this module answer.
 #[must_use]

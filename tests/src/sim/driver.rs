@@ -10,6 +10,7 @@ use super::fault::{Fault, FaultKind, Plan, Submission};
 use super::network::Network;
 use super::oracle::Rule;
 use super::rng::Rng;
+use super::traffic::Traffic;
 use super::world::{Mode, Output, World};
 use core::time::Duration;
 use pbft_core::{Membership, Timer};
@@ -89,6 +90,8 @@ pub struct Run {
     pub now: Duration,
     /// When the run had converged, from when it was healed.
     pub converged: Option<Duration>,
+    /// What went over the wire; counted in experiments only.
+    pub traffic: Traffic,
     plan: Plan,
     keep: bool,
     queue: BinaryHeap<Reverse<Due>>,
@@ -127,6 +130,7 @@ impl Run {
             events: Vec::new(),
             now: Duration::ZERO,
             converged: None,
+            traffic: Traffic::default(),
             keep,
             queue: BinaryHeap::new(),
             planned: 0,
@@ -251,8 +255,9 @@ impl Run {
     /// Applies an event, and plans what follows from it.
     fn happen(&mut self, event: Event) {
         self.happened += 1;
-        if self.happened > EVENTS_MAX {
-            self.world.oracle.accuse(Rule::Progress, || format!("{EVENTS_MAX} events, and no end"));
+        let most = self.plan.tuning.map_or(EVENTS_MAX, |tuning| tuning.events_max);
+        if self.happened > most {
+            self.world.oracle.accuse(Rule::Progress, || format!("{most} events, and no end"));
             self.over = true;
             return;
         }
@@ -267,6 +272,9 @@ impl Run {
         for output in std::mem::take(&mut self.world.output) {
             match output {
                 Output::Frame { from, to, after, frame } => {
+                    if self.plan.tuning.is_some() {
+                        self.traffic.count(from, to, &frame);
+                    }
                     let leaves = self.now + after;
                     for arrives in self.network.arrivals(leaves, from, to) {
                         let frame = frame.clone();

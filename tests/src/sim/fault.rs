@@ -7,6 +7,7 @@ use super::disk::Tail;
 use super::event::Boundary;
 use super::keys::Scheme;
 use super::rng::Rng;
+use super::tuning::Tuning;
 use core::time::Duration;
 use pbft_core::Membership;
 use serde::{Deserialize, Serialize};
@@ -213,6 +214,9 @@ pub struct Plan {
     /// The name of the bug that the replicas are built to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<String>,
+    /// What an experiment changes of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
 }
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -242,6 +246,7 @@ impl Plan {
             heal_at: ms(4000),
             scheme: Scheme::Fast,
             planted: None,
+            tuning: None,
         }
     }
 

@@ -45,6 +45,8 @@ pub mod process;
 pub mod render;
 pub mod rng;
 pub mod shrink;
+pub mod traffic;
+pub mod tuning;
 pub mod twins;
 pub mod watch;
 pub mod world;

@@ -4,6 +4,7 @@ use super::driver::host_of;
 use super::event::Node;
 use super::fault::{FaultKind, Plan};
 use super::rng::Rng;
+use super::tuning::Link;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ const LEAST: Duration = Duration::from_micros(100);
 #[derive(Clone, Debug)]
 pub struct Network {
     delay: (Duration, Duration),
+    link: Option<Link>,
     rng: Rng,
     hosts: usize,
     active: BTreeMap<usize, FaultKind>,
@@ -25,7 +27,9 @@ impl Network {
     #[must_use]
     pub fn new(plan: &Plan, rng: Rng) -> Self {
         let hosts = plan.n as usize;
-        Self { delay: plan.delay, rng, hosts, active: BTreeMap::new(), paused: BTreeMap::new() }
+        let link = plan.tuning.map(|tuning| tuning.link);
+        let (active, paused) = (BTreeMap::new(), BTreeMap::new());
+        Self { delay: plan.delay, link, rng, hosts, active, paused }
     }
 
     /// A fault begins.
@@ -80,6 +84,10 @@ impl Network {
                 }
                 kind => lost |= cuts(kind, from, to, self.hosts),
             }
+        }
+        if let Some(link) = self.link {
+            let luck = link.luck(&mut self.rng, most, host_of(from).is_some());
+            (lost, twice, delay) = (lost | luck.lost, twice | luck.twice, delay + luck.late);
         }
         let first = leaves + delay;
         match (lost, twice) {

@@ -180,6 +180,11 @@ impl Oracle {
         self.executed.len() as u64
     }
 
+    /// The requests that were executed, in the agreed order.
+    pub fn order(&self) -> impl Iterator<Item = RequestId> + '_ {
+        self.batches.values().flat_map(|batch| batch.requests.iter().copied())
+    }
+
     /// The highest sequence number that a correct replica executed.
     #[must_use]
     pub fn frontier(&self) -> SeqNum {

@@ -4,7 +4,7 @@
 //! timers that were set. Who decides what happens next, and when, is somebody else's business: the
 //! [`super::driver`] with a virtual clock and a plan of faults, the shrinker with a list that it shortens, or a person.
 
-use super::behaviour::{Addressee, Liar, Utterance};
+use super::behaviour::{Addressee, Behaviour, Liar, Utterance};
 use super::client::{Answer, Client, LyingClient};
 use super::coverage::Coverage;
 use super::event::{Event, Node};
@@ -78,6 +78,7 @@ pub fn params(plan: &Plan, membership: Membership, replica: ReplicaId) -> Params
     params.view_timeout = Duration::from_millis(400);
     params.view_timeout_max = Duration::from_millis(6400);
     params.status_interval = Duration::from_millis(150);
+    plan.tuning.iter().for_each(|tuning| tuning.apply(&mut params));
     #[cfg(feature = "planted-bugs")]
     {
         let bug = plan.planted.as_deref();
@@ -98,9 +99,10 @@ impl World {
         let liars = faulty.iter().map(|host| Principal::Replica(ReplicaId(*host as u32)));
         let liars =
             liars.chain(plan.lying_clients.keys().map(|id| Principal::Client(ClientId(*id))));
+        let allowed = CLIENTS.max(plan.clients + plan.lying_clients.len() as u32);
         let keys = match mode.replay {
-            true => Keys::remembering(plan.scheme, plan.seed, (plan.n, CLIENTS), liars.collect()),
-            false => Keys::new(plan.scheme, plan.seed, plan.n, CLIENTS),
+            true => Keys::remembering(plan.scheme, plan.seed, (plan.n, allowed), liars.collect()),
+            false => Keys::new(plan.scheme, plan.seed, plan.n, allowed),
         };
         let verifier = keys.verifier();
         let params_of = |id: u32| Arc::new(params(plan, membership, ReplicaId(id)));
@@ -116,7 +118,8 @@ impl World {
         }
         let client = |id: u32| {
             let keys = (keys.signer(Principal::Client(ClientId(id))), Arc::clone(&verifier));
-            Client::new(id, params_of(0), keys, PATIENCE)
+            let patience = plan.tuning.map_or(PATIENCE, |tuning| tuning.patience());
+            Client::new(id, params_of(0), keys, patience)
         };
         let rng = Rng::new(plan.seed);
         let lying_client = |(id, lies): (&u32, &Vec<_>)| {
@@ -127,7 +130,8 @@ impl World {
         let liar = |(host, behaviours): (&usize, &Vec<_>)| {
             let signer = keys.signer(Principal::Replica(ReplicaId(*host as u32)));
             let rng = rng.fork(&format!("liar {host}"));
-            (*host, Liar::new(behaviours.clone(), params_of(*host as u32), signer, rng))
+            let liar = Liar::new(behaviours.clone(), params_of(*host as u32), signer, rng);
+            (*host, if plan.tuning.is_some() { liar.steady() } else { liar })
         };
         let mut faulty = faulty;
         faulty.extend(plan.n as usize..hosts.len());
@@ -140,7 +144,7 @@ impl World {
             lying_clients: plan.lying_clients.iter().map(lying_client).collect(),
             clients: (0..plan.clients).map(client).collect(),
             liars: plan.liars.iter().map(liar).collect(),
-            most: Footprint::most(&params_of(0), CLIENTS as usize),
+            most: Footprint::most(&params_of(0), allowed as usize),
             hosts,
             faulty,
             mode,
@@ -370,6 +374,13 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// A Byzantine replica has other strategies from now on; with none it behaves.
+    pub fn set_behaviours(&mut self, host: usize, behaviours: Vec<Behaviour>) {
+        if let Some(liar) = self.liars.get_mut(&host) {
+            liar.set_behaviours(behaviours);
         }
     }
 

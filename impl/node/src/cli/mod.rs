@@ -2,6 +2,7 @@
 
 mod bank;
 mod bundle;
+pub mod chart;
 mod check;
 mod compare;
 mod completions;

@@ -34,11 +34,15 @@ pub struct Hand {
     pub requests: VecDeque<Arc<Signed<Request>>>,
     /// Proposals, by view and sequence number.
     pub proposals: BTreeMap<(View, SeqNum), Arc<Proposal>>,
+    /// Whether all that it tells another batch are told the same one.
+    pub steady: bool,
     /// Everything heard, the latest last.
     pub heard: VecDeque<Message>,
     /// What it has reacted to already, so that two liars do not answer each other for ever.
     reacted: BTreeSet<(&'static str, View, SeqNum, Digest)>,
     signer: Arc<dyn Signer>,
+    /// The other batch of each slot, if it is steady.
+    others: BTreeMap<(View, SeqNum), Arc<Batch>>,
     prepares: Votes<Prepare>,
     view_changes: BTreeMap<(View, ReplicaId), Arc<Signed<ViewChange>>>,
 }
@@ -59,6 +63,8 @@ impl Hand {
             rng,
             reacted: BTreeSet::new(),
             signer,
+            steady: false,
+            others: BTreeMap::new(),
             view: View(0),
             top: SeqNum(0),
             low: SeqNum(0),
@@ -140,6 +146,19 @@ impl Hand {
         let mut digest = Digest([0xbd; 32]);
         digest.0[..8].copy_from_slice(&self.rng.number().to_le_bytes());
         digest
+    }
+
+    /// What it proposes for a slot instead of this batch.
+    pub fn lie_about(&mut self, slot: (View, SeqNum), batch: &Batch) -> Arc<Batch> {
+        if let Some(known) = self.others.get(&slot).filter(|_| self.steady) {
+            return Arc::clone(known);
+        }
+        let other = self.other_batch(batch);
+        if self.steady {
+            self.others.insert(slot, Arc::clone(&other));
+            bounded(&mut self.others);
+        }
+        other
     }
 
     /// A batch that is not this one, of requests that clients signed, if it knows any.

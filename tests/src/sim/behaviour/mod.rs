@@ -155,6 +155,17 @@ impl Liar {
         Self { behaviours, hand: Hand::new(params, signer, rng), acted: BTreeMap::new(), ticks: 0 }
     }
 
+    /// It tells all to whom it lies about a slot the same.
+    pub fn steady(mut self) -> Self {
+        self.hand.steady = true;
+        self
+    }
+
+    /// It has other strategies from now on; with none it says what its machine says.
+    pub fn set_behaviours(&mut self, behaviours: Vec<Behaviour>) {
+        self.behaviours = behaviours;
+    }
+
     fn has(&self, behaviour: Behaviour) -> bool {
         self.behaviours.contains(&behaviour)
     }

@@ -17,7 +17,7 @@ pub(super) fn equivocate(hand: &mut Hand, to: ReplicaId, draft: Draft) -> Draft 
         if replica != hand.id || (u64::from(to.0) + seq.0).is_multiple_of(2) {
             return (after, message);
         }
-        let batch = hand.other_batch(&proposal.batch);
+        let batch = hand.lie_about((view, seq), &proposal.batch);
         (after, hand.propose(view, seq, batch.digest(), batch))
     };
     draft.into_iter().map(revise).collect()

@@ -52,7 +52,7 @@ fn plan_of(common: &Common, which: &Which) -> Result<Plan, String> {
 }
 
 #[cfg(feature = "planted-bugs")]
-fn check_planted(bug: &str) -> Result<(), String> {
+pub(crate) fn check_planted(bug: &str) -> Result<(), String> {
     match pbft_core::planted::PlantedBug::named(bug) {
         Some(_) => Ok(()),
         None => Err(format!("there is no bug `{bug}`; `planted-bugs` lists them all")),
@@ -60,7 +60,7 @@ fn check_planted(bug: &str) -> Result<(), String> {
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-fn check_planted(bug: &str) -> Result<(), String> {
+pub(crate) fn check_planted(bug: &str) -> Result<(), String> {
     Err(format!(
         "this build cannot plant `{bug}`; build one that can: cargo run --release -p pbft-tests --features \
          planted-bugs --bin pbft-sim -- replay … --planted {bug}"

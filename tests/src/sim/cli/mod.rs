@@ -8,7 +8,8 @@ mod seeds;
 
 use super::campaign::{Preset, Shard};
 use super::keys::Scheme;
-use crate::experiment::elections;
+use crate::experiment::cli::Settings;
+use crate::experiment::{self, elections};
 use clap::{Args, Parser, Subcommand};
 use pbft_model::run::ExitCode;
 use pbft_model::run_args::{RunArgs, usage};
@@ -26,6 +27,7 @@ use std::path::PathBuf;
   cargo sim shrink 7                      a failing run made small
   cargo sim twins --preset quick          one replica twice under one key
   cargo sim matrix                        the fault matrix, as in docs/reliability.md
+  cargo sim run --byzantine primary       an experiment of your own, with measurements and charts
   cargo sim seeds --preset nightly --shard 2/8 --report shard-2.json
   cargo sim merge shard-*.json
 
@@ -111,6 +113,9 @@ enum Command {
         /// Only these rows.
         rows: Vec<u8>,
     },
+    /// Named experiments, and one of your own.
+    #[command(flatten)]
+    Experiment(experiment::cli::Command),
     /// Puts the reports of all shards together; fails if one is missing.
     #[command(after_help = "Example:
   cargo sim merge shard-1.json shard-2.json")]
@@ -131,6 +136,8 @@ enum Command {
         seeds: u64,
     },
 }
+
+pub(crate) use case::check_planted;
 
 /// One run.
 #[derive(Clone, Debug, Args)]
@@ -163,6 +170,10 @@ pub fn main() -> ExitCode {
         Command::Twins { scenario: Some(scenario), .. } => case::twins(&cli.common, scenario),
         Command::Matrix { rows } => matrix::matrix(&cli.common, &rows),
         Command::Elections(arguments) => elections::cli::run(&arguments, cli.common.run.format),
+        Command::Experiment(command) => {
+            let settings = Settings { run: &cli.common.run, scheme: cli.common.signatures };
+            experiment::cli::main(settings, &command)
+        }
         Command::Merge { reports } => seeds::merge(&cli.common, &reports),
         #[cfg(feature = "planted-bugs")]
         Command::PlantedBugs { bugs, seeds } => planted::planted(&cli.common, &bugs, seeds),
