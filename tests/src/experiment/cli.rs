@@ -5,7 +5,7 @@ use super::measure::{Measurement, Safety};
 use super::report::{Outputs, Report, Table};
 use super::setup::SetupError;
 use super::simulate::simulate;
-use super::table;
+use super::{distalgo, ledger, sweep, table};
 use crate::sim::keys::Scheme;
 use clap::{Args, Subcommand};
 use pbft_model::run::{ExitCode, Format, say};
@@ -17,6 +17,78 @@ pub enum Command {
     /// Runs one cluster as the knobs say, and gives a verdict on safety and liveness.
     #[command(after_help = RUN_HELP)]
     Run(Box<RunArguments>),
+    /// All runs of a course report on PBFT in DistAlgo, theirs beside ours, and those that it could not make.
+    #[command(after_help = DISTALGO_HELP)]
+    Distalgo(DistalgoArguments),
+    /// Ten replicas, none to nine of them malicious; loss; and colluding replicas at the bound and beyond.
+    #[command(after_help = SWEEP_HELP)]
+    Sweep(SweepArguments),
+    /// Random reads and writes on a ledger while primaries are killed and cut off, theirs beside ours.
+    #[command(after_help = LEDGER_HELP)]
+    Ledger(LedgerArguments),
+}
+
+const DISTALGO_HELP: &str = "Examples:
+  cargo sim distalgo
+  cargo sim distalgo --timeout 25s                their timeout
+  cargo sim distalgo --measured --csv distalgo.csv --svg charts --html distalgo.html
+
+Thirty runs: five sizes, without faults, with a Byzantine primary, with Byzantine backups; without delay and with 0.05 s.
+Then 50 replicas with 70 clients, every primary killed in turn, and more Byzantine replicas than f. The charts are nine:
+processor time, messages, throughput and time on the wall, without and with delay, and total time.
+
+Exit status: 0 as expected, 1 something was not, 2 wrong arguments.";
+
+const SWEEP_HELP: &str = "Examples:
+  cargo sim sweep
+  cargo sim sweep --seed 12 --csv sweep.csv --svg charts --html sweep.html
+
+Up to f every trial must succeed; beyond f nothing is claimed, and the table says what happened. Two charts: latency and
+success, with spread.
+
+Exit status: 0 as expected, 1 something was not, 2 wrong arguments.";
+
+const LEDGER_HELP: &str = "Examples:
+  cargo sim ledger
+  cargo sim ledger --runs-of-each 3 --csv ledger.csv --svg charts --html ledger.html
+
+1,000, 5,000 and 10,000 operations, half reads and half writes, with at least as many view changes and crashes as theirs.
+Consistent means that every answer is that of one ledger in the clients' order of time, and all replicas end with equal
+accounts. The chart is the throughput while a killed replica is away and catches up.
+
+Exit status: 0 as expected, 1 something was not, 2 wrong arguments.";
+
+/// `pbft-sim distalgo`.
+#[derive(Clone, Debug, Args)]
+pub struct DistalgoArguments {
+    /// How long a replica waits for a request before it suspects the primary
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = super::words::span)]
+    timeout: core::time::Duration,
+    /// Selects everything that is drawn
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    outputs: Outputs,
+}
+
+/// `pbft-sim sweep`.
+#[derive(Clone, Debug, Args)]
+pub struct SweepArguments {
+    /// Selects everything that is drawn
+    #[arg(long, default_value_t = 11)]
+    seed: u64,
+    #[command(flatten)]
+    outputs: Outputs,
+}
+
+/// `pbft-sim ledger`.
+#[derive(Clone, Debug, Args)]
+pub struct LedgerArguments {
+    /// Runs of each size
+    #[arg(long, default_value_t = ledger::RUNS, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs_of_each: u32,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 const RUN_HELP: &str = "Examples:
@@ -65,11 +137,35 @@ pub struct Settings<'a> {
 pub fn main(settings: Settings<'_>, command: &Command) -> ExitCode {
     match command {
         Command::Run(arguments) => run(settings, arguments),
+        Command::Distalgo(arguments) => {
+            let DistalgoArguments { timeout, seed, outputs } = arguments;
+            let results = distalgo::run(*timeout, *seed, settings.run.threads(), &tell);
+            let results = results.map(|results| (results.wrong().is_empty(), results.report()));
+            conclude(settings, outputs, results)
+        }
+        Command::Sweep(SweepArguments { seed, outputs }) => {
+            let results = sweep::run(*seed, settings.run.threads(), &tell);
+            let results = results.map(|results| (results.wrong().is_empty(), results.report()));
+            conclude(settings, outputs, results)
+        }
+        Command::Ledger(LedgerArguments { runs_of_each, outputs }) => {
+            let results = ledger::run(*runs_of_each, settings.run.threads(), &tell);
+            let results = results.and_then(|results| {
+                let returning = simulate(&ledger::slowdown(1))?;
+                Ok((results.wrong().is_empty(), results.report(Some(&returning))))
+            });
+            conclude(settings, outputs, results)
+        }
     }
 }
 
 /// Writes a report where it is to go.
-fn publish(settings: Settings<'_>, outputs: &Outputs, report: &Report, text: &str) -> Option<ExitCode> {
+fn publish(
+    settings: Settings<'_>,
+    outputs: &Outputs,
+    report: &Report,
+    text: &str,
+) -> Option<ExitCode> {
     match report.write(outputs) {
         Err(error) => Some(usage(&error)),
         Ok(true) => None,
@@ -81,6 +177,31 @@ fn publish(settings: Settings<'_>, outputs: &Outputs, report: &Report, text: &st
             None
         }
     }
+}
+
+/// Progress: a line a run.
+fn tell(one: &Measurement) {
+    let holds = if one.verdict.is_beyond() {
+        "beyond f"
+    } else if one.verdict.holds() {
+        "holds"
+    } else {
+        "DIFFERENT"
+    };
+    eprintln!("{}: {holds}, {:.2} s", one.setup.name, one.cost.wall_clock_s);
+}
+
+fn conclude(
+    settings: Settings<'_>,
+    outputs: &Outputs,
+    results: Result<(bool, Report), SetupError>,
+) -> ExitCode {
+    let (holds, report) = match results {
+        Ok(results) => results,
+        Err(error) => return usage(&error),
+    };
+    let code = if holds { ExitCode::Holds } else { ExitCode::Finding };
+    publish(settings, outputs, &report, &report.to_text()).unwrap_or(code)
 }
 
 fn run(settings: Settings<'_>, arguments: &RunArguments) -> ExitCode {
@@ -95,7 +216,7 @@ fn run(settings: Settings<'_>, arguments: &RunArguments) -> ExitCode {
     }
     let one = match simulate(&setup) {
         Ok(one) => one,
-        Err(error) => return refuse(&error),
+        Err(error) => return usage(&error),
     };
     let verdict = &one.verdict;
     let code = match (&verdict.safety, verdict.is_live()) {
@@ -106,10 +227,6 @@ fn run(settings: Settings<'_>, arguments: &RunArguments) -> ExitCode {
     let text = format!("{}{}\n", table::lines(&one), verdict.reason);
     let report = report(one, arguments.outputs.measured);
     publish(settings, &arguments.outputs, &report, &text).unwrap_or(code)
-}
-
-fn refuse(error: &SetupError) -> ExitCode {
-    usage(error)
 }
 
 fn report(one: Measurement, measured: bool) -> Report {

@@ -97,9 +97,10 @@ pub enum FaultError {
 
 fn how(name: &str) -> Result<How, FaultError> {
     let simple = NAMES.iter().find(|(known, _)| *known == name).map(|(_, how)| *how);
-    let strategy = || Behaviour::ALL.iter().find(|one| one.name() == name).copied();
+    let strategy =
+        || Behaviour::ALL.iter().chain(Behaviour::ASKED).find(|one| one.name() == name).copied();
     simple.or_else(|| strategy().map(How::Lies)).ok_or_else(|| {
-        let strategies = Behaviour::ALL.iter().map(|one| one.name());
+        let strategies = Behaviour::ALL.iter().chain(Behaviour::ASKED).map(|one| one.name());
         let all: Vec<&str> = NAMES.iter().map(|(name, _)| *name).chain(strategies).collect();
         FaultError::Unknown { name: name.to_owned(), all: all.join(", ") }
     })
@@ -111,7 +112,8 @@ pub fn strategies(text: &str) -> Result<Vec<Behaviour>, FaultError> {
         How::Lies(strategy) => Ok(strategy),
         _ => Err(FaultError::Unknown {
             name: name.trim().to_owned(),
-            all: Behaviour::ALL.iter().map(|one| one.name()).collect::<Vec<_>>().join(", "),
+            all: Behaviour::ALL.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ")
+                + ", collude",
         }),
     });
     each.collect()

@@ -9,15 +9,18 @@
 //! answered and executed at every correct replica.
 
 pub mod cli;
+pub mod distalgo;
 pub mod elections;
 pub mod faults;
 pub mod figures;
 pub mod knobs;
+pub mod ledger;
 pub mod measure;
 pub mod report;
 mod row;
 pub mod setup;
 pub mod simulate;
+pub mod sweep;
 pub mod table;
 pub mod words;
 
@@ -30,5 +33,5 @@ are keyed hashes unless Ed25519 is asked for. They show the protocol's rounds an
 /// The expectations that the experiments of this module answer.
 #[must_use]
 pub fn rows() -> Vec<Row> {
-    Vec::new()
+    [distalgo::rows(), ledger::rows(), sweep::rows()].concat()
 }

@@ -25,22 +25,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 macro_rules! behaviours {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)* | $($(#[$own:meta])* $asked:ident = $word:literal,)*) => {
         /// A strategy of a Byzantine replica.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum Behaviour {
             $($(#[$doc])* $name,)*
+            $($(#[$own])* $asked,)*
         }
 
         impl Behaviour {
-            /// All of them.
+            /// Those that chance may choose.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
+            /// Those that are there when somebody asks for them.
+            pub const ASKED: &'static [Self] = &[$(Self::$asked),*];
 
             /// Its name.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
+                match self { $(Self::$name => $text,)* $(Self::$asked => $word,)* }
             }
         }
     };
@@ -103,6 +106,10 @@ behaviours! {
     LieToClients = "lie-to-clients",
     /// It says anything.
     Random = "random",
+    |
+    /// With others of its kind it leads two halves of the cluster to different decisions: as primary it proposes another
+    /// batch to each, and it votes in each half for that half's batch. It takes more than f of them.
+    Collude = "collude",
 }
 
 /// A frame that a liar sends.
@@ -227,6 +234,7 @@ impl Liar {
         let hand = &mut self.hand;
         match behaviour {
             Behaviour::Equivocate => votes::equivocate(hand, to, draft),
+            Behaviour::Collude => votes::two_faced(hand, to, draft),
             Behaviour::Silent => Draft::new(),
             Behaviour::Slow => votes::slow(hand, draft),
             Behaviour::SkipReplicas => votes::skip_replicas(hand, to, draft),
@@ -280,6 +288,11 @@ impl Liar {
         let mut all = Vec::new();
         for behaviour in self.behaviours.clone() {
             let hand = &mut self.hand;
+            if let (Behaviour::Collude, Some(message)) = (behaviour, heard) {
+                let votes = votes::for_a_half(hand, message);
+                all.extend(votes.iter().flat_map(|(to, vote)| self.to_one(*to, vote)));
+                continue;
+            }
             let messages = match (behaviour, heard) {
                 (Behaviour::SupportAll, Some(message)) => votes::support(hand, message),
                 (Behaviour::VoteAsOther, Some(message)) => votes::as_other(hand, message),
@@ -304,6 +317,11 @@ impl Liar {
             all.extend(self.to_all(&messages));
         }
         all
+    }
+
+    fn to_one(&self, to: ReplicaId, message: &Message) -> Option<Utterance> {
+        let frame = codec::encode(message).ok()?.into();
+        Some(Utterance { to: Addressee::Replica(to), after: Duration::ZERO, frame })
     }
 
     fn to_all(&self, messages: &[Message]) -> Vec<Utterance> {

@@ -6,7 +6,7 @@ use pbft_core::canonical::{HashDomain, hash};
 use pbft_core::message::{
     Batch, Checkpoint, Commit, Message, PrePrepare, Prepare, Proposal, Request, Signed,
 };
-use pbft_core::types::{Lane, ReplicaId, SeqNum, View};
+use pbft_core::types::{Digest, Lane, ReplicaId, SeqNum, View};
 use std::sync::Arc;
 
 /// Another batch for every second replica; the choice is the same for all messages about one slot.
@@ -14,13 +14,63 @@ pub(super) fn equivocate(hand: &mut Hand, to: ReplicaId, draft: Draft) -> Draft 
     let revise = |(after, message): (Duration, Message)| {
         let Message::PrePrepare(proposal) = &message else { return (after, message) };
         let PrePrepare { view, seq, replica, .. } = proposal.pre_prepare.body;
-        if replica != hand.id || (u64::from(to.0) + seq.0).is_multiple_of(2) {
+        if replica != hand.id || half(to, seq) == 0 {
             return (after, message);
         }
         let batch = hand.lie_about((view, seq), &proposal.batch);
         (after, hand.propose(view, seq, batch.digest(), batch))
     };
     draft.into_iter().map(revise).collect()
+}
+
+/// The slot and the batch that a message is about.
+fn batch_of(message: &Message) -> Option<(View, SeqNum, Digest)> {
+    match message {
+        Message::PrePrepare(proposal) => {
+            let body = &proposal.pre_prepare.body;
+            Some((body.view, body.seq, body.digest))
+        }
+        Message::Prepare(vote) => Some((vote.body.view, vote.body.seq, vote.body.digest)),
+        Message::Commit(vote) => Some((vote.body.view, vote.body.seq, vote.body.digest)),
+        _ => None,
+    }
+}
+
+/// Which half of the cluster a replica is in, for one slot.
+fn half(to: ReplicaId, seq: SeqNum) -> u64 {
+    (u64::from(to.0) + seq.0) % 2
+}
+
+/// The half that was proposed this batch, if the replica knows a proposal for the slot.
+fn half_of(hand: &Hand, view: View, seq: SeqNum, digest: Digest) -> Option<u64> {
+    let own = hand.proposals.get(&(view, seq))?.pre_prepare.body.digest;
+    let leads = hand.params.membership.primary(view) == hand.id;
+    let known = if leads { 0 } else { half(hand.id, seq) };
+    Some(if own == digest { known } else { 1 - known })
+}
+
+/// Another batch for one half, and votes only for the half that they help.
+pub(super) fn two_faced(hand: &mut Hand, to: ReplicaId, draft: Draft) -> Draft {
+    let draft = equivocate(hand, to, draft);
+    let helps = |message: &Message| {
+        let (Message::Prepare(_) | Message::Commit(_), Some((view, seq, digest))) =
+            (message, batch_of(message))
+        else {
+            return true;
+        };
+        half_of(hand, view, seq, digest).is_none_or(|one| one == half(to, seq))
+    };
+    draft.into_iter().filter(|(_, message)| helps(message)).collect()
+}
+
+/// PREPARE and COMMIT for a batch that somebody was proposed or votes for, to the half that has it.
+pub(super) fn for_a_half(hand: &mut Hand, heard: &Message) -> Vec<(ReplicaId, Message)> {
+    let batch = batch_of(heard);
+    let half_of = |(view, seq, digest)| Some((seq, half_of(hand, view, seq, digest)?));
+    let Some((seq, own)) = batch.and_then(half_of) else { return Vec::new() };
+    let votes = support(hand, heard);
+    let others = hand.params.membership.others(hand.id).filter(|to| half(*to, seq) == own);
+    others.flat_map(|to| votes.iter().map(move |vote| (to, vote.clone()))).collect()
 }
 
 /// Proposals and new views come when nine tenths of the others' patience are over.
@@ -177,15 +227,7 @@ fn bad_proposal(hand: &mut Hand, proposal: &Proposal) -> Message {
 
 /// PREPARE and COMMIT for whatever somebody proposes or votes for.
 pub(super) fn support(hand: &mut Hand, heard: &Message) -> Vec<Message> {
-    let (view, seq, digest) = match heard {
-        Message::PrePrepare(proposal) => {
-            let body = &proposal.pre_prepare.body;
-            (body.view, body.seq, body.digest)
-        }
-        Message::Prepare(vote) => (vote.body.view, vote.body.seq, vote.body.digest),
-        Message::Commit(vote) => (vote.body.view, vote.body.seq, vote.body.digest),
-        _ => return Vec::new(),
-    };
+    let Some((view, seq, digest)) = batch_of(heard) else { return Vec::new() };
     match hand.is_new("support", view, seq, digest) {
         true => vec![hand.prepare(view, seq, digest), hand.commit(view, seq, digest)],
         false => Vec::new(),

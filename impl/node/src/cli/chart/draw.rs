@@ -332,7 +332,10 @@ impl Place<'_> {
 fn mark(svg: &mut String, look: usize, x: f64, y: f64) -> Result {
     let shape = match look {
         0 => {
-            return writeln!(svg, "<circle class='point f{look}' cx='{x:.1}' cy='{y:.1}' r='5.5'/>");
+            return writeln!(
+                svg,
+                "<circle class='point f{look}' cx='{x:.1}' cy='{y:.1}' r='5.5'/>"
+            );
         }
         1 => "m-5 -5h10v10h-10z",
         2 => "m0 -7l7 7l-7 7l-7 -7z",
