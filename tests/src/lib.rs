@@ -3,6 +3,7 @@
 //!
 //! * [`sim`]: the production core on a virtual clock, with faults, liars, and oracles after every step.
 //! * [`experiment`]: named experiments, what others measured beside what is measured here.
+//! * [`lab`]: a cluster of the same kind that a person steps through, message by message.
 //! * [`binary`]: the `pbft` command, built when it is needed.
 //! * [`process`]: one process, its log, its memory, its end.
 //! * [`cluster`]: the replicas of a cluster, each a process; started, killed, frozen, asked.
@@ -20,6 +21,7 @@ pub mod cluster;
 pub mod direct;
 pub mod experiment;
 pub mod history;
+pub mod lab;
 pub mod ports;
 pub mod process;
 pub mod sim;

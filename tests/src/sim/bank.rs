@@ -21,6 +21,13 @@ pub enum Operation {
         /// How much.
         amount: u16,
     },
+    /// Takes from an account what is there.
+    Withdraw {
+        /// The account.
+        account: u8,
+        /// How much.
+        amount: u16,
+    },
     /// Moves from one account to another.
     Transfer {
         /// Where it is taken.
@@ -49,6 +56,9 @@ impl Operation {
                 [&[2, from, to][..], &amount.to_le_bytes()].concat()
             }
             Self::Read { account } => vec![3, account],
+            Self::Withdraw { account, amount } => {
+                [&[4, account][..], &amount.to_le_bytes()].concat()
+            }
         }
     }
 
@@ -63,6 +73,9 @@ impl Operation {
                 Some(Self::Transfer { from, to, amount: u16::from_le_bytes([a, b]) })
             }
             [3, account] => Some(Self::Read { account }),
+            [4, account, a, b] => {
+                Some(Self::Withdraw { account, amount: u16::from_le_bytes([a, b]) })
+            }
             _ => None,
         }
     }
@@ -72,6 +85,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deposit { account, amount } => write!(f, "deposit a{account} {amount}"),
+            Self::Withdraw { account, amount } => write!(f, "withdraw a{account} {amount}"),
             Self::Transfer { from, to, amount } => write!(f, "transfer a{from} a{to} {amount}"),
             Self::Read { account } => write!(f, "read a{account}"),
         }
@@ -81,7 +95,7 @@ impl fmt::Display for Operation {
 /// What the service answers to an operation that it cannot read.
 pub const MALFORMED: &[u8] = b"malformed";
 
-/// What it answers to a transfer of more than there is.
+/// What it answers to a withdrawal or transfer of more than there is.
 pub const OVERDRAFT: &[u8] = b"overdraft";
 
 /// The accounts with a balance, which is never 0.
@@ -122,6 +136,13 @@ impl Accounts {
                 let balance = self.balance(account).wrapping_add(u64::from(amount));
                 self.set(account, balance);
                 balance.to_le_bytes().into()
+            }
+            Operation::Withdraw { account, amount } => {
+                let Some(left) = self.balance(account).checked_sub(u64::from(amount)) else {
+                    return OVERDRAFT.into();
+                };
+                self.set(account, left);
+                left.to_le_bytes().into()
             }
             Operation::Transfer { from, to, amount } => {
                 let Some(left) = self.balance(from).checked_sub(u64::from(amount)) else {
@@ -186,6 +207,7 @@ mod tests {
             Operation::Deposit { account: 1, amount: 300 },
             Operation::Transfer { from: 1, to: 2, amount: 7 },
             Operation::Read { account: 2 },
+            Operation::Withdraw { account: 1, amount: 299 },
         ];
         for operation in operations {
             assert_eq!(Operation::decode(&operation.encode()), Some(operation));
@@ -207,6 +229,10 @@ mod tests {
         assert_eq!(&*refused, OVERDRAFT);
         accounts.execute(&Operation::Transfer { from: 1, to: 1, amount: 6 }.encode());
         assert_eq!((accounts.sum(), accounts.balance(1)), (10, 6));
+        let refused = accounts.execute(&Operation::Withdraw { account: 1, amount: 7 }.encode());
+        assert_eq!((&*refused, accounts.balance(1)), (OVERDRAFT, 6));
+        accounts.execute(&Operation::Withdraw { account: 1, amount: 6 }.encode());
+        assert_eq!(accounts.sum(), 4, "what is withdrawn is gone");
     }
 
     #[test]

@@ -13,6 +13,13 @@ impl Memory {
     pub fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// What was written after the first `from` bytes.
+    #[must_use]
+    pub fn since(&self, from: usize) -> Vec<u8> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.get(from..).unwrap_or_default().to_vec()
+    }
 }
 
 impl io::Write for Memory {

@@ -183,6 +183,12 @@ impl World {
         self.files.iter().map(|(host, file)| (*host, file.bytes())).collect()
     }
 
+    /// What was appended to a correct replica's recording after its first `from` bytes.
+    #[must_use]
+    pub fn recorded_since(&self, host: usize, from: usize) -> Vec<u8> {
+        self.files.get(&host).map(|file| file.since(from)).unwrap_or_default()
+    }
+
     /// All processes end in order.
     pub fn stop(&mut self) {
         self.hosts.iter_mut().for_each(Host::stop);

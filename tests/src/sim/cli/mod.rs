@@ -116,6 +116,13 @@ enum Command {
     /// Named experiments, and one of your own.
     #[command(flatten)]
     Experiment(experiment::cli::Command),
+    /// Steps through a cluster by hand: who hears what, who withholds its vote, what the Byzantine replica says to whom.
+    #[command(after_help = "Examples:
+  cargo sim lab                            at a terminal; `help` lists the verbs
+  cargo sim lab -c 'case s3.4'             one of the cases; exit status 1 if it does not end as it should
+  cargo sim lab --script FILE --svg OUT.svg
+  cargo sim lab --replay DIRECTORY         a saved session")]
+    Lab(crate::lab::cli::LabArgs),
     /// Puts the reports of all shards together; fails if one is missing.
     #[command(after_help = "Example:
   cargo sim merge shard-1.json shard-2.json")]
@@ -174,6 +181,7 @@ pub fn main() -> ExitCode {
             let settings = Settings { run: &cli.common.run, scheme: cli.common.signatures };
             experiment::cli::main(settings, &command)
         }
+        Command::Lab(args) => crate::lab::cli::main(&args, cli.common.run.format),
         Command::Merge { reports } => seeds::merge(&cli.common, &reports),
         #[cfg(feature = "planted-bugs")]
         Command::PlantedBugs { bugs, seeds } => planted::planted(&cli.common, &bugs, seeds),
