@@ -116,6 +116,29 @@ fn the_commands_of_the_page_on_traces_print_what_it_says() {
 }
 
 #[test]
+fn the_searches_of_the_tutorial_print_what_it_says_and_draw_its_picture() {
+    let document = read(&repository().join("docs/tutorial.md"));
+    let shown = commands(&document);
+    let searches = shown.iter().filter(|one| one.command.starts_with("cargo check-model "));
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut pictures = Vec::new();
+    for Shown { command, output } in searches.clone() {
+        let text = run(&directory, command);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(matches(output, &lines), "docs/tutorial.md, {command} prints:\n{text}");
+        let run = directory.path().join("runs").join(RUN);
+        pictures.extend(fs::read_to_string(run.join("n4-b0-v0-s1-d2.trace.svg")).ok());
+        fs::remove_dir_all(run).expect("a run directory");
+    }
+    assert_eq!((searches.count(), pictures.len()), (2, 1), "one of two finds something");
+    let kept = repository().join("docs/images/tutorial-counterexample.svg");
+    if env::var_os("UPDATE_GOLDENFILES").is_some() {
+        fs::write(&kept, &pictures[0]).expect("written");
+    }
+    assert!(read(&kept) == pictures[0], "{} is outdated", kept.display());
+}
+
+#[test]
 fn an_ellipsis_stands_for_lines_and_nothing_else_does() {
     let expected = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>();
     assert!(matches(&expected(&["a", "…", "d"]), &["a", "b", "c", "d"]));
