@@ -4,6 +4,7 @@ use crate::binary::turn_file;
 use crate::ports::free_ports;
 use crate::process::{PATIENCE, POLL, Process, pbft, run_pbft};
 use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
+use pbft_core::client::Patience;
 use pbft_core::types::ReplicaId;
 use pbft_node::client::{Client, ClientOptions, Timestamps};
 use pbft_node::config::Cluster;
@@ -22,13 +23,15 @@ const OPERATION_DEADLINE: Duration = Duration::from_secs(90);
 const STATUS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The admin endpoints listen so many ports above the replicas.
-const ADMIN_PORTS: u16 = 8;
+const ADMIN_PORTS: u16 = 16;
 
 /// How a test cluster is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// How many replicas.
     pub replicas: u16,
+    /// How many clients.
+    pub clients: u16,
     /// A checkpoint every so many batches; the log is twice as long.
     pub checkpoint_interval: u64,
     /// How long a request may wait before the primary is suspected.
@@ -37,7 +40,12 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { replicas: 4, checkpoint_interval: 8, view_timeout: Duration::from_secs(2) }
+        Self {
+            replicas: 4,
+            clients: 4,
+            checkpoint_interval: 8,
+            view_timeout: Duration::from_secs(2),
+        }
     }
 }
 
@@ -79,12 +87,12 @@ impl ProcessCluster {
         cluster
     }
 
-    /// Writes a new cluster with four clients, and starts nothing.
+    /// Writes a new cluster with its clients, and starts nothing.
     pub fn create(shape: Shape) -> Self {
         let turn = Turn::take();
         let directory = tempfile::tempdir().expect("temporary directory");
         // Half of the ports are for the admin endpoints.
-        let base_port = free_ports(16);
+        let base_port = free_ports(2 * ADMIN_PORTS);
         assert!(shape.replicas <= ADMIN_PORTS, "{ADMIN_PORTS} replicas have ports");
         let admin_base_port = (base_port + ADMIN_PORTS).to_string();
         let base_port = base_port.to_string();
@@ -94,6 +102,8 @@ impl ProcessCluster {
                 "testnet",
                 "--replicas",
                 &shape.replicas.to_string(),
+                "--clients",
+                &shape.clients.to_string(),
                 "--base-port",
                 &base_port,
                 "--admin-base-port",
@@ -201,7 +211,13 @@ impl ProcessCluster {
 
     /// A client with the key of client `number`. Call it in a runtime.
     pub fn client(&self, number: usize) -> Arc<Client> {
-        let options = ClientOptions { deadline: OPERATION_DEADLINE, ..ClientOptions::default() };
+        self.patient_client(number, ClientOptions::default().patience)
+    }
+
+    /// The same, with its own patience.
+    pub fn patient_client(&self, number: usize, patience: Patience) -> Arc<Client> {
+        let default = ClientOptions::default();
+        let options = ClientOptions { deadline: OPERATION_DEADLINE, patience, ..default };
         let key = self.client_key(number);
         let client = Client::connect(&self.cluster, key, Timestamps::in_memory(), options);
         Arc::new(client.expect("a client of the cluster"))

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// Below the ports that operating systems give to outgoing connections, so that no connection takes one of ours
 /// while its replica is down.
 const FIRST: u16 = 11_000;
-const BLOCKS: u16 = 1_000;
-const BLOCK: u16 = 16;
+const BLOCKS: u16 = 500;
+const BLOCK: u16 = 32;
 
 /// The first of `count` ports in a row that nobody listens on.
 pub fn free_ports(count: u16) -> u16 {

@@ -2,6 +2,7 @@
 
 use super::knobs::Knobs;
 use super::measure::{Measurement, Safety};
+use super::real::{self, RealError};
 use super::report::{Outputs, Report, Table};
 use super::setup::SetupError;
 use super::simulate::simulate;
@@ -50,6 +51,7 @@ Exit status: 0 as expected, 1 something was not, 2 wrong arguments.";
 
 const LEDGER_HELP: &str = "Examples:
   cargo sim ledger
+  cargo sim ledger --real --runs-of-each 1
   cargo sim ledger --runs-of-each 3 --csv ledger.csv --svg charts --html ledger.html
 
 1,000, 5,000 and 10,000 operations, half reads and half writes, with at least as many view changes and crashes as theirs.
@@ -87,6 +89,9 @@ pub struct LedgerArguments {
     /// Runs of each size
     #[arg(long, default_value_t = ledger::RUNS, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs_of_each: u32,
+    /// Run processes of the `pbft` command instead of the simulator
+    #[arg(long)]
+    real: bool,
     #[command(flatten)]
     outputs: Outputs,
 }
@@ -99,6 +104,7 @@ const RUN_HELP: &str = "Examples:
   cargo sim run --requests 50 --think 100ms --fault 'replica 2: crash at 1s, back at 3s'
   cargo sim run --replicas 7 --byzantine backups --faulty 4      beyond f: stops, and claims nothing
   cargo sim run --requests 100 --csv - --svg charts --html report.html
+  cargo sim run --real --clients 4 --requests 250 --fault 'replica 0: crash at 1s, back at 3s'
 
 A fault plan (--faults FILE) is TOML, a table a fault:
   [[fault]]
@@ -119,6 +125,10 @@ is claimed.";
 pub struct RunArguments {
     #[command(flatten)]
     knobs: Knobs,
+    /// Run processes of the `pbft` command instead of the simulator: up to ten replicas, without the knobs of the
+    /// network; a Byzantine replica is a stopped process
+    #[arg(long)]
+    real: bool,
     #[command(flatten)]
     outputs: Outputs,
 }
@@ -148,14 +158,7 @@ pub fn main(settings: Settings<'_>, command: &Command) -> ExitCode {
             let results = results.map(|results| (results.wrong().is_empty(), results.report()));
             conclude(settings, outputs, results)
         }
-        Command::Ledger(LedgerArguments { runs_of_each, outputs }) => {
-            let results = ledger::run(*runs_of_each, settings.run.threads(), &tell);
-            let results = results.and_then(|results| {
-                let returning = simulate(&ledger::slowdown(1))?;
-                Ok((results.wrong().is_empty(), results.report(Some(&returning))))
-            });
-            conclude(settings, outputs, results)
-        }
+        Command::Ledger(arguments) => ledger(settings, arguments),
     }
 }
 
@@ -191,6 +194,35 @@ fn tell(one: &Measurement) {
     eprintln!("{}: {holds}, {:.2} s", one.setup.name, one.cost.wall_clock_s);
 }
 
+fn ledger(settings: Settings<'_>, arguments: &LedgerArguments) -> ExitCode {
+    let LedgerArguments { runs_of_each, real, outputs } = arguments;
+    let results = match real {
+        false => ledger::run(*runs_of_each, settings.run.threads(), &tell)
+            .and_then(|results| Ok((results, simulate(&ledger::slowdown(1))?)))
+            .map_err(RealError::from),
+        true => ledger::run_real(*runs_of_each, &tell)
+            .and_then(|results| Ok((results, real::run(&ledger::real_slowdown())?))),
+    };
+    match results {
+        Ok((results, returning)) => {
+            let holds = results.wrong().is_empty() && returning.verdict.holds();
+            conclude(settings, outputs, Ok((holds, results.report(Some(&returning)))))
+        }
+        Err(error) => not_run(&error),
+    }
+}
+
+/// What cannot be run is a wrong argument, or the machine's fault.
+fn not_run(error: &RealError) -> ExitCode {
+    match error {
+        RealError::Failed(_) => {
+            eprintln!("{error}");
+            ExitCode::Inconclusive
+        }
+        RealError::Setup(_) | RealError::Refused { .. } => usage(error),
+    }
+}
+
 fn conclude(
     settings: Settings<'_>,
     outputs: &Outputs,
@@ -214,9 +246,13 @@ fn run(settings: Settings<'_>, arguments: &RunArguments) -> ExitCode {
     {
         return usage(&message);
     }
-    let one = match simulate(&setup) {
+    let one = match arguments.real {
+        false => simulate(&setup).map_err(RealError::from),
+        true => real::run(&setup),
+    };
+    let one = match one {
         Ok(one) => one,
-        Err(error) => return usage(&error),
+        Err(error) => return not_run(&error),
     };
     let verdict = &one.verdict;
     let code = match (&verdict.safety, verdict.is_live()) {
@@ -225,12 +261,13 @@ fn run(settings: Settings<'_>, arguments: &RunArguments) -> ExitCode {
         (Safety::Holds, true) => ExitCode::Holds,
     };
     let text = format!("{}{}\n", table::lines(&one), verdict.reason);
-    let report = report(one, arguments.outputs.measured);
+    let report = report(one, arguments);
     publish(settings, &arguments.outputs, &report, &text).unwrap_or(code)
 }
 
-fn report(one: Measurement, measured: bool) -> Report {
-    let cells = table::cells(&one, measured).into_iter();
+fn report(one: Measurement, arguments: &RunArguments) -> Report {
+    let cells = table::cells(&one, arguments.outputs.measured).into_iter();
+    let note = if arguments.real { super::REAL } else { super::VIRTUAL };
     let rows = cells.map(|(name, value)| {
         vec![name.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)]
     });
@@ -238,7 +275,7 @@ fn report(one: Measurement, measured: bool) -> Report {
     Report {
         title: format!("{} replicas, {} clients", one.setup.replicas, one.setup.clients),
         conclusion: one.verdict.reason.clone(),
-        notes: vec![super::VIRTUAL.to_owned()],
+        notes: vec![note.to_owned()],
         tables: vec![Table {
             title: "What was measured".to_owned(),
             rows: std::iter::once(head).chain(rows).collect(),

@@ -185,7 +185,7 @@ pub fn run(
 /// Whether a fault-free, unbatched run took exactly the messages that the protocol needs.
 #[must_use]
 pub fn keeps_to_the_formula(one: &Measurement) -> bool {
-    one.ordering_messages == one.formula()
+    one.wire().ordering == one.formula()
 }
 
 impl Results {
@@ -202,7 +202,7 @@ impl Results {
             .collect();
         let fault_free = self.thirty.iter().filter(|one| one.setup.byzantine == Byzantine::None);
         for one in fault_free.filter(|one| !keeps_to_the_formula(one)) {
-            let (name, got, formula) = (&one.setup.name, one.ordering_messages, one.formula());
+            let (name, got, formula) = (&one.setup.name, one.wire().ordering, one.formula());
             wrong.push(format!("{name}: {got} messages order the requests, not {formula}"));
         }
         if turns.view_changes < turns.crashes {
@@ -302,7 +302,7 @@ fn comparison(title: &str, ours: &[Measurement], sizes: &[Size], delay: Duration
             format!("{:.3}", one.total.as_secs_f64()),
             one.view.to_string(),
             theirs.map_or(String::new(), |number| number.to_string()),
-            one.ordering_messages.to_string(),
+            one.wire().ordering.to_string(),
             one.formula().to_string(),
             one.verdict.safe().to_owned(),
             if one.verdict.is_live() { "yes" } else { "no" }.to_owned(),
@@ -325,7 +325,7 @@ fn charts(
 ) -> Vec<(String, Chart)> {
     let quantities: [(&str, &str, Quantity, bool); 4] = [
         ("process-time", "processor time a replica, s", |one| one.cost.process_time_s, true),
-        ("messages", "messages that order requests", |one| one.ordering_messages as f64, true),
+        ("messages", "messages that order requests", |one| one.wire().ordering as f64, true),
         ("throughput", "answered operations/s", Measurement::throughput, true),
         ("wall-clock", "time on the wall, s", |one| one.cost.wall_clock_s, true),
     ];
@@ -396,7 +396,7 @@ fn outcome(of: Result<Vec<Measurement>, SetupError>, also: fn(&Measurement) -> b
         .map(|one| format!("{}: {}", one.setup.name, one.verdict.reason))
         .collect();
     let rates: Vec<String> = all.iter().map(|one| format!("{:.1}", one.throughput())).collect();
-    let messages: Vec<String> = all.iter().map(|one| one.ordering_messages.to_string()).collect();
+    let messages: Vec<String> = all.iter().map(|one| one.wire().ordering.to_string()).collect();
     match bad.is_empty() {
         true => Outcome {
             holds: true,

@@ -67,7 +67,7 @@ fn marks(one: &Measurement) -> Vec<Mark> {
             How::Lies(strategy) => (strategy.name(), "behaves"),
         };
         let mut mark = |at: Duration, what: &str| {
-            let text = format!("{} {what}", ids.join(", "));
+            let text = format!("replica {} {what}", ids.join(", "));
             marks.push(Mark { x: at.as_secs_f64(), text });
         };
         mark(fault.from, begins);

@@ -4,6 +4,7 @@
 use super::faults::Planned;
 use super::figures;
 use super::measure::Measurement;
+use super::real::{self, RealError, Turn};
 use super::report::{Report, Table};
 use super::row::{Kind, Outcome, Row};
 use super::setup::{Setup, SetupError};
@@ -65,6 +66,24 @@ impl Size {
         (0..count).filter_map(fault).collect()
     }
 
+    /// The same faults on processes: as the work goes on, whatever its speed.
+    fn turns(&self) -> Vec<Turn> {
+        let count = self.view_changes.max(self.crashes + 1);
+        let turn = |number: u32| Turn {
+            answered: u64::from(self.operations) * u64::from(number + 1) / u64::from(count + 1),
+            kill: number <= self.crashes,
+            away: AWAY * 2,
+        };
+        (0..count).map(turn).collect()
+    }
+
+    /// One run on processes.
+    #[must_use]
+    pub fn real_setup(&self, run: u32) -> Setup {
+        let delay = (Duration::ZERO, Duration::ZERO);
+        Setup { delay, faults: Vec::new(), ..self.setup(run) }
+    }
+
     /// One run.
     #[must_use]
     pub fn setup(&self, run: u32) -> Setup {
@@ -112,6 +131,33 @@ pub fn run(
         SIZES.iter().flat_map(|size| (0..runs).map(move |number| size.setup(number))).collect();
     let all = simulate_all(&setups, threads, tell)?;
     Ok(Results { runs: all.chunks(runs.max(1) as usize).map(<[_]>::to_vec).collect(), real: false })
+}
+
+/// Makes all runs on processes. `tell` hears of each.
+pub fn run_real(runs: u32, tell: &dyn Fn(&Measurement)) -> Result<Results, RealError> {
+    let mut all = Vec::new();
+    for size in SIZES {
+        let mut of_this_size = Vec::new();
+        for number in 0..runs {
+            let one = real::run_in_turns(&size.real_setup(number), &size.turns())?;
+            tell(&one);
+            of_this_size.push(one);
+        }
+        all.push(of_this_size);
+    }
+    Ok(Results { runs: all, real: true })
+}
+
+/// The run on processes in which a backup is killed, and comes back far behind.
+#[must_use]
+pub fn real_slowdown() -> Setup {
+    Setup {
+        requests: 4000,
+        lanes: 8,
+        delay: (Duration::ZERO, Duration::ZERO),
+        faults: "replica 2: crash at 2s, back at 5s".parse().into_iter().collect(),
+        ..slowdown(1)
+    }
 }
 
 /// A run in which a backup is killed, and comes back far behind.

@@ -110,6 +110,19 @@ pub struct Cost {
     pub memory_percent: f64,
 }
 
+/// What went over the wire between replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Wire {
+    /// PRE-PREPAREs, PREPAREs and COMMITs.
+    pub ordering: u64,
+    /// All messages.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Statements that contradict an earlier one of the same signer, as correct replicas saw them.
+    pub contradictions: u64,
+}
+
 /// What was measured in a run. Times are virtual in simulation and real on processes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measurement {
@@ -139,14 +152,8 @@ pub struct Measurement {
     pub view_changes: u64,
     /// Processes that were killed or lost.
     pub crashes: u64,
-    /// PRE-PREPAREs, PREPAREs and COMMITs between replicas.
-    pub ordering_messages: u64,
-    /// All messages between replicas.
-    pub messages: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Statements that contradict an earlier one of the same signer, as correct replicas saw them.
-    pub contradictions: u64,
+    /// What went over the wire, where it is counted: in simulation.
+    pub wire: Option<Wire>,
     /// The verdict.
     pub verdict: Verdict,
     /// The machine's part.
@@ -177,6 +184,12 @@ impl Measurement {
     pub fn latency_ms(&self, hundredths: usize) -> Option<f64> {
         let at = (self.latencies.len() * hundredths).div_ceil(100).saturating_sub(1);
         self.latencies.get(at).map(|latency| latency.as_secs_f64() * 1000.0)
+    }
+
+    /// What went over the wire; nothing where it is not counted.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        self.wire.unwrap_or_default()
     }
 
     /// Messages to order all operations one by one, without faults: n−1 PRE-PREPAREs, (n−1)² PREPAREs and n(n−1)

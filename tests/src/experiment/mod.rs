@@ -16,6 +16,7 @@ pub mod figures;
 pub mod knobs;
 pub mod ledger;
 pub mod measure;
+pub mod real;
 pub mod report;
 mod row;
 pub mod setup;
@@ -29,6 +30,10 @@ pub use row::{Kind, Outcome, Row};
 /// How times of simulated runs are to be read.
 pub const VIRTUAL: &str = "Times are virtual: a message takes its delay and 0.1 ms, computing takes nothing; signatures \
 are keyed hashes unless Ed25519 is asked for. They show the protocol's rounds and timeouts, and say nothing of a machine.";
+
+/// How times of runs on processes are to be read.
+pub const REAL: &str = "Times are real: processes on one machine, with TLS, Ed25519 signatures and a disk write before each \
+message. Messages are not counted; every step of every replica is recorded and checked against the model.";
 
 /// The expectations that the experiments of this module answer.
 #[must_use]

@@ -176,7 +176,7 @@ fn html_table(rows: &[Vec<String>]) -> String {
         html += "<tr>";
         for cell in row {
             let is_number = cell.trim_end_matches([' ', '%']).parse::<f64>().is_ok();
-            let class = if is_number { " class='n'" } else { "" };
+            let class = if is_number && row.len() > 2 { " class='n'" } else { "" };
             let _ = write!(html, "<{tag}{class}>{}</{tag}>", escape(cell));
         }
         html += "</tr>\n";

@@ -287,7 +287,7 @@ impl Setup {
             view_timeout_max: 32 * self.timeout,
             // Whoever asks before an operation can be over, is sent what is under way already.
             status_interval: Duration::from_millis(250).max(10 * round),
-            patience: (self.timeout / 2, 4 * self.timeout),
+            patience: self.patience(),
             batch: self.batch,
             pipeline: 32,
             lanes: self.lanes,
@@ -296,7 +296,12 @@ impl Setup {
         }
     }
 
-    fn submissions(&self) -> Vec<Submission> {
+    /// How long a client waits before it asks all replicas, at first and at the most.
+    pub(super) fn patience(&self) -> (Duration, Duration) {
+        (self.timeout / 2, 4 * self.timeout)
+    }
+
+    pub(super) fn submissions(&self) -> Vec<Submission> {
         let mut rng = Rng::new(self.seed).fork("experiment");
         let mut all = Vec::new();
         for number in 0..self.requests {
@@ -317,7 +322,7 @@ impl Setup {
 }
 
 /// The accounts of the ledger.
-const ACCOUNTS: u64 = 16;
+pub(super) const ACCOUNTS: u64 = 16;
 
 #[cfg(test)]
 mod tests {

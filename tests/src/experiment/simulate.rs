@@ -1,6 +1,6 @@
 //! Runs an experiment in the simulator, to the answer of the last operation, and measures it.
 
-use super::measure::{Cost, Liveness, Measurement, Safety, Verdict};
+use super::measure::{Cost, Liveness, Measurement, Safety, Verdict, Wire};
 use super::setup::{Prepared, Setup, SetupError};
 use crate::sim::driver::Run;
 use crate::sim::event::RequestId;
@@ -23,12 +23,16 @@ const LOOK_EVERY: u64 = 16;
 
 /// Runs an experiment and measures it.
 pub fn simulate(setup: &Setup) -> Result<Measurement, SetupError> {
-    let prepared = setup.prepare()?;
+    simulate_prepared(setup, &setup.prepare()?)
+}
+
+/// Runs an experiment whose plan may have been changed since it was prepared, and measures it.
+pub fn simulate_prepared(setup: &Setup, prepared: &Prepared) -> Result<Measurement, SetupError> {
     let membership = setup.membership()?;
     let mut observed = Observed::default();
     let (began, worked) = (Instant::now(), thread_time());
     let mut run = Run::new(&prepared.plan, Mode::default(), false)?;
-    let panicked = guarded(|| observed.follow(&mut run, &prepared)).err();
+    let panicked = guarded(|| observed.follow(&mut run, prepared)).err();
     let cost = Cost {
         wall_clock_s: began.elapsed().as_secs_f64(),
         process_time_s: thread_time().saturating_sub(worked).as_secs_f64() / membership.n() as f64,
@@ -149,6 +153,7 @@ impl Observed {
         let happened = || plan.faults.iter().filter(|fault| fault.from <= run.now);
         let verdict = self.verdict(plan, run, violation, membership);
         let traffic = &run.traffic;
+        let contradictions = run.world.coverage.rejections.get("equivocation");
         Measurement {
             setup: setup.clone(),
             tolerated: membership.faults(),
@@ -160,16 +165,12 @@ impl Observed {
             view: self.views.last().copied().unwrap_or_default(),
             view_changes: self.views.iter().filter(|view| **view > 0).count() as u64,
             crashes: happened().filter(|fault| is_crash(&fault.kind)).count() as u64,
-            ordering_messages: traffic.ordering(),
-            messages: traffic.total(),
-            bytes: traffic.bytes,
-            contradictions: run
-                .world
-                .coverage
-                .rejections
-                .get("equivocation")
-                .copied()
-                .unwrap_or_default(),
+            wire: Some(Wire {
+                ordering: traffic.ordering(),
+                messages: traffic.total(),
+                bytes: traffic.bytes,
+                contradictions: contradictions.copied().unwrap_or_default(),
+            }),
             latencies: self.latencies,
             answers: self.answers,
             verdict,

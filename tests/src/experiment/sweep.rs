@@ -1,11 +1,14 @@
 //! `pbft-sim sweep`: how a cluster of ten does as more of its replicas are malicious, as a tutorial's asyncio simulator
 //! did; how it does as more messages are lost; and a colluding adversary at the bound, and one replica beyond it.
 
+mod rows;
+
+pub use rows::rows;
+
 use super::faults::{How, Planned};
 use super::figures::panel;
 use super::measure::Measurement;
 use super::report::{Report, Table};
-use super::row::{Kind, Outcome, Row};
 use super::setup::{Setup, SetupError};
 use super::simulate::simulate_all;
 use crate::sim::behaviour::Behaviour;
@@ -36,6 +39,10 @@ const THEIRS: [u32; 10] = [6, 6, 4, 3, 0, 0, 0, 0, 0, 0];
 const HABITS: [Behaviour; 3] =
     [Behaviour::WrongDigest, Behaviour::DoubleVote, Behaviour::SkipReplicas];
 
+/// The end of a trial: of one in which all must go well, and of one beyond f.
+const WITHIN: Duration = Duration::from_secs(120);
+const BEYOND: Duration = Duration::from_secs(30);
+
 fn base(seed: u64) -> Setup {
     let ms = Duration::from_millis;
     Setup {
@@ -46,7 +53,7 @@ fn base(seed: u64) -> Setup {
         link: Link { reorder: 50_000, ..Link::default() },
         timeout: Duration::from_secs(2),
         batch: 4,
-        limit: Some(Duration::from_secs(120)),
+        limit: Some(WITHIN),
         seed,
         ..Setup::default()
     }
@@ -74,7 +81,10 @@ pub fn trial(seed: u64, malicious: u32, trial: u32) -> Setup {
         faults.push(lies(replica, Behaviour::Equivocate));
         faults.extend(rng.pick(&HABITS).map(|habit| lies(replica, *habit)));
     }
-    Setup { name: format!("{malicious} malicious, trial {}", trial + 1), faults, ..base(own) }
+    // Beyond f the run would go on for ever.
+    let limit = if malicious > tolerated(REPLICAS) { BEYOND } else { WITHIN };
+    let name = format!("{malicious} malicious, trial {}", trial + 1);
+    Setup { name, faults, limit: Some(limit), ..base(own) }
 }
 
 /// A trial in which messages are lost and nobody is malicious.
@@ -94,6 +104,7 @@ pub fn colluding(replicas: u32, malicious: u32, seed: u64) -> Setup {
         name: format!("{replicas} replicas, {malicious} colluding, seed {seed}"),
         replicas,
         faults: members.map(|replica| lies(replica, Behaviour::Collude)).collect(),
+        limit: Some(if malicious > tolerated(replicas) { BEYOND } else { WITHIN }),
         ..base(seed)
     }
 }
@@ -138,7 +149,7 @@ impl Summary {
             unclaimed: count(|one| one.verdict.is_beyond()),
             latency_ms,
             view_changes: views as f64 / trials.len().max(1) as f64,
-            contradictions: trials.iter().map(|one| one.contradictions).sum(),
+            contradictions: trials.iter().map(|one| one.wire().contradictions).sum(),
         }
     }
 
@@ -416,135 +427,6 @@ const NOTES: [&str; 4] = [
      always malicious. Malicious replicas equivocate when they lead, and one habit of wrong digests, double votes and \
      withheld messages is drawn for each.",
     "A trial is ten operations of two clients, 5 to 35 ms a message, 5 % reordered, timeout 2 s; it succeeds if all are \
-     answered and executed at every correct replica. A trial beyond f ends after 120 s of virtual time.",
+     answered and executed at every correct replica. A trial beyond f ends after 30 s of virtual time.",
     "Colluding replicas propose another batch to each half, and vote in each half for that half's batch only.",
 ];
-
-fn trials_of(setups: Vec<Setup>) -> Result<Vec<Measurement>, SetupError> {
-    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    simulate_all(&setups, threads, &|_| {})
-}
-
-fn judged(work: fn() -> Result<(bool, String), SetupError>) -> Outcome {
-    match work() {
-        Ok((holds, said)) => Outcome { holds, said },
-        Err(error) => Outcome::failed(&error),
-    }
-}
-
-/// Up to f, or all.
-fn sweep(most: u32) -> Result<(bool, String), SetupError> {
-    let point = |count: u32| {
-        let trials = trials_of((0..TRIALS).map(|number| trial(11, count, number)).collect())?;
-        Ok(Summary::of(f64::from(count), &trials))
-    };
-    let points: Result<Vec<Summary>, SetupError> = (0..=most).map(point).collect();
-    let results = Results {
-        malicious: points?,
-        lossy: Vec::new(),
-        colluding: Vec::new(),
-        measurements: Vec::new(),
-    };
-    let all = results.malicious.iter();
-    let all: Vec<String> =
-        all.map(|one| format!("{}: {} of {}", one.at, one.succeeded, one.trials)).collect();
-    let wrong = results.wrong();
-    Ok((
-        wrong.is_empty(),
-        format!(
-            "trials that succeed by malicious replicas: {}{}",
-            all.join(", "),
-            wrong.join("; ")
-        ),
-    ))
-}
-
-fn loss() -> Result<(bool, String), SetupError> {
-    let setups =
-        LOSSES.iter().flat_map(|(drop, _)| (0..LOSS_TRIALS).map(|number| lossy(11, *drop, number)));
-    let all = trials_of(setups.collect())?;
-    let succeeded = all.iter().filter(|one| one.verdict.holds()).count();
-    Ok((
-        succeeded == all.len(),
-        format!("{succeeded} of {} trials succeed at 1, 2, 5 and 10 % loss", all.len()),
-    ))
-}
-
-fn bound() -> Result<(bool, String), SetupError> {
-    let mut said = Vec::new();
-    let mut sharp = true;
-    for size in SIZES {
-        let [at, beyond] = at_the_bound(size);
-        let agreed = |malicious| {
-            let all = trials_of(
-                (1..=u64::from(TRIALS)).map(|seed| colluding(size, malicious, seed)).collect(),
-            )?;
-            Ok::<_, SetupError>(all.iter().filter(|one| one.verdict.agrees()).count())
-        };
-        let (within, broken) = (agreed(at)?, agreed(beyond)?);
-        sharp &= within == TRIALS as usize && broken < TRIALS as usize;
-        said.push(format!("n = {size}: {within} of {TRIALS} agree at {at}, {broken} at {beyond}"));
-    }
-    Ok((sharp, said.join("; ")))
-}
-
-/// The rows that these runs answer.
-#[must_use]
-pub fn rows() -> Vec<Row> {
-    const COMMAND: &str = "cargo sim sweep";
-    const KNOBS: &str =
-        "cargo sim run --delay 5..40 --drop 0.02 --reorder 0.05 --duplicate 0.01 --seed 11";
-    let row = |id, title, theirs, command, run| Row {
-        id,
-        title,
-        theirs,
-        command,
-        kind: Kind::Simulation,
-        run,
-    };
-    vec![
-        row("S4.1", "delay range, loss, reordering, seed", "5 to 40 ms", KNOBS, || {
-            judged(|| {
-                let ms = Duration::from_millis;
-                let link =
-                    Link { drop: 20_000, reorder: 50_000, duplicate: 10_000, ..Link::default() };
-                let setup = Setup { delay: (ms(5), ms(40)), link, seed: 11, ..Setup::default() };
-                let all = trials_of(vec![setup.clone(), setup])?;
-                let same =
-                    super::table::csv(&all[..1], false) == super::table::csv(&all[1..], false);
-                let reason = &all[0].verdict.reason;
-                Ok((
-                    same && all[0].verdict.holds(),
-                    format!("{reason}; the same seed gives the same bytes: {same}"),
-                ))
-            })
-        }),
-        row("S4.2", "equivocation, withholding, fake digests", "one primary", COMMAND, || {
-            judged(|| sweep(1))
-        }),
-        row("S4.3", "0 to 9 malicious of 10", "no digest disagreement", COMMAND, || {
-            judged(|| sweep(REPLICAS - 1))
-        }),
-        row(
-            "S4.4",
-            "latency and success, with spread",
-            "two plots",
-            "cargo sim sweep --svg charts",
-            || judged(|| sweep(1)),
-        ),
-        row(
-            "S4.5",
-            "latency as the bound nears, view changes counted",
-            "no view changes",
-            COMMAND,
-            || judged(|| sweep(tolerated(REPLICAS))),
-        ),
-        row("S4.6", "100 % at every m up to f", "6, 6, 4, 3 of 6", COMMAND, || {
-            judged(|| sweep(tolerated(REPLICAS)))
-        }),
-        row("S4.7", "all losses are made good", "19, 18, 14, 10 of 20", COMMAND, || judged(loss)),
-        row("S4.8", "agreement breaks at f+1 colluding, not at f", "never breaks", COMMAND, || {
-            judged(bound)
-        }),
-    ]
-}

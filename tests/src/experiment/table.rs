@@ -3,7 +3,7 @@
 //! What is virtual follows from the seed, so the same command gives the same bytes. What the machine has to do with, the
 //! time on the wall, processor time and memory, is in columns of its own, which are there only if they were asked for.
 
-use super::measure::Measurement;
+use super::measure::{Measurement, Wire};
 use super::words::said;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -32,6 +32,7 @@ fn share(parts: u32) -> Value {
 pub fn cells(one: &Measurement, measured: bool) -> Vec<Cell> {
     let setup = &one.setup;
     let milliseconds = |span: core::time::Duration| rounded(span.as_secs_f64() * 1000.0);
+    let counted = |of: fn(Wire) -> u64| one.wire.map_or(Value::Null, |wire| json!(of(wire)));
     let faulty: Vec<String> = one.faulty.iter().map(u32::to_string).collect();
     let mut cells = vec![
         ("name", json!(setup.name)),
@@ -65,11 +66,11 @@ pub fn cells(one: &Measurement, measured: bool) -> Vec<Cell> {
         ("view", json!(one.view)),
         ("view_changes", json!(one.view_changes)),
         ("crashes", json!(one.crashes)),
-        ("contradictions", json!(one.contradictions)),
-        ("replica_messages", json!(one.messages)),
-        ("ordering_messages", json!(one.ordering_messages)),
+        ("contradictions", counted(|wire| wire.contradictions)),
+        ("replica_messages", counted(|wire| wire.messages)),
+        ("ordering_messages", counted(|wire| wire.ordering)),
         ("formula", json!(one.formula())),
-        ("replica_bytes", json!(one.bytes)),
+        ("replica_bytes", counted(|wire| wire.bytes)),
     ];
     if measured {
         cells.push(("wall_clock_s", rounded(one.cost.wall_clock_s)));
@@ -133,6 +134,14 @@ pub fn lines(one: &Measurement) -> String {
         [] => "none".to_owned(),
         _ => one.faulty.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
     };
+    let messages = |wire: Wire| {
+        format!(
+            "{}, of which {} order requests (2n(n−1) each, unbatched and without faults: {})",
+            wire.messages,
+            wire.ordering,
+            one.formula()
+        )
+    };
     let pairs = [
         (
             "cluster",
@@ -166,16 +175,12 @@ pub fn lines(one: &Measurement) -> String {
         ("live?", plain(&yes(one.verdict.is_live()))),
         ("primary failed?", plain(&yes(one.primary_failed))),
         ("view changed?", format!("{}, to view {}", plain(&yes(one.view_changes > 0)), one.view)),
+        ("replica messages", one.wire.map_or("not counted".to_owned(), messages)),
         (
-            "replica messages",
-            format!(
-                "{}, of which {} order requests (2n(n−1) each, unbatched and without faults: {})",
-                one.messages,
-                one.ordering_messages,
-                one.formula()
-            ),
+            "contradictions",
+            one.wire
+                .map_or("not counted".to_owned(), |wire| format!("{} seen", wire.contradictions)),
         ),
-        ("contradictions", format!("{} seen", one.contradictions)),
         (
             "this machine",
             format!(

@@ -1,0 +1,4 @@
+//! Named experiments, and `pbft-sim run`.
+
+mod runs;
+mod tool;
