@@ -405,6 +405,7 @@ fn words(operation: Operation) -> String {
     match operation {
         Operation::Deposit { account, amount } => format!("deposit a{account} {amount}"),
         Operation::Transfer { from, to, amount } => format!("transfer a{from} a{to} {amount}"),
+        Operation::Withdraw { account, amount } => format!("withdraw a{account} {amount}"),
         Operation::Read { account } => format!("balance a{account}"),
     }
 }
@@ -462,7 +463,8 @@ mod tests {
             check(&setup).map_err(|error| error.to_string())
         };
         assert_eq!(refusal(|_| {}), Ok(()));
-        let cases: [(fn(&mut Setup), &str); 5] = [
+        type Change = fn(&mut Setup);
+        let cases: [(Change, &str); 5] = [
             (|setup| setup.link.drop = 1, "the network is the machine's"),
             (|setup| setup.replicas = 11, "more than ten replicas"),
             (
