@@ -224,9 +224,6 @@ impl Results {
             true => "HOLDS: all thirty runs, 50 × 70 and every primary in turn are safe and live; beyond f nothing is claimed".to_owned(),
             false => format!("DIFFERENT: {}", wrong.join("; ")),
         };
-        let mut charts = charts("without delay", "no-delay", prompt, &PROMPT);
-        charts.extend(self::charts("with a delay of 0.05 s", "delay", delayed, &DELAYED));
-        charts.push(("total-time".to_owned(), total_time(prompt, delayed)));
         Report {
             title: "PBFT in DistAlgo (2018), and here".to_owned(),
             conclusion,
@@ -236,7 +233,7 @@ impl Results {
                 comparison("With a delay of 0.05 s", delayed, &DELAYED, DELAY),
                 self.beyond_theirs(),
             ],
-            charts,
+            charts: charts(&self.thirty),
             measurements: self.thirty.iter().chain(&self.others).cloned().collect(),
         }
     }
@@ -316,8 +313,18 @@ fn comparison(title: &str, ours: &[Measurement], sizes: &[Size], delay: Duration
 /// A quantity of a run.
 type Quantity = fn(&Measurement) -> f64;
 
+/// The nine charts of the thirty runs, each with its name.
+#[must_use]
+pub fn charts(thirty: &[Measurement]) -> Vec<(String, Chart)> {
+    let (prompt, delayed) = thirty.split_at(thirty.len() / 2);
+    let mut charts = four_charts("without delay", "no-delay", prompt, &PROMPT);
+    charts.extend(four_charts("with a delay of 0.05 s", "delay", delayed, &DELAYED));
+    charts.push(("total-time".to_owned(), total_time(prompt, delayed)));
+    charts
+}
+
 /// Process time, messages, throughput and time on the wall over the sizes.
-fn charts(
+fn four_charts(
     words_of: &str,
     suffix: &str,
     ours: &[Measurement],

@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod distalgo;
+mod driver;
 pub mod elections;
 pub mod faults;
 pub mod figures;
@@ -38,5 +39,5 @@ message. Messages are not counted; every step of every replica is recorded and c
 /// The expectations that the experiments of this module answer.
 #[must_use]
 pub fn rows() -> Vec<Row> {
-    [distalgo::rows(), ledger::rows(), sweep::rows()].concat()
+    [driver::rows(), distalgo::rows(), ledger::rows(), sweep::rows()].concat()
 }
