@@ -13,3 +13,4 @@ mod help;
 mod junk;
 mod operations;
 mod readme;
+mod tutorial;

@@ -53,13 +53,14 @@ fn matches(shown: &[&str], text: &[&str]) -> bool {
 /// The page with the output of its commands as it is now, and how many there are.
 fn brought_up_to_date(page: &str) -> (String, usize) {
     let directory = tempfile::tempdir().expect("a directory");
-    let (mut all, mut count) = (String::new(), 0);
+    let (mut all, mut count, mut in_console) = (String::new(), 0, false);
     let mut lines = page.lines().peekable();
     while let Some(line) = lines.next() {
         all += line;
         all.push('\n');
+        in_console = line == "```console" || (in_console && !line.starts_with("```"));
         let Some(command) =
-            line.strip_prefix("$ ").filter(|line| line.starts_with("cargo sim lab"))
+            line.strip_prefix("$ ").filter(|line| in_console && line.starts_with("cargo sim lab"))
         else {
             continue;
         };

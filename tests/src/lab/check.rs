@@ -66,15 +66,7 @@ fn judge(cluster: &Cluster, acts: &[Act], fact: &Fact, at: &[usize]) -> Judged {
         Fact::Executed(seq) => same(*seq, &|host| cluster.executed(host), "#"),
         Fact::Stable(seq) => same(*seq, &|host| stable(cluster, host), "#"),
         Fact::SameLedger => same_ledger(cluster, at),
-        Fact::View(view) => everywhere(cluster, at, |host| {
-            let Some(status) =
-                cluster.world().hosts[host].replica().map(pbft_core::Replica::status)
-            else {
-                return (false, "down".to_owned());
-            };
-            let waits = if status.active { "" } else { ", not active" };
-            (status.view.0 == *view && status.active, format!("{}{waits}", status.view))
-        }),
+        Fact::View(view) => everywhere(cluster, at, |host| in_view(cluster, host, *view)),
         Fact::Prepared(seq) => everywhere(cluster, at, |host| {
             let certificate = cluster.seen.get(&host).and_then(|seen| seen.prepared.get(seq));
             match certificate {
@@ -125,6 +117,16 @@ fn judge(cluster: &Cluster, acts: &[Act], fact: &Fact, at: &[usize]) -> Judged {
             Some(violation) => (false, violation.detail.clone()),
         },
     })
+}
+
+/// Whether a replica takes part in a view, and which it is in.
+fn in_view(cluster: &Cluster, host: usize, view: u64) -> (bool, String) {
+    let replica = cluster.world().hosts[host].replica();
+    let Some(status) = replica.map(pbft_core::Replica::status) else {
+        return (false, "down".to_owned());
+    };
+    let waits = if status.active { "" } else { ", not active" };
+    (status.view.0 == view && status.active, format!("{}{waits}", status.view))
 }
 
 fn asked(cluster: &Cluster, number: usize) -> Result<&super::cluster::Asked, Problem> {
@@ -191,9 +193,15 @@ fn refused(acts: &[Act], kind: Kind, reason: Option<&str>, at: &[usize]) -> (boo
         true => !hosts.is_empty(),
         false => at.iter().all(|host| hosts.contains(host)),
     };
-    let mut seen: Vec<_> =
-        all.iter().map(|(host, why)| format!("{why} at {}", who(*host))).collect();
-    seen.dedup();
+    let mut seen: Vec<(String, Vec<String>)> = Vec::new();
+    for (host, why) in all {
+        match seen.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, hosts)) => hosts.push(who(host)),
+            None => seen.push((why, vec![who(host)])),
+        }
+    }
+    let seen: Vec<_> =
+        seen.iter().map(|(why, hosts)| format!("{why} at {}", list(hosts))).collect();
     (is_so, if seen.is_empty() { "none was refused".to_owned() } else { seen.join(", ") })
 }
 

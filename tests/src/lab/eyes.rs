@@ -207,10 +207,13 @@ impl Seen {
         }
     }
 
-    /// The votes for the highest sequence number, in the latest view.
+    /// The votes for the highest sequence number in the latest view; of several batches, for the one that it accepted.
     #[must_use]
     pub fn newest(&self) -> Option<(Slot, &Votes)> {
-        self.votes.iter().next_back().map(|(slot, votes)| (*slot, votes))
+        let rank = |((seq, view, digest), votes): &(&Slot, &Votes)| {
+            (*seq, *view, votes.pre_prepared, *digest)
+        };
+        self.votes.iter().max_by_key(rank).map(|(slot, votes)| (*slot, votes))
     }
 }
 
@@ -230,10 +233,12 @@ mod tests {
 
     #[test]
     fn a_vote_counts_unless_it_was_refused() {
-        let (seen, deeds) = read("");
+        let (mut seen, deeds) = read("");
         let (slot, votes) = seen.newest().expect("a slot");
         assert_eq!((slot, votes.prepares.len()), ((1, 0, ShortDigest(0xab)), 1));
         assert_eq!(deeds, []);
+        seen.slot(1, 0, ShortDigest(1)).pre_prepared = true;
+        assert_eq!(seen.newest().map(|(slot, _)| slot), Some((1, 0, ShortDigest(1))), "accepted");
         let (seen, deeds) = read(r#","refused":"wrong-view""#);
         assert!(seen.newest().is_none());
         let reason = "wrong-view".to_owned();

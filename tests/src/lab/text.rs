@@ -28,7 +28,7 @@ pub fn wrap(text: &str, indent: usize, hanging: usize) -> Vec<String> {
             }
             line += word;
             is_empty = false;
-            while width(&line) > WIDTH {
+            while width(line.trim_end()) > WIDTH {
                 let head: String = line.chars().take(WIDTH - 1).collect();
                 let tail: String = line.chars().skip(WIDTH - 1).collect();
                 lines.push(head + "…");
@@ -302,6 +302,8 @@ mod tests {
             assert!(line.chars().count() <= WIDTH, "{line}");
         }
         assert_eq!(wrap("a b", 2, 2), ["  a b"]);
+        let exact = "x".repeat(WIDTH);
+        assert_eq!(wrap(&format!("{exact} y"), 0, 2), [exact, "  y".to_owned()]);
         let verbs = VERBS.iter().flat_map(|verb| help_lines(Some(verb)));
         for line in verbs.chain(help_lines(None)) {
             assert!(line.chars().count() <= WIDTH, "{line}");

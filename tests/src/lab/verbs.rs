@@ -86,8 +86,7 @@ pub const VERBS: &[Verb] = &[
         "say",
         "",
         "a Byzantine replica says something: `3 says WHAT [to WHO]`",
-        "WHAT is one of\n  pre-prepare for N       a proposal of the client's request N\n  prepare, commit         a vote; `for N` \
-         for request N, else for the latest proposal\n  checkpoint              with a digest of nothing\n  view-change [empty]     \
+        "WHAT is one of\n  pre-prepare for N       a proposal of the client's request N\n  prepare, commit         a vote, `for N` or for the latest proposal\n  checkpoint              with a digest of nothing\n  view-change [empty]     \
          `empty` hides what has prepared\n  new-view [twice]        `twice` counts its own VIEW-CHANGE twice\n  reply AMOUNT for N      \
          an answer to the client\nand may be followed by `wrong` (a digest of nothing), `as N` (in another's name; the signature is its \
          own), `in V` (a view) and `seq N`. Without `to` it is said to all.\nExamples: 3 says prepare to 0    3 says \
