@@ -3,10 +3,11 @@
 mod common;
 
 use common::craft;
-use common::keys::{TestVerifier, replica_key, signed};
+use common::keys::{TestVerifier, signed};
+use common::lone::Lone;
 use common::params;
-use common::service::Service;
 use common::tape::Tape;
+use pbft_core::Membership;
 use pbft_core::canonical::Canonical;
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Patience};
 use pbft_core::crypto::{Statement, verify_reply};
@@ -14,99 +15,13 @@ use pbft_core::manifest::Manifest;
 use pbft_core::message::{Commit, PrePrepare, Prepare, Reply, Signed};
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Timestamp, View};
-use pbft_core::{Durable, Effect, Input, Membership, Replica};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-/// One replica with its store, and no cluster around it.
-struct Lone {
-    replica: Replica,
-    durable: Durable,
-    service: Service,
-    accepted: BTreeSet<&'static str>,
-}
-
-impl Lone {
-    fn new() -> Self {
-        let (durable, service) = (Durable::default(), Service::default());
-        let (replica, _) = Self::recover(&durable, &service);
-        Self { replica, durable, service, accepted: BTreeSet::new() }
-    }
-
-    fn recover(durable: &Durable, service: &Service) -> (Replica, Vec<Effect>) {
-        let key = Arc::new(replica_key(1));
-        Replica::recover(Arc::new(params(4, 1)), key, durable.clone(), service.state())
-    }
-
-    fn step(&mut self, input: Input) {
-        let before = self.replica.clone();
-        let kind = match &input {
-            Input::Message { message, .. } => message.get().kind(),
-            Input::Request(_) => "client's request",
-            Input::Timer(_) => "timer",
-            Input::Suspect => "suspect",
-            Input::Executed { .. } => "executed",
-            Input::Installed { .. } => "installed",
-        };
-        let Ok(effects) = self.replica.step(input) else {
-            assert!(self.replica == before, "a rejection changed the replica");
-            return;
-        };
-        self.accepted.insert(kind);
-        let completions: Vec<_> = effects.into_iter().filter_map(|e| self.perform(e)).collect();
-        if completions.is_empty() && !self.replica.summary().halted {
-            let (again, _) = Self::recover(&self.durable, &self.service);
-            assert_eq!(again.summary(), self.replica.summary(), "after a restart");
-        }
-        completions.into_iter().for_each(|completion| self.step(completion));
-        let summary = self.replica.summary();
-        assert!(summary.accepted.len() <= 8 && summary.prepared.len() <= 8, "bounded by L");
-    }
-
-    fn perform(&mut self, effect: Effect) -> Option<Input> {
-        match effect {
-            Effect::Persist(record) => {
-                self.durable.apply(&record);
-                self.service.forget_below(self.durable.low_water_mark);
-            }
-            Effect::Execute { seq, requests, checkpoint } => {
-                let results = self.service.execute(seq, &requests);
-                let chunks = checkpoint.then(|| self.service.chunk_digests());
-                return Some(Input::Executed { seq, results, chunks });
-            }
-            Effect::StoreCheckpoint { manifest, reply_chunk } => {
-                self.service.store(manifest, reply_chunk);
-            }
-            Effect::StageChunk { seq, index, bytes } => self.service.stage(seq, index, bytes),
-            Effect::Install { manifest, replies } => {
-                let seq = manifest.seq;
-                self.service.install(manifest, replies);
-                return Some(Input::Installed { seq });
-            }
-            Effect::ServeState { seq, part, .. } => {
-                self.service.serve(seq, part).expect("only stored state is served");
-            }
-            Effect::Send { .. }
-            | Effect::Broadcast(_)
-            | Effect::Reply(_)
-            | Effect::SetTimer { .. }
-            | Effect::CancelTimer(_)
-            | Effect::Halt(_) => {}
-        }
-        None
-    }
-}
 
 fn run(tapes: &[Vec<u8>]) -> Lone {
     let mut lone = Lone::new();
-    let params = params(4, 1);
-    for tape in tapes {
-        if let Some(input) = Tape::new(tape).input(&params) {
-            lone.step(input);
-        }
-    }
+    tapes.iter().for_each(|tape| lone.play(tape));
     lone
 }
 

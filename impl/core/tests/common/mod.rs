@@ -4,6 +4,7 @@
 
 pub mod craft;
 pub mod keys;
+pub mod lone;
 pub mod oracle;
 pub mod random;
 pub mod service;

@@ -31,7 +31,8 @@ pub struct FrameCodec {
 }
 
 impl FrameCodec {
-    fn new(frame_max: usize) -> Self {
+    /// Reads frames of up to `frame_max` bytes, or a [`Hello`] if that is more.
+    pub fn new(frame_max: usize) -> Self {
         let codec = |max| {
             LengthDelimitedCodec::builder().length_field_length(4).max_frame_length(max).new_codec()
         };
@@ -258,8 +259,13 @@ async fn hear_hello(
     cluster: Digest,
 ) -> Result<Position, HandshakeError> {
     let frame = connection.next().await.ok_or(HandshakeError::NoHello)??;
+    read_hello(&frame, cluster)
+}
+
+/// Reads the first frame of a member of `cluster`: how far it says that it has come.
+pub fn read_hello(frame: &[u8], cluster: Digest) -> Result<Position, HandshakeError> {
     let Hello { version, cluster: theirs, position } =
-        codec::decode(&frame).map_err(|_| HandshakeError::NoHello)?;
+        codec::decode(frame).map_err(|_| HandshakeError::NoHello)?;
     if version != WIRE_VERSION {
         return Err(HandshakeError::Version(version));
     }

@@ -17,7 +17,7 @@ mod quota;
 mod tls;
 
 pub(crate) use handshake::greet;
-pub use handshake::{Connection, HandshakeError, REFUSALS, connect};
+pub use handshake::{Connection, FrameCodec, HandshakeError, REFUSALS, connect, read_hello};
 pub use listener::serve;
 pub use queue::FrameQueue;
 pub use tls::{TlsIdentity, client_config, server_config};
