@@ -3,6 +3,7 @@
 use crate::binary::turn_file;
 use crate::ports::free_ports;
 use crate::process::{PATIENCE, POLL, Process, pbft, run_pbft};
+use crate::sim::behaviour::Behaviour;
 use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
 use pbft_core::client::Patience;
 use pbft_core::types::ReplicaId;
@@ -10,8 +11,10 @@ use pbft_node::client::{Client, ClientOptions, Timestamps};
 use pbft_node::config::Cluster;
 use pbft_node::frame::StatusReport;
 use pbft_node::keys::SecretKey;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -149,9 +152,27 @@ impl ProcessCluster {
         let log = self.directory().join(format!("replica-{id}.log"));
         let trace = self.trace_file(id).display().to_string();
         let arguments = ["start", "--until-stdin-ends", "--dir", &directory, "--trace", &trace];
-        let process = Process::spawn(&mut pbft(self.directory(), &arguments), &log);
-        let before = self.processes[id as usize].replace(process);
+        let mut command = pbft(self.directory(), &arguments);
+        self.start_command(id, &mut command, &log);
+    }
+
+    /// Starts a replica that lies, with the program `pbft-liar` and these strategies.
+    pub fn start_liar(&mut self, id: u32, program: &Path, seed: u64, behaviours: &[Behaviour]) {
+        let mut command = Command::new(program);
+        command.args(["--dir", &format!("cluster/replica-{id}"), "--seed", &seed.to_string()]);
+        command.args(behaviours.iter().map(|one| one.name())).current_dir(self.directory());
+        let log = self.directory().join(format!("replica-{id}.log"));
+        self.start_command(id, &mut command, &log);
+    }
+
+    fn start_command(&mut self, id: u32, command: &mut Command, log: &Path) {
+        let before = self.processes[id as usize].replace(Process::spawn(command, log));
         assert!(before.is_none(), "replica {id} is running");
+    }
+
+    /// Whether a replica's process was started and not killed or stopped.
+    pub fn is_started(&self, id: u32) -> bool {
+        self.processes[id as usize].is_some()
     }
 
     /// A running replica's process.
@@ -184,13 +205,19 @@ impl ProcessCluster {
 
     /// Stops all replicas that run, and has the recorded run checked against the model: every step of every replica, of
     /// those that were killed, too.
-    pub fn finish(mut self) -> Validation {
+    pub fn finish(self) -> Validation {
+        self.finish_with(BTreeSet::new())
+    }
+
+    /// The same, where these replicas may have done anything.
+    pub fn finish_with(mut self, byzantine: BTreeSet<u32>) -> Validation {
         let ids = 0..self.processes.len() as u32;
         let (running, killed): (Vec<_>, Vec<_>) =
             ids.clone().partition(|id| self.processes[*id as usize].is_some());
         running.into_iter().for_each(|id| self.stop_replica(id));
-        let files: Vec<_> = ids.map(|id| self.trace_file(id)).collect();
-        validated(&files, !killed.is_empty())
+        let correct = ids.filter(|id| !byzantine.contains(id));
+        let files: Vec<_> = correct.map(|id| self.trace_file(id)).collect();
+        validated_with(&files, Options { truncated_ok: !killed.is_empty(), byzantine })
     }
 
     /// Panics with its log if a replica that should run has ended.
@@ -237,8 +264,12 @@ impl Drop for ProcessCluster {
 
 /// Has a recorded run checked against the model; `truncated_ok` if replicas were killed that did not start again.
 pub fn validated(files: &[PathBuf], truncated_ok: bool) -> Validation {
+    validated_with(files, Options { truncated_ok, ..Options::default() })
+}
+
+/// Has the recorded run of the correct replicas checked against the model.
+pub fn validated_with(files: &[PathBuf], options: Options) -> Validation {
     let recordings = files.iter().map(|file| Recording::open(file).expect("a recording"));
-    let options = Options { truncated_ok, ..Options::default() };
     let validation = validate(recordings.collect(), &options).expect("readable recordings");
     assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
     eprintln!("{validation}");
