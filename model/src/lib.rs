@@ -95,6 +95,7 @@ pub mod report;
 pub mod rules;
 pub mod run;
 pub mod run_args;
+pub mod shard;
 pub(crate) mod shortest;
 pub mod simulate;
 pub mod state;

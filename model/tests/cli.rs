@@ -420,6 +420,60 @@ fn an_interrupted_run_is_resumed_where_it_stopped() {
 }
 
 #[test]
+fn shards_are_merged_and_a_missing_one_is_no_verdict() {
+    let bench = Bench::new();
+    let configs = "--config n4-b3-v0-s1-d2 n4-b0-v0-s1-d2 n4-b1-v0-s1-d2";
+    for shard in ["1/2", "2/2"] {
+        let runs = shard.replace('/', "-of-");
+        let line = format!("check {configs} --shard {shard} --runs {runs}");
+        let output = bench.run(&line);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+    let run_of = |shard: &str| {
+        let mut runs = fs::read_dir(bench.path(shard)).expect("a run directory");
+        runs.next().expect("a run").expect("an entry").path().display().to_string()
+    };
+    let (one, two) = (run_of("1-of-2"), run_of("2-of-2"));
+    let output = bench.run(&format!("check {configs} --merge {one} {two} --format json"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let json: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["configurations"].as_array().map(Vec::len), Some(3));
+    let output = bench.run(&format!("check {configs} --merge {one}"));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("n4-b0-v0-s1-d2 is in none"), "{}", stderr(&output));
+    let output = bench.run(&format!("check {configs} --shard 3/2"));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// The line that each shard runs in Kubernetes, with eight small configurations in place of a preset.
+#[test]
+fn the_shards_of_the_job_are_a_whole() {
+    let bench = Bench::new();
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = read(&root.join("deploy/kubernetes/verify.yaml"));
+    let line = file.lines().find_map(|line| line.trim().strip_prefix("- pbft-model check "));
+    let line = line.expect("the job runs the tool");
+    let configs: Vec<String> =
+        [0, 1].iter().flat_map(|v| (0..4).map(move |b| format!("n4-b{b}-v{v}-s1-d1"))).collect();
+    let what = format!("--config {}", configs.join(" "));
+    for index in 0..8 {
+        let shard = format!("{}/8", index + 1);
+        let line = line.replace("$((JOB_COMPLETION_INDEX + 1))/8", &shard);
+        let line = line.replace("$JOB_COMPLETION_INDEX", &index.to_string());
+        let line = line.replace("--preset nightly", &what);
+        let output = bench.run(&format!("check {line}"));
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", stderr(&output));
+    }
+    let run_of = |index: u32| {
+        let mut runs = fs::read_dir(bench.path(&format!("model-{index}"))).expect("a shard's run");
+        runs.next().expect("a run").expect("an entry").path().display().to_string()
+    };
+    let all = (0..8).map(run_of).collect::<Vec<_>>().join(" ");
+    let output = bench.run(&format!("check {what} --merge {all}"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
 fn more_byzantine_replicas_than_f_are_found_out_at_once() {
     let bench = Bench::new();
     let output = bench.run("check --config n4-b01-v0-s1-d2 --property agreement");

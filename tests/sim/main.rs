@@ -2,6 +2,8 @@
 
 #[path = "../tidy/commands.rs"]
 mod commands;
+mod deploy;
 mod determinism;
+mod oracles;
 mod tool;
 mod violations;

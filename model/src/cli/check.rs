@@ -14,6 +14,7 @@ use crate::preset::{Entry, Preset};
 use crate::properties::PROPERTIES;
 use crate::report::{CheckSummary, check_report};
 use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
+use crate::shard::Shard;
 use crate::trace::write_trace;
 use crate::{Config, Mutant, Reductions, output};
 
@@ -52,6 +53,12 @@ pub(super) struct CheckArgs {
     /// Leave out what an interrupted run has finished, by its run directory
     #[arg(long, value_name = "DIRECTORY")]
     resume: Option<PathBuf>,
+    /// Only a part of the configurations, for several machines: I/N is the I-th of N
+    #[arg(long, value_name = "I/N", default_value = "1/1", conflicts_with = "merge")]
+    shard: Shard,
+    /// Check nothing, and put the results in these run directories, of all shards, together
+    #[arg(long, value_name = "DIRECTORY", num_args = 1.., conflicts_with = "resume")]
+    merge: Vec<PathBuf>,
     /// Start also when memory is not expected to be enough
     #[arg(long)]
     force: bool,
@@ -69,6 +76,11 @@ pub(super) fn property(name: &str) -> Result<&'static str, String> {
 
 impl CheckArgs {
     fn entries(&self) -> Vec<Entry> {
+        let all = self.all_entries().into_iter().enumerate();
+        all.filter(|(place, _)| self.shard.has(*place)).map(|(_, entry)| entry).collect()
+    }
+
+    fn all_entries(&self) -> Vec<Entry> {
         match (self.preset, self.config.as_slice()) {
             (Some(preset), _) => preset.entries(),
             (None, []) => Preset::Quick.entries(),
@@ -98,7 +110,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     if args.list {
         return list(&entries, args.results.format);
     }
-    if args.preset == Some(Preset::Deep) {
+    if args.preset == Some(Preset::Deep) && args.merge.is_empty() {
         let estimate = Estimate::of(&entries);
         eprintln!("{estimate}");
         if !estimate.fits() && !args.force {
@@ -110,6 +122,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     let directory = RunDir::create(&args.results.runs, "check")
         .map_err(describe("creating a run directory in", &args.results.runs))?;
     let reports = check_all(args, &entries, &directory)?;
+    if reports.len() < entries.len() {
+        return Ok(ExitCode::Inconclusive);
+    }
     let complete = reports.iter().all(|report| report.complete || report.control);
     let names = entries.iter().map(|entry| entry.config.to_string()).collect();
     let record = RunRecord::new(names, None, &reports, complete);
@@ -148,17 +163,17 @@ fn list(entries: &[Entry], format: Format) -> Result<ExitCode, String> {
 }
 
 /// Checks configuration by configuration. Each result is on disk before the next begins, so that an interrupted run can
-/// be resumed.
+/// be resumed. Of a merge, results that no shard has are missing.
 fn check_all(
     args: &CheckArgs,
     entries: &[Entry],
     directory: &RunDir,
 ) -> Result<Vec<CheckReport>, String> {
     let mut finished = Finished::create(directory)?;
-    let earlier = match &args.resume {
-        Some(directory) => Finished::read(directory)?,
-        None => Vec::new(),
-    };
+    let mut earlier = Vec::new();
+    for directory in args.resume.iter().chain(&args.merge) {
+        earlier.extend(Finished::read(directory)?);
+    }
     let mut progress = Stderr::new();
     let mut reports = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
@@ -167,6 +182,10 @@ fn check_all(
         let known = earlier.iter().find(|report| is_of(report, entry, &options));
         let report = match known {
             Some(report) => report.clone(),
+            None if !args.merge.is_empty() => {
+                eprintln!("{} is in none of the directories: its shard is missing", entry.config);
+                continue;
+            }
             None => check(&entry.config, options, &mut progress),
         };
         finished.add(&report)?;

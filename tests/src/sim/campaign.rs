@@ -6,6 +6,7 @@ use super::fault::Plan;
 use super::judge::{Judged, Judging, judge};
 use super::oracle::Violation;
 use super::twins;
+pub use pbft_model::shard::Shard;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -75,39 +76,6 @@ pub struct Seeds {
     pub count: u64,
 }
 
-/// A part of a campaign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shard {
-    /// Which, from 1.
-    pub index: u64,
-    /// Of how many.
-    pub of: u64,
-}
-
-/// Words that are no shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a shard is I/N, such as 2/8: the second of eight")]
-pub struct ShardError;
-
-impl std::str::FromStr for Shard {
-    type Err = ShardError;
-
-    fn from_str(text: &str) -> Result<Self, ShardError> {
-        let (index, of) = text.split_once('/').ok_or(ShardError)?;
-        let (index, of) =
-            (index.parse().map_err(|_| ShardError)?, of.parse().map_err(|_| ShardError)?);
-        match (1..=of).contains(&index) {
-            true => Ok(Self { index, of }),
-            false => Err(ShardError),
-        }
-    }
-}
-
-impl Shard {
-    /// Everything.
-    pub const WHOLE: Self = Self { index: 1, of: 1 };
-}
-
 /// What is to be run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Campaign {
@@ -157,8 +125,8 @@ impl Campaign {
         });
         let twins =
             (0..self.twins).map(|index| Task::Twins { scenario: twins::spread(index, self.twins) });
-        let mine = |(index, _): &(usize, Task)| *index as u64 % shard.of == shard.index - 1;
-        seeds.chain(twins).enumerate().filter(mine).map(|(_, task)| task).collect()
+        let all = seeds.chain(twins).enumerate();
+        all.filter(|(index, _)| shard.has(*index)).map(|(_, task)| task).collect()
     }
 }
 
