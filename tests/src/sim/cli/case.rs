@@ -62,8 +62,7 @@ pub(crate) fn check_planted(bug: &str) -> Result<(), String> {
 #[cfg(not(feature = "planted-bugs"))]
 pub(crate) fn check_planted(bug: &str) -> Result<(), String> {
     Err(format!(
-        "this build cannot plant `{bug}`; build one that can: cargo run --release -p pbft-tests --features \
-         planted-bugs --bin pbft-sim -- replay … --planted {bug}"
+        "this build cannot plant `{bug}`; the one of `cargo sim-planted` can: cargo sim-planted replay … --planted {bug}"
     ))
 }
 
@@ -249,7 +248,10 @@ fn keep(shrunk: &Shrunk, directory: &RunDir, file: &str) {
         violation: shrunk.violation.clone(),
     };
     match directory.write_json(file, &case) {
-        Ok(path) => eprintln!("again: cargo sim replay --case {}", path.display()),
+        Ok(path) => {
+            let tool = shrunk.plan.planted.as_ref().map_or("sim", |_| "sim-planted");
+            eprintln!("again: cargo {tool} replay --case {}", path.display());
+        }
         Err(error) => eprintln!("the case cannot be kept: {error}"),
     }
 }

@@ -133,11 +133,14 @@ enum Command {
     },
     /// Tells on real processes how primaries come and go, and checks what is seen.
     Elections(elections::cli::ElectionsArguments),
-    /// Plants each known bug of the core, one after the other, and looks how soon a run finds it.
+    /// Plants each bug that the simulator must find, one after the other, and looks how soon a run finds it.
     #[cfg(feature = "planted-bugs")]
     PlantedBugs {
         /// Only these.
         bugs: Vec<String>,
+        /// Also those that are out of the simulator's reach, or were never seen.
+        #[arg(long, conflicts_with = "bugs")]
+        all: bool,
         /// The most seeds for each.
         #[arg(long, default_value_t = 200)]
         seeds: u64,
@@ -184,6 +187,8 @@ pub fn main() -> ExitCode {
         Command::Lab(args) => crate::lab::cli::main(&args, cli.common.run.format),
         Command::Merge { reports } => seeds::merge(&cli.common, &reports),
         #[cfg(feature = "planted-bugs")]
-        Command::PlantedBugs { bugs, seeds } => planted::planted(&cli.common, &bugs, seeds),
+        Command::PlantedBugs { bugs, all, seeds } => {
+            planted::planted(&cli.common, &bugs, all, seeds)
+        }
     }
 }

@@ -1,21 +1,23 @@
 //! `pbft-sim planted-bugs`.
 
 use super::{Common, usage};
-use crate::sim::planted::{hunt_all, to_text};
+use crate::sim::planted::{hunt_all, is_expected, to_text};
 use pbft_core::planted::PlantedBug;
 use pbft_model::run::ExitCode;
 
 /// At least so many bugs must be found.
 const FOUND_LEAST: usize = 20;
 
-pub(super) fn planted(common: &Common, names: &[String], seeds: u64) -> ExitCode {
+pub(super) fn planted(common: &Common, names: &[String], all: bool, seeds: u64) -> ExitCode {
     if let Some(unknown) = names.iter().find(|name| PlantedBug::named(name).is_none()) {
         return usage(&format!(
             "there is no bug `{unknown}`; without a name all are hunted and listed"
         ));
     }
-    let chosen =
-        |bug: &&PlantedBug| names.is_empty() || names.iter().any(|name| name == bug.name());
+    let chosen = |bug: &&PlantedBug| match names {
+        [] => all || is_expected(bug.name()),
+        _ => names.iter().any(|name| name == bug.name()),
+    };
     let bugs: Vec<_> = PlantedBug::ALL.iter().filter(chosen).copied().collect();
     let hunts = hunt_all(&bugs, seeds, common.run.threads());
     common.run.print(&hunts, |hunts| to_text(hunts));

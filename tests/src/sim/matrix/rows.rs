@@ -31,17 +31,20 @@ pub const ROWS: &[Row] = &[
         fault: "crash and recovery with the disk, at every boundary between a write and the last message",
         expected: "S L, no vote is contradicted",
         simulated: runs("crash_boundaries", plans::crash_boundaries, plans::nothing_more),
-        real: &[("tests/e2e/crashes.rs", "the_model_allows_a_run_under_kills_and_partitions")],
+        real: &[
+            ("tests/e2e/crashes.rs", "the_model_allows_a_run_under_kills_and_partitions"),
+            ("tests/chaos/random.rs", "whatever_happens_clients_see_one_ledger"),
+        ],
     },
     Row {
         number: 4,
         fault: "a disk is lost",
         expected: "S L with the rest; the replica refuses to start",
         simulated: runs("one_disk_lost", plans::one_disk_lost, plans::stays_down_as_lost),
-        real: &[(
-            "tests/e2e/catching_up.rs",
-            "a_lost_or_damaged_disk_is_refused_and_the_others_go_on",
-        )],
+        real: &[
+            ("tests/e2e/catching_up.rs", "a_lost_or_damaged_disk_is_refused_and_the_others_go_on"),
+            ("tests/chaos/disks.rs", "damaged_and_wiped_disks_are_refused_and_recovered"),
+        ],
     },
     Row {
         number: 5,
@@ -66,17 +69,23 @@ pub const ROWS: &[Row] = &[
         fault: "a bit of a disk changes",
         expected: "S L with the rest; the replica refuses to start",
         simulated: runs("flipped_bits", plans::flipped_bits, plans::refuses_as_corrupt),
-        real: &[(
-            "impl/node/src/store/tests.rs",
-            "foreign_missing_and_damaged_stores_are_refused_and_left_alone",
-        )],
+        real: &[
+            (
+                "impl/node/src/store/tests.rs",
+                "foreign_missing_and_damaged_stores_are_refused_and_left_alone",
+            ),
+            ("tests/chaos/disks.rs", "damaged_and_wiped_disks_are_refused_and_recovered"),
+        ],
     },
     Row {
         number: 8,
         fault: "a disk is full",
         expected: "S; the replica stops, and goes on when there is room",
         simulated: runs("full_disks", plans::full_disks, plans::nothing_more),
-        real: &[],
+        real: &[(
+            "impl/node/src/store/damage_tests.rs",
+            "a_real_disk_that_is_full_loses_nothing_and_is_used_again",
+        )],
     },
     Row {
         number: 9,
@@ -97,21 +106,24 @@ pub const ROWS: &[Row] = &[
         fault: "the network is split in two",
         expected: "S; L where a quorum is, and for all afterwards",
         simulated: runs("all_partitions", plans::all_partitions, plans::nothing_more),
-        real: &[("tests/e2e/crashes.rs", "the_model_allows_a_run_under_kills_and_partitions")],
+        real: &[
+            ("tests/e2e/crashes.rs", "the_model_allows_a_run_under_kills_and_partitions"),
+            ("tests/chaos/links.rs", "links_are_cut_held_delayed_and_broken_under_load"),
+        ],
     },
     Row {
         number: 12,
         fault: "links are cut in one direction, or in a ring",
         expected: "S L",
         simulated: runs("one_way_cuts", plans::one_way_cuts, plans::nothing_more),
-        real: &[],
+        real: &[("tests/chaos/links.rs", "links_are_cut_held_delayed_and_broken_under_load")],
     },
     Row {
         number: 13,
         fault: "loss up to 60 %, duplicates, disorder, delay",
         expected: "S L",
         simulated: runs("bad_networks", plans::bad_networks, plans::nothing_more),
-        real: &[],
+        real: &[("tests/chaos/links.rs", "links_are_cut_held_delayed_and_broken_under_load")],
     },
     Row {
         number: 14,
@@ -132,49 +144,61 @@ pub const ROWS: &[Row] = &[
         fault: "the primary equivocates",
         expected: "S L",
         simulated: runs("equivocating_primary", plans::equivocating_primary, plans::nothing_more),
-        real: &[("impl/node/tests/driver.rs", "contradictions_are_kept_as_evidence")],
+        real: &[
+            ("impl/node/tests/driver.rs", "contradictions_are_kept_as_evidence"),
+            ("tests/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody"),
+        ],
     },
     Row {
         number: 17,
         fault: "the primary is silent",
         expected: "S L",
         simulated: runs("silent_primary", plans::silent_primary, plans::changes_views),
-        real: &[("tests/e2e/crashes.rs", "a_frozen_primary_is_replaced_and_finds_its_way_back")],
+        real: &[
+            ("tests/e2e/crashes.rs", "a_frozen_primary_is_replaced_and_finds_its_way_back"),
+            ("tests/chaos/liars.rs", "two_lying_primaries_of_seven_are_replaced"),
+        ],
     },
     Row {
         number: 18,
         fault: "the primary is slow, just under the timeout",
         expected: "S L",
         simulated: runs("slow_primary", plans::slow_primary, plans::nothing_more),
-        real: &[],
+        real: &[("tests/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody")],
     },
     Row {
         number: 19,
         fault: "the primary skips replicas, or a client",
         expected: "S L",
         simulated: runs("selective_primary", plans::selective_primary, plans::nothing_more),
-        real: &[],
+        real: &[("tests/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody")],
     },
     Row {
         number: 20,
         fault: "the primary proposes what is not acceptable",
         expected: "S L; refused",
         simulated: runs("bad_batches", plans::bad_batches, plans::nothing_more),
-        real: &[],
+        real: &[("tests/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody")],
     },
     Row {
         number: 21,
         fault: "a backup votes twice, for nothing, as another, one off",
         expected: "S L; at most one vote counts",
         simulated: runs("bad_votes", plans::bad_votes, plans::changes_no_view),
-        real: &[("impl/node/tests/driver.rs", "contradictions_are_kept_as_evidence")],
+        real: &[
+            ("impl/node/tests/driver.rs", "contradictions_are_kept_as_evidence"),
+            ("tests/chaos/liars.rs", "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed"),
+        ],
     },
     Row {
         number: 22,
         fault: "a flood of bad signatures",
         expected: "S L",
         simulated: runs("bad_signatures", plans::bad_signatures, plans::changes_no_view),
-        real: &[],
+        real: &[(
+            "tests/chaos/liars.rs",
+            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
+        )],
     },
     Row {
         number: 23,
@@ -187,6 +211,7 @@ pub const ROWS: &[Row] = &[
                 "impl/node/tests/cluster/intruders.rs",
                 "malformed_and_oversized_frames_end_the_connection",
             ),
+            ("tests/chaos/liars.rs", "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed"),
         ],
     },
     Row {
@@ -194,28 +219,34 @@ pub const ROWS: &[Row] = &[
         fault: "views and sequence numbers at the end of the range",
         expected: "S L; memory stays",
         simulated: runs("huge_numbers", plans::huge_numbers, plans::changes_no_view),
-        real: &[],
+        real: &[(
+            "tests/chaos/liars.rs",
+            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
+        )],
     },
     Row {
         number: 25,
         fault: "stale VIEW-CHANGEs",
         expected: "S L; such a NEW-VIEW is refused",
         simulated: runs("stale_view_changes", plans::stale_view_changes, plans::nothing_more),
-        real: &[],
+        real: &[("tests/chaos/liars.rs", "two_lying_primaries_of_seven_are_replaced")],
     },
     Row {
         number: 26,
         fault: "a storm of VIEW-CHANGEs",
         expected: "S L; nobody joins",
         simulated: runs("view_change_storm", plans::view_change_storm, plans::changes_no_view),
-        real: &[],
+        real: &[(
+            "tests/chaos/liars.rs",
+            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
+        )],
     },
     Row {
         number: 27,
         fault: "NEW-VIEWs with a wrong O or V",
         expected: "S L; refused, the next view follows",
         simulated: runs("fake_new_views", plans::fake_new_views, plans::nothing_more),
-        real: &[],
+        real: &[("tests/chaos/liars.rs", "two_lying_primaries_of_seven_are_replaced")],
     },
     Row {
         number: 28,
@@ -229,7 +260,10 @@ pub const ROWS: &[Row] = &[
         fault: "wrong checkpoints",
         expected: "S L; others make them stable",
         simulated: runs("bad_checkpoints", plans::bad_checkpoints, plans::changes_no_view),
-        real: &[],
+        real: &[(
+            "tests/chaos/liars.rs",
+            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
+        )],
     },
     Row {
         number: 30,
@@ -243,7 +277,10 @@ pub const ROWS: &[Row] = &[
         fault: "a source of state that lies",
         expected: "S L; refused, another source is asked",
         simulated: runs("lying_sources", plans::lying_sources, plans::nothing_more),
-        real: &[],
+        real: &[(
+            "tests/chaos/liars.rs",
+            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
+        )],
     },
     Row {
         number: 32,
@@ -392,10 +429,10 @@ pub const ROWS: &[Row] = &[
         fault: "all replicas end at once, several times",
         expected: "S L",
         simulated: runs("power_cuts", plans::power_cuts, plans::nothing_more),
-        real: &[(
-            "tests/e2e/crashes.rs",
-            "nothing_acknowledged_is_lost_when_all_are_killed_at_once",
-        )],
+        real: &[
+            ("tests/e2e/crashes.rs", "nothing_acknowledged_is_lost_when_all_are_killed_at_once"),
+            ("tests/chaos/disks.rs", "seven_replicas_lose_two_at_a_time_and_then_all"),
+        ],
     },
     Row {
         number: 48,
