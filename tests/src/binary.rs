@@ -25,7 +25,7 @@ const ABOUT_THIS_PACKAGE: [&str; 7] = [
 pub fn pbft_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let named = || std::env::var_os("PBFT_BINARY").map(PathBuf::from);
-    BINARY.get_or_init(|| named().unwrap_or_else(build))
+    BINARY.get_or_init(|| named().unwrap_or_else(|| build(&["--bin", "pbft"], "pbft")))
 }
 
 /// The root of the workspace. What cargo says now counts more than what it said when it built the tests: the same target
@@ -50,13 +50,19 @@ fn own_executable() -> PathBuf {
     std::env::current_exe().expect("a running program has a path")
 }
 
-fn build() -> PathBuf {
+/// An example of the node, built if it is not there or not up to date.
+pub fn example(name: &str) -> PathBuf {
+    build(&["--example", name], name)
+}
+
+/// Cargo, called in the workspace, without the network, for the target directory that this program is in.
+pub fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace_root());
-    command.args(["build", "--offline", "--package", "pbft-node", "--bin", "pbft"]);
-    command.arg("--message-format=json-render-diagnostics");
-    command.args(Layout::of(&own_executable()).arguments());
+    command.current_dir(workspace_root()).env("CARGO_NET_OFFLINE", "true");
+    if let Some(directory) = Layout::of(&own_executable()).target_directory {
+        command.env("CARGO_TARGET_DIR", directory);
+    }
     let package = std::env::vars_os().map(|(name, _)| name);
     for name in package.filter(|name| name.to_string_lossy().starts_with("CARGO_PKG_")) {
         command.env_remove(name);
@@ -64,16 +70,25 @@ fn build() -> PathBuf {
     for name in ABOUT_THIS_PACKAGE {
         command.env_remove(name);
     }
-    let output = command.stderr(Stdio::inherit()).output().expect("cargo runs");
-    assert!(output.status.success(), "cargo cannot build pbft: {}", output.status);
-    executable_in(&output.stdout).expect("cargo names the executable that it built")
+    command
 }
 
-/// The executable that cargo's messages name.
-fn executable_in(messages: &[u8]) -> Option<PathBuf> {
+/// Builds an executable of the node in the profile of this program.
+fn build(target: &[&str], name: &str) -> PathBuf {
+    let mut command = cargo();
+    command.args(["build", "--package", "pbft-node"]).args(target);
+    command.arg("--message-format=json-render-diagnostics");
+    command.args(Layout::of(&own_executable()).arguments());
+    let output = command.stderr(Stdio::inherit()).output().expect("cargo runs");
+    assert!(output.status.success(), "cargo cannot build {name}: {}", output.status);
+    executable_in(&output.stdout, name).expect("cargo names the executable that it built")
+}
+
+/// The executable of this name in cargo's messages.
+fn executable_in(messages: &[u8], name: &str) -> Option<PathBuf> {
     let messages = messages.split(|byte| *byte == b'\n');
     let values = messages.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let named = values.filter(|message| message["target"]["name"] == "pbft");
+    let named = values.filter(|message| message["target"]["name"] == name);
     named.filter_map(|message| Some(message["executable"].as_str()?.into())).next_back()
 }
 
@@ -163,7 +178,7 @@ mod tests {
 {"reason":"compiler-artifact","target":{"name":"pbft_node"},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"pbft"},"executable":"/t/debug/pbft"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable_in(messages), Some("/t/debug/pbft".into()));
-        assert_eq!(executable_in(b"{}"), None);
+        assert_eq!(executable_in(messages, "pbft"), Some("/t/debug/pbft".into()));
+        assert_eq!(executable_in(b"{}", "pbft"), None);
     }
 }

@@ -7,6 +7,7 @@ use crate::sim::behaviour::Behaviour;
 use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
 use pbft_core::client::Patience;
 use pbft_core::types::ReplicaId;
+use pbft_node::admin;
 use pbft_node::client::{Client, ClientOptions, Timestamps};
 use pbft_node::config::Cluster;
 use pbft_node::frame::StatusReport;
@@ -59,7 +60,8 @@ pub struct ProcessCluster {
     pub cluster: Cluster,
     processes: Vec<Option<Process>>,
     directory: TempDir,
-    _turn: Turn,
+    /// `None` for one that shares another's turn.
+    _turn: Option<Turn>,
 }
 
 /// One cluster at a time: two would only wait for each other, and time out for no reason of their own.
@@ -80,19 +82,29 @@ impl Turn {
 impl ProcessCluster {
     /// Writes a new cluster and starts all its replicas.
     pub async fn start(shape: Shape) -> Self {
-        let mut cluster = Self::create(shape);
-        for id in 0..u32::from(shape.replicas) {
-            cluster.start_replica(id);
-        }
-        let client = cluster.client(0);
-        wait_for(&client, "all replicas answer", |all| all.len() == usize::from(shape.replicas))
-            .await;
-        cluster
+        Self::create(shape).started().await
+    }
+
+    /// Writes a second cluster, beside the first one, and starts all its replicas.
+    pub async fn start_beside(_first: &Self, shape: Shape) -> Self {
+        Self::write(shape, None).started().await
+    }
+
+    /// Starts all replicas, and waits until they answer.
+    async fn started(mut self) -> Self {
+        let n = self.processes.len();
+        (0..n as u32).for_each(|id| self.start_replica(id));
+        let client = self.client(0);
+        wait_for(&client, "all replicas answer", |all| all.len() == n).await;
+        self
     }
 
     /// Writes a new cluster with its clients, and starts nothing.
     pub fn create(shape: Shape) -> Self {
-        let turn = Turn::take();
+        Self::write(shape, Some(Turn::take()))
+    }
+
+    fn write(shape: Shape, turn: Option<Turn>) -> Self {
         let directory = tempfile::tempdir().expect("temporary directory");
         // Half of the ports are for the admin endpoints.
         let base_port = free_ports(2 * ADMIN_PORTS);
@@ -129,6 +141,13 @@ impl ProcessCluster {
         let (_, port) =
             self.cluster.replicas()[id as usize].address.split_once(':').expect("host:port");
         format!("127.0.0.1:{}", port.parse::<u16>().expect("a port") + ADMIN_PORTS)
+    }
+
+    /// The value of a metric of a running replica, named without its prefix.
+    pub async fn metric(&self, id: u32, name: &str) -> Option<u64> {
+        let (_, text) = admin::get(&self.admin_address(id), "/metrics").await.ok()?;
+        let prefix = format!("pbft_{name} ");
+        text.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok())
     }
 
     /// The directory in which `cluster/` is: where a user would call `pbft`.

@@ -32,6 +32,7 @@ pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod config;
+mod directory;
 pub mod driver;
 pub mod frame;
 pub mod hex;

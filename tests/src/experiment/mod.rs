@@ -20,6 +20,7 @@ pub mod measure;
 pub mod real;
 pub mod report;
 mod row;
+pub mod rows;
 pub mod setup;
 pub mod simulate;
 pub mod sweep;

@@ -3,6 +3,7 @@
 use super::testnet::{cannot_write, make_directory};
 use super::{CliError, Exit};
 use crate::config::{CLUSTER_FILE, Cluster};
+use crate::directory;
 use crate::keys::SecretKey;
 use crate::node::{REPLICA_KEY_FILE, StartError};
 use crate::store::{Identity, Store};
@@ -58,7 +59,7 @@ pub(super) fn run(arguments: &InitArguments) -> Result<Exit, CliError> {
         std::fs::copy(file, &target).map_err(|e| cannot_write(&target, e))?;
         key.create(&dir.join(REPLICA_KEY_FILE))?;
         drop(Store::create(dir, Identity::new(cluster.id(), replica))?);
-        Ok(())
+        directory::sync_parent(dir).map_err(|e| cannot_write(dir, e))
     });
     if made.is_err() {
         // It was not there before, so what is in it is what has just failed.

@@ -4,6 +4,7 @@ use super::keys::{CLIENTS_DIRECTORY, key_path};
 use super::settings::{SETTINGS_FILE, Settings};
 use super::{CliError, Exit};
 use crate::config::{CLUSTER_FILE, ClientEntry, Cluster, ClusterFile, ClusterTable, ReplicaEntry};
+use crate::directory;
 use crate::frame::STATE_BYTES_MAX;
 use crate::hex;
 use crate::keys::SecretKey;
@@ -109,7 +110,8 @@ pub(super) fn create(arguments: &TestnetArguments) -> Result<(), CliError> {
     name.push(format!(".partial-{}", std::process::id()));
     let partial = dir.with_file_name(name);
     let written = write_all(arguments, &partial)
-        .and_then(|()| std::fs::rename(&partial, dir).map_err(|e| cannot_write(dir, e)));
+        .and_then(|()| std::fs::rename(&partial, dir).map_err(|e| cannot_write(dir, e)))
+        .and_then(|()| directory::sync_parent(dir).map_err(|e| cannot_write(dir, e)));
     if written.is_err() {
         // Whatever is left of the attempt is nobody's data.
         let _ = std::fs::remove_dir_all(&partial);
@@ -147,6 +149,9 @@ fn write_all(arguments: &TestnetArguments, dir: &Path) -> Result<(), CliError> {
             .map_err(|e| cannot_write(&settings, e))?;
         key.create(&directory.join(REPLICA_KEY_FILE))?;
         drop(Store::create(&directory, Identity::new(cluster.id(), id))?);
+    }
+    for written in [&*dir.join(CLIENTS_DIRECTORY), dir] {
+        directory::sync(written).map_err(|e| cannot_write(written, e))?;
     }
     Ok(())
 }

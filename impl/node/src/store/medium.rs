@@ -117,6 +117,9 @@ pub(super) fn set_aside(directory: &Path) -> Result<Option<PathBuf>, StoreError>
         let path = directory.join(name);
         std::fs::rename(&path, aside.join(name)).map_err(io(&path))?;
     }
+    for changed in [&*aside, directory] {
+        crate::directory::sync(changed).map_err(io(changed))?;
+    }
     Ok(Some(aside))
 }
 

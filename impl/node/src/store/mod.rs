@@ -86,8 +86,7 @@ impl Store {
         let seal = Seal::create(directory)?;
         let database = Database::create(&path).map_err(|e| StoreError::at(&path, e))?;
         tables::initialise(&database, &identity, durable).map_err(|e| e.with_path(&path))?;
-        std::fs::File::open(directory)
-            .and_then(|directory| directory.sync_all())
+        crate::directory::sync(directory)
             .map_err(|source| StoreError::Io { path: directory.to_owned(), source })?;
         Self::load(database, Medium::Directory(directory.to_owned(), seal), path, identity)
     }

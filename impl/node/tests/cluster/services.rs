@@ -7,6 +7,7 @@ use pbft_node::client::Client;
 use pbft_node::driver::DriverError;
 use pbft_node::service::Service;
 use pbft_node::state::State;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -77,4 +78,45 @@ async fn a_service_that_is_not_deterministic_halts_at_the_next_checkpoint() {
     for _ in 0..6 {
         assert_eq!(text(&client, "count").await, "done", "without it");
     }
+}
+
+/// Keeps its sum outside of the state, as an application with a database of its own would: nothing of it is in a
+/// checkpoint, and a replica that starts again, or catches up, does not have it.
+#[derive(Default)]
+struct Outside(Mutex<u64>);
+
+impl Service for Outside {
+    fn execute(&self, _: &mut State<'_>, _: ClientId, operation: &[u8]) -> Vec<u8> {
+        let mut sum = self.0.lock().expect("nobody panics");
+        *sum += operation.len() as u64;
+        sum.to_string().into_bytes()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_state_outside_of_the_checkpoints_is_noticed() {
+    let outside = || Box::new(Outside::default()) as Box<dyn Service>;
+    let mut cluster = TcpCluster::start_with(4, |_| outside()).await;
+    let client = cluster.client(0);
+    for sum in 1..=6 {
+        assert_eq!(text(&client, "+").await, sum.to_string());
+    }
+    cluster.stop_replica(2).await;
+    for sum in 7..=8 {
+        assert_eq!(text(&client, "+").await, sum.to_string(), "three are a quorum");
+    }
+    // It returns with everything that the protocol keeps: log, replies, checkpoints. The service begins again.
+    cluster.start_replica_with(2, outside()).await;
+    // From its first execution on, its replies are other ones; and replies are in the checkpoint.
+    let mut sum = 8;
+    while !cluster.running[2].as_ref().expect("started").task.is_finished() {
+        sum += 1;
+        assert_eq!(text(&client, "+").await, sum.to_string(), "what the others say");
+        assert!(sum < 400, "98 checkpoints later it still runs");
+        // It may have to catch up first.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let end = cluster.end_of_replica(2).await;
+    assert!(matches!(end, Err(DriverError::Halted(HaltReason::StateDiverged { .. }))), "{end:?}");
+    assert_eq!(text(&client, "+").await, (sum + 1).to_string(), "without it");
 }

@@ -9,7 +9,7 @@ mod seeds;
 use super::campaign::{Preset, Shard};
 use super::keys::Scheme;
 use crate::experiment::cli::Settings;
-use crate::experiment::{self, elections};
+use crate::experiment::{self, elections, rows as all_rows};
 use clap::{Args, Parser, Subcommand};
 use pbft_model::run::ExitCode;
 use pbft_model::run_args::{RunArgs, usage};
@@ -133,6 +133,8 @@ enum Command {
     },
     /// Tells on real processes how primaries come and go, and checks what is seen.
     Elections(elections::cli::ElectionsArguments),
+    /// Shows what readers of other systems expect, row by row.
+    Rows(all_rows::cli::RowsArguments),
     /// Plants each bug that the simulator must find, one after the other, and looks how soon a run finds it.
     #[cfg(feature = "planted-bugs")]
     PlantedBugs {
@@ -185,6 +187,7 @@ pub fn main() -> ExitCode {
             experiment::cli::main(settings, &command)
         }
         Command::Lab(args) => crate::lab::cli::main(&args, cli.common.run.format),
+        Command::Rows(arguments) => all_rows::cli::run(&arguments, cli.common.run.format),
         Command::Merge { reports } => seeds::merge(&cli.common, &reports),
         #[cfg(feature = "planted-bugs")]
         Command::PlantedBugs { bugs, all, seeds } => {

@@ -71,6 +71,11 @@ pub struct Tried {
 }
 
 impl Tried {
+    /// What was seen; an error says what should have been.
+    pub fn result(&self) -> Result<String, String> {
+        self.result.clone()
+    }
+
     /// Whether everything was as expected.
     #[must_use]
     pub const fn holds(&self) -> bool {
