@@ -50,13 +50,3 @@ fn scenes_and_rows_are_printed_and_put_into_the_page() {
     let refused = sim(&["rows", "--only", "S1.9", "--write", copy.to_str().expect("text")]);
     assert_eq!(refused.status.code(), Some(5), "{refused:?}");
 }
-
-#[test]
-fn the_page_has_every_row() {
-    let page = std::fs::read_to_string(workspace_root().join("docs/experiments.md"));
-    let page = page.expect("the page");
-    for entry in ENTRIES {
-        let start = format!("| {} | {} | ", entry.id, entry.title);
-        assert_eq!(page.matches(&start).count(), 1, "{start}");
-    }
-}

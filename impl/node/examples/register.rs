@@ -11,7 +11,7 @@ use pbft_node::config::{CLUSTER_FILE, Cluster};
 use pbft_node::keys::SecretKey;
 use pbft_node::node::{Node, Setup};
 use pbft_node::service::Service;
-use pbft_node::state::{ReadState as _, State};
+use pbft_node::state::State;
 use std::error::Error;
 use std::path::PathBuf;
 

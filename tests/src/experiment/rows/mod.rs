@@ -10,7 +10,7 @@ mod table;
 
 pub use list::ENTRIES;
 
-use run::Test;
+use run::{Sim, Test};
 use serde::Serialize;
 
 /// How a row is shown.
@@ -20,8 +20,10 @@ pub enum Shown {
     Experiment,
     /// By scenes of `pbft-sim elections`.
     Elections,
-    /// By a case of the lab.
+    /// By cases of the lab.
     Lab,
+    /// By another command of this program.
+    Sim(Sim),
     /// By rows of the fault matrix.
     Matrix(&'static [u8]),
     /// By a test of the workspace.
@@ -122,7 +124,12 @@ mod tests {
                     assert!(scenes.iter().any(|scene| scene.row == id), "{id}");
                 }
                 Shown::Page(page) => assert!(workspace_root().join(page).exists(), "{id}"),
-                Shown::Experiment | Shown::Lab | Shown::Planned(_) => {}
+                Shown::Experiment => {
+                    let rows = crate::experiment::rows();
+                    assert_eq!(rows.iter().filter(|row| row.id == id).count(), 1, "{id}");
+                }
+                Shown::Lab => assert_ne!(shown.command(entry), "cargo sim lab -c ''", "{id}"),
+                Shown::Sim(_) | Shown::Planned(_) => {}
             }
         }
     }

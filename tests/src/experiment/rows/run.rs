@@ -3,7 +3,9 @@
 use super::{Entry, Shown};
 use crate::binary::{cargo, workspace_root};
 use crate::experiment::{Outcome, elections};
+use crate::lab;
 use crate::sim::matrix;
+use std::process::Command;
 
 /// A test of the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,52 @@ impl Test {
     }
 }
 
+/// A command of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sim {
+    /// Its arguments, as they are typed.
+    pub arguments: &'static str,
+    /// What it must print.
+    pub words: &'static [&'static str],
+    /// How many charts it must draw.
+    pub charts: usize,
+}
+
+impl Sim {
+    fn command(&self) -> String {
+        format!("cargo sim {}", self.arguments)
+    }
+
+    /// Runs it in a directory of its own, where it may leave charts.
+    fn run(&self) -> Result<String, String> {
+        let fail = |error: std::io::Error| error.to_string();
+        let directory = tempfile::tempdir().map_err(fail)?;
+        let program = std::env::current_exe().map_err(fail)?;
+        let mut command = Command::new(program);
+        command.args(self.arguments.split(' ')).current_dir(directory.path());
+        let output = command.output().map_err(fail)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{}: {}", output.status, last_line(&text, &errors)));
+        }
+        if let Some(missing) = self.words.iter().find(|word| !text.contains(**word)) {
+            return Err(format!("it does not print `{missing}`"));
+        }
+        let charts = std::fs::read_dir(directory.path().join("charts"));
+        let charts = charts.map_or(0, |files| files.flatten().filter(is_chart).count());
+        if charts != self.charts {
+            return Err(format!("{charts} charts, expected {}", self.charts));
+        }
+        let drawn = if charts > 0 { format!("; {charts} charts") } else { String::new() };
+        Ok(format!("{}{drawn}", text.lines().last().unwrap_or_default().trim()))
+    }
+}
+
+fn is_chart(file: &std::fs::DirEntry) -> bool {
+    file.path().extension().is_some_and(|end| end == "svg")
+}
+
 /// Whether the test harness says that this test, and it alone, was run and passed.
 fn has_passed(output: &str, name: &str) -> bool {
     let own = format!("test {name} ... ok");
@@ -85,7 +133,11 @@ impl Shown {
                 experiment(entry.id).map_or(String::new(), |row| row.command.into())
             }
             Self::Elections => format!("cargo sim elections --only {}", entry.id),
-            Self::Lab => String::new(),
+            Self::Lab => {
+                let names = cases(entry.id).map(|case| format!("case {}", case.id.to_lowercase()));
+                format!("cargo sim lab -c '{}'", names.collect::<Vec<_>>().join("; "))
+            }
+            Self::Sim(sim) => sim.command(),
             Self::Matrix(rows) => {
                 let rows: Vec<String> = rows.iter().map(u8::to_string).collect();
                 format!("cargo sim matrix {}", rows.join(" "))
@@ -106,7 +158,8 @@ impl Shown {
         match self {
             Self::Experiment => experiment(entry.id).map_or_else(nothing, |row| (row.run)()),
             Self::Elections => elections::outcome(entry.id),
-            Self::Lab => nothing(),
+            Self::Lab => play(entry.id),
+            Self::Sim(sim) => outcome(sim.run()),
             Self::Matrix(rows) => outcome(fault_matrix(rows)),
             Self::Test(test) => outcome(test.run()),
             Self::Page(page) => outcome(read(page)),
@@ -117,6 +170,30 @@ impl Shown {
 
 fn experiment(id: &str) -> Option<crate::experiment::Row> {
     crate::experiment::rows().into_iter().find(|row| row.id == id)
+}
+
+/// The cases of the lab that show a row: one of its name, or several with a letter behind it.
+fn cases(id: &str) -> impl Iterator<Item = &'static lab::Case> + '_ {
+    let is_of = move |name: &str| {
+        let rest = name.strip_prefix(id);
+        rest.is_some_and(|rest| rest.chars().all(|letter| letter.is_ascii_lowercase()))
+    };
+    lab::cases().iter().filter(move |case| is_of(case.id))
+}
+
+/// Runs the cases of the lab that show a row.
+fn play(id: &str) -> Outcome {
+    let (mut holds, mut said) = (true, Vec::new());
+    for case in cases(id) {
+        let outcome = lab::run(case);
+        let verdict = if outcome.holds { "as expected" } else { "NOT as expected" };
+        said.push(format!("{}: {verdict}", case.title));
+        holds &= outcome.holds;
+    }
+    match said.is_empty() {
+        true => Outcome::failed(&"the lab has no such case"),
+        false => Outcome { holds, said: said.join("; ") },
+    }
 }
 
 /// Tries rows of the fault matrix.
