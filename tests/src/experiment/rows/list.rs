@@ -1,6 +1,6 @@
 //! Every row, with what shows it.
 
-use super::run::{Sim, Test};
+use super::run::Test;
 use super::{Entry, Shown};
 
 const fn e2e(name: &'static str) -> Shown {
@@ -19,10 +19,6 @@ const fn core(target: &'static str, name: &'static str) -> Shown {
     Shown::Test(Test { package: "pbft-core", target, name })
 }
 
-const fn sim(arguments: &'static str, words: &'static [&'static str], charts: usize) -> Shown {
-    Shown::Sim(Sim { arguments, words, charts })
-}
-
 const fn row(id: &'static str, title: &'static str, shown: &'static [Shown]) -> Entry {
     Entry { id, title, shown }
 }
@@ -33,20 +29,8 @@ const LAB: &[Shown] = &[Shown::Lab];
 
 /// All rows, in order.
 pub const ENTRIES: &[Entry] = &[
-    row(
-        "S0.1",
-        "one command with the seven knobs",
-        &[sim(
-            "run --replicas 7 --clients 4 --requests 5 --timeout 2s --network-delay 10ms --replica-delay 1ms --byzantine primary",
-            &["safe", "live"],
-            0,
-        )],
-    ),
-    row(
-        "S0.2",
-        "what is measured, as CSV, JSON and plots",
-        &[sim("run --requests 20 --measured --csv - --svg charts", &["throughput", "memory"], 1)],
-    ),
+    row("S0.1", "one command with the seven knobs", EXPERIMENT),
+    row("S0.2", "what is measured, as CSV, JSON and plots", EXPERIMENT),
     row("S0.3", "five sizes without faults or delay", EXPERIMENT),
     row("S0.4", "the same with a Byzantine primary", EXPERIMENT),
     row("S0.5", "the same with Byzantine backups", EXPERIMENT),
@@ -54,21 +38,10 @@ pub const ENTRIES: &[Entry] = &[
     row("S0.7", "50 replicas, 70 clients", EXPERIMENT),
     row("S0.8", "every primary fails in turn", EXPERIMENT),
     row("S0.9", "more than f faulty replicas", EXPERIMENT),
-    row(
-        "S0.10",
-        "a verdict on safety and liveness, with the reason",
-        &[sim("run --byzantine backups --requests 20", &["safe", "live"], 0)],
-    ),
-    row(
-        "S0.11",
-        "bounded messages and memory at every size",
-        &[
-            sim("run --replicas 50 --clients 10 --requests 2", &["safe"], 0),
-            Shown::Matrix(&[14, 24, 34]),
-        ],
-    ),
+    row("S0.10", "a verdict on safety and liveness, with the reason", EXPERIMENT),
+    row("S0.11", "bounded messages and memory at every size", EXPERIMENT),
     row("S0.12", "2n(n-1) messages a request", EXPERIMENT),
-    row("S0.13", "nine charts", &[sim("distalgo --measured --svg charts", &[], 9)]),
+    row("S0.13", "nine charts", EXPERIMENT),
     row("S1.1", "fewer than four replicas, fewer than a quorum", ELECTIONS),
     row("S1.2", "forged view changes and new views", ELECTIONS),
     row("S1.3", "replicas that call for a new view without need", ELECTIONS),

@@ -10,7 +10,7 @@ mod table;
 
 pub use list::ENTRIES;
 
-use run::{Sim, Test};
+use run::Test;
 use serde::Serialize;
 
 /// How a row is shown.
@@ -22,8 +22,6 @@ pub enum Shown {
     Elections,
     /// By cases of the lab.
     Lab,
-    /// By another command of this program.
-    Sim(Sim),
     /// By rows of the fault matrix.
     Matrix(&'static [u8]),
     /// By a test of the workspace.
@@ -129,7 +127,7 @@ mod tests {
                     assert_eq!(rows.iter().filter(|row| row.id == id).count(), 1, "{id}");
                 }
                 Shown::Lab => assert_ne!(shown.command(entry), "cargo sim lab -c ''", "{id}"),
-                Shown::Sim(_) | Shown::Planned(_) => {}
+                Shown::Planned(_) => {}
             }
         }
     }

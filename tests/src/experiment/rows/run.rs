@@ -5,7 +5,6 @@ use crate::binary::{cargo, workspace_root};
 use crate::experiment::{Outcome, elections};
 use crate::lab;
 use crate::sim::matrix;
-use std::process::Command;
 
 /// A test of the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,52 +64,6 @@ impl Test {
     }
 }
 
-/// A command of this program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sim {
-    /// Its arguments, as they are typed.
-    pub arguments: &'static str,
-    /// What it must print.
-    pub words: &'static [&'static str],
-    /// How many charts it must draw.
-    pub charts: usize,
-}
-
-impl Sim {
-    fn command(&self) -> String {
-        format!("cargo sim {}", self.arguments)
-    }
-
-    /// Runs it in a directory of its own, where it may leave charts.
-    fn run(&self) -> Result<String, String> {
-        let fail = |error: std::io::Error| error.to_string();
-        let directory = tempfile::tempdir().map_err(fail)?;
-        let program = std::env::current_exe().map_err(fail)?;
-        let mut command = Command::new(program);
-        command.args(self.arguments.split(' ')).current_dir(directory.path());
-        let output = command.output().map_err(fail)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{}: {}", output.status, last_line(&text, &errors)));
-        }
-        if let Some(missing) = self.words.iter().find(|word| !text.contains(**word)) {
-            return Err(format!("it does not print `{missing}`"));
-        }
-        let charts = std::fs::read_dir(directory.path().join("charts"));
-        let charts = charts.map_or(0, |files| files.flatten().filter(is_chart).count());
-        if charts != self.charts {
-            return Err(format!("{charts} charts, expected {}", self.charts));
-        }
-        let drawn = if charts > 0 { format!("; {charts} charts") } else { String::new() };
-        Ok(format!("{}{drawn}", text.lines().last().unwrap_or_default().trim()))
-    }
-}
-
-fn is_chart(file: &std::fs::DirEntry) -> bool {
-    file.path().extension().is_some_and(|end| end == "svg")
-}
-
 /// Whether the test harness says that this test, and it alone, was run and passed.
 fn has_passed(output: &str, name: &str) -> bool {
     let own = format!("test {name} ... ok");
@@ -137,7 +90,6 @@ impl Shown {
                 let names = cases(entry.id).map(|case| format!("case {}", case.id.to_lowercase()));
                 format!("cargo sim lab -c '{}'", names.collect::<Vec<_>>().join("; "))
             }
-            Self::Sim(sim) => sim.command(),
             Self::Matrix(rows) => {
                 let rows: Vec<String> = rows.iter().map(u8::to_string).collect();
                 format!("cargo sim matrix {}", rows.join(" "))
@@ -159,7 +111,6 @@ impl Shown {
             Self::Experiment => experiment(entry.id).map_or_else(nothing, |row| (row.run)()),
             Self::Elections => elections::outcome(entry.id),
             Self::Lab => play(entry.id),
-            Self::Sim(sim) => outcome(sim.run()),
             Self::Matrix(rows) => outcome(fault_matrix(rows)),
             Self::Test(test) => outcome(test.run()),
             Self::Page(page) => outcome(read(page)),
