@@ -52,19 +52,25 @@ fn a_rule_that_is_broken_makes_a_case_fail() {
     use pbft_tests::lab::cluster::Setup;
     let broken = [
         ("S3.1", "execute-on-prepared"),
+        ("S3.2", "prepare-needs-all-backups"),
         ("S3.3", "prepare-quorum-one-short"),
         ("S3.4", "commit-quorum-one-short"),
         ("S3.5", "committed-not-handed-on"),
+        ("S3.6", "timer-not-started"),
+        ("S3.7", "checkpoint-stable-at-weak"),
+        ("S3.8", "prepare-quorum-one-short"),
+        ("S3.9", "commit-needs-all"),
         ("S3.10", "restart-forgets-replies"),
         ("S3.11a", "prepares-matched-without-digest"),
         ("S3.11b", "view-change-sender-counted-twice"),
         ("S3.11c", "new-view-from-non-primary"),
+        ("S3.11e", "commit-needs-all"),
         ("S3.11f", "p-omitted"),
     ];
-    for (id, bug) in broken {
+    let unnoticed = broken.iter().filter(|(id, bug)| {
         let case = pbft_tests::lab::cases::named(id).expect("a case");
-        let setup = Setup { planted: Some(bug.to_owned()), ..Setup::default() };
-        let outcome = pbft_tests::lab::cases::run_in(case, setup);
-        assert!(!outcome.holds, "{id} does not notice {bug}:\n{}", outcome.said);
-    }
+        let setup = Setup { planted: Some((*bug).to_owned()), ..Setup::default() };
+        pbft_tests::lab::cases::run_in(case, setup).holds
+    });
+    assert_eq!(unnoticed.collect::<Vec<_>>(), Vec::<&(&str, &str)>::new());
 }

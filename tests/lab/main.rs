@@ -3,5 +3,6 @@
 mod cases;
 mod command;
 mod docs;
+mod monkey;
 mod sessions;
 mod terminal;
