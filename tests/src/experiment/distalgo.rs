@@ -4,7 +4,7 @@
 use super::figures::panel;
 use super::measure::Measurement;
 use super::report::{Report, Table};
-use super::row::{Kind, Outcome, Row};
+use super::row::{Outcome, Row};
 use super::setup::{Byzantine, Setup, SetupError};
 use super::simulate::{simulate, simulate_all};
 use core::time::Duration;
@@ -440,43 +440,47 @@ fn beyond() -> Outcome {
 /// The rows that these runs answer.
 #[must_use]
 pub fn rows() -> Vec<Row> {
-    let row = |id, title, theirs, command, run| Row {
-        id,
-        title,
-        theirs,
-        command,
-        kind: Kind::Simulation,
-        run,
-    };
     vec![
-        row("S0.3", "five sizes without delay", "92 to 5.5 op/s", COMMAND, || {
+        Row::simulated("S0.3", "five sizes without delay", "92 to 5.5 op/s", COMMAND, || {
             outcome(some(false, Some(Byzantine::None)), keeps_to_the_formula)
         }),
-        row("S0.4", "the same with a Byzantine primary", "0.6 to 1.5 op/s", COMMAND, || {
-            outcome(some(false, Some(Byzantine::Primary)), |one| one.view_changes > 0)
-        }),
-        row("S0.5", "the same with Byzantine backups", "88 to 1.5 op/s", COMMAND, || {
-            outcome(some(false, Some(Byzantine::Backups)), |_| true)
-        }),
-        row("S0.6", "fifteen runs with a delay of 0.05 s", "one did not end", COMMAND, || {
-            outcome(some(true, None), |_| true)
-        }),
-        row("S0.7", "50 replicas, 70 clients", "deadlocked at times", COMMAND, || {
+        Row::simulated(
+            "S0.4",
+            "the same with a Byzantine primary",
+            "0.6 to 1.5 op/s",
+            COMMAND,
+            || outcome(some(false, Some(Byzantine::Primary)), |one| one.view_changes > 0),
+        ),
+        Row::simulated(
+            "S0.5",
+            "the same with Byzantine backups",
+            "88 to 1.5 op/s",
+            COMMAND,
+            || outcome(some(false, Some(Byzantine::Backups)), |_| true),
+        ),
+        Row::simulated(
+            "S0.6",
+            "fifteen runs with a delay of 0.05 s",
+            "one did not end",
+            COMMAND,
+            || outcome(some(true, None), |_| true),
+        ),
+        Row::simulated("S0.7", "50 replicas, 70 clients", "deadlocked at times", COMMAND, || {
             outcome(simulate(&fifty(1)).map(|one| vec![one]), |_| true)
         }),
-        row("S0.8", "every primary fails in turn", "not done", COMMAND, || {
+        Row::simulated("S0.8", "every primary fails in turn", "not done", COMMAND, || {
             outcome(simulate(&every_primary(1)).map(|one| vec![one]), |one| {
                 one.view_changes >= one.crashes && one.crashes == 10
             })
         }),
-        row(
+        Row::simulated(
             "S0.9",
             "7 replicas, 4 of them Byzantine",
             "hangs",
             "cargo sim run --replicas 7 --byzantine backups --faulty 4",
             beyond,
         ),
-        row(
+        Row::simulated(
             "S0.12",
             "messages are 2n(n−1) a request",
             "R(2n²+n), own log counted",

@@ -6,7 +6,7 @@ use super::figures;
 use super::measure::Measurement;
 use super::real::{self, RealError, Turn};
 use super::report::{Report, Table};
-use super::row::{Kind, Outcome, Row};
+use super::row::{Outcome, Row};
 use super::setup::{Setup, SetupError};
 use super::simulate::{simulate, simulate_all};
 use crate::sim::rng::Rng;
@@ -313,23 +313,15 @@ fn returns() -> Outcome {
 /// The rows that these runs answer.
 #[must_use]
 pub fn rows() -> Vec<Row> {
-    let row = |id, title, theirs, command, run| Row {
-        id,
-        title,
-        theirs,
-        command,
-        kind: Kind::Simulation,
-        run,
-    };
     vec![
-        row(
+        Row::simulated(
             "S2.4",
             "throughput while a killed replica catches up",
             "slow while it returns",
             "cargo sim ledger --svg charts",
             returns,
         ),
-        row(
+        Row::simulated(
             "S2.5",
             "1,000, 5,000 and 10,000 operations, ten runs each, 100 % consistent",
             "100, 80 and 90 %",

@@ -45,3 +45,17 @@ pub struct Row {
     /// Runs it.
     pub run: fn() -> Outcome,
 }
+
+impl Row {
+    /// A row that the simulator answers.
+    #[must_use]
+    pub fn simulated(
+        id: &'static str,
+        title: &'static str,
+        theirs: &'static str,
+        command: &'static str,
+        run: fn() -> Outcome,
+    ) -> Self {
+        Self { id, title, theirs, command, kind: Kind::Simulation, run }
+    }
+}

@@ -5,7 +5,7 @@ use super::{
     tolerated, trial,
 };
 use crate::experiment::measure::Measurement;
-use crate::experiment::row::{Kind, Outcome, Row};
+use crate::experiment::row::{Outcome, Row};
 use crate::experiment::setup::{Setup, SetupError};
 use crate::experiment::simulate::simulate_all;
 use crate::experiment::table;
@@ -103,16 +103,8 @@ pub fn rows() -> Vec<Row> {
     const COMMAND: &str = "cargo sim sweep";
     const KNOBS: &str =
         "cargo sim run --delay 5..40 --drop 0.02 --reorder 0.05 --duplicate 0.01 --seed 11";
-    let row = |id, title, theirs, command, run| Row {
-        id,
-        title,
-        theirs,
-        command,
-        kind: Kind::Simulation,
-        run,
-    };
     vec![
-        row("S4.1", "delay range, loss, reordering, seed", "5 to 40 ms", KNOBS, || {
+        Row::simulated("S4.1", "delay range, loss, reordering, seed", "5 to 40 ms", KNOBS, || {
             judged(|| {
                 let ms = Duration::from_millis;
                 let link =
@@ -127,32 +119,42 @@ pub fn rows() -> Vec<Row> {
                 ))
             })
         }),
-        row("S4.2", "equivocation, withholding, fake digests", "one primary", COMMAND, || {
-            judged(|| sweep(1, |one| format!(", {} contradictions seen", one.contradictions)))
-        }),
-        row("S4.3", "0 to 9 malicious of 10", "no digest disagreement", COMMAND, || {
+        Row::simulated(
+            "S4.2",
+            "equivocation, withholding, fake digests",
+            "one primary",
+            COMMAND,
+            || judged(|| sweep(1, |one| format!(", {} contradictions seen", one.contradictions))),
+        ),
+        Row::simulated("S4.3", "0 to 9 malicious of 10", "no digest disagreement", COMMAND, || {
             judged(|| sweep(REPLICAS - 1, |one| format!(", {}", one.claim())))
         }),
-        row(
+        Row::simulated(
             "S4.4",
             "latency and success, with spread",
             "two plots",
             "cargo sim sweep --svg charts",
             || judged(charts),
         ),
-        row(
+        Row::simulated(
             "S4.5",
             "latency as the bound nears, view changes counted",
             "no view changes",
             COMMAND,
             || judged(|| sweep(tolerated(REPLICAS), latency)),
         ),
-        row("S4.6", "100 % at every m up to f", "6, 6, 4, 3 of 6", COMMAND, || {
+        Row::simulated("S4.6", "100 % at every m up to f", "6, 6, 4, 3 of 6", COMMAND, || {
             judged(|| sweep(tolerated(REPLICAS), |_| String::new()))
         }),
-        row("S4.7", "all losses are made good", "19, 18, 14, 10 of 20", COMMAND, || judged(loss)),
-        row("S4.8", "agreement breaks at f+1 colluding, not at f", "never breaks", COMMAND, || {
-            judged(bound)
+        Row::simulated("S4.7", "all losses are made good", "19, 18, 14, 10 of 20", COMMAND, || {
+            judged(loss)
         }),
+        Row::simulated(
+            "S4.8",
+            "agreement breaks at f+1 colluding, not at f",
+            "never breaks",
+            COMMAND,
+            || judged(bound),
+        ),
     ]
 }
