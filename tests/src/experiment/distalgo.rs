@@ -261,13 +261,13 @@ impl Results {
 /// Where the comparison is not like for like.
 const NOTES: [&str; 5] = [
     super::VIRTUAL,
-    "Theirs were measured on a laptop in Python, one process a replica. Their rates are limited by computing, ours by \
+    "Theirs are in DistAlgo, on Python. Their rates are limited by computing, ours by \
      rounds of messages, so compare the shape over the sizes and not the numbers.",
     "Their messages count what a replica puts into its own log; ours are those on the wire between replicas, 2n(n−1) a \
      request, which every fault-free run takes exactly. Requests are not batched here (50 × 70: up to 16 in a batch).",
     "k ≤ f replicas are Byzantine in their runs; here it is always f. A Byzantine primary is silent, so that timeouts \
-     dominate as in theirs; Byzantine backups vote for digests of nothing. Their timeout was up to 25 s; ours is 2 s \
-     unless --timeout says otherwise.",
+     dominate as in theirs; Byzantine backups vote for digests of nothing. Their timeout is 25 s unless set; ours is \
+     2 s unless --timeout says otherwise.",
     "A quorum is ⌈(n+f+1)/2⌉, which is 2f+1 only for n = 3f+1 (10, 22 and 25 of these sizes).",
 ];
 
@@ -330,17 +330,17 @@ fn four_charts(
     ours: &[Measurement],
     sizes: &[Size],
 ) -> Vec<(String, Chart)> {
-    let quantities: [(&str, &str, Quantity, bool); 4] = [
-        ("process-time", "processor time a replica, s", |one| one.cost.process_time_s, true),
-        ("messages", "messages that order requests", |one| one.wire().ordering as f64, true),
-        ("throughput", "answered operations/s", Measurement::throughput, true),
-        ("wall-clock", "time on the wall, s", |one| one.cost.wall_clock_s, true),
+    let quantities: [(&str, &str, Quantity); 4] = [
+        ("Process time", "processor time a replica, s", |one| one.cost.process_time_s),
+        ("Messages", "messages that order requests", |one| one.wire().ordering as f64),
+        ("Throughput", "answered operations/s", Measurement::throughput),
+        ("Wall clock", "time on the wall, s", |one| one.cost.wall_clock_s),
     ];
-    let one = |(name, axis, quantity, log): (&str, &str, Quantity, bool)| {
+    let one = |(title, axis, quantity): (&str, &str, Quantity)| {
         let mut series = by_mode(ours, sizes, quantity);
-        let theirs: Vec<Option<f64>> = match name {
-            "throughput" => sizes.iter().map(|size| size.rates[0]).collect(),
-            "messages" => {
+        let theirs: Vec<Option<f64>> = match title {
+            "Throughput" => sizes.iter().map(|size| size.rates[0]).collect(),
+            "Messages" => {
                 sizes.iter().map(|size| size.messages.map(|number| number as f64)).collect()
             }
             _ => Vec::new(),
@@ -356,10 +356,10 @@ fn four_charts(
             });
         }
         let chart = Chart::of(
-            &format!("{}, {words_of}", name.replace('-', " ")),
-            Panel { log, ..panel(names(sizes), axis, series) },
+            &format!("{title}, {words_of}"),
+            Panel { log: true, ..panel(names(sizes), axis, series) },
         );
-        (format!("{name}-{suffix}"), chart)
+        (format!("{}-{suffix}", title.to_lowercase().replace(' ', "-")), chart)
     };
     quantities.into_iter().map(one).collect()
 }

@@ -9,8 +9,8 @@ const LEFT: f64 = 92.0;
 const RIGHT: f64 = 830.0;
 const PANEL_HEIGHT: f64 = 230.0;
 /// From the top to the first panel, and from one panel to the next.
-const FIRST: f64 = 74.0;
-const PITCH: f64 = 326.0;
+const FIRST: f64 = 92.0;
+const PITCH: f64 = 344.0;
 
 /// Looks that differ in colour, dash and mark.
 const LOOKS: usize = 6;
@@ -184,7 +184,7 @@ impl Place<'_> {
         self.top + PANEL_HEIGHT * (1.0 - self.scale.part(y))
     }
 
-    /// The names of the series, above the panel on the right; what the vertical axis says is on the left.
+    /// What the vertical axis says, and above it the names of the series.
     fn legend(&self, svg: &mut String) -> Result {
         let y = self.top - 12.0;
         writeln!(svg, "<text x='24' y='{y}'>{}</text>", escape(&self.panel.y))?;
@@ -192,7 +192,9 @@ impl Place<'_> {
             return Ok(());
         }
         let width = |series: &Series| 44.0 + 8.6 * series.name.chars().count() as f64;
-        let mut x = RIGHT - self.panel.series.iter().map(width).sum::<f64>();
+        // On a line of its own: it may be as wide as the panel.
+        let y = y - 22.0;
+        let mut x = LEFT.min(RIGHT - self.panel.series.iter().map(width).sum::<f64>());
         for (number, series) in self.panel.series.iter().enumerate() {
             let look = number % LOOKS;
             let middle = y - 5.0;
@@ -274,8 +276,10 @@ impl Place<'_> {
         }
         // Spreads of several series at the same place would hide each other.
         let shift = 4.0 * (number as f64 - (self.panel.series.len() as f64 - 1.0) / 2.0);
+        // So would marks without a line.
+        let aside = if series.style == Style::Bars { 4.0 * shift } else { 0.0 };
         for point in &series.points {
-            let x = self.x(point.x);
+            let x = self.x(point.x) + aside;
             self.spread(svg, look, x + shift, point)?;
             if series.style != Style::Line {
                 mark(svg, look, x, self.y(point.y))?;
