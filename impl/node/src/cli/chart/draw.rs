@@ -136,7 +136,7 @@ impl Place<'_> {
         self.legend(svg)?;
         self.vertical(svg)?;
         self.horizontal(svg)?;
-        for mark in &self.panel.marks {
+        for (number, mark) in self.panel.marks.iter().enumerate() {
             let (x, bottom) = (self.x(mark.x), self.bottom());
             writeln!(svg, "<path class='mark' d='M{x:.1} {}V{bottom}'/>", self.top)?;
             let (anchor, shift) =
@@ -145,7 +145,8 @@ impl Place<'_> {
                 svg,
                 "<text x='{:.1}' y='{}' text-anchor='{anchor}'>{}</text>",
                 x + shift,
-                self.top + 15.0,
+                // Words of neighbours must not run into each other.
+                self.top + 15.0 + 18.0 * (number % 3) as f64,
                 escape(&mark.text)
             )?;
         }
