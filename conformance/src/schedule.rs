@@ -294,7 +294,7 @@ impl Step<'_> {
 
     fn advance(&self, source: &Source<'_>, path: &mut Vec<(model::Action, model::State)>) {
         let own = self.action.replica();
-        let quorum = self.vocabulary.membership().quorum();
+        let quorum = self.vocabulary.quorum();
         let mut actions = Vec::new();
         loop {
             let state = path.last().map_or(self.before, |(_, state)| state);

@@ -77,7 +77,7 @@ impl TimerWatch {
             return self.asked.iter().any(|value| !state.served.contains(value));
         }
         let others = self.wanted.iter().flatten().filter(|view| **view >= state.view).count();
-        others + 1 >= vocabulary.membership().quorum()
+        others + 1 >= vocabulary.quorum()
     }
 
     /// Compares the timer with what the model's state asks for: what the replica says of it, and what its clock was told.

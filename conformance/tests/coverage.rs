@@ -118,7 +118,7 @@ fn excuses_name_what_there_is() {
         assert!(ACTIONS.contains(action), "{action}");
     }
     let clauses = clauses(PAPER);
-    for (id, _) in excuses::CLAUSES.iter().chain(excuses::BY_ACTION) {
+    for (id, _) in excuses::BY_ACTION {
         assert!(clauses.iter().any(|clause| clause.id == *id), "{id}");
     }
     for (_, action) in excuses::BY_ACTION {

@@ -35,12 +35,6 @@ pub const REJECTIONS: &[(&str, &str)] = &[
 pub const EFFECTS: &[(&str, &str)] =
     &[("halt", "a replica that stops is a divergence; impl/core/tests/paper stops some")];
 
-/// Clauses of which a replay shows nothing.
-pub const CLAUSES: &[(&str, &str)] = &[
-    ("R7", "it is the client's; the replay is of replicas, and impl/core/tests of both"),
-    ("R8", "it is the client's; the replay is of replicas, and impl/core/tests of both"),
-];
-
 /// Clauses that no refusal and no effect of their own shows, and the action at whose every step what they say is compared.
 pub const BY_ACTION: &[(&str, &str)] = &[("W2", "NewView"), ("W3", "NewView")];
 

@@ -99,10 +99,7 @@ impl CoverageReport {
                 });
                 items.collect::<Vec<_>>().join(", ")
             };
-            let shows = match clause.excuse {
-                Some(reason) if clause.shows.is_empty() => reason.to_owned(),
-                _ => list(&clause.shows),
-            };
+            let shows = list(&clause.shows);
             let title = format!("{} {}", clause.id, clause.title);
             let probes: u64 = clause.probes.iter().map(|row| row.count).sum();
             let probes = match clause.probes.is_empty() {

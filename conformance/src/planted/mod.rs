@@ -228,9 +228,6 @@ pub fn to_text(teeth: &Teeth) -> String {
     for (bug, reason) in record::EQUIVALENT {
         text.push_str(&format!("not planted, because it is none: {bug}: {reason}\n"));
     }
-    for (mutant, reason) in record::TWINLESS {
-        text.push_str(&format!("not planted: {mutant}: {reason}\n"));
-    }
     if let Some(divergence) = &teeth.without_bug {
         text.push_str(&format!("without any bug:\n{divergence}\n"));
     }

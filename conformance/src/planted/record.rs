@@ -22,19 +22,6 @@ pub const EQUIVALENT: &[(&str, &str)] = &[
     ),
 ];
 
-/// Mutants of the model that are not planted in the code, and why.
-pub const TWINLESS: &[(&str, &str)] = &[
-    (
-        "client-accepts-f-replies",
-        "the replay is of replicas; what a client accepts is tested at its own machine (impl/core/tests/client_lane.rs)",
-    ),
-    (
-        "quorum-two-f-plus-one",
-        "quorums are computed by the membership, which is made before a replica is given a bug to have; with n = 5 the \
-         replay would wait for a COMMIT too many",
-    ),
-];
-
 /// A bug on record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {

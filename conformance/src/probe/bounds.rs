@@ -1,12 +1,13 @@
-//! Probes of what the paper takes for granted: sizes, whose message it is, and that an answer was asked for.
+//! Probes of what the paper takes for granted: sizes, whose message it is, that an answer was asked for, and that what
+//! is not here is not made up.
 
 use super::{Expected, Place, Probe};
 use crate::refinement::action::Delivery;
-use crate::refinement::vocabulary::{replica_id, view as core_view};
+use crate::refinement::vocabulary::{replica_id, seq, view as core_view};
 use pbft_core::Timer;
 use pbft_core::crypto::sign;
-use pbft_core::message::{Message, StableCertificate, Status};
-use pbft_core::types::{Principal, SeqNum};
+use pbft_core::message::{FetchState, Message, StableCertificate, StatePart, Status};
+use pbft_core::types::{Digest, Principal, SeqNum};
 use pbft_model as model;
 use std::sync::Arc;
 
@@ -72,4 +73,27 @@ pub(super) fn unasked_batch(place: &Place<'_>) -> Option<Probe> {
     let channel = place.others().next()?;
     let batch = place.source.vocabulary.batch(model::Value::NULL);
     place.refused(channel, Message::Batch(batch), "not-requested")
+}
+
+/// §4.4: a batch is served by its digest, and this digest is no batch's.
+pub(super) fn unknown_batch(place: &Place<'_>) -> Option<Probe> {
+    let channel = place.others().next()?;
+    place.refused(channel, Message::FetchBatch(Digest([0xba; 32])), "unavailable")
+}
+
+/// §4.3: a checkpoint that was not taken has no state.
+pub(super) fn unknown_state(place: &Place<'_>) -> Option<Probe> {
+    let channel = place.others().next()?;
+    let beyond = SeqNum(seq(place.model.config().last_slot()).0 + 1);
+    let fetch = FetchState { seq: beyond, part: StatePart::Manifest };
+    place.refused(channel, Message::FetchState(fetch), "unavailable")
+}
+
+/// §4.3: a checkpoint's state has the chunks that its manifest lists; this is the first behind them.
+pub(super) fn unknown_part(place: &Place<'_>) -> Option<Probe> {
+    let (slot, state) = place.kept_checkpoint()?;
+    let behind = place.source.vocabulary.chunks(&state).len() as u32;
+    let fetch = FetchState { seq: seq(slot), part: StatePart::Chunk(behind) };
+    let channel = place.others().next()?;
+    place.refused(channel, Message::FetchState(fetch), "unavailable")
 }

@@ -14,7 +14,7 @@ fn everybody(place: &Place<'_>) -> impl Iterator<Item = model::ReplicaId> + use<
 /// A commit certificate for a slot in the window, with the votes of the first q replicas.
 fn commit_certificate(place: &Place<'_>, slot: model::Slot) -> CommitCertificate {
     let (view, value) = (place.before().view, model::Value::request(1));
-    let voters = everybody(place).take(place.source.vocabulary.membership().quorum());
+    let voters = everybody(place).take(place.source.vocabulary.quorum());
     let vote = |voter| place.source.make_commit(voter, view, slot, value);
     let batch = place.source.vocabulary.batch(value);
     CommitCertificate { commits: voters.map(vote).collect(), batch }
@@ -46,7 +46,7 @@ pub(super) fn a_signer_twice(place: &Place<'_>) -> Option<Probe> {
 
 pub(super) fn mixed_votes(place: &Place<'_>) -> Option<Probe> {
     let (slot, _) = place.slots().next()?;
-    let last = everybody(place).nth(place.source.vocabulary.membership().quorum() - 1)?;
+    let last = everybody(place).nth(place.source.vocabulary.quorum() - 1)?;
     let view = place.before().view;
     let other = place.source.make_commit(last, view, slot, model::Value::NULL);
     spoiled_commit_certificate(place, "mixed-certificate", |certificate| {
@@ -75,7 +75,7 @@ fn prepared_certificate(place: &Place<'_>, view: model::View) -> PreparedCertifi
     let backups = everybody(place).filter(|backup| *backup != primary);
     let slot = model::Slot(1);
     let vote = |backup| place.source.make_prepare(backup, view, slot, value);
-    let needed = place.source.vocabulary.membership().prepares();
+    let needed = place.source.vocabulary.prepares();
     let pre_prepare = place.source.pre_prepare(primary, view, slot, value);
     PreparedCertificate { pre_prepare, prepares: backups.take(needed).map(vote).collect() }
 }

@@ -24,7 +24,7 @@ pub(super) fn stable_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
     let sender = place.others().next()?;
     let state = place.before().digest();
     let voters = (0..place.model.config().replicas()).map(model::ReplicaId);
-    let quorum = place.source.vocabulary.membership().quorum();
+    let quorum = place.source.vocabulary.quorum();
     let vote = |voter| place.source.make_checkpoint(voter, slot, &state);
     let checkpoints = voters.take(quorum - 1).map(vote).collect();
     let message = Message::Stable(Arc::new(StableCertificate { checkpoints }));
@@ -56,7 +56,7 @@ pub(super) fn checkpoint_twice(place: &Place<'_>) -> Option<Probe> {
 pub(super) fn checkpoints_that_do_not_match(place: &Place<'_>) -> Option<Probe> {
     let slot = fresh_slot(place)?;
     let (state, other) = (place.before().digest(), another_state(place));
-    let quorum = place.source.vocabulary.membership().quorum();
+    let quorum = place.source.vocabulary.quorum();
     let vote = |(turn, voter): (usize, model::ReplicaId)| {
         let state = if turn == 0 { &other } else { &state };
         let vote = place.source.make_checkpoint(voter, slot, state);

@@ -5,6 +5,7 @@
 mod bounds;
 mod certificate;
 mod checkpoint;
+mod client;
 pub mod frame;
 pub mod live;
 mod normal_case;
@@ -153,6 +154,9 @@ pub const PROBES: &[(&str, Maker)] = &[
     ("a certificate with more votes than there are replicas", bounds::surplus_votes),
     ("an operation larger than the cluster allows", bounds::large_operation),
     ("a batch that nobody asked for", bounds::unasked_batch),
+    ("a question for a batch that is not here", bounds::unknown_batch),
+    ("a question for a checkpoint that was not taken", bounds::unknown_state),
+    ("a question for a part that a checkpoint does not have", bounds::unknown_part),
 ];
 
 /// The names of all probes and reactions: each must have been made.
@@ -310,6 +314,15 @@ impl Place<'_> {
         let low = self.before().low_water_mark;
         let high = self.model.config().high_water_mark(low);
         low.until(high).map(|slot| (slot, self.before().accepted[slot.index()]))
+    }
+
+    /// The earliest checkpoint that the replica took and still has, and its state.
+    fn kept_checkpoint(&self) -> Option<(model::Slot, model::StateDigest)> {
+        let before = self.before();
+        let taken = before.sent.checkpoints.iter().enumerate();
+        let mut taken =
+            taken.filter_map(|(index, state)| Some((model::Slot::at(index), (*state)?)));
+        taken.find(|(slot, _)| *slot >= before.low_water_mark)
     }
 
     fn from(&self, from: model::ReplicaId, message: Message) -> Delivery {

@@ -1,8 +1,8 @@
 //! Reactions: what a replica owes others beside the model's steps. The model's network never loses anything, so
 //! what is said again, relayed, handed on or served is no action there; here it is demanded.
 
-use super::Place;
 use super::view_change::{empty_view_change, forged_view_change};
+use super::{Place, client};
 use crate::divergence::{Difference, Kind};
 use crate::host::{Observation, Subject};
 use crate::refinement::action::Delivery;
@@ -49,6 +49,12 @@ pub const REACTIONS: &[(&str, Trace, Reaction)] = &[
     ("a NEW-VIEW that waits for state is followed", Trace::Lasting, awaited_view_is_entered),
     ("a view that a quorum wants is timed", Trace::Volatile, wanted_view_is_timed),
     ("an older request is not executed", Trace::Lasting, older_request_is_not_executed),
+    ("a client believes f+1 equal replies", Trace::Volatile, client::results),
+    ("a client counts each replica once", Trace::Volatile, client::one_voice),
+    ("a client believes replies to its request", Trace::Volatile, client::other_requests),
+    ("a client believes members", Trace::Volatile, client::strangers),
+    ("a client follows the view of f+1 replicas", Trace::Volatile, client::views),
+    ("an impatient client asks everybody", Trace::Volatile, client::impatience),
 ];
 
 fn owed(what: &str, got: &Observation) -> Difference {
@@ -95,7 +101,7 @@ impl Scene<'_> {
         })
     }
 
-    fn request(&self, value: model::Value) -> Option<Delivery> {
+    pub(super) fn request(&self, value: model::Value) -> Option<Delivery> {
         let request = self.place.source.vocabulary.request(value)?;
         Some(Delivery::Client(Message::Request(Arc::clone(request))))
     }
@@ -309,10 +315,7 @@ fn view_changes_are_handed_on(
 
 /// §4.3: who holds a checkpoint serves it.
 fn state_is_served(scene: &Scene<'_>, subject: &mut dyn Subject) -> Option<Result<(), Difference>> {
-    let before = scene.place.before();
-    let kept = before.sent.checkpoints.iter().enumerate();
-    let mut kept = kept.filter_map(|(index, state)| Some((model::Slot::at(index), (*state)?)));
-    let (slot, state) = kept.find(|(slot, _)| *slot >= before.low_water_mark)?;
+    let (slot, state) = scene.place.kept_checkpoint()?;
     let vocabulary = scene.place.source.vocabulary;
     let manifest = vocabulary.manifest(slot, &state);
     let chunks = vocabulary.chunks(&state).into_iter().zip(0..);
@@ -358,7 +361,7 @@ fn earliest_view_is_joined(
         return None;
     }
     let first = model::View(1);
-    let weak = scene.place.source.vocabulary.membership().weak();
+    let weak = scene.place.source.vocabulary.weak();
     let views = std::iter::repeat_n(first.next(), weak - 1).chain([first]);
     let mut last = Observation::default();
     for (sender, view) in scene.place.others().zip(views) {
@@ -442,7 +445,7 @@ fn wanted_view_is_timed(
     if before.active || place.primary() == place.own {
         return None;
     }
-    let quorum = place.source.vocabulary.membership().quorum();
+    let quorum = place.source.vocabulary.quorum();
     for sender in place.others().take(quorum - 1) {
         let body = empty_view_change(sender, before.view);
         let view_change = Arc::new(place.source.vocabulary.sign_as(sender, body));
@@ -478,7 +481,7 @@ fn older_request_is_not_executed(
         let body = Commit { digest: batch.digest(), ..vote.body };
         vocabulary.sign_as(voter, body)
     };
-    let commits = all.take(vocabulary.membership().quorum()).map(vote).collect();
+    let commits = all.take(vocabulary.quorum()).map(vote).collect();
     let certificate = CommitCertificate { commits, batch: Arc::clone(&batch) };
     let sender = place.others().next()?;
     let delivery = place.from(sender, Message::Committed(Arc::new(certificate)));

@@ -57,6 +57,12 @@ pub const TEETH: &[(&str, &str)] = &[
     ("an accepted batch is served", "batch-not-served"),
     ("of several later views the earliest is joined", "join-takes-highest"),
     ("a NEW-VIEW that waits for state is followed", "inactive-after-transfer"),
+    ("a client believes f+1 equal replies", "client-accepts-f-replies"),
+    ("a client counts each replica once", "client-counts-sender-twice"),
+    ("a client believes replies to its request", "client-ignores-timestamp"),
+    ("a client believes members", "client-takes-strangers"),
+    ("a client follows the view of f+1 replicas", "client-believes-highest-view"),
+    ("an impatient client asks everybody", "client-asks-primary-only"),
     ("a signature of other bytes", "cache-ignores-signature"),
     ("a statement under another one's signature", "cache-ignores-statement"),
     ("a message of another cluster", "cluster-not-signed"),
@@ -68,6 +74,9 @@ pub const TEETH: &[(&str, &str)] = &[
     ("a certificate with more votes than there are replicas", "lists-unbounded"),
     ("an operation larger than the cluster allows", "operations-unbounded"),
     ("a batch that nobody asked for", "unasked-batch-taken"),
+    ("a question for a batch that is not here", "another-batch-served"),
+    ("a question for a checkpoint that was not taken", "unknown-state-served"),
+    ("a question for a part that a checkpoint does not have", "unknown-part-served"),
     ("an old request that its client is told of", "refusal-dropped"),
 ];
 

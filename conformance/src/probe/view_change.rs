@@ -158,7 +158,7 @@ pub(super) fn new_view_for_a_view_that_was_left(place: &Place<'_>) -> Option<Pro
         return None;
     }
     let all = (0..place.model.config().replicas()).map(model::ReplicaId);
-    let senders = all.take(place.source.vocabulary.membership().quorum());
+    let senders = all.take(place.source.vocabulary.quorum());
     let view_change = |sender| {
         let body = empty_view_change(sender, left);
         Arc::new(place.source.vocabulary.sign_as(sender, body))

@@ -127,7 +127,7 @@ impl Script<'_> {
         let before = self.state.replica(replica);
         let (view, value) = (before.view, before.accepted[slot.index()]);
         let own = usize::from(self.model.primary(view) != replica);
-        let needed = self.source.vocabulary.membership().prepares() - own;
+        let needed = self.source.vocabulary.prepares() - own;
         let mut others = self.source.prepares(view, slot, value);
         others.retain(|vote| vote.body.replica != replica_id(replica));
         let chosen = some_of(others, needed, &self.pick)
@@ -157,7 +157,7 @@ impl Script<'_> {
             let from = from.ok_or_else(|| Missing { what: "another replica".to_owned() })?;
             return Ok(vec![Delivery::Message { from, message: Message::Committed(certificate) }]);
         }
-        let needed = self.source.vocabulary.membership().quorum() - 1;
+        let needed = self.source.vocabulary.quorum() - 1;
         let mut others = self.source.commits(view, slot, value);
         others.retain(|vote| vote.body.replica != replica_id(replica));
         let chosen = some_of(others, needed, &self.pick)
@@ -183,7 +183,7 @@ impl Script<'_> {
             let message = Message::Stable(Arc::new(certificate));
             return Ok(vec![Delivery::Message { from, message }]);
         }
-        let needed = self.source.vocabulary.membership().quorum() - usize::from(own);
+        let needed = self.source.vocabulary.quorum() - usize::from(own);
         let mut others = self.source.checkpoints(slot, state);
         others.retain(|vote| vote.body.replica != replica_id(replica));
         let chosen = some_of(others, needed, &self.pick)
@@ -214,7 +214,7 @@ impl Script<'_> {
             found.extend(first);
         }
         found.sort_by_key(|(view, sender, _)| (*view, *sender));
-        let weak = self.source.vocabulary.membership().weak();
+        let weak = self.source.vocabulary.weak();
         if found.len() < weak || found[0].0 != to {
             return Err(Missing { what: format!("f+1 VIEW-CHANGEs from {to} on") });
         }

@@ -187,7 +187,7 @@ impl Source<'_> {
         value: model::Value,
         rotation: usize,
     ) -> Result<Arc<CommitCertificate>, Missing> {
-        let quorum = self.vocabulary.membership().quorum();
+        let quorum = self.vocabulary.quorum();
         let mut commits = choose(self.commits(view, slot, value), quorum, rotation)
             .ok_or_else(|| Missing { what: format!("q {}", Sent::Commit(view, slot, value)) })?;
         commits.sort_by_key(|vote| vote.body.replica);
@@ -201,7 +201,7 @@ impl Source<'_> {
         state: &model::StateDigest,
         rotation: usize,
     ) -> Result<StableCertificate, Missing> {
-        let quorum = self.vocabulary.membership().quorum();
+        let quorum = self.vocabulary.quorum();
         let mut checkpoints = choose(self.checkpoints(slot, state), quorum, rotation)
             .ok_or_else(|| Missing { what: format!("q {}", Sent::Checkpoint(slot, *state)) })?;
         checkpoints.sort_by_key(|vote| vote.body.replica);
@@ -220,7 +220,7 @@ impl Source<'_> {
         slot: model::Slot,
         claim: &model::Certificate,
     ) -> Result<PreparedCertificate, Missing> {
-        let needed = self.vocabulary.membership().prepares();
+        let needed = self.vocabulary.prepares();
         let prepares = choose(self.prepares(claim.view, slot, claim.value), needed, 0);
         let missing =
             || Missing { what: format!("q-1 {}", Sent::Prepare(claim.view, slot, claim.value)) };

@@ -84,6 +84,9 @@ impl Vocabulary {
             params.pipeline = params.window;
             params.batch_requests_max = 1;
             adjust(&mut params);
+            #[cfg(feature = "planted-bugs")]
+            let params =
+                Params { membership: params.membership.with_planted(params.planted), ..params };
             params.validate().expect("the model's bounds are valid parameters");
             Arc::new(params)
         });
@@ -137,9 +140,25 @@ impl Vocabulary {
         &self.params[replica.index()]
     }
 
-    /// The core's quorums.
+    /// The replicas, as the core numbers them.
     pub fn membership(&self) -> Membership {
         self.params[0].membership
+    }
+
+    /// Votes that make a quorum. Like the two below, it is the model's number: were the code asked how many votes it needs,
+    /// it would be given what it wants.
+    pub fn quorum(&self) -> usize {
+        usize::from(self.config.quorums().quorum)
+    }
+
+    /// PREPAREs that prepare beside the PRE-PREPARE.
+    pub fn prepares(&self) -> usize {
+        self.quorum() - 1
+    }
+
+    /// Replicas of which one is correct.
+    pub fn weak(&self) -> usize {
+        usize::from(self.config.quorums().weak)
     }
 
     /// The signed request of a value; `None` for values that no client signs.

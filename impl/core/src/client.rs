@@ -5,6 +5,7 @@
 
 use crate::membership::Membership;
 use crate::message::{Reply, Request, Signed};
+use crate::planted::planted;
 use crate::types::{ReplicaId, Timestamp, View};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -95,6 +96,9 @@ pub struct ClientLane {
     view: View,
     last: Timestamp,
     outstanding: Option<Outstanding>,
+    /// The bug that this lane is to have.
+    #[cfg(feature = "planted-bugs")]
+    planted: Option<crate::planted::PlantedBug>,
 }
 
 #[derive(Clone, Debug)]
@@ -113,7 +117,16 @@ impl ClientLane {
             view: View::default(),
             last: Timestamp::default(),
             outstanding: None,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         }
+    }
+
+    /// The same lane with a bug.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn with_planted(self, planted: Option<crate::planted::PlantedBug>) -> Self {
+        Self { planted, ..self }
     }
 
     /// The view that the client believes in.
@@ -148,7 +161,7 @@ impl ClientLane {
         if self.is_busy() {
             return Err(ClientRejection::Busy);
         }
-        if got <= self.last {
+        if got <= self.last && !planted!(self, ClientReusesTimestamp) {
             return Err(ClientRejection::OldTimestamp { last: self.last, got });
         }
         self.last = got;
@@ -161,29 +174,38 @@ impl ClientLane {
 
     /// §4.1: a result counts when f+1 replicas, each for itself, answer the same to this timestamp.
     fn on_reply(&mut self, reply: Reply) -> Result<Vec<ClientEffect>, ClientRejection> {
-        let weak = self.membership.weak();
-        if !self.membership.contains(reply.replica) {
+        let needed = self.membership.weak() - usize::from(planted!(self, ClientAcceptsFReplies));
+        let any_timestamp = planted!(self, ClientIgnoresTimestamp);
+        let any_result = planted!(self, ClientMixesResults);
+        let each_reply = planted!(self, ClientCountsSenderTwice);
+        let any_view = planted!(self, ClientBelievesHighestView);
+        if !self.membership.contains(reply.replica) && !planted!(self, ClientTakesStrangers) {
             return Err(ClientRejection::NotAMember(reply.replica));
         }
         let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
         let expected = outstanding.request.body.timestamp;
         let mine = &outstanding.request.body;
-        if (mine.client, mine.lane, expected) != (reply.client, reply.lane, reply.timestamp) {
+        let timestamp = if any_timestamp { expected } else { reply.timestamp };
+        if (mine.client, mine.lane, expected) != (reply.client, reply.lane, timestamp) {
             return Err(ClientRejection::OtherRequest { expected, got: reply.timestamp });
         }
-        outstanding.replies.insert(reply.replica, (reply.view, Arc::clone(&reply.result)));
+        let voter = match each_reply {
+            true => ReplicaId(outstanding.replies.len() as u32),
+            false => reply.replica,
+        };
+        outstanding.replies.insert(voter, (reply.view, Arc::clone(&reply.result)));
         let mut views: Vec<View> = outstanding
             .replies
             .values()
-            .filter(|(_, result)| *result == reply.result)
+            .filter(|(_, result)| any_result || *result == reply.result)
             .map(|(view, _)| *view)
             .collect();
-        if views.len() < weak {
+        if views.len() < needed {
             return Ok(Vec::new());
         }
         // The f+1st highest of the claimed views: some correct replica is in it or beyond.
         views.sort_unstable_by(|a, b| b.cmp(a));
-        self.view = self.view.max(views[weak - 1]);
+        self.view = self.view.max(views[if any_view { 0 } else { needed - 1 }]);
         self.outstanding = None;
         let view = self.view;
         let done = ClientEffect::Done { timestamp: expected, result: reply.result, view };
@@ -196,6 +218,10 @@ impl ClientLane {
         let request = Arc::clone(&outstanding.request);
         outstanding.wait = outstanding.wait.saturating_mul(2).min(max);
         let wait = outstanding.wait;
-        Ok(vec![ClientEffect::Broadcast(request), ClientEffect::SetTimer(wait)])
+        let ask = match planted!(self, ClientAsksPrimaryOnly) {
+            true => ClientEffect::Send { to: self.membership.primary(self.view), request },
+            false => ClientEffect::Broadcast(request),
+        };
+        Ok(vec![ask, ClientEffect::SetTimer(wait)])
     }
 }

@@ -262,6 +262,30 @@ bugs! {
     OperationsUnbounded = "operations-unbounded",
     /// A batch is taken that nobody asked for.
     UnaskedBatchTaken = "unasked-batch-taken",
+    /// A peer that asks for a batch that is not here is given the null batch.
+    AnotherBatchServed = "another-batch-served",
+    /// The state of a checkpoint that was not taken is looked for.
+    UnknownStateServed = "unknown-state-served",
+    /// A part that a checkpoint does not have is looked for.
+    UnknownPartServed = "unknown-part-served",
+    /// A quorum is 2f+1 at any n.
+    QuorumTwoFPlusOne = "quorum-two-f-plus-one",
+    /// A client accepts a result on f equal replies.
+    ClientAcceptsFReplies = "client-accepts-f-replies",
+    /// A client counts replies, not those who sent them.
+    ClientCountsSenderTwice = "client-counts-sender-twice",
+    /// A client takes the reply to another request of its lane.
+    ClientIgnoresTimestamp = "client-ignores-timestamp",
+    /// A client counts replies with different results together.
+    ClientMixesResults = "client-mixes-results",
+    /// A client counts the replies of replicas that are no members.
+    ClientTakesStrangers = "client-takes-strangers",
+    /// A client believes in the highest view that anybody names.
+    ClientBelievesHighestView = "client-believes-highest-view",
+    /// A client that waited in vain asks the primary again, and nobody else.
+    ClientAsksPrimaryOnly = "client-asks-primary-only",
+    /// A client gives two requests one timestamp.
+    ClientReusesTimestamp = "client-reuses-timestamp",
     /// The timer is not started when a view is entered.
     TimerNotStartedInNewView = "timer-not-started-in-new-view",
     /// The timer goes on when the request is executed that it protects.

@@ -112,10 +112,12 @@ impl Replica {
 
     /// Another replica asks for state.
     pub(crate) fn on_fetch_state(&self, from: ReplicaId, fetch: FetchState) -> Outcome {
-        let manifest = self.manifests.get(&fetch.seq).ok_or(Rejection::Unavailable)?;
-        let known = match fetch.part {
-            StatePart::Manifest => true,
-            StatePart::Chunk(index) => (index as usize) < manifest.chunks.len(),
+        let known = match (self.manifests.get(&fetch.seq), fetch.part) {
+            (None, _) => planted!(self.params, UnknownStateServed),
+            (Some(_), StatePart::Manifest) => true,
+            (Some(manifest), StatePart::Chunk(index)) => {
+                (index as usize) < manifest.chunks.len() || planted!(self.params, UnknownPartServed)
+            }
         };
         if !known {
             return Err(Rejection::Unavailable);

@@ -376,8 +376,12 @@ impl Replica {
         if planted!(self.params, BatchNotServed) {
             return Err(Rejection::Unavailable);
         }
-        let batch = self.log.batch(digest).ok_or(Rejection::Unavailable)?;
-        Ok(vec![Effect::Send { to: from, message: Message::Batch(Arc::clone(batch)) }])
+        let batch = match self.log.batch(digest) {
+            Some(batch) => Arc::clone(batch),
+            None if planted!(self.params, AnotherBatchServed) => Arc::default(),
+            None => return Err(Rejection::Unavailable),
+        };
+        Ok(vec![Effect::Send { to: from, message: Message::Batch(batch) }])
     }
 
     /// A batch that this replica asked for.
