@@ -7,6 +7,7 @@ use crate::divergence::Divergence;
 use crate::grain::Walked;
 use crate::node_replay::{self, NodeReport};
 use crate::plan::Plan;
+use crate::probe::handshake;
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::{ConformReport, CoreReport};
@@ -226,6 +227,10 @@ fn replay_node(
         return Err(JobError::Runtime(error));
     }
     let (mut report, mut found) = results.into_inner().unwrap_or_default();
+    match handshake::run(None) {
+        Ok(made) => report.probes.extend(made),
+        Err(divergence) => found.push(*divergence),
+    }
     found.truncate(1);
     divergences.extend(found);
     report.steps_total = traces.iter().map(|trace| trace.actions.len() as u64).sum();

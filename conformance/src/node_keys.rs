@@ -32,7 +32,7 @@ impl NodeKeys {
     }
 }
 
-fn secret(principal: Principal) -> SecretKey {
+pub(crate) fn secret(principal: Principal) -> SecretKey {
     let mut seed = [0x5e; 32];
     let (kind, id) = match principal {
         Principal::Replica(replica) => (1, replica.0),

@@ -5,7 +5,6 @@ use crate::divergence::Divergence;
 use crate::node_replay::NodeReport;
 use crate::plan::Promise;
 use crate::probe;
-use crate::probe::frame::FRAME_PROBES;
 use crate::replay::ReplayReport;
 use crate::schedule::SCHEDULES;
 use pbft_model::Reductions;
@@ -215,7 +214,7 @@ impl ConformReport {
         if self.node.crashes == 0 {
             missing.push("no node crashed during the replay".to_owned());
         }
-        for (probe, _) in FRAME_PROBES {
+        for probe in probe::at_the_node() {
             if self.node.probes.get(probe).is_none_or(|count| *count == 0) {
                 missing.push(format!("never probed at the node: {probe}"));
             }
@@ -241,7 +240,7 @@ impl ConformReport {
         for wrong in &core.blind_spots {
             missing.push(format!("the comparison does not notice a wrong step: {wrong}"));
         }
-        for probe in probe::teeth::toothless(probe::names()) {
+        for probe in probe::teeth::toothless(probe::all_names()) {
             missing.push(format!("a probe that no bug was ever seen to fail: {probe}"));
         }
         let all = (core.states_total, core.edges_total);

@@ -5,7 +5,6 @@ use pbft_conformance::coverage::measured::Edges;
 use pbft_conformance::coverage::tally::{Kind, Phase, Role, Seen};
 use pbft_conformance::coverage::{CoverageReport, Measured, Recorded, excuses, judge};
 use pbft_conformance::probe;
-use pbft_conformance::probe::frame::FRAME_PROBES;
 use pbft_conformance::report::ACTIONS;
 use pbft_core::Rejection;
 use pbft_model::run::ExitCode;
@@ -31,7 +30,6 @@ fn full() -> Measured {
         !Rejection::KINDS.contains(&name.as_str())
             && excuses::reason(excuses::EFFECTS, name).is_none()
     });
-    let frames = FRAME_PROBES.iter().map(|(name, _)| *name);
     let seen = Seen {
         steps: steps.collect(),
         rejections: kinds.map(|kind| ((*kind).to_owned(), 1)).collect(),
@@ -39,7 +37,7 @@ fn full() -> Measured {
     };
     Measured {
         edges: vec![Edges { config: "n4-b0-v1-s1-d1".to_owned(), replayed: 7, total: 7 }],
-        probes: probe::names().chain(frames).map(|name| (name.to_owned(), 1)).collect(),
+        probes: probe::all_names().map(|name| (name.to_owned(), 1)).collect(),
         seen,
     }
 }

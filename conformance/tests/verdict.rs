@@ -5,6 +5,7 @@ use pbft_conformance::node_replay::NodeReport;
 use pbft_conformance::plan::Promise;
 use pbft_conformance::probe;
 use pbft_conformance::probe::frame::FRAME_PROBES;
+use pbft_conformance::probe::handshake::HANDSHAKES;
 use pbft_conformance::replay::ReplayReport;
 use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
 use pbft_conformance::schedule::SCHEDULES;
@@ -38,7 +39,7 @@ fn parts() -> Parts {
         CoreReport { edges_total: 20, states_total: replayed.states, ..CoreReport::default() };
     core.add(replayed);
     (core.walked_steps, core.walked_total, core.canaries) = (5, 5, 1);
-    let probes = FRAME_PROBES.iter().map(|(name, _)| (*name, 1)).collect();
+    let probes = probe::at_the_node().map(|name| (name, 1)).collect();
     let node = NodeReport { traces: 1, crashes: 1, probes, ..NodeReport::default() };
     Parts { model: vec![checked], core, node, divergences: Vec::new() }
 }
@@ -114,6 +115,9 @@ fn doing_less_than_everything_is_inconclusive() {
         }),
         ("a frame that was never tried", |parts| {
             parts.node.probes.remove(FRAME_PROBES[2].0);
+        }),
+        ("a handshake that was never tried", |parts| {
+            parts.node.probes.remove(HANDSHAKES[1].0);
         }),
         ("a schedule that was never tried", |parts| {
             parts.core.schedules.remove("eager");

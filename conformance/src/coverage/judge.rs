@@ -6,7 +6,6 @@ use super::measured::{Edges, Measured};
 use super::recorded::Recorded;
 use super::tally::{Phase, Role};
 use crate::probe;
-use crate::probe::frame::FRAME_PROBES;
 use crate::report::ACTIONS;
 use pbft_core::Rejection;
 use pbft_model::run::ExitCode;
@@ -134,13 +133,12 @@ fn actions(measured: &Measured, recorded: Option<&Recorded>) -> Vec<ActionRow> {
 }
 
 fn probes(measured: &Measured) -> Vec<Counted> {
-    let frames = FRAME_PROBES.iter().map(|(name, _)| *name);
     let row = |name: &str| Counted {
         name: name.to_owned(),
         count: measured.probes.get(name).copied().unwrap_or_default(),
         excuse: None,
     };
-    probe::names().chain(frames).map(row).collect()
+    probe::all_names().map(row).collect()
 }
 
 fn rejections(measured: &Measured) -> Vec<Counted> {

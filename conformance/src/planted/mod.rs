@@ -8,6 +8,7 @@ use crate::divergence::Divergence;
 use crate::job::in_parallel;
 use crate::node_replay::{self, NodeReport};
 use crate::plan::Plan;
+use crate::probe::handshake;
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::walk::Trace;
@@ -82,9 +83,9 @@ struct Hunter<'a> {
 }
 
 impl Hunter<'_> {
-    /// The divergence that the corpus and the walks on the core, or the traces through the node lead to.
+    /// The divergence that the corpus and the walks on the core, the traces through the node, or its door lead to.
     fn along_traces(&mut self) -> Option<Divergence> {
-        self.on_core().or_else(|| self.in_nodes())
+        self.on_core().or_else(|| self.in_nodes()).or_else(|| self.at_the_door())
     }
 
     fn on_core(&mut self) -> Option<Divergence> {
@@ -106,6 +107,11 @@ impl Hunter<'_> {
             self.edges += found.as_ref().map_or(trace.actions.len(), |found| found.step) as u64;
             found
         })
+    }
+
+    /// Who may speak to a node, and as whom.
+    fn at_the_door(&self) -> Option<Divergence> {
+        handshake::run(self.bug).err().map(|divergence| *divergence)
     }
 
     /// Every edge of the graphs, from the smallest on.

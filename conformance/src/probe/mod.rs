@@ -7,6 +7,7 @@ mod certificate;
 mod checkpoint;
 mod client;
 pub mod frame;
+pub mod handshake;
 pub mod live;
 mod normal_case;
 pub mod reaction;
@@ -163,6 +164,17 @@ pub const PROBES: &[(&str, Maker)] = &[
 pub fn names() -> impl Iterator<Item = &'static str> {
     let probes = PROBES.iter().map(|(name, _)| *name);
     probes.chain(REACTIONS.iter().map(|(name, _, _)| *name))
+}
+
+/// The names of all that is probed: on the core, at the node, and at its door.
+pub fn all_names() -> impl Iterator<Item = &'static str> {
+    names().chain(at_the_node())
+}
+
+/// The names of what can be probed at a node only: each must have been made there.
+pub fn at_the_node() -> impl Iterator<Item = &'static str> {
+    let frames = frame::FRAME_PROBES.iter().map(|(name, _)| *name);
+    frames.chain(handshake::HANDSHAKES.iter().map(|(name, _)| *name))
 }
 
 impl Probes<'_> {

@@ -330,6 +330,14 @@ bugs! {
     FrameSizeUnchecked = "frame-size-unchecked",
     /// A client may send another one's requests.
     RequestOfAnotherClient = "request-of-another-client",
+    /// Whoever dials is let in, as the first client if his key is nobody's.
+    UnknownKeyLetIn = "unknown-key-let-in",
+    /// Who dials need not have the same cluster file.
+    OtherClusterLetIn = "other-cluster-let-in",
+    /// Whoever answers is taken for the replica that was dialed.
+    AnyKeyAnswers = "any-key-answers",
+    /// A replica's connection is taken for the next one's.
+    ConnectionOfAnother = "connection-of-another",
     /// A broadcast does not reach the last peer.
     BroadcastSkipsPeer = "broadcast-skips-peer",
     /// A peer's queue gives out the newest frame first.

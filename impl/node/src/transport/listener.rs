@@ -45,6 +45,8 @@ pub fn serve(
     network: &TcpNetwork,
 ) -> Result<JoinSet<()>, rustls::Error> {
     let identity = TlsIdentity::new(key)?;
+    #[cfg(feature = "planted-bugs")]
+    let identity = identity.with_planted(network.planted);
     let ring = Arc::new(cluster.key_ring());
     let tls = TlsAcceptor::from(Arc::new(server_config(&identity, Arc::clone(&ring))?));
     let mut tasks = JoinSet::new();
@@ -61,7 +63,15 @@ pub fn serve(
     }
     let limits = *inbox.limits();
     let host = Host {
-        acceptor: Acceptor { tls, ring, cluster: cluster.id(), limits, inbox: inbox.clone() },
+        acceptor: Acceptor {
+            tls,
+            ring,
+            cluster: cluster.id(),
+            limits,
+            inbox: inbox.clone(),
+            #[cfg(feature = "planted-bugs")]
+            planted: network.planted,
+        },
         inbox,
         queries,
         network: network.clone(),

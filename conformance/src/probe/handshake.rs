@@ -1,0 +1,291 @@
+//! Probes of the door: who may speak to a node, and as whom. The replay gives frames to nodes as the listener would, once it
+//! knows whose they are; here the whole production node listens, on loopback, and is dialed.
+
+use crate::divergence::{Difference, Divergence, Kind, explore};
+use crate::node_keys::secret;
+use crate::service::History;
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use pbft_core::crypto::sign;
+use pbft_core::message::{Message, Prepare};
+use pbft_core::types::{ClientId, Digest, Principal, ReplicaId, SeqNum, View};
+use pbft_node::codec;
+use pbft_node::config::Cluster;
+use pbft_node::inbox::Inbox;
+use pbft_node::keyring::KeySigner;
+use pbft_node::keys::SecretKey;
+use pbft_node::metrics::Metrics;
+use pbft_node::node::{Node, Setup};
+use pbft_node::store::{Identity, MemoryDisk, Store};
+use pbft_node::transport::{Connection, HandshakeError, TlsIdentity, client_config, connect};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What came of a probe.
+pub type Probing<'a> = Pin<Box<dyn Future<Output = Result<(), Difference>> + 'a>>;
+
+/// A probe of a listening node.
+pub type DoorProbe = for<'a> fn(&'a Door) -> Probing<'a>;
+
+/// The probes.
+pub const HANDSHAKES: &[(&str, DoorProbe)] = &[
+    ("a connection with a key that is nobody's", |door| Box::pin(door.stranger())),
+    ("a connection of another cluster", |door| Box::pin(door.another_cluster())),
+    ("a replica that answers for another one", |door| Box::pin(door.another_replica())),
+    ("a vote on another replica's connection", |door| Box::pin(door.another_voter())),
+];
+
+/// Replicas of the cluster; the first of them listens.
+const REPLICAS: u32 = 4;
+
+/// The replica that listens.
+const OWN: ReplicaId = ReplicaId(0);
+
+/// The replica that dials.
+const PEER: ReplicaId = ReplicaId(2);
+
+/// The largest frame that the dialing end takes.
+const FRAME_MAX: usize = 1 << 16;
+
+/// What is waited for comes in milliseconds; without an answer for so long, none comes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A node that listens, seen from outside.
+pub struct Door {
+    cluster: Cluster,
+    address: String,
+    inbox: Inbox,
+}
+
+fn harness(error: impl std::fmt::Display) -> Difference {
+    Difference::new(Kind::Harness, error.to_string())
+}
+
+/// The text of a cluster file. Nobody listens at its addresses: the node is told another one.
+fn cluster_file(nonce: char) -> String {
+    let nonce = nonce.to_string().repeat(32);
+    let mut text = format!("[cluster]\nname = \"door\"\nnonce = \"{nonce}\"\n");
+    for id in 0..REPLICAS {
+        let key = secret(Principal::Replica(ReplicaId(id))).public().to_hex();
+        let address = format!("127.0.0.1:{}", id + 1);
+        let _ = write!(text, "\n[[replica]]\nid = {id}\n");
+        let _ = write!(text, "address = \"{address}\"\npublic_key = \"{key}\"\n");
+    }
+    let key = secret(Principal::Client(ClientId(1))).public().to_hex();
+    let _ = write!(text, "\n[[client]]\nid = 1\nname = \"one\"\npublic_key = \"{key}\"\n");
+    text
+}
+
+fn cluster(nonce: char, bug: Option<&str>) -> Result<Cluster, Difference> {
+    let cluster = Cluster::parse(&cluster_file(nonce), Path::new("cluster.toml"));
+    Ok(planted_in(cluster.map_err(harness)?, bug))
+}
+
+#[cfg(feature = "planted-bugs")]
+fn planted_in(cluster: Cluster, bug: Option<&str>) -> Cluster {
+    cluster.with_planted(bug.and_then(pbft_core::planted::PlantedBug::named))
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn planted_in(cluster: Cluster, bug: Option<&str>) -> Cluster {
+    assert!(bug.is_none(), "this build cannot plant bugs");
+    cluster
+}
+
+/// Makes each probe at a node of its own, which may have a planted bug; how often each was made.
+pub fn run(bug: Option<&str>) -> Result<BTreeMap<&'static str, u64>, Box<Divergence>> {
+    let mut made = BTreeMap::new();
+    for (name, probe) in HANDSHAKES {
+        let found = at_a_node(bug, *probe).map_err(|found| found.by_probe("handshake", name));
+        found.map_err(|difference| Box::new(divergence(name, difference)))?;
+        *made.entry(*name).or_default() += 1;
+    }
+    Ok(made)
+}
+
+fn at_a_node(bug: Option<&str>, probe: DoorProbe) -> Result<(), Difference> {
+    // The clock of this runtime runs: sockets are not the replay's to wait for.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(harness)?.block_on(async {
+        let cluster = cluster('0', bug)?;
+        let identity = Identity::new(cluster.id(), OWN);
+        let store = Store::in_memory(&MemoryDisk::default(), identity).map_err(harness)?;
+        let key = secret(Principal::Replica(OWN));
+        let setup = Setup { cluster: cluster.clone(), key, replica: OWN, store, trace: None };
+        let node = Node::with_service(setup, Box::new(History), Some("127.0.0.1:0"));
+        let node = node.await.map_err(harness)?;
+        let (address, inbox) = (node.address().to_string(), node.inbox());
+        let running = tokio::spawn(node.run());
+        let door = Door { cluster, address, inbox };
+        let outcome = probe(&door).await;
+        door.inbox.stop();
+        match running.await {
+            Ok(Ok(())) => outcome,
+            Ok(Err(error)) => outcome.and(Err(Difference::new(Kind::Halted, error.to_string()))),
+            Err(panic) => outcome.and(Err(Difference::new(Kind::Panicked, panic.to_string()))),
+        }
+    })
+}
+
+fn divergence(name: &'static str, difference: Difference) -> Divergence {
+    let config = "n4-bnone-v1-s1-d1".to_owned();
+    Divergence {
+        arm: "node",
+        seed: 0,
+        step: 1,
+        replica: OWN.0 as u8,
+        action: name.to_owned(),
+        kind: difference.kind,
+        what: difference.what,
+        diff: difference.diff,
+        probe: difference.probe,
+        path: Vec::new(),
+        actions: Vec::new(),
+        shrunk_from: None,
+        reproduce: "cargo conform".to_owned(),
+        explore: explore(&config, &[]),
+        config,
+    }
+}
+
+impl Door {
+    fn metrics(&self) -> &Arc<Metrics> {
+        self.inbox.metrics()
+    }
+
+    /// Dials the node with `key`, and expects the key of `expected` there.
+    async fn dial(
+        &self,
+        key: &SecretKey,
+        expected: ReplicaId,
+        cluster: Digest,
+    ) -> Result<Result<Connection, HandshakeError>, Difference> {
+        let identity = self.identity(key)?;
+        let expected = secret(Principal::Replica(expected)).public();
+        let tls = client_config(&identity, expected).map_err(harness)?;
+        Ok(connect(&self.address, Arc::new(tls), cluster, FRAME_MAX).await)
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    fn identity(&self, key: &SecretKey) -> Result<TlsIdentity, Difference> {
+        let planted = self.cluster.params(OWN).planted;
+        Ok(TlsIdentity::new(key).map_err(harness)?.with_planted(planted))
+    }
+
+    #[cfg(not(feature = "planted-bugs"))]
+    fn identity(&self, key: &SecretKey) -> Result<TlsIdentity, Difference> {
+        TlsIdentity::new(key).map_err(harness)
+    }
+
+    /// Waits until the node has counted what is demanded; the dialing end may know earlier.
+    async fn demand(
+        &self,
+        what: &str,
+        is_counted: impl Fn(&Metrics) -> bool,
+    ) -> Result<(), Difference> {
+        let counted = async {
+            while !is_counted(self.metrics()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, counted)
+            .await
+            .map_err(|_| Difference::new(Kind::Harness, format!("in vain waited for: {what}")))
+    }
+
+    /// Waits for the end of one handshake, and demands that it was refused for this reason.
+    async fn refuses(&self, what: &str, reason: &str) -> Result<(), Difference> {
+        let metrics = || (self.metrics().handshakes.get(), self.refusals());
+        self.demand("the end of a handshake", |_| {
+            let (taken, refused) = metrics();
+            taken > 0 || !refused.is_empty()
+        })
+        .await?;
+        match metrics() {
+            (0, refused) if refused == [(reason, 1)] => Ok(()),
+            (taken, refused) => {
+                let got = format!("+ {taken} connections taken, refused: {refused:?}");
+                let diff = vec![format!("- refused: {reason}"), got];
+                Err(Difference::new(Kind::Accepted, what).with_diff(diff))
+            }
+        }
+    }
+
+    fn refusals(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.metrics().handshakes_refused.counts();
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Design 7: an unknown key is refused.
+    async fn stranger(&self) -> Result<(), Difference> {
+        let _connection =
+            self.dial(&SecretKey::from_seed(&[9; 32]), OWN, self.cluster.id()).await?;
+        self.refuses("a key that is not in the cluster file", "unknown-key").await
+    }
+
+    /// Design 7: both ends have the same cluster file, whose digest is the cluster's id.
+    async fn another_cluster(&self) -> Result<(), Difference> {
+        let other = cluster('1', None)?;
+        let key = secret(Principal::Replica(PEER));
+        let dialed = self.dial(&key, OWN, other.id()).await?;
+        if !matches!(dialed, Err(HandshakeError::Cluster { .. })) {
+            let what = "the dialing end takes a node of another cluster";
+            return Err(Difference::new(Kind::Accepted, what));
+        }
+        self.refuses("a replica of another cluster", "wrong-cluster").await
+    }
+
+    /// Design 7: who dials a replica knows its key.
+    async fn another_replica(&self) -> Result<(), Difference> {
+        let key = secret(Principal::Replica(PEER));
+        match self.dial(&key, ReplicaId(1), self.cluster.id()).await? {
+            Err(HandshakeError::Io(_)) => Ok(()),
+            Err(other) => Err(Difference::new(Kind::WrongRejection, other.to_string())),
+            Ok(_) => {
+                let what = format!("{OWN} answers where replica 1 was dialed, and is believed");
+                Err(Difference::new(Kind::Accepted, what))
+            }
+        }
+    }
+
+    /// §4.2: a connection carries the votes of the replica whose key opened it.
+    async fn another_voter(&self) -> Result<(), Difference> {
+        let key = secret(Principal::Replica(PEER));
+        let connection = self.dial(&key, OWN, self.cluster.id()).await?;
+        let mut connection =
+            connection.map_err(|error| Difference::new(Kind::Refused, error.to_string()))?;
+        let refused = |metrics: &Metrics| metrics.rejections.get("not-from-signer");
+        for (voter, expected) in [(PEER, 0), (ReplicaId(3), 1)] {
+            let before = self.verified();
+            connection.send(self.vote(voter)?).await.map_err(harness)?;
+            self.demand("a vote to be looked at", |_| self.verified() > before).await?;
+            self.inbox.settled().await.map_err(harness)?;
+            let got = refused(self.metrics());
+            if got != expected {
+                let diff = vec![format!("- {expected} refused"), format!("+ {got} refused")];
+                let what = format!("a vote of {voter} on the connection of {PEER}");
+                return Err(Difference::new(Kind::Accepted, what).with_diff(diff));
+            }
+        }
+        Ok(())
+    }
+
+    /// Signatures that the node has verified.
+    fn verified(&self) -> u64 {
+        self.metrics().signatures_checked.get()
+    }
+
+    /// A PREPARE, as a frame.
+    fn vote(&self, replica: ReplicaId) -> Result<Bytes, Difference> {
+        let digest = Digest([5; 32]);
+        let body = Prepare { view: View(0), seq: SeqNum(1), digest, replica };
+        let signer = KeySigner::new(secret(Principal::Replica(replica)));
+        let vote = sign(&signer, self.cluster.params(OWN).signing_domain(), body);
+        codec::encode(&Message::Prepare(vote)).map(Bytes::from).map_err(harness)
+    }
+}
