@@ -8,16 +8,20 @@
 //! | takes part in its view | iff a request was delivered to it that it has not executed |
 //! | is between views | iff it has VIEW-CHANGEs of q replicas for this view or later ones, its own among them |
 //!
-//! How long a timer runs is not compared: the model has no durations. That patience doubles and starts again after
-//! progress is shown by the core's own tests (`impl/core/tests/paper`).
+//! Nor has the model durations. How long a timer runs follows from the views that the replica has left since its last
+//! start (§4.5.2): the first patience, doubled for each of them in which it executed no request, up to the greatest; and
+//! the first one again after progress.
 
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::{Vocabulary, model_view};
 use crate::service;
+use pbft_core::durable::Record;
 use pbft_core::message::Message;
-use pbft_core::{Effect, Timer};
+use pbft_core::types::View;
+use pbft_core::{Effect, Params, Timer};
 use pbft_model as model;
+use std::time::Duration;
 
 /// A model has at most so many replicas.
 const REPLICAS_MAX: usize = 7;
@@ -31,6 +35,14 @@ pub struct TimerWatch {
     wanted: [Option<model::View>; REPLICAS_MAX],
     /// Whether the clock was asked to run, and not to stop since.
     running: bool,
+    /// The view that the replica is in, or changes to.
+    view: View,
+    /// How often patience has doubled.
+    doublings: u32,
+    /// Whether nothing was executed since the last view was left.
+    idle: bool,
+    /// What the clock was asked for last, and how often patience had doubled by then.
+    asked_for: Option<(Duration, u32)>,
 }
 
 impl TimerWatch {
@@ -60,15 +72,32 @@ impl TimerWatch {
     /// What the replica asks its clock for.
     pub fn note(&mut self, effect: &Effect) {
         match effect {
-            Effect::SetTimer { timer: Timer::ViewChange, .. } => self.running = true,
+            Effect::SetTimer { timer: Timer::ViewChange, after } => {
+                self.running = true;
+                self.asked_for = Some((*after, self.doublings));
+            }
             Effect::CancelTimer(Timer::ViewChange) => self.running = false,
+            Effect::Persist(Record::ViewChange(own)) => self.enter(own.body.view),
+            Effect::Persist(Record::NewView(known)) => self.enter(known.body.view),
+            Effect::Execute { requests, .. } if !requests.is_empty() => {
+                (self.idle, self.doublings) = (false, 0);
+            }
             _ => {}
+        }
+    }
+
+    /// A later view was left for.
+    fn enter(&mut self, view: View) {
+        if view > self.view {
+            self.view = view;
+            self.doublings += u32::from(self.idle);
+            self.idle = true;
         }
     }
 
     /// The replica was started again: whoever waits must ask again.
     pub fn restarted(&mut self) {
-        *self = Self::default();
+        *self = Self { view: self.view, ..Self::default() };
     }
 
     /// Whether the timer must run when the replica is in this state.
@@ -80,6 +109,19 @@ impl TimerWatch {
         others + 1 >= vocabulary.quorum()
     }
 
+    /// Compares what the clock was asked for last.
+    fn compare_patience(&self, params: &Params) -> Result<(), Difference> {
+        let Some((asked_for, doublings)) = self.asked_for else { return Ok(()) };
+        let factor = 2_u32.saturating_pow(doublings);
+        let expected = params.view_timeout.saturating_mul(factor).min(params.view_timeout_max);
+        if asked_for == expected {
+            return Ok(());
+        }
+        let what = format!("the view-change timer's patience, doubled {doublings} times");
+        let diff = vec![format!("- {expected:?}"), format!("+ {asked_for:?}")];
+        Err(Difference::new(Kind::Timer, what).with_diff(diff))
+    }
+
     /// Compares the timer with what the model's state asks for: what the replica says of it, and what its clock was told.
     pub fn compare(
         &self,
@@ -87,6 +129,7 @@ impl TimerWatch {
         state: &model::ReplicaState,
         says: bool,
     ) -> Result<(), Difference> {
+        self.compare_patience(vocabulary.params(model::ReplicaId(0)))?;
         let expected = self.must_run(vocabulary, state);
         if (says, self.running) == (expected, expected) {
             return Ok(());

@@ -288,6 +288,10 @@ bugs! {
     ClientReusesTimestamp = "client-reuses-timestamp",
     /// The timer is not started when a view is entered.
     TimerNotStartedInNewView = "timer-not-started-in-new-view",
+    /// The timer is as impatient as before in the next view, and the next.
+    PatienceNotDoubled = "patience-not-doubled",
+    /// The timer stays as patient as it was when requests are executed again.
+    PatienceNotRestored = "patience-not-restored",
     /// The timer goes on when the request is executed that it protects.
     TimerNotStoppedByExecution = "timer-not-stopped-by-execution",
     /// A step's effects are performed from the last to the first.

@@ -41,11 +41,13 @@ impl ViewTimer {
     /// A request was executed: the network and this primary are fast enough for the first patience.
     pub(crate) fn on_progress(&mut self, params: &Params) {
         self.progress = true;
-        self.patience = params.view_timeout;
+        if !planted!(params, PatienceNotRestored) {
+            self.patience = params.view_timeout;
+        }
     }
 
     fn on_view_change(&mut self, params: &Params) {
-        if !self.progress {
+        if !self.progress && !planted!(params, PatienceNotDoubled) {
             self.patience = self.patience.saturating_mul(2).min(params.view_timeout_max);
         }
         self.progress = false;
