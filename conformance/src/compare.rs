@@ -4,7 +4,7 @@
 use crate::divergence::{Difference, Kind};
 use crate::host::{Observation, Restarted, Subject, is_retransmission};
 use crate::network::Network;
-use crate::probe::{Place, reaction};
+use crate::probe::{Place, repeating};
 use crate::refinement::byzantine::Source;
 use crate::refinement::message::{self, Sent};
 use crate::refinement::state::Local;
@@ -182,7 +182,7 @@ pub fn compare_restart<S: Subject>(place: &Place<'_>, subject: &mut S) -> Result
         return Ok(());
     };
     if before == after {
-        reaction::check_said(place, &said)?;
+        repeating::check_said(place, &said)?;
         let repeats = said.iter().any(|message| matches!(message, Message::ViewChange(_)));
         return match repeats || after.active {
             true => Ok(()),

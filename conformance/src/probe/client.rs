@@ -158,7 +158,8 @@ fn next_request(asking: &mut Asking<'_>) -> Result<(), Difference> {
     }
     let next = Request { timestamp: Timestamp(last.0 + 1), ..asking.request.body.clone() };
     let (sent, request) = submit(&mut asking.lane, next.clone());
-    let to = vocabulary.membership().primary(asking.lane.view());
+    let place = &asking.scene.place;
+    let to = replica_id(place.model.primary(place.before().view));
     let asked = ClientEffect::Send { to, request };
     let expected = Ok(vec![asked, ClientEffect::SetTimer(PATIENCE.first)]);
     if sent != expected || asking.lane.view() != asking.reply.body.view {

@@ -11,6 +11,7 @@ pub mod handshake;
 pub mod live;
 mod normal_case;
 pub mod reaction;
+pub(crate) mod repeating;
 pub mod teeth;
 mod view_change;
 

@@ -1,19 +1,18 @@
 //! Reactions: what a replica owes others beside the model's steps. The model's network never loses anything, so
 //! what is said again, relayed, handed on or served is no action there; here it is demanded.
 
-use super::view_change::{empty_view_change, forged_view_change};
-use super::{Place, client};
+use super::view_change::empty_view_change;
+use super::{Place, client, repeating};
 use crate::divergence::{Difference, Kind};
 use crate::host::{Observation, Subject};
 use crate::refinement::action::Delivery;
-use crate::refinement::message;
 use crate::refinement::vocabulary::{model_slot, replica_id, seq, view as core_view};
 use pbft_core::Rejection;
 use pbft_core::crypto::sign;
 use pbft_core::message::{
     Batch, Commit, CommitCertificate, FetchState, Message, StateData, StatePart, Status,
 };
-use pbft_core::types::{Principal, SeqNum, Timestamp, View};
+use pbft_core::types::{Principal, SeqNum, Timestamp};
 use pbft_model as model;
 use std::sync::Arc;
 
@@ -39,10 +38,22 @@ pub enum Trace {
 pub const REACTIONS: &[(&str, Trace, Reaction)] = &[
     ("an executed request is answered again", Trace::Volatile, reply_is_repeated),
     ("a client's request is relayed and timed", Trace::Volatile, request_is_relayed),
-    ("what is said again is what was said", Trace::Volatile, said_again),
-    ("a final batch is handed on", Trace::Volatile, committed_is_handed_on),
-    ("a NEW-VIEW is handed on", Trace::Volatile, new_view_is_handed_on),
-    ("VIEW-CHANGEs of others are handed on", Trace::Volatile, view_changes_are_handed_on),
+    ("what is said again is what was said", Trace::Volatile, repeating::said_again),
+    ("a final batch is handed on", Trace::Volatile, repeating::committed_is_handed_on),
+    ("a NEW-VIEW is handed on", Trace::Volatile, repeating::new_view_is_handed_on),
+    (
+        "VIEW-CHANGEs of others are handed on",
+        Trace::Volatile,
+        repeating::view_changes_are_handed_on,
+    ),
+    ("a tick says what the replica has", Trace::Volatile, repeating::status_is_told),
+    ("votes for what is not final are said again", Trace::Volatile, repeating::votes_are_repeated),
+    (
+        "the proof of a stable checkpoint is handed on",
+        Trace::Volatile,
+        repeating::stable_is_handed_on,
+    ),
+    ("CHECKPOINTs are said again", Trace::Volatile, repeating::checkpoints_are_repeated),
     ("a checkpoint's state is served", Trace::Volatile, state_is_served),
     ("an accepted batch is served", Trace::Volatile, batch_is_served),
     ("of several later views the earliest is joined", Trace::Lasting, earliest_view_is_joined),
@@ -57,7 +68,7 @@ pub const REACTIONS: &[(&str, Trace, Reaction)] = &[
     ("an impatient client asks everybody", Trace::Volatile, client::impatience),
 ];
 
-fn owed(what: &str, got: &Observation) -> Difference {
+pub(super) fn owed(what: &str, got: &Observation) -> Difference {
     let mut diff = vec![format!("- {what}")];
     diff.extend(got.broadcasts.iter().map(|message| format!("+ broadcast {}", message.kind())));
     diff.extend(got.sends.iter().map(|(to, message)| format!("+ {} to {to}", message.kind())));
@@ -80,7 +91,7 @@ impl<'a> Scene<'a> {
 
 impl Scene<'_> {
     /// Delivers; a rejection is nothing owed, except where that is told to be a finding.
-    fn ask(
+    pub(super) fn ask(
         &self,
         subject: &mut dyn Subject,
         delivery: &Delivery,
@@ -89,7 +100,7 @@ impl Scene<'_> {
     }
 
     /// Delivers what must be taken.
-    fn demand(
+    pub(super) fn demand(
         &self,
         subject: &mut dyn Subject,
         what: &str,
@@ -107,7 +118,7 @@ impl Scene<'_> {
     }
 
     /// What a peer that says it has this is sent; `None` if the peer has asked already.
-    fn answer_to_status(
+    pub(super) fn answer_to_status(
         &self,
         subject: &mut dyn Subject,
         peer: model::ReplicaId,
@@ -131,7 +142,7 @@ impl Scene<'_> {
     }
 
     /// Demands that a peer with this status is sent a message of which `holds` is true.
-    fn is_sent(
+    pub(super) fn is_sent(
         &self,
         subject: &mut dyn Subject,
         peer: model::ReplicaId,
@@ -200,117 +211,6 @@ fn request_is_relayed(
             false => Err(owed(what, &seen)),
         }
     }))
-}
-
-/// §4.2: a replica repeats its votes, and never says anything else.
-fn said_again(scene: &Scene<'_>, subject: &mut dyn Subject) -> Option<Result<(), Difference>> {
-    let peer = scene.place.others().next()?;
-    match scene.answer_to_status(subject, peer, |_| {}) {
-        Err(difference) => Some(Err(difference)),
-        Ok(None) => None,
-        Ok(Some(sent)) => Some(check_said(&scene.place, &sent)),
-    }
-}
-
-/// Each message of this replica's own is in the network already, bit for bit.
-pub(crate) fn check_said(place: &Place<'_>, said: &[Message]) -> Result<(), Difference> {
-    let own = replica_id(place.own);
-    let digest = place.before().digest();
-    for message in said.iter().filter(|message| signer_of(message) == Some(own)) {
-        let new = |what: String| {
-            let what = format!("{} again, but not as it was first: {what}", message.kind());
-            Difference::new(Kind::Messages, what)
-        };
-        if let Message::Checkpoint(vote) = message {
-            // Of an earlier state perhaps: found by its sequence number.
-            if !place.source.network.has_checkpoint(place.own, vote) {
-                return Err(new(format!("digest {}", vote.body.digest)));
-            }
-            continue;
-        }
-        let mapped = message::of_core(place.source.vocabulary, message, &digest);
-        let mapped = mapped.map_err(|no_image| new(no_image.to_string()))?;
-        let unknown = mapped
-            .iter()
-            .find(|(sent, again)| place.source.network.get(place.own, sent) != Some(again));
-        if let Some((sent, _)) = unknown {
-            return Err(new(sent.to_string()));
-        }
-    }
-    Ok(())
-}
-
-/// Who signed a message, if it is a vote, a promise or an order.
-fn signer_of(message: &Message) -> Option<pbft_core::types::ReplicaId> {
-    match message {
-        Message::PrePrepare(proposal) => Some(proposal.pre_prepare.body.replica),
-        Message::Prepare(vote) => Some(vote.body.replica),
-        Message::Commit(vote) => Some(vote.body.replica),
-        Message::Checkpoint(vote) => Some(vote.body.replica),
-        Message::ViewChange(known) => Some(known.body.replica),
-        Message::NewView(known) => Some(known.body.replica),
-        Message::Request(_)
-        | Message::Status(_)
-        | Message::Committed(_)
-        | Message::Stable(_)
-        | Message::FetchBatch(_)
-        | Message::Batch(_)
-        | Message::FetchState(_)
-        | Message::StateData(_) => None,
-    }
-}
-
-fn committed_is_handed_on(
-    scene: &Scene<'_>,
-    subject: &mut dyn Subject,
-) -> Option<Result<(), Difference>> {
-    let model::Action::Execute { .. } = scene.action else { return None };
-    let executed = scene.place.before().last_executed;
-    if executed <= scene.place.before().low_water_mark {
-        return None;
-    }
-    let is_it = |message: &Message| match message {
-        Message::Committed(known) => {
-            known.commits.first().is_some_and(|vote| vote.body.seq == seq(executed))
-        }
-        _ => false,
-    };
-    let peer = scene.place.others().next()?;
-    scene.is_sent(subject, peer, |_| {}, "a peer that lacks a final batch is given it", is_it)
-}
-
-fn new_view_is_handed_on(
-    scene: &Scene<'_>,
-    subject: &mut dyn Subject,
-) -> Option<Result<(), Difference>> {
-    let before = scene.place.before();
-    let earlier = before.view.0.checked_sub(1).filter(|_| before.active)?;
-    let view = core_view(before.view);
-    let is_it =
-        |message: &Message| matches!(message, Message::NewView(known) if known.body.view == view);
-    let peer = scene.place.others().last()?;
-    let status = |status: &mut Status| status.view = View(u64::from(earlier));
-    scene.is_sent(subject, peer, status, "a peer in an earlier view is given the NEW-VIEW", is_it)
-}
-
-fn view_changes_are_handed_on(
-    scene: &Scene<'_>,
-    subject: &mut dyn Subject,
-) -> Option<Result<(), Difference>> {
-    let before = scene.place.before();
-    if before.active || scene.place.primary() == scene.place.own {
-        return None;
-    }
-    let (sender, view_change) = forged_view_change(&scene.place, before.view, |_| {})?;
-    let delivery = scene.place.from(sender, Message::ViewChange(view_change));
-    if let Err(difference) = scene.ask(subject, &delivery) {
-        return Some(Err(difference));
-    }
-    let peer = scene.place.others().find(|peer| *peer != sender)?;
-    let of = replica_id(sender);
-    let is_it = |message: &Message| matches!(message, Message::ViewChange(known) if known.body.replica == of);
-    let what = "a peer in a view change is given the VIEW-CHANGEs of others";
-    scene.is_sent(subject, peer, |status| status.active = false, what, is_it)
 }
 
 /// §4.3: who holds a checkpoint serves it.

@@ -170,6 +170,14 @@ bugs! {
     ViewChangesNotHandedOn = "view-changes-not-handed-on",
     /// A peer that lacks a final batch is not given it.
     CommittedNotHandedOn = "committed-not-handed-on",
+    /// STATUS names the number after the last executed one.
+    StatusTellsTooMuch = "status-tells-too-much",
+    /// Votes are not sent again.
+    VotesNotRepeated = "votes-not-repeated",
+    /// A peer below the stable checkpoint is not given its proof.
+    StableNotHandedOn = "stable-not-handed-on",
+    /// CHECKPOINTs are not sent again.
+    CheckpointsNotRepeated = "checkpoints-not-repeated",
     /// Signatures do not cover the cluster.
     ClusterNotSigned = "cluster-not-signed",
     /// A restart loses the own votes.

@@ -23,14 +23,11 @@ impl Replica {
         self.answered.clear();
         let mut effects =
             vec![Effect::SetTimer { timer: Timer::Status, after: self.params.status_interval }];
-        let status = self.signed(Status {
-            replica: self.params.replica,
-            view: self.view,
-            active: self.active,
-            low_water_mark: self.log.low(),
-            last_executed: self.last_executed,
-        });
-        effects.push(Effect::Broadcast(Message::Status(status)));
+        let mut status = self.status();
+        if planted!(self.params, StatusTellsTooMuch) {
+            status.last_executed = status.last_executed.next();
+        }
+        effects.push(Effect::Broadcast(Message::Status(self.signed(status))));
         if !self.active
             && let Some(own) = self.view_changes.get(&self.params.replica)
         {
@@ -69,7 +66,7 @@ impl Replica {
 
     /// Batches that are final here, or the proof of a checkpoint beyond the peer's reach.
     fn help_with_state(&self, status: &Status, messages: &mut Vec<Message>) {
-        if status.low_water_mark < self.log.low() {
+        if status.low_water_mark < self.log.low() && !planted!(self.params, StableNotHandedOn) {
             messages.push(Message::Stable(Arc::clone(&self.checkpoints.stable)));
         }
         let lacks = self.log.slots().filter(|(seq, _)| *seq > status.last_executed);
@@ -80,7 +77,9 @@ impl Replica {
         }
         let own = self.checkpoints.votes.iter().filter(|(seq, _)| **seq > status.low_water_mark);
         let own = own.filter_map(|(_, votes)| votes.get(&self.params.replica));
-        messages.extend(own.take(SLOTS_PER_ANSWER).cloned().map(Message::Checkpoint));
+        if !planted!(self.params, CheckpointsNotRepeated) {
+            messages.extend(own.take(SLOTS_PER_ANSWER).cloned().map(Message::Checkpoint));
+        }
     }
 
     /// The NEW-VIEW of a view that the peer is not active in, or the VIEW-CHANGEs for it.
@@ -108,7 +107,7 @@ impl Replica {
 
     /// Pre-prepares, and the own votes, of what is not final yet.
     fn help_with_votes(&self, status: &Status, messages: &mut Vec<Message>) {
-        if status.view != self.view || !self.active {
+        if status.view != self.view || !self.active || planted!(self.params, VotesNotRepeated) {
             return;
         }
         let own = self.params.replica;
@@ -146,7 +145,7 @@ impl Replica {
         urgent.into_iter().chain(others).map(|(_, slot)| slot).collect()
     }
 
-    /// The signed STATUS of this replica, for operators.
+    /// What this replica has, as its STATUS says it.
     pub fn status(&self) -> Status {
         Status {
             replica: self.params.replica,
