@@ -1,33 +1,53 @@
-//! Conformance alone, in seconds: a small graph on the core, the corpus and some walks on the core and through the node.
-//! It is the only test that the mutants of the core are run against, see docs/mutation.md.
+//! Conformance alone, in seconds: a small graph on the core, the corpus and some walks on the core and through the node, and
+//! the node's door. It ends at the first divergence. It is the only test that the mutants of the core are run against,
+//! see docs/mutation.md.
 
-use pbft_conformance::job::{self, Options};
+use pbft_conformance::node_replay::{self, NodeReport};
 use pbft_conformance::plan::{Plan, Promise};
-use pbft_model::run::Silent;
-use std::num::NonZeroUsize;
+use pbft_conformance::probe::handshake;
+use pbft_conformance::refinement::vocabulary::replayable;
+use pbft_conformance::replay::{Counters, Replay};
+use pbft_model as model;
 
-#[test]
-fn the_core_takes_the_steps_of_the_model() {
-    let config = |name: &&str| name.parse().expect("a configuration");
+const SEED: u64 = 1;
+
+fn plan() -> Plan {
     let quick = Plan::quick();
-    let plan = Plan {
+    let witnessed = "n4-b3-v1-s1-d1-k1".parse().expect("a configuration");
+    Plan {
         promise: Promise::default(),
-        checked: Vec::new(),
-        replayed: ["n4-b1-v1-s1-d1"].iter().map(config).collect(),
-        witnessed: ["n4-b3-v1-s1-d1-k1"].iter().map(config).collect(),
+        witnessed: vec![witnessed],
         core_walks: 15,
         node_walks: 2,
         ..quick
-    };
-    let threads = NonZeroUsize::new(2).expect("not zero");
-    let options = Options { seed: 1, threads, planted: None };
-    let (core, node, divergences) =
-        job::replay(&plan, &options, &mut Silent).expect("the corpus can be read");
-    if let Some(first) = divergences.first() {
-        panic!("{first}");
     }
-    assert_eq!((core.edges_replayed, core.edges_total), (core.edges_total, core.edges_replayed));
-    assert!(core.edges_replayed > 10_000 && core.walked_steps == core.walked_total);
-    assert_eq!(core.blind_spots, Vec::<String>::new());
-    assert!(node.traces > 40 && node.steps == node.steps_total && node.crashes > 0);
+}
+
+#[test]
+fn the_core_takes_the_steps_of_the_model() {
+    let graph: model::Config = replayable("n4-b1-v1-s1-d1").expect("a configuration");
+    let (report, divergence) = Replay::new(graph, SEED).run(&Counters::default());
+    if let Some(found) = divergence {
+        panic!("{found}");
+    }
+    assert!(report.complete && report.edges > 10_000);
+    let plan = plan();
+    for trace in plan.core_traces(SEED).expect("a corpus") {
+        let config = replayable(&trace.config).expect("a replayable configuration");
+        match Replay::new(config, SEED).follow(&trace.actions) {
+            Ok(steps) => assert_eq!(steps, trace.actions.len()),
+            Err(found) => panic!("{found}"),
+        }
+    }
+    let runtime = node_replay::runtime().expect("a runtime");
+    let mut node = NodeReport::default();
+    for trace in plan.node_traces(SEED).expect("a corpus") {
+        if let Some(found) = node_replay::replay(&runtime, &trace, SEED, &mut node) {
+            panic!("{found}");
+        }
+    }
+    assert!(node.traces > 40 && node.crashes > 0);
+    if let Err(found) = handshake::run(None) {
+        panic!("{found}");
+    }
 }

@@ -242,7 +242,14 @@ pub(super) fn views(
         }
         let (own, view) = (asking.reply.clone(), core_view(asking.scene.place.before().view));
         let expected = asking.believes(view);
-        asking.hears("a view is believed when f+1 replicas are in it or beyond", own, &expected)
+        asking.hears("a view is believed when f+1 replicas are in it or beyond", own, &expected)?;
+        // Another lane of the same client was told of a later view, and then of an earlier one.
+        let mut lane = lane(asking.scene);
+        [View(view.0 + 1), view].into_iter().for_each(|told| lane.learn_view(told));
+        match lane.view() == View(view.0 + 1) {
+            true => Ok(()),
+            false => Err(Difference::new(Kind::Reaction, "the client: views only rise")),
+        }
     }))
 }
 

@@ -97,8 +97,73 @@ fn another_signature(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Resul
     after_the_good_one(place, node, |status| status.signature.s[0] ^= 1)
 }
 
+/// A statement that its signer did not make: a STATUS, and each message of a peer with a part changed.
 fn another_statement(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
-    after_the_good_one(place, node, |status| status.body.last_executed = SeqNum(1))
+    let outcome = after_the_good_one(place, node, |status| status.body.last_executed = SeqNum(1))?;
+    Some(outcome.and_then(|()| {
+        let peers = place.others().filter(|peer| !place.model.is_byzantine(*peer));
+        let known = peers.flat_map(|peer| {
+            place.source.network.of(peer).map(move |(_, message)| (peer, message))
+        });
+        let changed = known.flat_map(|(peer, message)| {
+            changed(message).into_iter().map(move |message| (peer, message))
+        });
+        for (peer, message) in changed.take(CHANGED_MAX) {
+            let frame = codec::encode(&message).map_err(harness)?;
+            let outcome = node.peer_frame(replica_id(peer), &frame)?;
+            judge(outcome, "bad signature", is_bad_signature)?;
+        }
+        Ok(())
+    }))
+}
+
+/// How many changed messages one probe sends, at most.
+const CHANGED_MAX: usize = 24;
+
+/// The message with each of the parts that its signature covers changed in turn.
+fn changed(message: &Message) -> Vec<Message> {
+    let other = |digest: Digest| Digest(digest.0.map(|byte| byte ^ 1));
+    match message {
+        Message::Prepare(vote) => {
+            let mut all = [(); 3].map(|()| vote.clone());
+            all[0].body.view.0 += 1;
+            all[1].body.seq.0 += 1;
+            all[2].body.digest = other(vote.body.digest);
+            all.map(Message::Prepare).into()
+        }
+        Message::Commit(vote) => {
+            let mut all = [(); 3].map(|()| vote.clone());
+            all[0].body.view.0 += 1;
+            all[1].body.seq.0 += 1;
+            all[2].body.digest = other(vote.body.digest);
+            all.map(Message::Commit).into()
+        }
+        Message::Checkpoint(vote) => {
+            let mut all = [(); 2].map(|()| vote.clone());
+            all[0].body.seq.0 += 1;
+            all[1].body.digest = other(vote.body.digest);
+            all.map(Message::Checkpoint).into()
+        }
+        Message::ViewChange(known) => {
+            let mut all = [(); 4].map(|()| (**known).clone());
+            all[0].body.view.0 += 1;
+            all[1].body.low_water_mark.0 += 1;
+            let proof = all[2].body.stable.checkpoints.pop().is_some();
+            let certificate = all[3].body.prepared.pop().is_some();
+            let is_changed = [true, true, proof, certificate];
+            let all = all.into_iter().zip(is_changed).filter(|(_, is_changed)| *is_changed);
+            all.map(|(changed, _)| Message::ViewChange(Arc::new(changed))).collect()
+        }
+        Message::NewView(known) => {
+            let mut all = [(); 3].map(|()| (**known).clone());
+            all[0].body.view.0 += 1;
+            let change = all[1].body.view_changes.pop().is_some();
+            let order = all[2].body.pre_prepares.pop().is_some();
+            let all = all.into_iter().zip([true, change, order]).filter(|(_, changed)| *changed);
+            all.map(|(changed, _)| Message::NewView(Arc::new(changed))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn another_cluster(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {

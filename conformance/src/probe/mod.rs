@@ -143,6 +143,8 @@ pub const PROBES: &[(&str, Maker)] = &[
     ("a PREPARE of another view", normal_case::prepare_of_another_view),
     ("a PREPARE twice", normal_case::prepare_twice),
     ("a COMMIT twice", normal_case::commit_twice),
+    ("a second PREPARE for another batch", normal_case::second_prepare),
+    ("a second COMMIT for another batch", normal_case::second_commit),
     ("a CHECKPOINT twice", checkpoint::checkpoint_twice),
     ("CHECKPOINTs that do not match", checkpoint::checkpoints_that_do_not_match),
     (

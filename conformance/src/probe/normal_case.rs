@@ -3,8 +3,8 @@
 use super::{Expected, Place, Probe};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::seq;
-use pbft_core::message::Message;
-use pbft_core::types::SeqNum;
+use pbft_core::message::{Commit, Message, Prepare};
+use pbft_core::types::{Digest, SeqNum};
 use pbft_model as model;
 use std::sync::Arc;
 
@@ -237,4 +237,32 @@ pub(super) fn commit_twice(place: &Place<'_>) -> Option<Probe> {
     let commit = place.source.make_commit(voter, place.before().view, slot, other);
     let deliveries = vec![place.from(voter, Message::Commit(commit)); 2];
     Some(Probe { deliveries, expected: Expected::Refused("duplicate") })
+}
+
+/// Digests of no batch.
+const DIGESTS: [Digest; 2] = [Digest([0xaa; 32]), Digest([0xbb; 32])];
+
+/// §4.2: whoever votes for two batches lies.
+pub(super) fn second_prepare(place: &Place<'_>) -> Option<Probe> {
+    let (slot, accepted) = open_slot(place)?;
+    let backup = place.backups().next()?;
+    let vote = place.source.make_prepare(backup, place.before().view, slot, accepted).body;
+    let vote = |digest| {
+        let vote = Prepare { digest, ..vote.clone() };
+        place.from(backup, Message::Prepare(place.source.vocabulary.sign_as(backup, vote)))
+    };
+    let deliveries = DIGESTS.map(vote).into();
+    Some(Probe { deliveries, expected: Expected::Refused("equivocation") })
+}
+
+pub(super) fn second_commit(place: &Place<'_>) -> Option<Probe> {
+    let (slot, accepted) = open_slot(place)?;
+    let voter = place.others().next()?;
+    let vote = place.source.make_commit(voter, place.before().view, slot, accepted).body;
+    let vote = |digest| {
+        let vote = Commit { digest, ..vote.clone() };
+        place.from(voter, Message::Commit(place.source.vocabulary.sign_as(voter, vote)))
+    };
+    let deliveries = DIGESTS.map(vote).into();
+    Some(Probe { deliveries, expected: Expected::Refused("equivocation") })
 }

@@ -38,6 +38,7 @@ pub enum Trace {
 pub const REACTIONS: &[(&str, Trace, Reaction)] = &[
     ("an executed request is answered again", Trace::Volatile, reply_is_repeated),
     ("a client's request is relayed and timed", Trace::Volatile, request_is_relayed),
+    ("a relayed request goes no further", Trace::Volatile, request_goes_no_further),
     ("what is said again is what was said", Trace::Volatile, repeating::said_again),
     ("a final batch is handed on", Trace::Volatile, repeating::committed_is_handed_on),
     ("a NEW-VIEW is handed on", Trace::Volatile, repeating::new_view_is_handed_on),
@@ -213,6 +214,25 @@ fn request_is_relayed(
     }))
 }
 
+/// §4.1: a request is relayed by who has it from its client, and by nobody else.
+fn request_goes_no_further(
+    scene: &Scene<'_>,
+    subject: &mut dyn Subject,
+) -> Option<Result<(), Difference>> {
+    let before = scene.place.before();
+    let value = scene.place.model.requests().find(|value| !before.served.contains(*value));
+    let value = value.filter(|_| scene.place.is_active_backup())?;
+    let Delivery::Client(request) = scene.request(value)? else { return None };
+    let delivery = scene.place.from(scene.place.backups().next()?, request);
+    let what = "a request that another backup relayed is kept, and not relayed again";
+    let seen = match scene.ask(subject, &delivery) {
+        Ok(outcome) => outcome.ok()?,
+        Err(difference) => return Some(Err(difference)),
+    };
+    let relayed = seen.sends.iter().any(|(_, sent)| matches!(sent, Message::Request(_)));
+    Some(if relayed { Err(owed(what, &seen)) } else { Ok(()) })
+}
+
 /// §4.3: who holds a checkpoint serves it.
 fn state_is_served(scene: &Scene<'_>, subject: &mut dyn Subject) -> Option<Result<(), Difference>> {
     let (slot, state) = scene.place.kept_checkpoint()?;
@@ -307,6 +327,9 @@ fn awaited_view_is_entered(
                 deliveries.extend(next.sends.iter().filter_map(|(to, sent)| {
                     Some(Delivery::Message { from: *to, message: state_of(place, sent)? })
                 }));
+                // O may name batches that are not here either; whoever ordered them has them.
+                let batches = next.broadcasts.iter().filter_map(|sent| batch_of(place, sent));
+                deliveries.extend(batches.map(|batch| place.from(primary, batch)));
                 seen.extend(next);
             }
             Err(difference) => return Some(Err(difference)),
@@ -317,6 +340,13 @@ fn awaited_view_is_entered(
         true => Ok(()),
         false => Err(owed(what, &seen)),
     })
+}
+
+/// The batch that is asked for.
+fn batch_of(place: &Place<'_>, message: &Message) -> Option<Message> {
+    let Message::FetchBatch(digest) = message else { return None };
+    let vocabulary = place.source.vocabulary;
+    Some(Message::Batch(vocabulary.batch(vocabulary.value(*digest)?)))
 }
 
 /// The answer to a fetch, from whoever is asked.

@@ -29,6 +29,7 @@ impl Replica {
         if self.replies.is_executed(id.client, id.lane, id.timestamp) {
             return self.reply_again(id);
         }
+        let from_client = from_client || planted!(self.params, RelayedOn);
         let relays = from_client && self.active && !self.is_primary();
         let relays = relays && !planted!(self.params, RequestNotRelayed);
         if let Some(last) = self.pending.waiting(id.client, id.lane) {
@@ -175,6 +176,7 @@ impl Replica {
         let twice = planted!(self.params, PrepareSenderCountedTwice);
         let from = self.counted_as(from, twice, slot.map(|slot| &slot.prepares));
         let known = slot.and_then(|slot| slot.prepares.get(&from)).map(|known| known.body.digest);
+        let known = known.filter(|_| !planted!(self.params, SecondVoteTaken));
         check_first_vote(from, body.view, body.seq, known, body.digest)?;
         // All checks passed; nothing has changed yet.
         let seq = body.seq;
@@ -196,6 +198,7 @@ impl Replica {
         let twice = planted!(self.params, CommitSenderCountedTwice);
         let from = self.counted_as(from, twice, slot.map(|slot| &slot.commits));
         let known = slot.and_then(|slot| slot.commits.get(&from)).map(|known| known.body.digest);
+        let known = known.filter(|_| !planted!(self.params, SecondVoteTaken));
         check_first_vote(from, body.view, body.seq, known, body.digest)?;
         // All checks passed; nothing has changed yet.
         let seq = body.seq;

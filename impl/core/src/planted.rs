@@ -160,6 +160,10 @@ bugs! {
     LaneUnbounded = "lane-unbounded",
     /// A backup keeps its client's request to itself.
     RequestNotRelayed = "request-not-relayed",
+    /// A backup relays what another one relayed.
+    RelayedOn = "relayed-on",
+    /// A second vote of a replica takes the place of its first.
+    SecondVoteTaken = "second-vote-taken",
     /// A waiting request starts no timer.
     TimerNotStarted = "timer-not-started",
     /// Checkpoints are taken in from between the multiples of K.
