@@ -83,9 +83,9 @@ struct Hunter<'a> {
 }
 
 impl Hunter<'_> {
-    /// The divergence that the corpus and the walks on the core, the traces through the node, or its door lead to.
+    /// The divergence that the corpus and the walks on the core, the node's door, or the traces through the node lead to.
     fn along_traces(&mut self) -> Option<Divergence> {
-        self.on_core().or_else(|| self.in_nodes()).or_else(|| self.at_the_door())
+        self.on_core().or_else(|| self.at_the_door()).or_else(|| self.in_nodes())
     }
 
     fn on_core(&mut self) -> Option<Divergence> {
