@@ -98,6 +98,7 @@ pub type Maker = fn(&Place<'_>) -> Option<Probe>;
 /// Every guard has a probe here that only it refuses.
 pub const PROBES: &[(&str, Maker)] = &[
     ("a second pre-prepare for a view and sequence number", normal_case::conflicting_pre_prepare),
+    ("a pre-prepare twice", normal_case::pre_prepare_twice),
     ("a pre-prepare of a replica that is not the primary", normal_case::pre_prepare_from_another),
     ("a pre-prepare above the high water mark", normal_case::pre_prepare_above_the_window),
     ("a pre-prepare at the low water mark", normal_case::pre_prepare_below_the_window),

@@ -266,3 +266,15 @@ pub(super) fn second_commit(place: &Place<'_>) -> Option<Probe> {
     let deliveries = DIGESTS.map(vote).into();
     Some(Probe { deliveries, expected: Expected::Refused("equivocation") })
 }
+
+/// §2: channels may repeat; whoever says the same twice does not lie.
+pub(super) fn pre_prepare_twice(place: &Place<'_>) -> Option<Probe> {
+    let is_a_request = |value: &model::Value| value.is_some() && *value != model::Value::NULL;
+    let (slot, accepted) = place.slots().find(|(_, accepted)| is_a_request(accepted))?;
+    if !place.is_active_backup() {
+        return None;
+    }
+    let primary = place.primary();
+    let proposal = place.source.make_proposal(primary, place.before().view, slot, accepted);
+    place.refused(primary, Message::PrePrepare(proposal), "duplicate")
+}

@@ -4,6 +4,7 @@
 /// The probe or reaction, and the bug.
 pub const TEETH: &[(&str, &str)] = &[
     ("a second pre-prepare for a view and sequence number", "second-conflicting-pre-prepare"),
+    ("a pre-prepare twice", "duplicate-is-a-lie"),
     ("a pre-prepare of a replica that is not the primary", "pre-prepare-from-non-primary"),
     ("a pre-prepare above the high water mark", "above-high-water-mark"),
     ("a pre-prepare at the low water mark", "low-water-mark-ignored"),

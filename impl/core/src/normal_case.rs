@@ -137,7 +137,9 @@ impl Replica {
         }
         match self.log.slot(body.seq).and_then(|slot| slot.accepted()) {
             None => Ok(()),
-            Some(first) if first == body.digest => Err(Rejection::Duplicate),
+            Some(first) if first == body.digest && !planted!(self.params, DuplicateIsALie) => {
+                Err(Rejection::Duplicate)
+            }
             Some(_) if planted!(self.params, SecondConflictingPrePrepare) => Ok(()),
             Some(first) => Err(Rejection::Equivocation {
                 replica: body.replica,

@@ -164,6 +164,8 @@ bugs! {
     RelayedOn = "relayed-on",
     /// A second vote of a replica takes the place of its first.
     SecondVoteTaken = "second-vote-taken",
+    /// The same pre-prepare twice is taken for two different ones.
+    DuplicateIsALie = "duplicate-is-a-lie",
     /// A waiting request starts no timer.
     TimerNotStarted = "timer-not-started",
     /// Checkpoints are taken in from between the multiples of K.
