@@ -6,6 +6,7 @@ mod bounds;
 mod certificate;
 mod checkpoint;
 mod client;
+mod evidence;
 pub mod frame;
 pub mod handshake;
 pub mod live;
@@ -277,6 +278,9 @@ impl Probes<'_> {
             (Ok(_), _) => Err(accepted(probe, last)),
             (Err(rejection), expected) if expected.allows(&rejection) => {
                 match probed.replica == before.replica {
+                    true if rejection.kind() == "equivocation" => {
+                        evidence::check(self.vocabulary, &probed, last)
+                    }
                     true => Ok(()),
                     false => {
                         Err(Difference::new(Kind::StateChanged, "refused, but the replica changed"))

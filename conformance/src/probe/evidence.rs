@@ -1,0 +1,50 @@
+//! Whoever says two things can be shown to others as a liar: with the keys alone, and only by what it signed.
+
+use crate::divergence::{Difference, Kind};
+use crate::host::Host;
+use crate::refinement::action::Delivery;
+use crate::refinement::vocabulary::Vocabulary;
+use pbft_core::Input;
+use pbft_core::evidence::{Contradiction, SignedVote};
+use pbft_core::types::Signature;
+
+/// What was refused as a contradiction is a proof of it.
+pub(super) fn check(
+    vocabulary: &Vocabulary,
+    host: &Host,
+    refused: &Delivery,
+) -> Result<(), Difference> {
+    let Delivery::Message { from, message } = refused else { return Ok(()) };
+    let verified = vocabulary.verify(message.clone());
+    let verified = verified.map_err(|error| Difference::new(Kind::Harness, error.to_string()))?;
+    let input = Input::Message { from: *from, message: verified };
+    let second = SignedVote::in_input(&input);
+    let found = second.clone().and_then(|second| host.replica.contradiction(second));
+    let (Some(second), Some(found)) = (second, found) else {
+        return Err(Difference::new(Kind::Reaction, "a lie was noticed, and is not on record"));
+    };
+    let verifier = vocabulary.keys.verifier();
+    let is_proof = |proof: &Contradiction| proof.is_proof(host.replica.params(), verifier.as_ref());
+    let first = found.first.clone();
+    let repeated = Contradiction { first: second.clone(), second: second.clone() };
+    let forged = Contradiction { first, second: unsigned(second) };
+    for (proof, expected) in [(&found, true), (&repeated, false), (&forged, false)] {
+        if is_proof(proof) != expected {
+            let diff = vec![format!("- a proof: {expected}"), format!("+ a proof: {}", !expected)];
+            return Err(Difference::new(Kind::Reaction, proof.to_string()).with_diff(diff));
+        }
+    }
+    Ok(())
+}
+
+/// The statement without its signature.
+fn unsigned(mut vote: SignedVote) -> SignedVote {
+    let signature = match &mut vote {
+        SignedVote::PrePrepare(vote) => &mut vote.signature,
+        SignedVote::Prepare(vote) => &mut vote.signature,
+        SignedVote::Commit(vote) => &mut vote.signature,
+        SignedVote::Checkpoint(vote) => &mut vote.signature,
+    };
+    *signature = Signature::default();
+    vote
+}
