@@ -4,8 +4,9 @@
     mutants.py switch LIST.json SAMPLE.json [SIZE]   rewrites impl/core/src; needs tree-sitter and tree-sitter-rust
     mutants.py run LIST.json SAMPLE.json TEST        runs the test once for each; a line of JSON each
 
-LIST.json is what `cargo mutants --list --json` prints. SAMPLE.json is written by the first command, and read by it if it is
-there: `unviable` in it are numbers of mutants that do not compile, to be added by hand or by a loop over the compiler's errors.
+LIST.json is what `cargo mutants --list --json` prints. SAMPLE.json is written by the first command, and read by it if it
+is there: `unviable` in it are the numbers of mutants that do not compile. The compiler's errors name them, one after the
+other: the last switch before the place of the error.
 """
 
 import collections

@@ -87,8 +87,14 @@ impl Asking<'_> {
         self.scene.place.others()
     }
 
+    /// Replicas of which one is correct.
+    fn weak(&self) -> usize {
+        self.scene.place.source.vocabulary.weak()
+    }
+
+    /// Replicas that may all lie.
     fn faults(&self) -> usize {
-        self.scene.place.source.vocabulary.weak() - 1
+        self.weak() - 1
     }
 
     /// Gives the client a reply, and demands what comes of it.
@@ -180,7 +186,7 @@ pub(super) fn one_voice(
 ) -> Option<Result<(), Difference>> {
     let asking = asking(scene, subject)?;
     Some(asking.and_then(|mut asking| {
-        (0..=asking.faults() + 1).try_for_each(|_| {
+        (0..=asking.weak()).try_for_each(|_| {
             let reply = asking.reply.clone();
             asking.hears("one replica's replies are one reply", reply, &NOTHING)
         })
