@@ -73,9 +73,9 @@ fn has_passed(output: &str, name: &str) -> bool {
 
 /// The last words of a test that failed, or of cargo.
 fn last_line(output: &str, errors: &str) -> String {
-    let lines = output.lines().chain(errors.lines()).filter(|line| !line.trim().is_empty());
+    let mut lines = output.lines().chain(errors.lines()).filter(|line| !line.trim().is_empty());
     let telling = lines.clone().rfind(|line| line.contains("panicked") || line.contains("error"));
-    telling.or_else(|| lines.last()).unwrap_or("no output").trim().to_owned()
+    telling.or_else(|| lines.next_back()).unwrap_or("no output").trim().to_owned()
 }
 
 impl Shown {
