@@ -144,7 +144,7 @@ enum Command {
         #[arg(long, conflicts_with = "bugs")]
         all: bool,
         /// The most seeds for each.
-        #[arg(long, default_value_t = 200)]
+        #[arg(long, default_value_t = 400)]
         seeds: u64,
     },
 }
