@@ -50,3 +50,21 @@ fn scenes_and_rows_are_printed_and_put_into_the_page() {
     let refused = sim(&["rows", "--only", "S1.9", "--write", copy.to_str().expect("text")]);
     assert_eq!(refused.status.code(), Some(5), "{refused:?}");
 }
+
+#[test]
+fn the_page_has_rows_of_the_list_once_and_says_which_were_run() {
+    let page = std::fs::read_to_string(workspace_root().join("docs/experiments.md"));
+    let page = page.expect("the page");
+    let is_row = |line: &&str| line.contains(" | holds: ") || line.contains(" | planned: ");
+    let rows: Vec<&str> = page.lines().filter(is_row).collect();
+    assert!(rows.len() >= 40, "{} rows", rows.len());
+    let mut seen = std::collections::BTreeSet::new();
+    for row in rows {
+        let entry = ENTRIES
+            .iter()
+            .find(|entry| row.starts_with(&format!("| {} | {} | ", entry.id, entry.title)));
+        let entry = entry.unwrap_or_else(|| panic!("no row of the list: {row}"));
+        assert!(seen.insert(entry.id), "{} is there twice", entry.id);
+        assert!(!row.contains("**fails**"), "{row}");
+    }
+}
