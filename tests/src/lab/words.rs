@@ -178,9 +178,37 @@ impl fmt::Display for Ask {
     }
 }
 
-/// Numbers in a row: `0 1 2`.
+/// So many numbers in a row are written as a range.
+const RANGE_MIN: usize = 5;
+
+/// Numbers in a row: `0 1 2`, and `0-9` where there are many.
 #[must_use]
 pub fn list(numbers: impl IntoIterator<Item = impl fmt::Display>) -> String {
     let words: Vec<_> = numbers.into_iter().map(|one| one.to_string()).collect();
-    words.join(" ")
+    let mut all: Vec<String> = Vec::new();
+    let mut rest = &words[..];
+    while let Some(first) = rest.first() {
+        let follows = |(at, word): &(usize, &String)| {
+            let start = first.parse::<usize>().ok();
+            start.is_some_and(|start| word.parse() == Ok(start + at))
+        };
+        let run = rest.iter().enumerate().take_while(follows).count();
+        let len = if run < RANGE_MIN { 1 } else { run };
+        all.push(if len == 1 { first.clone() } else { format!("{first}-{}", rest[len - 1]) });
+        rest = &rest[len..];
+    }
+    all.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_numbers_are_a_range() {
+        assert_eq!(list([0, 1, 2, 3]), "0 1 2 3");
+        assert_eq!(list([0, 2, 3, 4, 5, 6, 9]), "0 2-6 9");
+        assert_eq!(list(["client", "7"]), "client 7");
+        assert_eq!(list(Vec::<u8>::new()), "");
+    }
 }

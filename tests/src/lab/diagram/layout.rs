@@ -239,10 +239,10 @@ impl Story {
         if node.labels.last().is_none_or(|last| last != label) {
             node.labels.push(label.to_owned());
         }
-        if !chip.is_empty() && !node.chip.contains(chip) {
-            if !node.chip.is_empty() {
-                node.chip.push(' ');
-            }
+        if chip.contains(&node.chip) {
+            chip.clone_into(&mut node.chip);
+        } else if !node.chip.contains(chip) {
+            node.chip.push(' ');
             node.chip += chip;
         }
     }
