@@ -151,7 +151,7 @@ fn any_number_of_replicas_and_liars_can_be_had() {
     reports(&mut seven, "deliver");
     assert_eq!(
         reports(&mut seven, "expect balance alice 100")[0].checked[0].seen,
-        "100 at 0 1 2 3 4"
+        "100 at 0-4"
     );
     let beyond = reports(&mut seven, "new 4 byzantine 2 3").remove(0);
     assert!(
