@@ -149,10 +149,7 @@ fn any_number_of_replicas_and_liars_can_be_had() {
     let mut seven = session(&["new 7 byzantine 5 6", "withhold all from 5", "withhold all from 6"]);
     reports(&mut seven, "deposit alice 100");
     reports(&mut seven, "deliver");
-    assert_eq!(
-        reports(&mut seven, "expect balance alice 100")[0].checked[0].seen,
-        "100 at 0-4"
-    );
+    assert_eq!(reports(&mut seven, "expect balance alice 100")[0].checked[0].seen, "100 at 0-4");
     let beyond = reports(&mut seven, "new 4 byzantine 2 3").remove(0);
     assert!(
         beyond.notes.iter().any(|note| note.contains("nothing is promised")),

@@ -114,7 +114,7 @@ async fn i14_two_clusters_on_one_host_do_not_disturb_each_other() {
 
     // Nobody of the first is let in by the second.
     let stranger = Direct::try_dial(&second, &first.client_key(0), 0).await;
-    let refusal = stranger.err().expect("a client of the other cluster is refused");
+    let refusal = stranger.expect_err("a client of the other cluster is refused");
     let member = Direct::try_dial(&second, &second.client_key(2), 0).await;
     assert!(member.is_ok(), "its own client is let in; the stranger heard: {refusal}");
     first.finish();

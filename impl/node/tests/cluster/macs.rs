@@ -35,6 +35,7 @@ async fn a_cluster_with_macs_survives_its_primary() {
     let mut cluster = with_macs().await;
     let client = cluster.client(0);
     assert_eq!(bank(&client, "deposit alice 5").await, Outcome::Balance(5));
+    agreement(&client).await;
     for id in 0..4 {
         assert!(metrics(&cluster, id).macs_checked.get() > 0, "replica {id}");
     }
