@@ -32,6 +32,7 @@ pub enum Command {
 const DISTALGO_HELP: &str = "Examples:
   cargo sim distalgo
   cargo sim distalgo --timeout 25s                their timeout
+  cargo sim distalgo --real                       on processes, up to ten replicas
   cargo sim distalgo --measured --csv distalgo.csv --svg charts --html distalgo.html
 
 Thirty runs: five sizes, without faults, with a Byzantine primary, with Byzantine backups; without delay and with 0.05 s.
@@ -69,6 +70,10 @@ pub struct DistalgoArguments {
     /// Selects everything that is drawn
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Run processes of the `pbft` command instead of the simulator: the six runs without delay and with at most ten
+    /// replicas
+    #[arg(long)]
+    real: bool,
     #[command(flatten)]
     outputs: Outputs,
 }
@@ -148,7 +153,15 @@ pub fn main(settings: Settings<'_>, command: &Command) -> ExitCode {
     match command {
         Command::Run(arguments) => run(settings, arguments),
         Command::Distalgo(arguments) => {
-            let DistalgoArguments { timeout, seed, outputs } = arguments;
+            let DistalgoArguments { timeout, seed, real, outputs } = arguments;
+            if *real {
+                return match distalgo::processes::run(*timeout, *seed, &tell) {
+                    Ok(all) => {
+                        conclude(settings, outputs, Ok((all.wrong().is_empty(), all.report())))
+                    }
+                    Err(error) => not_run(&error),
+                };
+            }
             let results = distalgo::run(*timeout, *seed, settings.run.threads(), &tell);
             let results = results.map(|results| (results.wrong().is_empty(), results.report()));
             conclude(settings, outputs, results)

@@ -1,6 +1,8 @@
 //! `pbft-sim distalgo`: the runs of a course report on PBFT in DistAlgo (2018), all thirty, and those that it could not
 //! make: fifty replicas with seventy clients, every primary failing in turn, more faulty replicas than f.
 
+pub mod processes;
+
 use super::figures::panel;
 use super::measure::Measurement;
 use super::report::{Report, Table};
