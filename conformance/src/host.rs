@@ -172,21 +172,26 @@ impl Observation {
 
 /// Messages that move copies of others, and are no step of the model.
 pub fn is_retransmission(message: &Message) -> bool {
+    signer_of(message).is_none()
+}
+
+/// Who signed a message, if it is a vote, a promise or an order: what the model's network has.
+pub fn signer_of(message: &Message) -> Option<ReplicaId> {
     match message {
-        Message::Status(_)
-        | Message::FetchBatch(_)
-        | Message::FetchState(_)
-        | Message::Request(_)
-        | Message::Batch(_)
-        | Message::StateData(_)
+        Message::PrePrepare(proposal) => Some(proposal.pre_prepare.body.replica),
+        Message::Prepare(vote) => Some(vote.body.replica),
+        Message::Commit(vote) => Some(vote.body.replica),
+        Message::Checkpoint(vote) => Some(vote.body.replica),
+        Message::ViewChange(known) => Some(known.body.replica),
+        Message::NewView(known) => Some(known.body.replica),
+        Message::Request(_)
+        | Message::Status(_)
         | Message::Committed(_)
-        | Message::Stable(_) => true,
-        Message::PrePrepare(_)
-        | Message::Prepare(_)
-        | Message::Commit(_)
-        | Message::Checkpoint(_)
-        | Message::ViewChange(_)
-        | Message::NewView(_) => false,
+        | Message::Stable(_)
+        | Message::FetchBatch(_)
+        | Message::Batch(_)
+        | Message::FetchState(_)
+        | Message::StateData(_) => None,
     }
 }
 

@@ -5,7 +5,7 @@ use super::Place;
 use super::reaction::{Scene, owed};
 use super::view_change::forged_view_change;
 use crate::divergence::{Difference, Kind};
-use crate::host::{Observation, Subject};
+use crate::host::{Observation, Subject, signer_of};
 use crate::refinement::action::Delivery;
 use crate::refinement::message::{self, Sent};
 use crate::refinement::vocabulary::{replica_id, seq, view as core_view};
@@ -53,26 +53,6 @@ pub(crate) fn check_said(place: &Place<'_>, said: &[Message]) -> Result<(), Diff
         }
     }
     Ok(())
-}
-
-/// Who signed a message, if it is a vote, a promise or an order.
-fn signer_of(message: &Message) -> Option<pbft_core::types::ReplicaId> {
-    match message {
-        Message::PrePrepare(proposal) => Some(proposal.pre_prepare.body.replica),
-        Message::Prepare(vote) => Some(vote.body.replica),
-        Message::Commit(vote) => Some(vote.body.replica),
-        Message::Checkpoint(vote) => Some(vote.body.replica),
-        Message::ViewChange(known) => Some(known.body.replica),
-        Message::NewView(known) => Some(known.body.replica),
-        Message::Request(_)
-        | Message::Status(_)
-        | Message::Committed(_)
-        | Message::Stable(_)
-        | Message::FetchBatch(_)
-        | Message::Batch(_)
-        | Message::FetchState(_)
-        | Message::StateData(_) => None,
-    }
 }
 
 pub(super) fn committed_is_handed_on(
