@@ -273,42 +273,47 @@ const NOTES: [&str; 5] = [
     "A quorum is ⌈(n+f+1)/2⌉, which is 2f+1 only for n = 3f+1 (10, 22 and 25 of these sizes).",
 ];
 
+/// The heads of what [`beside`] says.
+const BESIDE: [&str; 7] = [
+    "replicas×clients×requests",
+    "f, quorum",
+    "faults",
+    "their op/s",
+    "our op/s",
+    "our total, s",
+    "view",
+];
+
+/// A run beside theirs: the cells that every table of this report begins with.
+fn beside(one: &Measurement, mode: Byzantine, size: &Size, delay: Duration) -> [String; 7] {
+    [
+        size.name(),
+        format!("{}, {}", one.tolerated, one.quorum),
+        words(mode).to_owned(),
+        size.theirs(mode, delay),
+        format!("{:.1}", one.throughput()),
+        format!("{:.3}", one.total.as_secs_f64()),
+        one.view.to_string(),
+    ]
+}
+
 fn comparison(title: &str, ours: &[Measurement], sizes: &[Size], delay: Duration) -> Table {
-    let head = [
-        "replicas×clients×requests",
-        "f, quorum",
-        "faults",
-        "their op/s",
-        "our op/s",
-        "our total, s",
-        "view",
-        "their messages",
-        "our messages",
-        "2n(n−1)R",
-        "safe",
-        "live",
-    ];
+    let more = ["their messages", "our messages", "2n(n−1)R", "safe", "live"];
     let sizes = MODES.into_iter().flat_map(|mode| sizes.iter().map(move |size| (mode, size)));
     let row = |(one, (mode, size)): (&Measurement, (Byzantine, &Size))| {
         let fault_free = mode == Byzantine::None;
         let theirs = size.messages.filter(|_| fault_free);
-        vec![
-            size.name(),
-            format!("{}, {}", one.tolerated, one.quorum),
-            words(mode).to_owned(),
-            size.theirs(mode, delay),
-            format!("{:.1}", one.throughput()),
-            format!("{:.3}", one.total.as_secs_f64()),
-            one.view.to_string(),
+        let more = [
             theirs.map_or(String::new(), |number| number.to_string()),
             one.wire().ordering.to_string(),
             one.formula().to_string(),
             one.verdict.safe().to_owned(),
-            if one.verdict.is_live() { "yes" } else { "no" }.to_owned(),
-        ]
+            one.verdict.live().to_owned(),
+        ];
+        beside(one, mode, size, delay).into_iter().chain(more).collect()
     };
     let rows = ours.iter().zip(sizes).map(row);
-    let head = head.map(str::to_owned).to_vec();
+    let head = BESIDE.into_iter().chain(more).map(str::to_owned).collect();
     Table { title: title.to_owned(), rows: std::iter::once(head).chain(rows).collect() }
 }
 

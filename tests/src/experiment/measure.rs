@@ -69,6 +69,12 @@ impl Verdict {
         }
     }
 
+    /// The column "live?".
+    #[must_use]
+    pub fn live(&self) -> &'static str {
+        if self.is_live() { "yes" } else { "no" }
+    }
+
     /// Whether safety and liveness hold.
     #[must_use]
     pub fn holds(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The runs of the report that processes can make: no delay, at most ten replicas.
 
-use super::{MODES, PROMPT, Size, words};
+use super::{BESIDE, MODES, PROMPT, Size, beside};
 use crate::experiment::measure::Measurement;
 use crate::experiment::real::{self, REPLICAS_MAX, RealError};
 use crate::experiment::report::{Report, Table};
@@ -72,40 +72,22 @@ impl OnProcesses {
     }
 
     fn table(&self) -> Table {
-        let head = [
-            "replicas×clients×requests",
-            "f, quorum",
-            "faults",
-            "their op/s",
-            "our op/s",
-            "our total, s",
-            "view",
-            "safe",
-            "live",
-        ];
         let row = |(one, (mode, size)): (&Measurement, (Byzantine, &Size))| {
-            vec![
-                size.name(),
-                format!("{}, {}", one.tolerated, one.quorum),
-                words(mode).to_owned(),
-                size.theirs(mode, Duration::ZERO),
-                format!("{:.1}", one.throughput()),
-                format!("{:.3}", one.total.as_secs_f64()),
-                one.view.to_string(),
-                one.verdict.safe().to_owned(),
-                if one.verdict.is_live() { "yes" } else { "no" }.to_owned(),
-            ]
+            let verdict = [one.verdict.safe(), one.verdict.live()].map(str::to_owned);
+            beside(one, mode, size, Duration::ZERO).into_iter().chain(verdict).collect()
         };
+        let head = BESIDE.into_iter().chain(["safe", "live"]).map(str::to_owned).collect();
         let rows = self.0.iter().zip(sizes()).map(row);
         Table {
             title: "Without delay, on processes".to_owned(),
-            rows: std::iter::once(head.map(str::to_owned).to_vec()).chain(rows).collect(),
+            rows: std::iter::once(head).chain(rows).collect(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::words;
     use super::*;
 
     #[test]
