@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::label::{chip, content, describe, label, title, tooltip};
 use super::story::{Kind, Message, Quorum, Step, Story};
-use super::style::{BOLD, Canvas, Point, STYLE, definitions, escape, fit, width_of};
+use super::style::{BOLD, Canvas, Point, STYLE, class, definitions, escape, fit, width_of};
 use crate::ids::{ReplicaId, Slot, View};
 use crate::properties::PROPERTIES;
 use crate::state::{NewView, State};
@@ -61,7 +61,7 @@ pub(super) fn document(story: &Story<'_>) -> String {
         escape(&describe(story))
     );
     // The style sheet has nothing in it that XML would have escaped.
-    let _ = write!(svg, "<style>{STYLE}</style>{}", definitions());
+    let _ = write!(svg, "<style>{STYLE}</style>{}", definitions(Kind::ALL.map(class)));
     svg + &body.finish() + "</svg>"
 }
 

@@ -9,6 +9,8 @@ mod label;
 mod story;
 mod style;
 
+pub use style::{STYLE, definitions};
+
 use crate::Pbft;
 use crate::action::Action;
 use story::Story;

@@ -6,7 +6,7 @@ use super::story::Kind;
 
 /// Style sheet, with the classes below `.swim` so that a page may embed the picture. The colours are of the palette of Okabe and
 /// Ito, which the common kinds of colour blindness leave distinct, darkened or lightened for contrast with the background.
-pub(super) const STYLE: &str = include_str!("style.css");
+pub const STYLE: &str = include_str!("style.css");
 
 /// Text under construction, as XML.
 pub(super) struct Canvas {
@@ -119,11 +119,11 @@ pub(super) const fn class(kind: Kind) -> &'static str {
     }
 }
 
-/// Heads of arrows and the hatchings.
-pub(super) fn definitions() -> String {
+/// The heads of arrows, one for each of these classes of messages, and the hatchings.
+#[must_use]
+pub fn definitions<'a>(classes: impl IntoIterator<Item = &'a str>) -> String {
     let mut defs = String::from("<defs>");
-    for kind in Kind::ALL {
-        let name = class(kind);
+    for name in classes {
         let _ = write!(
             defs,
             "<marker id='head-{name}' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='8' markerHeight='8' \

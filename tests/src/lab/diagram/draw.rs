@@ -4,10 +4,8 @@ use super::layout::{Arrow, CLIENT, Deeds, End, Place, Story};
 use crate::lab::cluster::Cluster;
 use crate::lab::report::row;
 use crate::lab::words::Kind;
+use pbft_model::svg::{STYLE, definitions};
 use std::fmt::Write as _;
-
-/// The Explorer's style sheet: one look for all pictures.
-const STYLE: &str = include_str!("../../../../model/src/svg/style.css");
 
 /// What this picture has and the Explorer's does not.
 const MORE_STYLE: &str = include_str!("lab.css");
@@ -242,26 +240,6 @@ impl Canvas {
     }
 }
 
-/// Heads of arrows and the hatchings.
-fn definitions() -> String {
-    let mut defs = String::from("<defs>");
-    for name in KINDS.map(class).into_iter().chain(["help"]) {
-        let _ = write!(
-            defs,
-            "<marker id='head-{name}' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='8' markerHeight='8' \
-             markerUnits='userSpaceOnUse' orient='auto'><path class='head {name}' d='M0 .5L8 4L0 7.5z'/></marker>"
-        );
-    }
-    for name in ["changing", "byzantine"] {
-        let _ = write!(
-            defs,
-            "<pattern id='{name}' width='7' height='7' patternUnits='userSpaceOnUse' \
-             patternTransform='rotate(45)'><line class='hatch {name}' x1='0' y1='0' x2='0' y2='7'/></pattern>"
-        );
-    }
-    defs + "</defs>"
-}
-
 /// The picture in words.
 fn description(story: &Story) -> String {
     let mut nodes: Vec<&Deeds> = story.nodes.iter().collect();
@@ -297,7 +275,7 @@ pub(super) fn document(cluster: &Cluster, story: &Story) -> String {
          <style>{STYLE}{MORE_STYLE}</style>{}{}</svg>\n",
         cluster.setup.replicas,
         escape(&description(story)),
-        definitions(),
+        definitions(KINDS.map(class).into_iter().chain(["help"])),
         canvas.xml
     )
 }
