@@ -51,8 +51,8 @@ struct Arguments {
 }
 
 fn behaviour(name: &str) -> Result<Behaviour, String> {
-    let known = Behaviour::ALL.iter().find(|one| one.name() == name);
-    known.copied().ok_or_else(|| {
+    let known = Behaviour::named(name).filter(|one| Behaviour::ALL.contains(one));
+    known.ok_or_else(|| {
         let names: Vec<&str> = Behaviour::ALL.iter().map(|one| one.name()).collect();
         format!("there is no such strategy; there are {}", names.join(", "))
     })

@@ -97,9 +97,7 @@ pub enum FaultError {
 
 fn how(name: &str) -> Result<How, FaultError> {
     let simple = NAMES.iter().find(|(known, _)| *known == name).map(|(_, how)| *how);
-    let strategy =
-        || Behaviour::ALL.iter().chain(Behaviour::ASKED).find(|one| one.name() == name).copied();
-    simple.or_else(|| strategy().map(How::Lies)).ok_or_else(|| {
+    simple.or_else(|| Behaviour::named(name).map(How::Lies)).ok_or_else(|| {
         let strategies = Behaviour::ALL.iter().chain(Behaviour::ASKED).map(|one| one.name());
         let all: Vec<&str> = NAMES.iter().map(|(name, _)| *name).chain(strategies).collect();
         FaultError::Unknown { name: name.to_owned(), all: all.join(", ") }

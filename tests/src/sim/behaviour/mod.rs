@@ -40,6 +40,12 @@ macro_rules! behaviours {
             /// Those that are there when somebody asks for them.
             pub const ASKED: &'static [Self] = &[$(Self::$asked),*];
 
+            /// The one of this name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().chain(Self::ASKED).find(|one| one.name() == name).copied()
+            }
+
             /// Its name.
             #[must_use]
             pub const fn name(self) -> &'static str {
