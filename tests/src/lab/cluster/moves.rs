@@ -86,14 +86,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// Takes a letter that is under way from the network.
+    fn take(&mut self, number: usize) -> Result<(), Problem> {
+        let at = self.under_way.iter().position(|one| *one == number);
+        self.under_way.remove(at.ok_or(Problem::NoLetter(number))?);
+        Ok(())
+    }
+
     /// Delivers a message by its number.
     pub fn deliver(&mut self, number: usize) -> Result<(), Problem> {
-        let at = self
-            .under_way
-            .iter()
-            .position(|one| *one == number)
-            .ok_or(Problem::NoLetter(number))?;
-        self.under_way.remove(at);
+        self.take(number)?;
         let Letter { from, to, frame, about, .. } = self.letters[number - 1].clone();
         if matches!(to, Node::Host(host) if !self.is_up(host)) {
             self.letters[number - 1].fate = Fate::Lost;
@@ -148,12 +150,7 @@ impl Cluster {
 
     /// Drops a message.
     pub fn drop_letter(&mut self, number: usize) -> Result<(), Problem> {
-        let at = self
-            .under_way
-            .iter()
-            .position(|one| *one == number)
-            .ok_or(Problem::NoLetter(number))?;
-        self.under_way.remove(at);
+        self.take(number)?;
         self.letters[number - 1].fate = Fate::Dropped;
         self.acts.push(Act::Dropped(number));
         Ok(())
