@@ -121,14 +121,8 @@ impl Report {
             self.measurements.iter().map(|one| table::cells(one, measured)).collect();
         let names =
             cells.first().map(|row| row.iter().map(|(name, _)| (*name).to_owned()).collect());
-        let values = cells.iter().map(|row| {
-            let each = row.iter().map(|(_, value)| match value {
-                serde_json::Value::String(text) => text.clone(),
-                serde_json::Value::Null => String::new(),
-                other => other.to_string(),
-            });
-            each.collect()
-        });
+        let values =
+            cells.iter().map(|row| row.iter().map(|(_, value)| table::plain(value)).collect());
         html += &html_table(&names.into_iter().chain(values).collect::<Vec<Vec<String>>>());
         html + "\n</body>\n</html>\n"
     }

@@ -81,7 +81,8 @@ pub fn cells(one: &Measurement, measured: bool) -> Vec<Cell> {
     cells
 }
 
-fn plain(value: &Value) -> String {
+/// A value in a cell.
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
