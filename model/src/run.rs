@@ -44,6 +44,19 @@ pub enum Format {
     Json,
 }
 
+impl Format {
+    /// Writes a result to standard output in this form.
+    pub fn print<T: Serialize>(self, value: &T, text: impl Fn(&T) -> String) {
+        match self {
+            Self::Human => say(&text(value)),
+            Self::Json => match serde_json::to_string(value) {
+                Ok(json) => say(&format_args!("{json}\n")),
+                Err(error) => eprintln!("error: the result cannot be written as JSON: {error}"),
+            },
+        }
+    }
+}
+
 /// Writes to standard output. Whoever reads it may stop reading: that is no error of this program.
 pub fn say(text: &dyn Display) {
     let mut out = io::stdout().lock();
@@ -253,6 +266,14 @@ impl RunDir {
     }
 }
 
+/// A day as `2026-01-31`, in UTC.
+#[must_use]
+pub fn utc_date(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (year, month, day) = civil(seconds / 86_400);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 /// A time as `20260131T235959Z`.
 fn utc_stamp(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -299,6 +320,7 @@ mod tests {
         assert_eq!(at(0), "19700101T000000Z");
         assert_eq!(at(951_782_400), "20000229T000000Z");
         assert_eq!(at(1_767_225_599), "20251231T235959Z");
+        assert_eq!(utc_date(UNIX_EPOCH + Duration::from_secs(1_767_225_599)), "2025-12-31");
     }
 
     #[test]

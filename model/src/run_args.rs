@@ -1,6 +1,6 @@
 //! Arguments that tools which run things have in common.
 
-use crate::run::{ExitCode, Format, say};
+use crate::run::{ExitCode, Format};
 use clap::Args;
 use serde::Serialize;
 use std::fmt::Display;
@@ -31,13 +31,7 @@ impl RunArgs {
 
     /// Writes a result to standard output in the form that was asked for.
     pub fn print<T: Serialize>(&self, value: &T, text: impl Fn(&T) -> String) {
-        match self.format {
-            Format::Human => say(&text(value)),
-            Format::Json => match serde_json::to_string(value) {
-                Ok(json) => say(&format_args!("{json}\n")),
-                Err(error) => eprintln!("the report cannot be written as JSON: {error}"),
-            },
-        }
+        self.format.print(value, text);
     }
 }
 

@@ -6,7 +6,7 @@ use super::{CoverageReport, judge};
 use crate::job::{self, Options};
 use crate::plan::Plan;
 use clap::Args;
-use pbft_model::run::{ExitCode, Format, Stderr, say};
+use pbft_model::run::{ExitCode, Format, Stderr};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,13 +39,7 @@ pub fn run_coverage(
 ) -> ExitCode {
     match report(arguments, plan, options) {
         Ok(report) => {
-            match format {
-                Format::Human => say(&report.to_text()),
-                Format::Json => match serde_json::to_string(&report) {
-                    Ok(json) => say(&format_args!("{json}\n")),
-                    Err(error) => eprintln!("the report cannot be written as JSON: {error}"),
-                },
-            }
+            format.print(&report, |report| report.to_text());
             match write_markdown(arguments.markdown.as_deref(), &report) {
                 Ok(()) => report.exit_code(),
                 Err(message) => {

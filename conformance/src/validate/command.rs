@@ -64,13 +64,7 @@ pub fn run_validate(arguments: &ValidateArguments, format: Format) -> ExitCode {
             return ExitCode::DataRefused;
         }
     };
-    match format {
-        Format::Human => say(&validation),
-        Format::Json => match serde_json::to_string(&validation) {
-            Ok(json) => say(&format_args!("{json}\n")),
-            Err(error) => eprintln!("the report cannot be written as JSON: {error}"),
-        },
-    }
+    format.print(&validation, ToString::to_string);
     let rate = validation.steps as f64 / validation.seconds.max(f64::EPSILON);
     eprintln!("{:.2} s, {rate:.0} steps/s", validation.seconds);
     eprintln!("again: {}", arguments.command());

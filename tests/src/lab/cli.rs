@@ -8,7 +8,7 @@ use super::session::{LabError, Session, Step};
 use super::terminal::Terminal;
 use super::text;
 use clap::Args;
-use pbft_model::run::{ExitCode, Format, say};
+use pbft_model::run::{ExitCode, Format};
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
@@ -178,23 +178,11 @@ impl Lab {
     }
 
     fn print(&self, report: &Report, echo: bool) {
-        match self.format {
-            Format::Human => {
-                let is_story = report.command.starts_with('#');
-                let mut all = String::new();
-                if echo && !is_story {
-                    all += &format!("lab> {}\n", report.command);
-                }
-                for line in text::lines(report) {
-                    all += &line;
-                    all.push('\n');
-                }
-                say(&all);
-            }
-            Format::Json => match serde_json::to_string(report) {
-                Ok(json) => say(&format_args!("{json}\n")),
-                Err(error) => eprintln!("the report cannot be written as JSON: {error}"),
-            },
-        }
+        self.format.print(report, |report| {
+            let echoed = (echo && !report.command.starts_with('#'))
+                .then(|| format!("lab> {}", report.command));
+            let lines = echoed.into_iter().chain(text::lines(report));
+            lines.map(|line| line + "\n").collect()
+        });
     }
 }

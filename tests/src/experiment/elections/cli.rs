@@ -3,6 +3,7 @@
 use super::{SCENES, Told};
 use clap::Args;
 use pbft_model::run::{ExitCode, Format, say};
+use pbft_model::run_args::usage;
 
 /// `pbft-sim elections`.
 #[derive(Clone, Debug, Args)]
@@ -24,8 +25,7 @@ pub struct ElectionsArguments {
 pub fn run(arguments: &ElectionsArguments, format: Format) -> ExitCode {
     let unknown = arguments.only.iter().find(|row| SCENES.iter().all(|scene| scene.row != **row));
     if let Some(unknown) = unknown {
-        eprintln!("error: there is no scene of {unknown}; the rows are {}", rows());
-        return ExitCode::Usage;
+        return usage(&format_args!("there is no scene of {unknown}; the rows are {}", rows()));
     }
     let wanted =
         |row: &str| arguments.only.is_empty() || arguments.only.iter().any(|one| one == row);
@@ -39,14 +39,10 @@ pub fn run(arguments: &ElectionsArguments, format: Format) -> ExitCode {
         all.push(told);
     }
     let different = all.iter().filter(|told| !told.holds()).count();
-    match format {
-        Format::Human if different == 0 => say(&format_args!("{} scenes as expected\n", all.len())),
-        Format::Human => say(&format_args!("{different} of {} scenes DIFFERENT\n", all.len())),
-        Format::Json => match serde_json::to_string(&all) {
-            Ok(json) => say(&format_args!("{json}\n")),
-            Err(error) => eprintln!("the scenes cannot be written as JSON: {error}"),
-        },
-    }
+    format.print(&all, |all| match different {
+        0 => format!("{} scenes as expected\n", all.len()),
+        _ => format!("{different} of {} scenes DIFFERENT\n", all.len()),
+    });
     if different == 0 { ExitCode::Holds } else { ExitCode::Finding }
 }
 

@@ -2,10 +2,10 @@
 
 use super::{ENTRIES, Entry, Ran, table};
 use clap::Args;
-use pbft_model::run::{ExitCode, Format, say};
+use pbft_model::run::{ExitCode, Format, say, utc_date};
+use pbft_model::run_args::usage;
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// `pbft-sim rows`.
 #[derive(Clone, Debug, Args)]
@@ -41,28 +41,18 @@ fn selected(only: &[String]) -> Result<Vec<&'static Entry>, String> {
     Ok(ENTRIES.iter().filter(wanted).collect())
 }
 
-/// Today, in UTC, as the system says.
-fn today() -> String {
-    let output = Command::new("date").args(["-u", "+%F"]).output();
-    let text = output.ok().and_then(|output| String::from_utf8(output.stdout).ok());
-    text.map_or("unknown".to_owned(), |text| text.trim().to_owned())
-}
-
 /// Runs the rows, and prints the table.
 #[must_use]
 pub fn run(arguments: &RowsArguments, format: Format) -> ExitCode {
     let entries = match selected(&arguments.only) {
         Ok(entries) => entries,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::Usage;
-        }
+        Err(error) => return usage(&error),
     };
     if arguments.list {
         entries.iter().for_each(|entry| say(&format_args!("{:6} {}\n", entry.id, entry.title)));
         return ExitCode::Holds;
     }
-    let date = today();
+    let date = utc_date(SystemTime::now());
     let mut all: Vec<Ran> = Vec::new();
     for entry in entries {
         eprintln!("{}: {}", entry.id, entry.title);
@@ -72,13 +62,7 @@ pub fn run(arguments: &RowsArguments, format: Format) -> ExitCode {
         eprintln!("{}: {verdict}, {:.1} s: {}", entry.id, began.elapsed().as_secs_f64(), ran.said);
         all.push(ran);
     }
-    match format {
-        Format::Human => say(&table::to_markdown(&all)),
-        Format::Json => match serde_json::to_string(&all) {
-            Ok(json) => say(&format_args!("{json}\n")),
-            Err(error) => eprintln!("the rows cannot be written as JSON: {error}"),
-        },
-    }
+    format.print(&all, |all| table::to_markdown(all));
     if let Some(page) = &arguments.write {
         let written = std::fs::read_to_string(page)
             .map_err(|error| error.to_string())
@@ -111,15 +95,5 @@ mod tests {
         assert_eq!(ids(&["S1.1", "I.1"]), Ok(vec!["S1.1", "I.1"]), "S1.10 is another row");
         assert_eq!(ids(&["S4"]).map(|all| all.len()), Ok(8));
         assert!(ids(&["S5"]).is_err());
-    }
-
-    #[test]
-    fn today_is_a_date() {
-        let today = today();
-        let parts: Vec<&str> = today.split('-').collect();
-        assert!(
-            parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok()),
-            "{today}"
-        );
     }
 }
