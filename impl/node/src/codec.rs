@@ -5,6 +5,8 @@
 //! encoding, and no peer can smuggle bytes past a comparison of frames.
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -44,9 +46,25 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecE
     if used != bytes.len() {
         return Err(CodecError::TrailingBytes(bytes.len() - used));
     }
-    match encode(&value)? == bytes {
+    match encodes_to(&value, bytes) {
         true => Ok(value),
         false => Err(CodecError::NotCanonical),
+    }
+}
+
+/// Whether the bytes of `value` are `expected`, without writing them anywhere.
+fn encodes_to<T: Serialize>(value: &T, expected: &[u8]) -> bool {
+    let mut rest = Expected(expected);
+    bincode::serde::encode_into_writer(value, &mut rest, CONFIG).is_ok() && rest.0.is_empty()
+}
+
+/// What is still to be written; anything else is an error.
+struct Expected<'a>(&'a [u8]);
+
+impl Writer for Expected<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(EncodeError::UnexpectedEnd)?;
+        Ok(())
     }
 }
 

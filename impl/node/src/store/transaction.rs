@@ -6,13 +6,13 @@ use super::tables::{
 use super::{Store, StoreError, decode_manifest};
 use crate::codec;
 use crate::state::{ChunkCache, Chunks, State, chunk_pairs, unchunk};
+use pbft_core::Record;
 use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::{Request, StatePart};
 use pbft_core::planted::planted;
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
-use pbft_core::{Durable, Record};
 use redb::{ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
 use std::collections::BTreeSet;
 
@@ -32,8 +32,8 @@ pub struct Chunk {
 pub struct Transaction<'s> {
     store: &'s mut Store,
     write: WriteTransaction,
-    /// The log's fold with the records of this transaction, once there is one.
-    durable: Option<Durable>,
+    /// The records of this transaction, for the log's fold.
+    records: Vec<Record>,
     next_record: u64,
     /// The store's, taken until the commit: a transaction that never happens leaves nothing known.
     chunks: ChunkCache,
@@ -56,21 +56,19 @@ impl<'s> Transaction<'s> {
         })?;
         let next_record = store.next_record;
         let chunks = std::mem::take(&mut store.chunks);
-        Ok(Self { store, write, durable: None, next_record, chunks })
+        Ok(Self { store, write, records: Vec::new(), next_record, chunks })
     }
 
     /// Makes everything durable. After an error nothing may leave the machine any more: what is on the disk is
     /// not known, and asking again could be answered by a page cache that has forgotten the failure.
     pub fn commit(self) -> Result<(), StoreError> {
-        let Self { store, write, durable, next_record, chunks } = self;
+        let Self { store, write, records, next_record, chunks } = self;
         let commits = store.commits + 1;
         write.open_table(META)?.insert(COMMITS, &*codec::encode(&commits)?)?;
         write.commit().map_err(|e| StoreError::from(e).with_path(&store.path))?;
         store.medium.seal(commits)?;
         store.commits = commits;
-        if let Some(durable) = durable {
-            store.durable = durable;
-        }
+        records.iter().for_each(|record| store.durable.apply(record));
         store.next_record = next_record;
         store.chunks = chunks;
         Ok(())
@@ -78,8 +76,7 @@ impl<'s> Transaction<'s> {
 
     /// Adds a record to the log. A stable checkpoint folds the log, and lets go of earlier checkpoints.
     pub fn append(&mut self, record: &Record) -> Result<(), StoreError> {
-        let durable = self.durable.get_or_insert_with(|| self.store.durable.clone());
-        durable.apply(record);
+        self.records.push(record.clone());
         if let Record::Stable(_) = record {
             return self.fold();
         }
@@ -91,9 +88,10 @@ impl<'s> Transaction<'s> {
     }
 
     fn fold(&mut self) -> Result<(), StoreError> {
-        let Some(durable) = &self.durable else { return Ok(()) };
+        let mut durable = self.store.durable.clone();
+        self.records.iter().for_each(|record| durable.apply(record));
         let stable = durable.low_water_mark;
-        self.write.open_table(META)?.insert(DURABLE, &*codec::encode(durable)?)?;
+        self.write.open_table(META)?.insert(DURABLE, &*codec::encode(&durable)?)?;
         let kept = planted!(self.store, LogKeptAfterFold);
         self.write.open_table(LOG)?.retain(|_, _| kept)?;
         let mut manifests = self.write.open_table(MANIFESTS)?;
