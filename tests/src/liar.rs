@@ -205,7 +205,7 @@ impl Observer for Ear {
         let heard = match input {
             Input::Message { message, .. } | Input::Request(message) => Some(message.get()),
             Input::Timer(Timer::Status) => None,
-            Input::Timer(Timer::ViewChange)
+            Input::Timer(Timer::ViewChange | Timer::Batch)
             | Input::Suspect
             | Input::Executed { .. }
             | Input::Installed { .. } => return,

@@ -90,6 +90,7 @@ pub fn trigger(delivery: &Delivery) -> &'static str {
         Delivery::Client(message) | Delivery::Message { message, .. } => message.kind(),
         Delivery::Timer(Timer::ViewChange) => "view-timer",
         Delivery::Timer(Timer::Status) => "status-timer",
+        Delivery::Timer(Timer::Batch) => "batch-timer",
         Delivery::Suspect => "suspicion",
     }
 }

@@ -428,6 +428,7 @@ fn trigger(input: &Input) -> &'static str {
         Input::Request(_) => "request",
         Input::ViewTimer => "view-timer",
         Input::StatusTimer => "status-timer",
+        Input::BatchTimer => "batch-timer",
         Input::Suspect => "suspicion",
         Input::Executed { .. } => "execution",
         Input::Installed { .. } => "state-data",

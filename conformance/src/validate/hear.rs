@@ -21,7 +21,11 @@ impl Cluster {
                 due.installed = Some(*seq);
                 Ok(())
             }
-            Input::Request(_) | Input::ViewTimer | Input::StatusTimer | Input::Suspect => Ok(()),
+            Input::Request(_)
+            | Input::ViewTimer
+            | Input::StatusTimer
+            | Input::BatchTimer
+            | Input::Suspect => Ok(()),
         }
     }
 

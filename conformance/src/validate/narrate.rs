@@ -53,6 +53,7 @@ fn input(input: &Input) -> String {
         Input::Request(request) => format!("request {request} arrives"),
         Input::ViewTimer => "the view-change timer runs out".to_owned(),
         Input::StatusTimer => "the status timer runs out".to_owned(),
+        Input::BatchTimer => "requests have waited for others long enough".to_owned(),
         Input::Suspect => "the primary is suspected".to_owned(),
         Input::Executed { seq } => format!("has executed #{seq}"),
         Input::Installed { seq } => format!("has installed the state of #{seq}"),

@@ -92,9 +92,11 @@ impl Replica {
             effects.push(self.reply(*id, &reply));
             self.replies.record(id.client, id.lane, reply);
         }
+        let executed = executing.batch.len();
         for id in executing.batch {
             self.pending.settle(id.client, id.lane, &self.replies);
         }
+        self.pending.expect(executed);
         if let Some(chunks) = chunks.filter(|_| self.is_checkpoint(seq)) {
             self.take_checkpoint(seq, chunks, &mut effects);
             self.settle_transfer(&mut effects);

@@ -46,6 +46,8 @@ pub enum Timer {
     ViewChange,
     /// Tells the peers what this replica has; always running.
     Status,
+    /// Bounds how long the primary waits for a batch to fill ([`crate::Params::batch_delay`]).
+    Batch,
 }
 
 /// What the service's store knows when a replica restarts.

@@ -51,7 +51,7 @@
 //!   input, and what they did becomes durable together with the records that the answer causes.
 //! * The service is deterministic, and a failed write ends the process: a replica must never know less than it said.
 //! * `from` is the replica at the other end of an authenticated channel.
-//! * Messages may be lost, repeated and reordered at will, as long as the two timers keep running: what was lost is asked
+//! * Messages may be lost, repeated and reordered at will, as long as the timers keep running: what was lost is asked
 //!   for again at every [`Timer::Status`]. A timer that has just run out may still be cancelled; that is no mistake.
 //! * Time may be anything. Safety never depends on it; progress needs delays that stay below some bound in the end.
 //!

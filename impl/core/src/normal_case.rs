@@ -3,11 +3,13 @@
 use crate::certificate::check_committed;
 use crate::durable::Record;
 use crate::effect::{Effect, HaltReason};
+use crate::input::Timer;
 use crate::log::{Prepared, matching_commits, matching_prepares};
 use crate::message::{
     Batch, Commit, CommitCertificate, Message, PrePrepare, Prepare, PreparedCertificate, Proposal,
     Request, Signed,
 };
+use crate::pending::Gather;
 use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
@@ -61,12 +63,15 @@ impl Replica {
     }
 
     /// §4.2: the primary gives waiting requests the next sequence numbers, while the window and the pipeline have
-    /// room.
+    /// room, and when enough of them wait or have waited long enough.
     pub(crate) fn propose(&mut self, effects: &mut Vec<Effect>) {
         while self.active && self.is_primary() {
             let seq = self.last_proposed.max(self.log.low()).next();
             let in_flight = self.last_proposed.0.saturating_sub(self.last_executed.0);
             if !self.log.contains(seq) || in_flight >= self.params.pipeline {
+                return;
+            }
+            if self.waits_for_more(effects) {
                 return;
             }
             let (count, bytes) = (self.params.batch_requests_max, self.params.batch_bytes_max());
@@ -83,6 +88,30 @@ impl Replica {
             effects.push(Effect::Broadcast(Message::PrePrepare(proposal)));
             self.advance(seq, effects);
         }
+    }
+
+    /// Whether a batch is not proposed yet because more requests are about to come, and sets the timer that bounds the
+    /// wait.
+    fn waits_for_more(&mut self, effects: &mut Vec<Effect>) -> bool {
+        let after = self.params.batch_delay;
+        if after.is_zero() {
+            return false;
+        }
+        let gather = self.pending.gather(self.params.batch_requests_max);
+        match gather {
+            Gather::Done { timer: true } => effects.push(Effect::CancelTimer(Timer::Batch)),
+            Gather::Begin => effects.push(Effect::SetTimer { timer: Timer::Batch, after }),
+            Gather::Done { timer: false } | Gather::Continue => {}
+        }
+        !matches!(gather, Gather::Done { .. })
+    }
+
+    /// Requests have waited for others long enough.
+    pub(crate) fn on_batch_timer(&mut self) -> Outcome {
+        let mut effects = Vec::new();
+        self.pending.stop_gathering();
+        self.propose(&mut effects);
+        Ok(effects)
     }
 
     fn make_proposal(&self, seq: SeqNum, digest: Digest, batch: Arc<Batch>) -> Proposal {

@@ -44,6 +44,8 @@ pub struct Params {
     pub pipeline: u64,
     /// The most requests in a batch.
     pub batch_requests_max: usize,
+    /// How long the primary may let requests wait for others that are about to come, so that they share a batch.
+    pub batch_delay: Duration,
     /// The most bytes of an operation.
     pub operation_bytes_max: usize,
     /// The most lanes of a client; bounds the reply table and the waiting requests.
@@ -107,6 +109,7 @@ impl Params {
             window: 128,
             pipeline: 32,
             batch_requests_max: 400,
+            batch_delay: Duration::ZERO,
             operation_bytes_max: 64 * 1024,
             lanes_max: 128,
             result_bytes_max: 32 * 1024,

@@ -26,6 +26,27 @@ struct Waiting {
     arrival: u64,
 }
 
+/// How long the primary waits for a batch to fill: [`crate::Params::batch_delay`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+struct Gathering {
+    /// As many requests are worth waiting for: those that the last batch answered, whose clients may come again, and
+    /// those that waited when it was executed.
+    expected: usize,
+    /// Whether the timer runs.
+    is_running: bool,
+}
+
+/// What the primary does with requests that it may propose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gather {
+    /// Enough wait; `timer` says whether one is running that has no use any more.
+    Done { timer: bool },
+    /// It waits for more from now on.
+    Begin,
+    /// It goes on waiting for more.
+    Continue,
+}
+
 /// The waiting requests. Bounded: one a lane, and the lanes of each client on the allow-list are bounded.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Pending {
@@ -34,6 +55,9 @@ pub(crate) struct Pending {
     arrived: u64,
     /// Arrivals below this were proposed in the current view, or found to be ordered in it.
     cursor: u64,
+    /// How many arrivals are at or above the cursor.
+    unordered: usize,
+    gathering: Gathering,
     /// The highest timestamp of each lane that the current view's log orders, at its primary.
     ordered: BTreeMap<(ClientId, Lane), Timestamp>,
 }
@@ -60,8 +84,15 @@ impl Pending {
         let arrival = self.arrived;
         self.arrived += 1;
         self.arrivals.insert(arrival, key);
+        self.unordered += 1;
         if let Some(earlier) = self.lanes.insert(key, Waiting { request, arrival }) {
-            self.arrivals.remove(&earlier.arrival);
+            self.remove_arrival(earlier.arrival);
+        }
+    }
+
+    fn remove_arrival(&mut self, arrival: u64) {
+        if self.arrivals.remove(&arrival).is_some() && arrival >= self.cursor {
+            self.unordered -= 1;
         }
     }
 
@@ -71,7 +102,7 @@ impl Pending {
         if replies.is_executed(client, lane, timestamp)
             && let Some(settled) = self.lanes.remove(&(client, lane))
         {
-            self.arrivals.remove(&settled.arrival);
+            self.remove_arrival(settled.arrival);
         }
     }
 
@@ -99,6 +130,7 @@ impl Pending {
     /// A view begins that orders `ordered` already.
     pub(crate) fn begin_view<'a>(&mut self, ordered: impl Iterator<Item = &'a Signed<Request>>) {
         self.cursor = 0;
+        self.unordered = self.arrivals.len();
         self.ordered.clear();
         ordered.for_each(|request| self.mark_ordered(&request.body));
     }
@@ -136,7 +168,31 @@ impl Pending {
                 taken.push(request);
             }
             self.cursor = arrival + 1;
+            self.unordered -= 1;
         }
+        debug_assert_eq!(self.unordered, self.arrivals.range(self.cursor..).count());
         taken
+    }
+
+    /// A batch of `executed` requests was executed: as many may come again.
+    pub(crate) fn expect(&mut self, executed: usize) {
+        self.gathering.expected = executed + self.unordered;
+    }
+
+    /// Whether to propose what waits, or to wait for more, at most `count`.
+    pub(crate) fn gather(&mut self, count: usize) -> Gather {
+        let enough = self.gathering.expected.min(count);
+        let timer = self.gathering.is_running;
+        self.gathering.is_running = self.unordered > 0 && self.unordered < enough;
+        match (timer, self.gathering.is_running) {
+            (timer, false) => Gather::Done { timer },
+            (false, true) => Gather::Begin,
+            (true, true) => Gather::Continue,
+        }
+    }
+
+    /// The timer has run out: what waits is enough.
+    pub(crate) fn stop_gathering(&mut self) {
+        self.gathering = Gathering::default();
     }
 }

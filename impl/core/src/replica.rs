@@ -92,6 +92,7 @@ impl Replica {
             Input::Request(message) => self.on_client_message(message),
             Input::Timer(Timer::ViewChange) => self.on_view_timer(),
             Input::Timer(Timer::Status) => self.on_status_timer(),
+            Input::Timer(Timer::Batch) => self.on_batch_timer(),
             Input::Suspect => self.on_suspect(),
             Input::Executed { seq, results, chunks } => self.on_executed(seq, results, chunks),
             Input::Installed { seq } => self.on_installed(seq),

@@ -6,7 +6,7 @@ mod common;
 use common::craft::{self, request};
 use common::{Cluster, Envelope};
 use pbft_core::types::{SeqNum, View};
-use pbft_core::{HaltReason, Input};
+use pbft_core::{HaltReason, Input, Timer};
 use std::collections::BTreeSet;
 
 /// One request a batch, each executed everywhere before the next.
@@ -47,6 +47,35 @@ fn requests_that_wait_for_the_pipeline_are_ordered_in_batches() {
     let sizes: Vec<_> = cluster.oracle.history.values().map(Vec::len).collect();
     assert_eq!(sizes, [1, 1, 1, 1, 3, 3, 2], "four in the pipeline, then batches of at most three");
     cluster.assert_all_at(7);
+}
+
+#[test]
+fn requests_wait_a_while_for_others_that_are_about_to_come() {
+    let change = |params: &mut pbft_core::Params| {
+        (params.pipeline, params.batch_requests_max) = (1, 10);
+        params.batch_delay = std::time::Duration::from_millis(5);
+    };
+    let sizes =
+        |cluster: &Cluster| -> Vec<_> { cluster.oracle.history.values().map(Vec::len).collect() };
+    let mut cluster = Cluster::with(4, change);
+    for client in 0..4 {
+        cluster.request(0, &request(client, 1)).expect("accepted");
+    }
+    cluster.run();
+    assert_eq!(sizes(&cluster), [1], "three wait for the one that was answered to come again");
+    cluster.request(0, &request(0, 2)).expect("accepted");
+    cluster.run();
+    assert_eq!(sizes(&cluster), [1, 4], "and need not wait any longer");
+    assert!(!cluster.nodes[0].timers.contains_key(&Timer::Batch), "nor does the timer run");
+    cluster.request(0, &request(0, 3)).expect("accepted");
+    cluster.pass(4);
+    assert_eq!(sizes(&cluster), [1, 4], "four were answered, one has come again");
+    cluster.pass(2);
+    assert_eq!(sizes(&cluster), [1, 4, 1], "it waits for the others for five milliseconds");
+    cluster.request(0, &request(0, 4)).expect("accepted");
+    cluster.run();
+    assert_eq!(sizes(&cluster), [1, 4, 1, 1], "who is alone does not wait");
+    cluster.assert_all_at(4);
 }
 
 #[test]

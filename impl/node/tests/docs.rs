@@ -39,6 +39,7 @@ fn cluster_table(params: &Params) -> ClusterTable {
         window: Some(params.window),
         pipeline: Some(params.pipeline),
         batch_requests_max: Some(params.batch_requests_max),
+        batch_delay_us: Some(params.batch_delay.as_micros() as u64),
         operation_bytes_max: Some(params.operation_bytes_max),
         lanes_max: Some(params.lanes_max),
         result_bytes_max: Some(params.result_bytes_max),

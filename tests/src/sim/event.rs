@@ -45,6 +45,8 @@ pub enum TimerName {
     ViewChange,
     /// The status timer.
     Status,
+    /// The timer of a batch.
+    Batch,
 }
 
 impl From<Timer> for TimerName {
@@ -52,6 +54,7 @@ impl From<Timer> for TimerName {
         match timer {
             Timer::ViewChange => Self::ViewChange,
             Timer::Status => Self::Status,
+            Timer::Batch => Self::Batch,
         }
     }
 }
@@ -61,6 +64,7 @@ impl From<TimerName> for Timer {
         match name {
             TimerName::ViewChange => Self::ViewChange,
             TimerName::Status => Self::Status,
+            TimerName::Batch => Self::Batch,
         }
     }
 }

@@ -18,9 +18,12 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-/// A small pipeline lets requests gather into batches while the disks work: with all replicas on one machine,
-/// throughput at 128 outstanding requests nearly doubles against 32, and a single request is as fast.
-pub(super) const PIPELINE: u64 = 4;
+/// With one batch under way at a time, requests gather into the next one meanwhile. With all replicas on one machine a
+/// batch costs processor time whatever is in it, so that few large ones are best: docs/performance.md.
+pub(super) const PIPELINE: u64 = 1;
+
+/// As long as clients of the same machine take to come again with their next request, at most.
+pub(super) const BATCH_DELAY_US: u64 = 1000;
 
 /// `pbft testnet`.
 #[derive(Clone, Debug, Args)]
@@ -59,6 +62,9 @@ pub struct TestnetArguments {
     /// How many batches the primary has under way at a time; fewer make larger batches
     #[arg(long, default_value_t = PIPELINE)]
     pub pipeline: u64,
+    /// How long requests may wait for others to share a batch with; 0 for not at all
+    #[arg(long, default_value_t = BATCH_DELAY_US, value_name = "MICROSECONDS")]
+    pub batch_delay_us: u64,
     /// How clients and replicas authenticate requests and replies; docs/deviations.md, D24, says what MACs give up
     #[arg(long, value_enum, default_value_t = Authentication::Signatures)]
     pub client_authentication: Authentication,
@@ -188,6 +194,7 @@ fn cluster_text(
         checkpoint_interval: arguments.checkpoint_interval,
         window: arguments.window.or(arguments.checkpoint_interval.map(|k| k.saturating_mul(2))),
         pipeline: Some(arguments.pipeline),
+        batch_delay_us: Some(arguments.batch_delay_us),
         lanes_max: lanes_for(replicas.len(), clients.len()),
         client_authentication: arguments.client_authentication.field(),
         view_timeout_ms: arguments.view_timeout_ms,

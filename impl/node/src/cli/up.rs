@@ -57,6 +57,7 @@ pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
             checkpoint_interval: None,
             window: None,
             pipeline: testnet::PIPELINE,
+            batch_delay_us: testnet::BATCH_DELAY_US,
             client_authentication: testnet::Authentication::Signatures,
             view_timeout_ms: None,
         };

@@ -33,6 +33,8 @@ pub struct ClusterTable {
     pub pipeline: Option<u64>,
     /// The most requests in a batch.
     pub batch_requests_max: Option<usize>,
+    /// How long requests may wait for others to share a batch with.
+    pub batch_delay_us: Option<u64>,
     /// The most bytes of an operation.
     pub operation_bytes_max: Option<usize>,
     /// The most requests that a client has outstanding.

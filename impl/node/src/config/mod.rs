@@ -311,6 +311,7 @@ impl Checker<'_> {
             window: table.window.unwrap_or(default.window),
             pipeline: table.pipeline.unwrap_or(default.pipeline),
             batch_requests_max: table.batch_requests_max.unwrap_or(default.batch_requests_max),
+            batch_delay: table.batch_delay_us.map_or(default.batch_delay, Duration::from_micros),
             operation_bytes_max: table.operation_bytes_max.unwrap_or(default.operation_bytes_max),
             lanes_max: table.lanes_max.unwrap_or(default.lanes_max),
             result_bytes_max: table.result_bytes_max.unwrap_or(default.result_bytes_max),
@@ -376,7 +377,12 @@ fn cluster_id(cluster: &Cluster, nonce: [u8; 16]) -> Digest {
     ];
     let everything = (cluster.name.as_str(), nonce, replicas, clients, numbers);
     // Far below the codec's limit: the lists are bounded.
-    let bytes = codec::encode(&everything).unwrap_or_default();
+    let mut bytes = codec::encode(&everything).unwrap_or_default();
+    let delay = params.batch_delay.as_micros() as u64;
+    if delay != 0 {
+        // Clusters that are older than this field keep their id.
+        bytes.extend(delay.to_le_bytes());
+    }
     hash(HashDomain::Cluster, &bytes)
 }
 

@@ -106,12 +106,13 @@ fn unknown_and_missing_fields_are_named_with_their_line() {
 fn the_cluster_id_covers_everything_but_the_addresses() {
     let id = |file: &ClusterFile| parse(file).expect("good").id();
     let original = id(&file(4));
-    let changes: [fn(&mut ClusterFile); 8] = [
+    let changes: [fn(&mut ClusterFile); 9] = [
         |f| f.cluster.client_authentication = Some(ClientAuthentication::Macs),
         |f| f.cluster.name = "other".into(),
         |f| f.cluster.nonce = "1".repeat(32),
         |f| f.cluster.view_timeout_ms = Some(1),
         |f| f.cluster.pipeline = Some(7),
+        |f| f.cluster.batch_delay_us = Some(7),
         |f| f.replica[1].public_key = key(50),
         |f| f.client[0].name = "bob".into(),
         |f| f.client.truncate(1),

@@ -70,6 +70,7 @@ fn input(input: &pbft_core::Input) -> Input {
         },
         pbft_core::Input::Timer(Timer::ViewChange) => Input::ViewTimer,
         pbft_core::Input::Timer(Timer::Status) => Input::StatusTimer,
+        pbft_core::Input::Timer(Timer::Batch) => Input::BatchTimer,
         pbft_core::Input::Suspect => Input::Suspect,
         pbft_core::Input::Executed { seq, .. } => Input::Executed { seq: seq.0 },
         pbft_core::Input::Installed { seq } => Input::Installed { seq: seq.0 },

@@ -147,6 +147,8 @@ pub enum Input {
     ViewTimer,
     /// The status timer ran out.
     StatusTimer,
+    /// The timer of a batch ran out.
+    BatchTimer,
     /// Somebody suspects the primary.
     Suspect,
     /// The service has executed the batch.
