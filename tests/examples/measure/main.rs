@@ -1,9 +1,11 @@
 //! Measures what operators ask for, on real processes: how long an outage of the primary lasts, how long a large state
-//! takes to transfer, and what a replica costs.
+//! takes to transfer, what a replica costs, and what attacks cost.
 //!
 //! ```text
-//! cargo run --release -p pbft-tests --example measure -- outage | transfer | idle | memory
+//! cargo run --release -p pbft-tests --example measure -- outage | transfer | idle | memory | attack
 //! ```
+
+mod attack;
 
 use pbft_core::types::ReplicaId;
 use pbft_node::client::Client;
@@ -29,7 +31,8 @@ async fn main() -> Result<(), String> {
         Some("transfer") => transfer().await,
         Some("idle") => idle().await,
         Some("memory") => memory().await,
-        _ => Err("say what to measure: outage, transfer, idle or memory".to_owned()),
+        Some("attack") => attack::attacks().await,
+        _ => Err("say what to measure: outage, transfer, idle, memory or attack".to_owned()),
     }
 }
 
