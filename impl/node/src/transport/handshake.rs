@@ -73,7 +73,7 @@ pub(super) fn ended(error: &std::io::Error) -> String {
 pub enum HandshakeError {
     /// TCP or TLS failed; an unknown key is among the reasons.
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
     /// The settings of TLS do not fit together.
     #[error("{0}")]
     Tls(#[from] rustls::Error),
@@ -81,8 +81,14 @@ pub enum HandshakeError {
     #[error("no handshake within {HANDSHAKE_DEADLINE:?}")]
     Deadline,
     /// The other end does not speak this protocol.
-    #[error("the other end does not speak {}", String::from_utf8_lossy(&alpn()))]
+    #[error(
+        "the other end does not speak {}; run the same release everywhere",
+        String::from_utf8_lossy(&alpn())
+    )]
     Protocol,
+    /// This end's key is nobody's, as the other end sees it.
+    #[error("the other end refuses this end's key; add it to the cluster file of all replicas")]
+    Unwelcome,
     /// The other end's key is nobody's.
     #[error("the other end's key is not in the cluster file")]
     UnknownKey,
@@ -129,16 +135,35 @@ impl HandshakeError {
             Self::Tls(error) => tls_kind(error),
             Self::Deadline => "deadline",
             Self::Protocol | Self::Version(_) => "wrong-version",
-            Self::UnknownKey => "unknown-key",
+            Self::UnknownKey | Self::Unwelcome => "unknown-key",
             Self::Cluster { .. } => "wrong-cluster",
             Self::NoHello => "no-hello",
         }
     }
 }
 
+impl From<std::io::Error> for HandshakeError {
+    /// What the other end found wrong comes as an alert.
+    fn from(error: std::io::Error) -> Self {
+        match tls_error(&error) {
+            Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
+                Self::Protocol
+            }
+            Some(rustls::Error::AlertReceived(rustls::AlertDescription::AccessDenied)) => {
+                Self::Unwelcome
+            }
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// What TLS found wrong, if it was TLS.
+fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn io_kind(error: &std::io::Error) -> &'static str {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match (tls, error.kind()) {
+    match (tls_error(error), error.kind()) {
         (Some(error), _) => tls_kind(error),
         (
             None,

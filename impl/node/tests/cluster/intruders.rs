@@ -59,7 +59,7 @@ async fn unknown_keys_wrong_ids_and_other_clusters_are_refused() {
     let good = dial(cluster, &client_key(ClientId(0)), 0, 0).await;
     assert!(good.is_ok(), "{:?}", good.err());
     let stranger = dial(cluster, &SecretKey::from_seed(&[99; 32]), 0, 0).await;
-    assert!(stranger.is_err(), "an unknown key");
+    assert!(matches!(stranger, Err(HandshakeError::Unwelcome)), "{:?}", stranger.err());
     refused(&running, 0, "unknown-key").await;
     let elsewhere = dial(cluster, &client_key(ClientId(0)), 0, 1).await;
     assert!(matches!(elsewhere, Err(HandshakeError::Io(_))), "replica 0 is not replica 1");
@@ -85,7 +85,7 @@ async fn another_version_is_refused() {
     older.alpn_protocols = vec![format!("pbft/{}", WIRE_VERSION - 1).into_bytes()];
     let address = &cluster.replicas()[0].address;
     let refusal = connect(address, Arc::new(older), cluster.id(), FRAME_MAX).await;
-    assert!(refusal.is_err());
+    assert!(matches!(refusal, Err(HandshakeError::Protocol)), "{:?}", refusal.err());
     refused(&running, 0, "wrong-version").await;
     assert_serving(&running, 1).await;
 }
