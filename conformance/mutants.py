@@ -2,7 +2,7 @@
 """The mutants of pbft-core that cargo-mutants lists, all in one build, each behind a switch: see docs/mutation.md.
 
     mutants.py switch LIST.json SAMPLE.json [SIZE]   rewrites impl/core/src; needs tree-sitter and tree-sitter-rust
-    mutants.py run LIST.json SAMPLE.json TEST        runs the test once for each; a line of JSON each
+    mutants.py run LIST.json SAMPLE.json TEST        runs the tests once for each; a line of JSON each
 
 LIST.json is what `cargo mutants --list --json` prints. SAMPLE.json is written by the first command, and read by it if it
 is there: `unviable` in it are the numbers of mutants that do not compile. The compiler's errors name them, one after the
@@ -11,6 +11,7 @@ other: the last switch before the place of the error.
 
 import collections
 import json
+import multiprocessing.pool
 import os
 import random
 import resource
@@ -180,15 +181,40 @@ def run(list_file, sample_file, test):
     mutants = [one for one in json.load(open(list_file)) if not needs_planted_bugs(one)]
     limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS,) * 2)
     counts = collections.Counter()
-    for number in json.load(open(sample_file))["chosen"]:
-        environment = dict(os.environ, PBFT_MUTANT=str(number))
-        done = subprocess.run(
-            [test], env=environment, cwd="conformance", capture_output=True, preexec_fn=limit
-        )
-        result = {0: "missed", 101: "caught"}.get(done.returncode, "timeout")
-        counts[result] += 1
-        print(json.dumps({"mutant": mutants[number]["name"], "result": result}), flush=True)
+    listed = subprocess.run([test, "--list", "--format", "terse"], capture_output=True, text=True)
+    names = [line.split(": ")[0] for line in listed.stdout.splitlines() if line.endswith(": test")]
+
+    def result_of(number):
+        environment = dict(os.environ, PBFT_MUTANT=str(number), RUST_BACKTRACE="0")
+        # The scenarios take seconds, and come last in the alphabet.
+        for name in sorted(names, reverse=True):
+            done = subprocess.run(
+                [test, name, "--exact"],
+                env=environment,
+                cwd="conformance",
+                capture_output=True,
+                text=True,
+                preexec_fn=limit,
+            )
+            if done.returncode != 0:
+                result = "caught" if done.returncode == 101 else "timeout"
+                return number, result, why(done.stdout)
+        return number, "missed", None
+
+    with multiprocessing.pool.ThreadPool(int(os.environ.get("JOBS", "1"))) as pool:
+        chosen = json.load(open(sample_file))["chosen"]
+        for number, result, reason in pool.imap(result_of, chosen):
+            counts[result] += 1
+            line = {"mutant": mutants[number]["name"], "result": result, "by": reason}
+            print(json.dumps(line), flush=True)
     print(dict(counts), file=sys.stderr)
+
+
+def why(output):
+    """What the report says: its first line of substance."""
+    lines = [line.strip() for line in output.splitlines()]
+    found = [line for line in lines if line.startswith("replica ") or "panicked at" in line]
+    return found[-1] if found else None
 
 
 if __name__ == "__main__":

@@ -261,13 +261,18 @@ fn input(vocabulary: &Vocabulary, delivery: &Delivery) -> Result<Input, Rejectio
 impl Host {
     /// A replica at its very first start.
     pub fn new(vocabulary: &Vocabulary, replica: model::ReplicaId) -> Self {
+        Self::from_disk(vocabulary, replica, Durable::default())
+    }
+
+    /// A replica whose records say this, and whose service has nothing.
+    pub fn from_disk(vocabulary: &Vocabulary, replica: model::ReplicaId, durable: Durable) -> Self {
         let params = Arc::clone(vocabulary.params(replica));
         let signer = vocabulary.keys.signer(Principal::Replica(params.replica));
         let (replica, _) =
-            Replica::recover(params, signer, Durable::default(), ServiceState::default());
+            Replica::recover(params, signer, durable.clone(), ServiceState::default());
         Self {
             replica,
-            durable: Durable::default(),
+            durable,
             service: ServiceState::default(),
             history: Vec::new(),
             timer: TimerWatch::default(),

@@ -1,5 +1,6 @@
 //! The main job: check the model exhaustively, replay it on the core and through the node, and decide.
 
+use crate::beyond;
 use crate::canary;
 use crate::corpus::CorpusError;
 use crate::coverage::tally::Tally;
@@ -138,6 +139,12 @@ fn replay_core(
     core.walked_steps = walk_core(&traces, options, progress, divergences, &mut core.tally);
     (core.canaries, core.blind_spots) =
         canary::release(|step, world| step.replay(world, &mut Work::default()));
+    if options.planted.is_none() {
+        match beyond::on_the_core() {
+            Ok(played) => core.scenarios = played,
+            Err(found) => divergences.push(*found),
+        }
+    }
     core.seconds = started.elapsed().as_secs_f64();
     Ok(core)
 }
@@ -229,6 +236,10 @@ fn replay_node(
     let (mut report, mut found) = results.into_inner().unwrap_or_default();
     match handshake::run(None) {
         Ok(made) => report.probes.extend(made),
+        Err(divergence) => found.push(*divergence),
+    }
+    match beyond::at_nodes() {
+        Ok(played) => report.scenarios = played,
         Err(divergence) => found.push(*divergence),
     }
     found.truncate(1);

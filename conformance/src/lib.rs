@@ -20,9 +20,12 @@
 //!
 //! *The other way round*: recorded runs of whole clusters, of any length, are behaviours of the model ([`validate`]).
 //!
-//! What is not shown here: behaviour outside the model's bounds, and of what the model leaves out, which are time,
-//! retransmission and batches of more than one request.
+//! *What the model leaves out*, such as batches of more than one request and what is said again, is shown by scenarios with
+//! exact expectations ([`beyond`]).
+//!
+//! What is not shown here: behaviour outside the bounds of model and scenarios, and time.
 
+pub mod beyond;
 pub mod canary;
 pub mod cli;
 pub mod compare;

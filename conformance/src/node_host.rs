@@ -153,6 +153,12 @@ impl<'r> NodeHost<'r> {
         }
     }
 
+    /// The power fails, and the node is started again; what it says at once.
+    pub fn restart(&mut self, vocabulary: &Vocabulary) -> Result<Vec<Message>, Difference> {
+        self.crash();
+        self.start(vocabulary)
+    }
+
     fn running(&mut self) -> Result<&mut Running, Difference> {
         self.running.as_mut().ok_or_else(|| Difference::new(Kind::Harness, "the node is down"))
     }
@@ -349,8 +355,7 @@ impl Subject for NodeHost<'_> {
             return Ok(None);
         }
         self.crash_in = CRASH_EVERY;
-        self.crash();
-        let said = self.start(vocabulary)?;
+        let said = self.restart(vocabulary)?;
         Ok(Some(Restarted { summary: self.summary(), said }))
     }
 

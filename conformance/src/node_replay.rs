@@ -34,6 +34,8 @@ pub struct NodeReport {
     pub crashes: u64,
     /// Probes and reactions, by name.
     pub probes: BTreeMap<&'static str, u64>,
+    /// Scenarios of what the model leaves out.
+    pub scenarios: u64,
     /// What was seen.
     #[serde(skip)]
     pub tally: Tally,
@@ -44,14 +46,14 @@ pub struct NodeReport {
 impl NodeReport {
     /// Adds another thread's work.
     pub fn add(&mut self, other: &Self) {
-        let Self { traces, steps, steps_total, deliveries, crashes, probes, tally, seconds: _ } =
-            other;
+        let Self { traces, steps, steps_total, deliveries, crashes, probes, scenarios, .. } = other;
         self.traces += traces;
         self.steps += steps;
         self.steps_total += steps_total;
         self.deliveries += deliveries;
         self.crashes += crashes;
-        self.tally.add(tally);
+        self.scenarios += scenarios;
+        self.tally.add(&other.tally);
         for (name, count) in probes {
             *self.probes.entry(name).or_default() += count;
         }

@@ -1,5 +1,6 @@
 //! The result of the main job: one verdict, as a table or as one JSON object.
 
+use crate::beyond;
 use crate::coverage::tally::Tally;
 use crate::divergence::Divergence;
 use crate::node_replay::NodeReport;
@@ -72,6 +73,8 @@ pub struct CoreReport {
     pub actions: BTreeMap<&'static str, u64>,
     /// Probes by name.
     pub probes: BTreeMap<&'static str, u64>,
+    /// Scenarios of what the model leaves out.
+    pub scenarios: u64,
     /// What was seen.
     #[serde(skip)]
     pub tally: Tally,
@@ -240,6 +243,13 @@ impl ConformReport {
         for wrong in &core.blind_spots {
             missing.push(format!("the comparison does not notice a wrong step: {wrong}"));
         }
+        let played = (core.scenarios, self.node.scenarios);
+        let all = (beyond::names().count() as u64, beyond::count_at_nodes());
+        if played != all {
+            missing.push(format!(
+                "scenarios beyond the model on core and node: {played:?} of {all:?}"
+            ));
+        }
         for probe in probe::teeth::toothless(probe::all_names()) {
             missing.push(format!("a probe that no bug was ever seen to fail: {probe}"));
         }
@@ -349,6 +359,15 @@ impl ConformReport {
             "core, random walks".to_owned(),
             String::new(),
             self.core.walked_steps.to_string(),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
+        let (core, node) = (self.core.scenarios, self.node.scenarios);
+        table.add_row([
+            format!("core and node, {} scenarios beyond the model", core + node),
+            String::new(),
+            String::new(),
             String::new(),
             String::new(),
             String::new(),

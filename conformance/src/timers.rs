@@ -35,6 +35,10 @@ pub struct TimerWatch {
     wanted: [Option<model::View>; REPLICAS_MAX],
     /// Whether the clock was asked to run, and not to stop since.
     running: bool,
+    /// Whether there is a timer to stop: one that was set and not stopped since, run out or not.
+    set: bool,
+    /// Whether a timer was stopped that was not set.
+    stopped_in_vain: bool,
     /// The view that the replica is in, or changes to.
     view: View,
     /// How often patience has doubled.
@@ -73,10 +77,13 @@ impl TimerWatch {
     pub fn note(&mut self, effect: &Effect) {
         match effect {
             Effect::SetTimer { timer: Timer::ViewChange, after } => {
-                self.running = true;
+                (self.running, self.set) = (true, true);
                 self.asked_for = Some((*after, self.doublings));
             }
-            Effect::CancelTimer(Timer::ViewChange) => self.running = false,
+            Effect::CancelTimer(Timer::ViewChange) => {
+                self.stopped_in_vain |= !self.set;
+                (self.running, self.set) = (false, false);
+            }
             Effect::Persist(Record::ViewChange(own)) => self.enter(own.body.view),
             Effect::Persist(Record::NewView(known)) => self.enter(known.body.view),
             Effect::Execute { requests, .. } if !requests.is_empty() => {
@@ -130,6 +137,10 @@ impl TimerWatch {
         says: bool,
     ) -> Result<(), Difference> {
         self.compare_patience(vocabulary.params(model::ReplicaId(0)))?;
+        if self.stopped_in_vain {
+            let what = "a view-change timer was stopped that was not set";
+            return Err(Difference::new(Kind::Timer, what));
+        }
         let expected = self.must_run(vocabulary, state);
         if (says, self.running) == (expected, expected) {
             return Ok(());

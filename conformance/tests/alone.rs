@@ -1,7 +1,8 @@
-//! Conformance alone, in seconds: a small graph on the core, the corpus and some walks on the core and through the node, and
-//! the node's door. It ends at the first divergence. It is the only test that the mutants of the core are run against,
+//! Conformance alone, in seconds: a small graph on the core, the corpus and some walks on the core and through the node, the
+//! node's door, and the scenarios of what the model leaves out. It ends at the first divergence. It is the only test that the mutants of the core are run against,
 //! see docs/mutation.md.
 
+use pbft_conformance::beyond;
 use pbft_conformance::node_replay::{self, NodeReport};
 use pbft_conformance::plan::{Plan, Promise};
 use pbft_conformance::probe::handshake;
@@ -20,6 +21,15 @@ fn plan() -> Plan {
         core_walks: 15,
         node_walks: 2,
         ..quick
+    }
+}
+
+#[test]
+fn what_the_model_leaves_out_holds_too() {
+    for played in [beyond::on_the_core(), beyond::at_nodes()] {
+        if let Err(found) = played {
+            panic!("{found}");
+        }
     }
 }
 

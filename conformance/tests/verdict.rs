@@ -1,5 +1,6 @@
 //! Green means something: each way of doing less than everything must turn the verdict.
 
+use pbft_conformance::beyond;
 use pbft_conformance::divergence::{Divergence, Kind};
 use pbft_conformance::node_replay::NodeReport;
 use pbft_conformance::plan::Promise;
@@ -39,8 +40,10 @@ fn parts() -> Parts {
         CoreReport { edges_total: 20, states_total: replayed.states, ..CoreReport::default() };
     core.add(replayed);
     (core.walked_steps, core.walked_total, core.canaries) = (5, 5, 1);
+    core.scenarios = beyond::names().count() as u64;
     let probes = probe::at_the_node().map(|name| (name, 1)).collect();
-    let node = NodeReport { traces: 1, crashes: 1, probes, ..NodeReport::default() };
+    let scenarios = beyond::count_at_nodes();
+    let node = NodeReport { traces: 1, crashes: 1, probes, scenarios, ..NodeReport::default() };
     Parts { model: vec![checked], core, node, divergences: Vec::new() }
 }
 
@@ -93,7 +96,7 @@ fn a_finding_is_a_finding() {
 #[test]
 fn doing_less_than_everything_is_inconclusive() {
     type Change = fn(&mut Parts);
-    let changes: [(&str, Change); 18] = [
+    let changes: [(&str, Change); 20] = [
         ("no model was checked", |parts| parts.model.clear()),
         ("a limit on the search", |parts| parts.model[0].verdict = ModelVerdict::Inconclusive),
         ("an edge that was not replayed", |parts| parts.core.edges_replayed -= 1),
@@ -122,6 +125,8 @@ fn doing_less_than_everything_is_inconclusive() {
         ("a schedule that was never tried", |parts| {
             parts.core.schedules.remove("eager");
         }),
+        ("a scenario that was not played on the core", |parts| parts.core.scenarios -= 1),
+        ("no scenario at the node", |parts| parts.node.scenarios = 0),
         ("no trace", |parts| parts.node.traces = 0),
         ("no crash", |parts| parts.node.crashes = 0),
     ];

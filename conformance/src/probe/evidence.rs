@@ -1,17 +1,16 @@
 //! Whoever says two things can be shown to others as a liar: with the keys alone, and only by what it signed.
 
 use crate::divergence::{Difference, Kind};
-use crate::host::Host;
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
-use pbft_core::Input;
 use pbft_core::evidence::{Contradiction, SignedVote};
 use pbft_core::types::Signature;
+use pbft_core::{Input, Replica};
 
 /// What was refused as a contradiction is a proof of it.
-pub(super) fn check(
+pub(crate) fn check(
     vocabulary: &Vocabulary,
-    host: &Host,
+    replica: &Replica,
     refused: &Delivery,
 ) -> Result<(), Difference> {
     let Delivery::Message { from, message } = refused else { return Ok(()) };
@@ -19,12 +18,12 @@ pub(super) fn check(
     let verified = verified.map_err(|error| Difference::new(Kind::Harness, error.to_string()))?;
     let input = Input::Message { from: *from, message: verified };
     let second = SignedVote::in_input(&input);
-    let found = second.clone().and_then(|second| host.replica.contradiction(second));
+    let found = second.clone().and_then(|second| replica.contradiction(second));
     let (Some(second), Some(found)) = (second, found) else {
         return Err(Difference::new(Kind::Reaction, "a lie was noticed, and is not on record"));
     };
     let verifier = vocabulary.keys.verifier();
-    let is_proof = |proof: &Contradiction| proof.is_proof(host.replica.params(), verifier.as_ref());
+    let is_proof = |proof: &Contradiction| proof.is_proof(replica.params(), verifier.as_ref());
     let first = found.first.clone();
     let repeated = Contradiction { first: second.clone(), second: second.clone() };
     let forged = Contradiction { first, second: unsigned(second) };

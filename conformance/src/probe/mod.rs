@@ -6,7 +6,7 @@ mod bounds;
 mod certificate;
 mod checkpoint;
 mod client;
-mod evidence;
+pub(crate) mod evidence;
 pub mod frame;
 pub mod handshake;
 pub mod live;
@@ -279,7 +279,7 @@ impl Probes<'_> {
             (Err(rejection), expected) if expected.allows(&rejection) => {
                 match probed.replica == before.replica {
                     true if rejection.kind() == "equivocation" => {
-                        evidence::check(self.vocabulary, &probed, last)
+                        evidence::check(self.vocabulary, &probed.replica, last)
                     }
                     true => Ok(()),
                     false => {
