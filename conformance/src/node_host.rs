@@ -221,6 +221,11 @@ impl<'r> NodeHost<'r> {
         Ok(outcome)
     }
 
+    /// How many votes were not verified because nothing needed them.
+    pub fn votes_set_aside(&mut self) -> Result<u64, Difference> {
+        Ok(self.running()?.inbox.metrics().votes_surplus.get())
+    }
+
     /// A frame on a client's connection, and all that follows from it.
     pub fn client_frame(
         &mut self,

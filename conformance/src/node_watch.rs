@@ -81,11 +81,10 @@ impl Observer for Watcher {
 /// Whether the effect must be on the disk before anything after it leaves.
 fn must_be_kept(effect: &Effect) -> bool {
     match effect {
-        Effect::Persist(_)
-        | Effect::Execute { .. }
-        | Effect::StoreCheckpoint { .. }
-        | Effect::Install { .. } => true,
-        Effect::StageChunk { .. }
+        Effect::Persist(_) | Effect::StoreCheckpoint { .. } | Effect::Install { .. } => true,
+        // What a certificate has made final is executed again after a crash: D26.
+        Effect::Execute { .. }
+        | Effect::StageChunk { .. }
         | Effect::Send { .. }
         | Effect::Broadcast(_)
         | Effect::Reply(_)

@@ -97,6 +97,7 @@ mod replica;
 pub mod replies;
 mod status;
 pub mod summary;
+pub mod surplus;
 mod timer;
 mod transfer;
 pub mod types;

@@ -14,6 +14,9 @@ use thiserror::Error;
 /// The largest encoded value. A configuration whose messages could be larger is refused.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Room for most values: votes, requests and replies.
+const USUAL_BYTES: usize = 256;
+
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<FRAME_BYTES_MAX>> =
     bincode::config::legacy().with_limit::<FRAME_BYTES_MAX>();
 
@@ -36,7 +39,10 @@ pub enum CodecError {
 
 /// The bytes of `value`.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-    bincode::serde::encode_to_vec(value, CONFIG).map_err(|e| CodecError::TooLarge(e.to_string()))
+    let mut bytes = Written(Vec::with_capacity(USUAL_BYTES));
+    bincode::serde::encode_into_writer(value, &mut bytes, CONFIG)
+        .map_err(|e| CodecError::TooLarge(e.to_string()))?;
+    Ok(bytes.0)
 }
 
 /// The value that exactly `bytes` encode.
@@ -56,6 +62,16 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecE
 fn encodes_to<T: Serialize>(value: &T, expected: &[u8]) -> bool {
     let mut rest = Expected(expected);
     bincode::serde::encode_into_writer(value, &mut rest, CONFIG).is_ok() && rest.0.is_empty()
+}
+
+/// Takes what is written.
+struct Written(Vec<u8>);
+
+impl Writer for Written {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// What is still to be written; anything else is an error.

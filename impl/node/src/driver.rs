@@ -8,7 +8,7 @@ mod space;
 use crate::blocking::blocking;
 use crate::codec::{self, CodecError};
 use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
-use crate::inbox::{Event, Inbox, Queues};
+use crate::inbox::{Event, Inbox, Queues, SharedSurplus};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::network::{Network, Outgoing};
@@ -21,15 +21,19 @@ use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Request};
 use pbft_core::planted::planted;
+use pbft_core::surplus::Surplus;
 use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
 use pbft_core::{Effect, HaltReason, Input, Params, Position, Rejection, Replica};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
 /// The most steps that share one write: bounds how long the first of them waits.
 const GROUP_STEPS_MAX: usize = 256;
+
+/// How long what execution wrote waits for a commit that votes ask for, to share it.
+const PUT_OFF_MAX: Duration = Duration::from_millis(5);
 
 /// Sees every step of a replica: the one place where the protocol can be watched.
 pub trait Observer: Send {
@@ -115,6 +119,8 @@ pub struct Driver {
     queues: Queues,
     /// What recovery asked for; performed first.
     recovered: Vec<Effect>,
+    /// When what was put off is committed at the latest.
+    put_off_until: Option<tokio::time::Instant>,
     /// The last computed digest of the service's state, and the batch that it is of.
     state_digest: Option<(SeqNum, Digest)>,
 }
@@ -133,6 +139,12 @@ struct Waiting {
     barriers: Vec<oneshot::Sender<()>>,
 }
 
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.status.is_empty() && self.reports.is_empty() && self.barriers.is_empty()
+    }
+}
+
 impl Driver {
     /// A driver for the replica that the store remembers, and the way to reach it.
     pub fn new(parts: Parts) -> Result<(Self, Inbox), DriverError> {
@@ -143,13 +155,13 @@ impl Driver {
         if !FrameLimits::new(&params).are_possible() {
             return Err(DriverError::FramesTooLarge);
         }
-        let (inbox, queues) = Inbox::new(Arc::clone(&params), verifier, Arc::clone(&metrics));
         let (durable, service_state) = (store.durable().clone(), store.service_state()?);
         let performer =
             Performer { service, timers: Timers::default(), params: Arc::clone(&params) };
         let (replica, recovered) =
             Replica::recover(Arc::clone(&params), Arc::clone(&signer), durable, service_state);
-        let meter = Meter::new(metrics, &params, &replica);
+        let (inbox, queues) = Inbox::new(params, verifier, Arc::clone(&metrics), &replica);
+        let meter = Meter::new(metrics, &performer.params, &replica);
         queues.position.set(position(&replica));
         if let Some(observer) = &mut observer {
             observer.on_start(&replica);
@@ -165,6 +177,7 @@ impl Driver {
             signer,
             queues,
             recovered,
+            put_off_until: None,
             state_digest,
         };
         Ok((driver, inbox))
@@ -190,6 +203,7 @@ impl Driver {
             }
         };
         if let Ok(()) = &result {
+            self.store.catch_up()?;
             self.store.sync_seal()?;
         }
         if let (Ok(()) | Err(DriverError::Halted(_)), Some(observer)) =
@@ -207,6 +221,7 @@ impl Driver {
                 biased;
                 _ = self.queues.stop.wait_for(|stop| *stop) => return Ok(()),
                 () = self.performer.timers.wait() => None,
+                () = until(self.put_off_until) => None,
                 Some(event) = self.queues.peers.recv() => Some(event),
                 Some(event) = self.queues.clients.recv() => Some(event),
             };
@@ -222,7 +237,8 @@ impl Driver {
         meter.metrics().peer_queue.set(queues.peers.len() as u64);
         meter.metrics().client_queue.set(queues.clients.len() as u64);
         let mut group = Group::new(store);
-        let mut steps = Steps { replica, performer, observer, meter, count: 0 };
+        let surplus = queues.surplus.clone();
+        let mut steps = Steps { replica, performer, observer, meter, surplus: &surplus, count: 0 };
         steps.perform(std::mem::take(recovered), &mut group)?;
         let mut next = first.or_else(|| queues.next(0));
         for turn in 1..=GROUP_STEPS_MAX {
@@ -244,18 +260,27 @@ impl Driver {
             }
         }
         let count = steps.count;
+        let early = group.take_early();
+        let due = self.put_off_until.is_some_and(|until| until <= tokio::time::Instant::now());
+        let must_commit = due || group.must_commit() || !waiting.is_empty();
         let Group { writes, mut outbox, halt, .. } = group;
         self.meter.metrics().group_steps.observe(count);
         if let Some(observer) = &mut self.observer {
             observer.on_commit();
         }
+        early.into_iter().for_each(|outgoing| outgoing.release(&mut *self.network));
         if planted!(self.replica.params(), SendBeforePersist) {
             std::mem::take(&mut outbox).into_iter().for_each(|o| o.release(&mut *self.network));
         }
-        match planted!(self.replica.params(), CommitDropped) {
-            true => drop(writes),
-            false => commit(writes, self.meter.metrics())?,
+        match must_commit {
+            true if planted!(self.replica.params(), CommitDropped) => drop(writes),
+            true => commit(writes, self.meter.metrics())?,
+            false => writes.put_off(),
         }
+        self.put_off_until = match self.store.is_behind() {
+            true => self.put_off_until.or(Some(tokio::time::Instant::now() + PUT_OFF_MAX)),
+            false => None,
+        };
         self.meter.on_group(&self.replica);
         self.queues.position.set(position(&self.replica));
         self.release(outbox, waiting)?;
@@ -310,6 +335,14 @@ impl Driver {
     }
 }
 
+/// Returns at a moment; never, if there is none.
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn position(replica: &Replica) -> Position {
     let status = replica.status();
     Position { view: status.view, last_executed: status.last_executed }
@@ -345,6 +378,7 @@ struct Steps<'d> {
     performer: &'d mut Performer,
     observer: &'d mut Option<Box<dyn Observer>>,
     meter: &'d mut Meter,
+    surplus: &'d SharedSurplus,
     /// How many steps there were.
     count: u64,
 }
@@ -400,6 +434,11 @@ impl Steps<'_> {
             }
         };
         self.meter.on_step(&outcome);
+        if let Ok(effects) = &outcome
+            && Surplus::is_settled_by(effects)
+        {
+            self.surplus.lock().on_step(effects, self.replica);
+        }
         outcome
     }
 }

@@ -12,9 +12,10 @@ use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
 use pbft_core::params::ClientAuthentication;
 use pbft_core::planted::planted;
+use pbft_core::surplus::{Sifted, Surplus};
 use pbft_core::types::{ClientId, Principal, ReplicaId};
-use pbft_core::{Input, Params, Position, Rejection};
-use std::sync::{Arc, Mutex, PoisonError};
+use pbft_core::{Input, Params, Position, Rejection, Replica};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
@@ -53,6 +54,18 @@ pub(crate) struct Queues {
     pub(crate) clients: mpsc::Receiver<Event>,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) position: Published,
+    pub(crate) surplus: SharedSurplus,
+}
+
+/// What the replica has no use for any more: its driver knows, and the connections ask before they verify. Held for
+/// nanoseconds only.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedSurplus(Arc<Mutex<Surplus>>);
+
+impl SharedSurplus {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Surplus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How far the replica has come, for everybody to read. Published before anything that it says from there leaves.
@@ -115,6 +128,7 @@ pub struct Inbox {
     clients: mpsc::Sender<Event>,
     stop: Arc<watch::Sender<bool>>,
     position: Published,
+    surplus: SharedSurplus,
     client_turns: Arc<Semaphore>,
 }
 
@@ -129,6 +143,7 @@ impl Inbox {
         params: Arc<Params>,
         verifier: Arc<dyn Verifier>,
         metrics: Arc<Metrics>,
+        replica: &Replica,
     ) -> (Self, Queues) {
         let (peers, peers_queue) = mpsc::channel(PEER_QUEUE);
         let (clients, clients_queue) = mpsc::channel(CLIENT_QUEUE);
@@ -138,12 +153,14 @@ impl Inbox {
         let verifier = believing(&params, verifier);
         let stop = Arc::new(stop);
         let position = Published::default();
+        let surplus = SharedSurplus(Arc::new(Mutex::new(Surplus::new(replica))));
         let client_turns = Arc::new(Semaphore::new(client_turns()));
         let queues = Queues {
             peers: peers_queue,
             clients: clients_queue,
             stop: stopped,
             position: position.clone(),
+            surplus: surplus.clone(),
         };
         (
             Self {
@@ -155,6 +172,7 @@ impl Inbox {
                 clients,
                 stop,
                 position,
+                surplus,
                 client_turns,
             },
             queues,
@@ -227,16 +245,36 @@ impl Inbox {
                 true => codec::decode(frame).map_err(FrameError::from)?,
                 false => self.limits.decode_message(frame)?,
             };
-            Ok(verify(&self.params, &*self.verifier, message)?)
+            let [earlier, message] = self.needed(from, message);
+            let verified = |message: Option<Message>| {
+                message.map(|message| verify(&self.params, &*self.verifier, message)).transpose()
+            };
+            Ok([verified(earlier)?, verified(message)?])
         };
-        let message = match frame.len() > LARGE_FRAME {
+        let messages = match frame.len() > LARGE_FRAME {
             true => blocking(check)?,
             false => check()?,
         };
-        if planted!(self.params, FrameLost) && matches!(message.get(), Message::Commit(_)) {
-            return Ok(());
+        for message in messages.into_iter().flatten() {
+            if planted!(self.params, FrameLost) && matches!(message.get(), Message::Commit(_)) {
+                continue;
+            }
+            self.input(Input::Message { from, message }).await?;
         }
-        self.input(Input::Message { from, message }).await
+        Ok(())
+    }
+
+    /// What of a message that came from `from` the replica has a use for, with a vote that was set aside before it.
+    fn needed(&self, from: ReplicaId, message: Message) -> [Option<Message>; 2] {
+        let sifted = self.surplus.lock().sift(from, message);
+        match sifted {
+            Sifted::Needed(message) => [None, Some(message)],
+            Sifted::Contradicts { earlier, message } => [Some(earlier), Some(message)],
+            Sifted::Surplus => {
+                self.metrics.votes_surplus.increment();
+                [None, None]
+            }
+        }
     }
 
     /// A frame from `client`'s authenticated connection: an encoded [`ClientFrame`]. Never waits.

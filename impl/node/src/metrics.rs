@@ -202,6 +202,8 @@ pub struct Metrics {
     pub macs_checked: Counter,
     /// Signatures that were known to be good already.
     pub signatures_remembered: Counter,
+    /// Votes that were not verified, because the replica has no use for them any more.
+    pub votes_surplus: Counter,
     /// Frames refused before they became an input, by reason.
     pub frames_refused: ByReason,
     /// Frames forgotten because a queue was full, by whose.
@@ -255,6 +257,7 @@ impl Default for Metrics {
             signatures_checked: Counter::default(),
             macs_checked: Counter::default(),
             signatures_remembered: Counter::default(),
+            votes_surplus: Counter::default(),
             frames_refused: ByReason::new(&["malformed", "too-large", "bad-signature"]),
             frames_dropped: ByReason::new(&["peer", "client"]),
             peer_bytes: Counter::default(),
@@ -359,6 +362,7 @@ impl Metrics {
             signatures_checked "signatures_checked_total" "Signatures that were computed",
             macs_checked "macs_checked_total" "Message authentication codes that were computed",
             signatures_remembered "signatures_remembered_total" "Signatures that were known to be good already",
+            votes_surplus "votes_surplus_total" "Votes that were not verified because nothing needs them any more",
             frames_refused "frames_refused_total" "Frames refused before they became an input",
             frames_dropped "frames_dropped_total" "Frames forgotten because a queue was full",
             peer_bytes "peer_received_bytes_total" "Bytes received in frames of replicas",

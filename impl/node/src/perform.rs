@@ -50,15 +50,22 @@ impl<'s> Writes<'s> {
         }
     }
 
-    /// Whether nothing was written.
+    /// Whether nothing was written, now or before.
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self, Self::Idle(_))
+        matches!(self, Self::Idle(store) if !store.is_behind())
+    }
+
+    /// Leaves what was written to the next commit.
+    pub(crate) fn put_off(self) {
+        if let Self::Open(transaction) = self {
+            transaction.put_off();
+        }
     }
 
     pub(crate) fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Open(transaction) => transaction.commit(),
-            Self::Idle(_) => Ok(()),
+            Self::Idle(store) => store.catch_up(),
             Self::Failed => Err(StoreError::corrupt("a transaction could not begin")),
         }
     }
@@ -72,6 +79,8 @@ pub(crate) struct Group<'s> {
     /// What the replica must be told before anything else.
     pub(crate) completions: std::collections::VecDeque<Input>,
     pub(crate) halt: Option<HaltReason>,
+    /// Whether something was written that must be durable before anything leaves: all but what execution does.
+    is_binding: bool,
     /// The new chunks of the state as the last execution left it, if it asked for them.
     chunks: Vec<Chunk>,
 }
@@ -83,12 +92,30 @@ impl<'s> Group<'s> {
             outbox: Vec::new(),
             completions: std::collections::VecDeque::new(),
             halt: None,
+            is_binding: false,
             chunks: Vec::new(),
         }
     }
 
+    /// Writes that must be durable before anything leaves.
     pub(crate) fn transaction(&mut self) -> Result<&mut Transaction<'s>, StoreError> {
+        self.is_binding = true;
         self.writes.open()
+    }
+
+    /// Takes the replies that need not wait for the commit. What they say is final once q replicas have it on their
+    /// disks as prepared, and this one only executes again what its store has forgotten (D26).
+    pub(crate) fn take_early(&mut self) -> Vec<Outgoing> {
+        if self.is_binding {
+            return Vec::new();
+        }
+        let is_reply = |outgoing: &mut Outgoing| matches!(outgoing, Outgoing::Reply { .. });
+        self.outbox.extract_if(.., is_reply).collect()
+    }
+
+    /// Whether anything waits for the commit.
+    pub(crate) fn must_commit(&self) -> bool {
+        self.is_binding || !self.outbox.is_empty() || self.halt.is_some()
     }
 
     fn send(&mut self, to: ReplicaId, message: &Message) -> Result<(), StoreError> {
@@ -165,7 +192,7 @@ impl Performer {
             true => Some(group.transaction()?.chunks()?),
             false => None,
         };
-        let transaction = group.transaction()?;
+        let transaction = group.writes.open()?;
         let results: Vec<Arc<[u8]>> = transaction.with_state(|state| {
             let execute = |request: &Arc<Signed<Request>>| {
                 let Request { client, operation, .. } = &request.body;

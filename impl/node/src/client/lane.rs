@@ -8,12 +8,11 @@ use pbft_core::client::{ClientEffect, ClientInput, ClientLane};
 use pbft_core::crypto::sign;
 use pbft_core::message::{Reply, Request, Signed};
 use pbft_core::types::{Lane, ReplicaId, Timestamp, View};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// What a replica says to a lane.
@@ -22,27 +21,73 @@ pub(super) enum LaneEvent {
     /// A reply with a good signature.
     Reply(Signed<Reply>),
     /// A refusal.
-    Refused { from: ReplicaId, timestamp: Timestamp, reason: RefusalReason },
+    Refused { from: ReplicaId, reason: RefusalReason },
+}
+
+/// What arrives for one lane.
+#[derive(Debug, Default)]
+struct Route {
+    state: Mutex<RouteState>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct RouteState {
+    /// The request that is outstanding.
+    waits_for: Option<Timestamp>,
+    events: VecDeque<LaneEvent>,
+}
+
+impl Route {
+    fn lock(&self) -> MutexGuard<'_, RouteState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on only what is about `timestamp` is taken; nothing, if there is none.
+    fn wait_for(&self, timestamp: Option<Timestamp>) {
+        let mut state = self.lock();
+        state.waits_for = timestamp;
+        state.events.clear();
+    }
+
+    /// The next event. Nothing is lost if it is not awaited to its end.
+    async fn next(&self) -> LaneEvent {
+        loop {
+            if let Some(event) = self.lock().events.pop_front() {
+                return event;
+            }
+            self.arrived.notified().await;
+        }
+    }
 }
 
 /// Where what arrives for a lane goes.
-#[derive(Debug, Default)]
-pub(crate) struct Routes(Mutex<BTreeMap<Lane, UnboundedSender<LaneEvent>>>);
+#[derive(Debug)]
+pub(crate) struct Routes(Vec<Arc<Route>>);
 
 impl Routes {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Lane, UnboundedSender<LaneEvent>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Routes to so many lanes.
+    pub(super) fn new(lanes: u16) -> Self {
+        Self((0..lanes.max(1)).map(|_| Arc::default()).collect())
     }
 
-    /// Whether anything waits on `lane`.
-    pub(super) fn is_waiting(&self, lane: Lane) -> bool {
-        self.lock().contains_key(&lane)
+    fn route(&self, lane: Lane) -> Option<&Arc<Route>> {
+        self.0.get(usize::from(lane.0))
     }
 
-    pub(super) fn deliver(&self, lane: Lane, event: LaneEvent) {
-        if let Some(route) = self.lock().get(&lane) {
-            // A caller that stopped waiting needs no answer.
-            let _ = route.send(event);
+    /// Whether `lane` waits for an answer to `timestamp`.
+    pub(super) fn waits_for(&self, lane: Lane, timestamp: Timestamp) -> bool {
+        self.route(lane).is_some_and(|route| route.lock().waits_for == Some(timestamp))
+    }
+
+    /// Hands over what a replica says about `timestamp`, if it is still of interest.
+    pub(super) fn deliver(&self, lane: Lane, timestamp: Timestamp, event: LaneEvent) {
+        let Some(route) = self.route(lane) else { return };
+        let mut state = route.lock();
+        if state.waits_for == Some(timestamp) {
+            state.events.push_back(event);
+            drop(state);
+            route.arrived.notify_one();
         }
     }
 }
@@ -74,11 +119,10 @@ impl Lanes {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
         let (lane, mut machine) = taken.unwrap_or_else(|| (Lane(0), fresh(&self.shared)));
-        let (route, events) = unbounded_channel();
-        self.shared.routes.lock().insert(lane, route);
+        let route = self.shared.routes.route(lane).cloned().unwrap_or_default();
         machine.learn_view(View(self.shared.view.load(Ordering::Relaxed)));
         let (idle, shared) = (Arc::clone(&self.idle), Arc::clone(&self.shared));
-        BusyLane { lane, machine, events, idle, shared, _permit: permit }
+        BusyLane { lane, machine, route, idle, shared, _permit: permit }
     }
 }
 
@@ -90,7 +134,7 @@ fn fresh(shared: &Shared) -> ClientLane {
 pub(super) struct BusyLane {
     lane: Lane,
     machine: ClientLane,
-    events: UnboundedReceiver<LaneEvent>,
+    route: Arc<Route>,
     idle: Idle,
     shared: Arc<Shared>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -98,7 +142,7 @@ pub(super) struct BusyLane {
 
 impl Drop for BusyLane {
     fn drop(&mut self) {
-        self.shared.routes.lock().remove(&self.lane);
+        self.route.wait_for(None);
         // After an operation without a result the machine would wait for it for ever. The next timestamp is
         // above it, so the replicas take the lane's next operation all the same.
         let machine = match self.machine.is_busy() {
@@ -139,6 +183,7 @@ impl BusyLane {
         timestamp: Timestamp,
     ) -> Result<Vec<u8>, ClientError> {
         let (client, lane) = (self.shared.id, self.lane);
+        self.route.wait_for(Some(timestamp));
         let body = Request { client, lane, timestamp, operation };
         let request = Arc::new(sign(&self.shared.signer, self.shared.params.cluster, body));
         let after = self.shared.options.deadline;
@@ -155,22 +200,24 @@ impl BusyLane {
         if self.primary_is_cut_off() {
             self.step(ClientInput::Timeout, &mut attempt);
         }
+        let mut alarm = std::pin::pin!(tokio::time::sleep_until(attempt.resend_at.min(deadline)));
         while attempt.result.is_none() {
+            let wake = attempt.resend_at.min(deadline);
+            if alarm.deadline() != wake {
+                alarm.as_mut().reset(wake);
+            }
             let input = tokio::select! {
-                event = self.events.recv() => match event {
-                    Some(LaneEvent::Reply(reply)) => Some(ClientInput::Reply(reply)),
-                    Some(LaneEvent::Refused { from, timestamp: of, reason }) if of == timestamp => {
+                event = self.route.next() => match event {
+                    LaneEvent::Reply(reply) => Some(ClientInput::Reply(reply)),
+                    LaneEvent::Refused { from, reason } => {
                         self.on_refused(from, reason, timestamp, &mut attempt)?
                     }
-                    Some(LaneEvent::Refused { .. }) | None => None,
                 },
                 // The others learn of the request without delay, and start their timers.
                 Ok(()) = ended.changed() => {
                     self.primary_is_cut_off().then_some(ClientInput::Timeout)
                 }
-                () = tokio::time::sleep_until(attempt.resend_at.min(deadline)) => {
-                    Some(ClientInput::Timeout)
-                }
+                () = &mut alarm => Some(ClientInput::Timeout),
             };
             if Instant::now() >= deadline {
                 let needed = self.shared.params.membership.weak();

@@ -8,6 +8,7 @@ use crate::transport::{Connection, FrameQueue, connect};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use pbft_core::crypto::verify_reply;
+use pbft_core::message::Reply;
 use pbft_core::types::ReplicaId;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -105,20 +106,21 @@ impl Link {
     fn receive(&self, frame: &[u8]) -> Result<(), String> {
         match codec::decode(frame).map_err(|e| format!("the replica's frame {e}"))? {
             ReplicaFrame::Reply(reply) => {
-                let (lane, from) = (reply.body.lane, reply.body.replica);
+                let Reply { lane, timestamp, replica: from, .. } = reply.body;
                 if from != self.replica {
                     return Err(format!("the replica sent a reply of {from}"));
                 }
-                // A reply that nobody waits for any more is not worth a signature check.
-                if self.shared.routes.is_waiting(lane) {
+                // f+1 replies are enough: one that nobody waits for any more is not worth a signature check.
+                if self.shared.routes.waits_for(lane, timestamp) {
                     let reply = verify_reply(&self.shared.params, &self.shared.ring, reply)
                         .map_err(|rejection| rejection.to_string())?;
-                    self.shared.routes.deliver(lane, LaneEvent::Reply(reply.into_inner()));
+                    let event = LaneEvent::Reply(reply.into_inner());
+                    self.shared.routes.deliver(lane, timestamp, event);
                 }
             }
             ReplicaFrame::Refused { lane, timestamp, reason } => {
-                let event = LaneEvent::Refused { from: self.replica, timestamp, reason };
-                self.shared.routes.deliver(lane, event);
+                let event = LaneEvent::Refused { from: self.replica, reason };
+                self.shared.routes.deliver(lane, timestamp, event);
             }
             ReplicaFrame::Status(report) => {
                 let mut reports =

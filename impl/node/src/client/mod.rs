@@ -206,7 +206,7 @@ impl Client {
             signer,
             options,
             queues: cluster.replicas().iter().map(|_| Arc::new(FrameQueue::for_client())).collect(),
-            routes: Routes::default(),
+            routes: Routes::new(options.lanes),
             reports: Mutex::default(),
             answers: Mutex::default(),
             news: Notify::new(),

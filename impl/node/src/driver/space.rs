@@ -7,6 +7,7 @@ use crate::inbox::Event;
 use crate::store::StoreError;
 use crate::timers::Timers;
 use pbft_core::Replica;
+use pbft_core::surplus::Surplus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ impl Driver {
         let signer = Arc::clone(&self.signer);
         (self.replica, self.recovered) = Replica::recover(params, signer, durable, service);
         self.performer.timers = Timers::default();
+        // It may need again what it had before.
+        *self.queues.surplus.lock() = Surplus::new(&self.replica);
         self.state_digest = None;
         if let Some(observer) = &mut self.observer {
             observer.on_start(&self.replica);

@@ -38,6 +38,7 @@ use tables::{
     CHUNKS, COMMITS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, MANIFESTS, META,
     REPLIES, SERVICE,
 };
+use transaction::Open;
 
 /// The name of the store's file in a data directory.
 pub const STORE_FILE: &str = "data.redb";
@@ -45,6 +46,8 @@ pub const STORE_FILE: &str = "data.redb";
 /// An open store.
 #[derive(Debug)]
 pub struct Store {
+    /// What was put off. It ends before the database is closed.
+    open: Option<Open>,
     database: Arc<Database>,
     /// The same for readers, who do not keep it open.
     readers: Arc<Mutex<Weak<Database>>>,
@@ -159,6 +162,7 @@ impl Store {
     /// Closes the store and opens it again, as a new process would: after a failure the database refuses everything.
     pub fn reopen(&mut self) -> Result<(), StoreError> {
         // Closed first: a store is open once.
+        self.open = None;
         self.database = Arc::new(medium::nothing()?);
         let opened = match &self.medium {
             Medium::Directory(directory, _) => Self::open(&directory.clone(), self.identity)?,
@@ -201,6 +205,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let database = Arc::new(database);
         let mut store = Self {
+            open: None,
             readers: Arc::new(Mutex::new(Arc::downgrade(&database))),
             database,
             medium,
@@ -266,6 +271,19 @@ impl Store {
     /// Begins the one write transaction.
     pub fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
         Transaction::begin(self)
+    }
+
+    /// Whether something was [put off](Transaction::put_off).
+    pub fn is_behind(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Commits what was put off, if anything was.
+    pub fn catch_up(&mut self) -> Result<(), StoreError> {
+        match self.is_behind() {
+            true => self.begin()?.commit(),
+            false => Ok(()),
+        }
     }
 
     /// The fold of the log: what the replica must not have forgotten.

@@ -28,9 +28,8 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
 }
 
-/// An open write transaction. Dropped without a commit, it never happened.
-pub struct Transaction<'s> {
-    store: &'s mut Store,
+/// What is written and not committed.
+pub(super) struct Open {
     write: WriteTransaction,
     /// The records of this transaction, for the log's fold.
     records: Vec<Record>,
@@ -39,16 +38,30 @@ pub struct Transaction<'s> {
     chunks: ChunkCache,
 }
 
+/// An open write transaction. Dropped without a commit, it never happened.
+pub struct Transaction<'s> {
+    store: &'s mut Store,
+    open: Open,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("next_record", &self.next_record).finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transaction")
-            .field("next_record", &self.next_record)
-            .finish_non_exhaustive()
+        f.debug_struct("Transaction").field("open", &self.open).finish_non_exhaustive()
     }
 }
 
 impl<'s> Transaction<'s> {
+    /// Begins, or goes on with what was [put off](Self::put_off).
     pub(super) fn begin(store: &'s mut Store) -> Result<Self, StoreError> {
+        if let Some(open) = store.open.take() {
+            return Ok(Self { store, open });
+        }
         let mut write = store.database.begin_write()?;
         write.set_durability(match planted!(store, FsyncDropped) {
             true => redb::Durability::None,
@@ -56,13 +69,21 @@ impl<'s> Transaction<'s> {
         })?;
         let next_record = store.next_record;
         let chunks = std::mem::take(&mut store.chunks);
-        Ok(Self { store, write, records: Vec::new(), next_record, chunks })
+        let open = Open { write, records: Vec::new(), next_record, chunks };
+        Ok(Self { store, open })
+    }
+
+    /// Leaves everything to the next transaction, which commits it together with its own writes. Nothing may depend on
+    /// it before.
+    pub fn put_off(self) {
+        self.store.open = Some(self.open);
     }
 
     /// Makes everything durable. After an error nothing may leave the machine any more: what is on the disk is
     /// not known, and asking again could be answered by a page cache that has forgotten the failure.
     pub fn commit(self) -> Result<(), StoreError> {
-        let Self { store, write, records, next_record, chunks } = self;
+        let Self { store, open } = self;
+        let Open { write, records, next_record, chunks } = open;
         let commits = store.commits + 1;
         write.open_table(META)?.insert(COMMITS, &*codec::encode(&commits)?)?;
         write.commit().map_err(|e| StoreError::from(e).with_path(&store.path))?;
@@ -76,25 +97,25 @@ impl<'s> Transaction<'s> {
 
     /// Adds a record to the log. A stable checkpoint folds the log, and lets go of earlier checkpoints.
     pub fn append(&mut self, record: &Record) -> Result<(), StoreError> {
-        self.records.push(record.clone());
+        self.open.records.push(record.clone());
         if let Record::Stable(_) = record {
             return self.fold();
         }
-        self.write.open_table(LOG)?.insert(self.next_record, &*codec::encode(record)?)?;
+        self.open.write.open_table(LOG)?.insert(self.open.next_record, &*codec::encode(record)?)?;
         if !planted!(self.store, LogRecordsOverwritten) {
-            self.next_record += 1;
+            self.open.next_record += 1;
         }
         Ok(())
     }
 
     fn fold(&mut self) -> Result<(), StoreError> {
         let mut durable = self.store.durable.clone();
-        self.records.iter().for_each(|record| durable.apply(record));
+        self.open.records.iter().for_each(|record| durable.apply(record));
         let stable = durable.low_water_mark;
-        self.write.open_table(META)?.insert(DURABLE, &*codec::encode(&durable)?)?;
+        self.open.write.open_table(META)?.insert(DURABLE, &*codec::encode(&durable)?)?;
         let kept = planted!(self.store, LogKeptAfterFold);
-        self.write.open_table(LOG)?.retain(|_, _| kept)?;
-        let mut manifests = self.write.open_table(MANIFESTS)?;
+        self.open.write.open_table(LOG)?.retain(|_, _| kept)?;
+        let mut manifests = self.open.write.open_table(MANIFESTS)?;
         let (mut kept, mut superseded) = (BTreeSet::new(), BTreeSet::new());
         for entry in manifests.iter()? {
             let (seq, manifest) = entry?;
@@ -104,13 +125,13 @@ impl<'s> Transaction<'s> {
         }
         manifests.retain(|seq, _| seq >= stable.0)?;
         if kept.is_empty() {
-            self.chunks.forget_kept();
+            self.open.chunks.forget_kept();
         }
-        let mut chunks = self.write.open_table(CHUNKS)?;
+        let mut chunks = self.open.write.open_table(CHUNKS)?;
         for digest in superseded.difference(&kept) {
             chunks.remove(&digest.0)?;
         }
-        self.write.open_table(STAGED)?.retain(|(seq, _), _| seq >= stable.0)?;
+        self.open.write.open_table(STAGED)?.retain(|(seq, _), _| seq >= stable.0)?;
         Ok(())
     }
 
@@ -119,8 +140,8 @@ impl<'s> Transaction<'s> {
         &mut self,
         use_state: impl FnOnce(&mut State<'_>) -> R,
     ) -> Result<R, StoreError> {
-        let table = self.write.open_table(SERVICE)?;
-        let mut state = State::new(table, &mut self.chunks);
+        let table = self.open.write.open_table(SERVICE)?;
+        let mut state = State::new(table, &mut self.open.chunks);
         let result = use_state(&mut state);
         state.finish()?;
         Ok(result)
@@ -132,7 +153,7 @@ impl<'s> Transaction<'s> {
         seq: SeqNum,
         results: impl IntoIterator<Item = (&'r Request, LastReply)>,
     ) -> Result<(), StoreError> {
-        let mut replies = self.write.open_table(REPLIES)?;
+        let mut replies = self.open.write.open_table(REPLIES)?;
         for (request, reply) in results {
             let key = (request.client.0, request.lane.0);
             if !planted!(self.store, ReplyTableNotStored) {
@@ -140,20 +161,20 @@ impl<'s> Transaction<'s> {
             }
         }
         if !planted!(self.store, ExecutedNumberNotStored) {
-            self.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
+            self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
         }
         Ok(())
     }
 
     /// The chunks of the service's state: all digests, and the bytes of those that no checkpoint has kept yet.
     pub(crate) fn chunks(&mut self) -> Result<Chunks, StoreError> {
-        let service = self.write.open_table(SERVICE)?;
-        Ok(self.chunks.take(&service)?)
+        let service = self.open.write.open_table(SERVICE)?;
+        Ok(self.open.chunks.take(&service)?)
     }
 
     /// The service's state as chunks, all of it.
     fn all_chunks(&self) -> Result<Vec<Chunk>, StoreError> {
-        let service = self.write.open_table(SERVICE)?;
+        let service = self.open.write.open_table(SERVICE)?;
         let chunks = chunk_pairs(service.iter()?)?;
         Ok(chunks.into_iter().map(|bytes| Chunk { digest: chunk_digest(&bytes), bytes }).collect())
     }
@@ -165,13 +186,13 @@ impl<'s> Transaction<'s> {
         reply_chunk: &[u8],
         chunks: &[Chunk],
     ) -> Result<(), StoreError> {
-        let mut manifests = self.write.open_table(MANIFESTS)?;
+        let mut manifests = self.open.write.open_table(MANIFESTS)?;
         // The chunks of other checkpoints are here already.
         let mut here = BTreeSet::new();
         for entry in manifests.iter()? {
             here.extend(decode_manifest(entry?.1.value())?.chunks);
         }
-        let mut table = self.write.open_table(CHUNKS)?;
+        let mut table = self.open.write.open_table(CHUNKS)?;
         table.insert(&chunk_digest(reply_chunk).0, reply_chunk)?;
         here.insert(chunk_digest(reply_chunk));
         let mut all = Vec::new();
@@ -195,7 +216,7 @@ impl<'s> Transaction<'s> {
 
     /// A part of a checkpoint, also of one that this transaction stored.
     pub fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
-        let manifests = self.write.open_table(MANIFESTS)?;
+        let manifests = self.open.write.open_table(MANIFESTS)?;
         let Some(bytes) = manifests.get(seq.0)? else { return Ok(None) };
         let index = match part {
             StatePart::Manifest => return Ok(Some(bytes.value().to_vec())),
@@ -203,13 +224,13 @@ impl<'s> Transaction<'s> {
         };
         let manifest = decode_manifest(bytes.value())?;
         let Some(digest) = manifest.chunks.get(index) else { return Ok(None) };
-        let chunks = self.write.open_table(CHUNKS)?;
+        let chunks = self.open.write.open_table(CHUNKS)?;
         Ok(chunks.get(&digest.0)?.map(|bytes| bytes.value().to_vec()))
     }
 
     /// Keeps a fetched chunk.
     pub fn stage(&mut self, seq: SeqNum, index: u32, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write.open_table(STAGED)?.insert((seq.0, index), bytes)?;
+        self.open.write.open_table(STAGED)?.insert((seq.0, index), bytes)?;
         Ok(())
     }
 
@@ -218,7 +239,7 @@ impl<'s> Transaction<'s> {
     pub fn install(&mut self, manifest: &Manifest, replies: &ReplyTable) -> Result<(), StoreError> {
         let chunks = self.collect_chunks(manifest)?;
         self.replace_state(&chunks)?;
-        let mut table = self.write.open_table(REPLIES)?;
+        let mut table = self.open.write.open_table(REPLIES)?;
         table.retain(|_, _| false)?;
         for (client, lane, reply) in replies.iter() {
             if planted!(self.store, InstalledRepliesNotStored) {
@@ -227,14 +248,14 @@ impl<'s> Transaction<'s> {
             table.insert((client.0, lane.0), &*codec::encode(reply)?)?;
         }
         drop(table);
-        self.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&manifest.seq)?)?;
-        self.write.open_table(STAGED)?.retain(|_, _| false)?;
+        self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&manifest.seq)?)?;
+        self.open.write.open_table(STAGED)?.retain(|_, _| false)?;
         self.store_checkpoint(manifest, &replies.encode(), &chunks)
     }
 
     fn replace_state(&mut self, chunks: &[Chunk]) -> Result<(), StoreError> {
-        self.chunks = ChunkCache::default();
-        let mut service = self.write.open_table(SERVICE)?;
+        self.open.chunks = ChunkCache::default();
+        let mut service = self.open.write.open_table(SERVICE)?;
         service.retain(|_, _| false)?;
         let mut last: Option<&[u8]> = None;
         for chunk in chunks {
@@ -254,7 +275,8 @@ impl<'s> Transaction<'s> {
 
     /// The service's chunks of `manifest`: fetched ones, and those that were here anyway.
     fn collect_chunks(&self, manifest: &Manifest) -> Result<Vec<Chunk>, StoreError> {
-        let (staged, stored) = (self.write.open_table(STAGED)?, self.write.open_table(CHUNKS)?);
+        let (staged, stored) =
+            (self.open.write.open_table(STAGED)?, self.open.write.open_table(CHUNKS)?);
         let own = self.all_chunks()?;
         let mut chunks = Vec::new();
         for (index, digest) in (0u32..).zip(&manifest.chunks).skip(1) {
@@ -281,7 +303,7 @@ impl<'s> Transaction<'s> {
         seq: SeqNum,
         contradiction: &Contradiction,
     ) -> Result<(), StoreError> {
-        let mut table = self.write.open_table(EVIDENCE)?;
+        let mut table = self.open.write.open_table(EVIDENCE)?;
         let key = (replica.0, view.0, seq.0);
         if table.len()? < EVIDENCE_MAX && table.get(key)?.is_none() {
             table.insert(key, &*codec::encode(contradiction)?)?;
