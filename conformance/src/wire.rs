@@ -118,4 +118,8 @@ impl Network for Wire {
         self.tcp.reply(client, frame.clone());
         self.note(Outgoing::Reply { client, frame });
     }
+
+    fn flush(&mut self) {
+        self.tcp.flush();
+    }
 }

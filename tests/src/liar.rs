@@ -152,9 +152,12 @@ impl Mouth {
         for Utterance { to, after, frame } in utterances {
             let mut network = self.network.clone();
             let frame = Bytes::copy_from_slice(&frame);
-            let send = move || match to {
-                Addressee::Replica(to) => network.send(to, frame),
-                Addressee::Client(client) => network.reply(client, frame),
+            let send = move || {
+                match to {
+                    Addressee::Replica(to) => network.send(to, frame),
+                    Addressee::Client(client) => network.reply(client, frame),
+                }
+                network.flush();
             };
             if after.is_zero() {
                 send();
@@ -194,6 +197,10 @@ impl Network for Mouth {
             Ok(ReplicaFrame::Reply(reply)) => self.say(Said::Reply(reply)),
             Ok(_) | Err(_) => self.network.reply(client, frame),
         }
+    }
+
+    fn flush(&mut self) {
+        self.network.flush();
     }
 }
 

@@ -269,6 +269,7 @@ impl Driver {
             observer.on_commit();
         }
         early.into_iter().for_each(|outgoing| outgoing.release(&mut *self.network));
+        self.network.flush();
         if planted!(self.replica.params(), SendBeforePersist) {
             std::mem::take(&mut outbox).into_iter().for_each(|o| o.release(&mut *self.network));
         }
@@ -304,6 +305,7 @@ impl Driver {
                 self.network.reply(client, frame.clone());
             }
         }
+        self.network.flush();
         if let Some(observer) = &mut self.observer {
             observer.on_release();
         }

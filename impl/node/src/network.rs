@@ -18,6 +18,10 @@ pub trait Network: Send {
 
     /// Sends to a client, on each of its connections to this replica.
     fn reply(&mut self, client: ClientId, frame: Bytes);
+
+    /// Everything that is to leave now was handed over. What was is on its way by then at the latest, so that all frames of
+    /// a connection can leave together.
+    fn flush(&mut self);
 }
 
 /// A frame that the driver released: everything that it depends on is durable.
@@ -81,4 +85,6 @@ impl Network for ChannelNetwork {
     fn reply(&mut self, client: ClientId, frame: Bytes) {
         self.pass(Outgoing::Reply { client, frame });
     }
+
+    fn flush(&mut self) {}
 }

@@ -64,6 +64,7 @@ impl Driver {
             let refused = refusable(&input).map(|id| id.refused(RefusalReason::Overloaded));
             if let Some(Ok(refused)) = refused {
                 refused.release(&mut *self.network);
+                self.network.flush();
             }
         }
     }

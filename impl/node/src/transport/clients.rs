@@ -1,7 +1,6 @@
 //! The clients that are connected right now.
 
 use super::queue::FrameQueue;
-use bytes::Bytes;
 use pbft_core::types::ClientId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,9 +22,9 @@ impl ClientTable {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends to every connection of `client`; returns how many earlier frames had to give way.
-    pub(super) fn send(&self, client: ClientId, frame: &Bytes) -> u64 {
-        self.lock().get(&client).into_iter().flatten().map(|queue| queue.offer(frame.clone())).sum()
+    /// Calls `send` with the queue of every connection of `client`.
+    pub(super) fn each(&self, client: ClientId, send: impl FnMut(&Arc<FrameQueue>)) {
+        self.lock().get(&client).into_iter().flatten().for_each(send);
     }
 
     /// Takes in a connection; `None` if there are too many.
@@ -60,13 +59,14 @@ impl ClientTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     #[tokio::test]
     async fn a_client_that_connects_too_often_loses_its_oldest_connection() {
         let table = ClientTable::default();
         let queues: Vec<_> =
             (0..=CONNECTIONS_PER_CLIENT).filter_map(|_| table.enter(ClientId(1))).collect();
-        table.send(ClientId(1), &Bytes::from_static(b"x"));
+        table.each(ClientId(1), |queue| queue.push(Bytes::from_static(b"x")));
         assert_eq!(queues[0].take().await, None, "closed");
         assert!(queues[1].take().await.is_some());
         queues.iter().for_each(|queue| table.leave(ClientId(1), queue));

@@ -20,6 +20,7 @@ pub(crate) use handshake::greet;
 pub use handshake::{Connection, FrameCodec, HandshakeError, REFUSALS, connect, read_hello};
 pub use listener::serve;
 pub use queue::FrameQueue;
+use queue::Held;
 pub use tls::{TlsIdentity, client_config, server_config};
 
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub struct TcpNetwork {
     peers: Arc<BTreeMap<ReplicaId, Arc<FrameQueue>>>,
     clients: Arc<ClientTable>,
     metrics: Arc<Metrics>,
+    /// The queues whose readers are still to be told of frames.
+    untold: Vec<Arc<FrameQueue>>,
     #[cfg(feature = "planted-bugs")]
     planted: Option<pbft_core::planted::PlantedBug>,
 }
@@ -51,6 +54,7 @@ impl TcpNetwork {
             peers: Arc::new(peers),
             clients: Arc::default(),
             metrics,
+            untold: Vec::new(),
             #[cfg(feature = "planted-bugs")]
             planted: params.planted,
         }
@@ -70,19 +74,36 @@ impl TcpNetwork {
 
 impl Network for TcpNetwork {
     fn send(&mut self, to: ReplicaId, frame: Bytes) {
-        let dropped = self.peers.get(&to).map_or(0, |queue| queue.offer(frame));
+        let Some(queue) = self.peers.get(&to) else { return };
+        let dropped = hold(&mut self.untold, queue, frame);
         self.count_dropped("peer", dropped);
     }
 
     fn broadcast(&mut self, frame: Bytes) {
         let skipped = usize::from(planted!(self, BroadcastSkipsPeer));
         let reached = self.peers.values().take(self.peers.len() - skipped);
-        let dropped = reached.map(|queue| queue.offer(frame.clone())).sum();
+        let untold = &mut self.untold;
+        let dropped = reached.map(|queue| hold(untold, queue, frame.clone())).sum();
         self.count_dropped("peer", dropped);
     }
 
     fn reply(&mut self, client: ClientId, frame: Bytes) {
-        let dropped = self.clients.send(client, &frame);
+        let mut dropped = 0;
+        let untold = &mut self.untold;
+        self.clients.each(client, |queue| dropped += hold(untold, queue, frame.clone()));
         self.count_dropped("client", dropped);
     }
+
+    fn flush(&mut self) {
+        self.untold.drain(..).for_each(|queue| queue.wake());
+    }
+}
+
+/// Adds a frame to a queue, and notes if somebody is to be told; returns how many frames were dropped.
+fn hold(untold: &mut Vec<Arc<FrameQueue>>, queue: &Arc<FrameQueue>, frame: Bytes) -> u64 {
+    let Held { dropped, is_first } = queue.hold(frame);
+    if is_first {
+        untold.push(Arc::clone(queue));
+    }
+    dropped
 }

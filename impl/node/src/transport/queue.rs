@@ -25,6 +25,15 @@ struct State {
     closed: bool,
 }
 
+/// A frame was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// So many earlier frames had to give way.
+    pub(super) dropped: u64,
+    /// There was none before it, so nobody has been told.
+    pub(super) is_first: bool,
+}
+
 impl FrameQueue {
     fn new(frames_max: usize, bytes_max: usize) -> Self {
         Self {
@@ -63,8 +72,21 @@ impl FrameQueue {
 
     /// [`Self::push`], and how many frames were dropped.
     pub(super) fn offer(&self, frame: Bytes) -> u64 {
+        let Held { dropped, .. } = self.hold(frame);
+        self.wake();
+        dropped
+    }
+
+    /// Tells whoever takes the frames that there are some.
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Adds a frame and tells nobody: to be followed by [`Self::wake`], once for all frames.
+    pub(super) fn hold(&self, frame: Bytes) -> Held {
         let mut dropped = 0;
         let mut state = self.lock();
+        let is_first = state.frames.is_empty();
         state.bytes += frame.len();
         match planted!(self, QueueReordered) {
             true => state.frames.push_front(frame),
@@ -77,9 +99,7 @@ impl FrameQueue {
             state.bytes -= oldest;
             dropped += 1;
         }
-        drop(state);
-        self.changed.notify_one();
-        dropped
+        Held { dropped, is_first }
     }
 
     /// Takes all frames, once there are any; `None` when the queue is closed. One task may wait at a time.
@@ -124,6 +144,22 @@ mod tests {
         assert_eq!(frames(&queue).len(), 3, "two bytes and 98 fit");
         assert_eq!(queue.offer(Bytes::from(vec![9; 200])), 3);
         assert_eq!(frames(&queue).len(), 1, "a large frame goes alone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_frames_is_told_once_for_all_of_them() {
+        let queue = std::sync::Arc::new(FrameQueue::for_client());
+        let taker = std::sync::Arc::clone(&queue);
+        let mut taking = tokio::spawn(async move { taker.take().await });
+        let soon = std::time::Duration::from_millis(1);
+        assert!(tokio::time::timeout(soon, &mut taking).await.is_err(), "nothing is there");
+        let held = [b"a", b"b"].map(|frame| queue.hold(Bytes::from_static(frame)));
+        assert_eq!(held.map(|held| held.is_first), [true, false]);
+        assert!(tokio::time::timeout(soon, &mut taking).await.is_err(), "nobody was told");
+        queue.wake();
+        let taken = taking.await.expect("no panic");
+        assert_eq!(taken.map(|frames| frames.len()), Some(2));
+        assert!(queue.hold(Bytes::from_static(b"c")).is_first);
     }
 
     #[tokio::test]
