@@ -222,8 +222,13 @@ impl<'r> NodeHost<'r> {
     }
 
     /// How many votes were not verified because nothing needed them.
-    pub fn votes_set_aside(&mut self) -> Result<u64, Difference> {
+    pub fn votes_not_verified(&mut self) -> Result<u64, Difference> {
         Ok(self.running()?.inbox.metrics().votes_surplus.get())
+    }
+
+    /// How many votes are held beside the replica, not verified.
+    pub fn votes_set_aside(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.inbox.votes_set_aside())
     }
 
     /// A frame on a client's connection, and all that follows from it.

@@ -104,9 +104,14 @@ impl<'r> Stage<'r> {
         known.ok_or_else(|| Difference::new(Kind::Harness, "the node is down"))
     }
 
-    /// How much it holds.
+    /// How much it holds. A node sets votes aside that the replica has no use for: D25.
     pub(super) fn footprint(&self, at: u32) -> Outcome<Footprint> {
-        Ok(self.replica(at)?.footprint())
+        let held = self.replica(at)?.footprint();
+        let aside = match &self.members[at as usize] {
+            Member::Core(_) => 0,
+            Member::Node(node) => node.votes_set_aside(),
+        };
+        Ok(Footprint { votes: held.votes + aside, ..held })
     }
 
     /// Whether its view-change timer runs.

@@ -110,10 +110,10 @@ fn another_statement(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Resul
         });
         for (peer, message) in changed.take(CHANGED_MAX) {
             let frame = codec::encode(&message).map_err(harness)?;
-            let aside = node.votes_set_aside()?;
+            let before = node.votes_not_verified()?;
             let outcome = node.peer_frame(replica_id(peer), &frame)?;
             // A vote that nothing needs is not looked at, whatever its signature is: D25.
-            if node.votes_set_aside()? == aside {
+            if node.votes_not_verified()? == before {
                 judge(outcome, "bad signature", is_bad_signature)?;
             }
         }

@@ -135,6 +135,16 @@ impl Surplus {
         }
     }
 
+    /// How many votes are set aside.
+    pub fn len(&self) -> usize {
+        self.first.values().filter(|first| first.aside.is_some()).count()
+    }
+
+    /// Whether no vote is set aside.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether the replica has what the vote could help to.
     fn is_settled(&self, vote: &Vote) -> bool {
         let settled = self.settled.get(&vote.seq).copied().unwrap_or_default();

@@ -201,6 +201,11 @@ impl Inbox {
         self.position.get()
     }
 
+    /// How many votes are set aside, because the replica has no use for them: [`Surplus`].
+    pub fn votes_set_aside(&self) -> usize {
+        self.surplus.lock().len()
+    }
+
     /// The sizes that frames are held to.
     pub fn limits(&self) -> &FrameLimits {
         &self.limits
