@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// How much of its file a store keeps in memory: what a replica needs for its log, and for the accounts that are in use.
+/// What is larger, a transfer for instance, goes through.
+pub(super) const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
 /// The medium of a store.
 #[derive(Debug)]
 pub(super) enum Medium {
@@ -38,6 +42,7 @@ pub(super) fn open_verified(directory: &Path) -> Result<Database, StoreError> {
         let repaired = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&repaired);
         let mut database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
             .set_repair_callback(move |_| noted.store(true, Ordering::Relaxed))
             .open(&path)?;
         let sound = repaired.load(Ordering::Relaxed) || database.check_integrity()?;

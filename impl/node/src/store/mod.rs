@@ -87,7 +87,8 @@ impl Store {
         }
         identity.write(directory)?;
         let seal = Seal::create(directory)?;
-        let database = Database::create(&path).map_err(|e| StoreError::at(&path, e))?;
+        let database = Database::builder().set_cache_size(medium::CACHE_BYTES).create(&path);
+        let database = database.map_err(|e| StoreError::at(&path, e))?;
         tables::initialise(&database, &identity, durable).map_err(|e| e.with_path(&path))?;
         crate::directory::sync(directory)
             .map_err(|source| StoreError::Io { path: directory.to_owned(), source })?;
