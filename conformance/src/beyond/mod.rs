@@ -56,6 +56,7 @@ const fn core(
 const SCENARIOS: &[Scenario] = &[
     both("a batch holds what waits", ordering::small_batches, ordering::batches_hold_what_waits),
     both("a batch holds what fits", ordering::large_batches, ordering::batches_hold_what_fits),
+    both("a primary that waits for more", ordering::patient, ordering::batches_fill),
     both("a pipeline of two", ordering::short_pipeline, ordering::the_pipeline_is_kept),
     both("a window of four", ordering::short_window, ordering::the_window_is_kept),
     both("several requests of a lane", ordering::small_batches, ordering::lanes_go_forward),

@@ -3,8 +3,8 @@
 use super::label::{about, label};
 use super::stage::{Outcome, Stage, expect, from};
 use crate::refinement::action::Delivery;
-use pbft_core::Params;
 use pbft_core::message::Message;
+use pbft_core::{Params, Timer};
 use std::sync::Arc;
 
 /// Small batches, one in flight at a time.
@@ -193,4 +193,52 @@ pub(super) fn what_o_orders_is_ordered(stage: &mut Stage<'_>) -> Outcome {
         expect("executed", vec![(1, 1), (2, 1)], stage.executed(at))?;
     }
     Ok(())
+}
+
+/// A primary that waits for batches to fill, until the scenario says that it has waited long enough.
+pub(super) fn patient(params: &mut Params) {
+    small_batches(params);
+    params.batch_delay = std::time::Duration::from_secs(1 << 34);
+}
+
+/// `batch_delay` in docs/deviations.md: as many requests are waited for as were just answered or waited meanwhile, but no
+/// more than a batch holds, and no longer than the delay.
+pub(super) fn batches_fill(stage: &mut Stage<'_>) -> Outcome {
+    let is_over = Delivery::Timer(Timer::Batch);
+    for lane in 0..3 {
+        stage.ask(0, &stage.request(lane, 1, 1))?;
+    }
+    stage.settle(|_| true)?;
+    let mut expected = vec![(1, vec![0])];
+    expect("batches: one was answered, two wait", expected.clone(), stage.ordered(0))?;
+    stage.ask(0, &stage.request(0, 2, 1))?;
+    stage.settle(|_| true)?;
+    expected.push((2, vec![1, 2, 0]));
+    expect("batches when three wait", expected.clone(), stage.ordered(0))?;
+    // Three were answered. Two requests of one lane are one that waits.
+    for timestamp in 3..=4 {
+        stage.ask(0, &stage.request(0, timestamp, 1))?;
+    }
+    stage.ask(0, &stage.request(1, 2, 1))?;
+    expect("batches when two wait", expected.clone(), stage.ordered(0))?;
+    stage.demand(0, &is_over)?;
+    expected.push((3, vec![0, 1]));
+    expect("batches when they have waited", expected.clone(), stage.ordered(0))?;
+    stage.demand(0, &is_over)?;
+    expect("batches of nothing", expected.clone(), stage.ordered(0))?;
+    // Four wait while that one is executed: a batch holds three, so nobody else is waited for.
+    for lane in 2..6 {
+        stage.ask(0, &stage.request(lane, 5, 1))?;
+    }
+    stage.settle(|_| true)?;
+    expected.push((4, vec![2, 3, 4]));
+    expect("batches when more wait than one holds", expected.clone(), stage.ordered(0))?;
+    stage.demand(0, &is_over)?;
+    stage.settle(|_| true)?;
+    expected.push((5, vec![5]));
+    expect("batches when the last has waited", expected.clone(), stage.ordered(0))?;
+    stage.ask(0, &stage.request(0, 6, 1))?;
+    stage.settle(|_| true)?;
+    expected.push((6, vec![0]));
+    expect("batches of a client that is alone", expected, stage.ordered(0))
 }
