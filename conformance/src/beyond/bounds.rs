@@ -9,6 +9,7 @@ use pbft_core::params::{ClientAuthentication, ParamsError, WINDOW_MAX};
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Signature, Timestamp, View};
 use pbft_core::{Membership, Params, Rejection};
+use pbft_model::Quorums;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,15 +94,14 @@ pub(super) fn parameters(stage: &mut Stage<'_>) -> Outcome {
     quorums()
 }
 
-/// f, q and f+1 by counting: the largest f with n > 3f, and the smallest q of which any two share more than f.
+/// f, q, q−1 and f+1 are the model's, for every size that the core takes.
 fn quorums() -> Outcome {
     for n in 0..=129 {
-        let got = Membership::new(n).map(|m| (m.faults(), m.quorum(), m.prepares(), m.weak()));
-        let fits = (4..=128).contains(&n);
-        let faults = (0..).take_while(|f| n > 3 * f).last().unwrap_or_default() as usize;
-        let size = n as usize;
-        let quorum = (1..=size).find(|q| 2 * q > size + faults).unwrap_or_default();
-        let expected = fits.then_some((faults, quorum, quorum.saturating_sub(1), faults + 1));
+        let got = Membership::new(u32::from(n));
+        let got = got.map(|m| [m.faults(), m.quorum(), m.prepares(), m.weak()]);
+        let of = Quorums::of(n);
+        let sizes = || [of.faulty, of.quorum, of.prepares(), of.weak].map(usize::from);
+        let expected = (4..=128).contains(&n).then(sizes);
         expect(&format!("f, q, q−1 and f+1 of {n} replicas"), expected, got.ok())?;
     }
     Ok(())
