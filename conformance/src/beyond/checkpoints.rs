@@ -5,9 +5,11 @@ use super::label::{about, label};
 use super::stage::{Letter, Outcome, Stage, expect, from};
 use crate::divergence::{Difference, Kind};
 use crate::probe::evidence;
-use pbft_core::Input;
-use pbft_core::message::{Checkpoint, FetchState, Message, StateData, StatePart};
-use pbft_core::types::{Digest, SeqNum};
+use pbft_core::message::{
+    Checkpoint, FetchState, Message, StableCertificate, StateData, StatePart,
+};
+use pbft_core::types::{Digest, ReplicaId, SeqNum};
+use pbft_core::{Input, Replica};
 use pbft_model as model;
 use std::collections::BTreeSet;
 
@@ -122,6 +124,29 @@ fn contradiction(stage: &mut Stage<'_>, known: &Message) -> Outcome {
     evidence::check(&stage.vocabulary, &stage.replica(LATE)?, &second)
 }
 
+/// A replica that executes what it was about to fetch needs no transfer, and the proof it was given makes its own checkpoint
+/// stable.
+pub(super) fn execution_comes_first(stage: &mut Stage<'_>) -> Outcome {
+    let lost = one_is_cut_off(stage)?;
+    let votes = (0..LATE).map(|of| match one(&lost, 2, of)? {
+        Message::Checkpoint(vote) => Ok(vote.clone()),
+        other => Err(Difference::new(Kind::Harness, other.kind())),
+    });
+    let proof = StableCertificate { checkpoints: votes.collect::<Outcome<_>>()? };
+    stage.demand(LATE, &from(0, Message::Stable(proof.into())))?;
+    let reached = |stage: &Stage<'_>| {
+        let status = stage.replica(LATE)?.status();
+        Ok::<_, Difference>((status.last_executed.0, status.low_water_mark.0))
+    };
+    expect("executed, and stable, before", (0, 0), reached(stage)?)?;
+    let early = |letter: &Letter| about(&letter.message).is_some_and(|seq| seq <= 2);
+    stage.release(&lost, |letter| early(letter) && !is_checkpoint(letter))?;
+    expect("executed, and stable", (2, 2), reached(stage)?)?;
+    stage.lose_all();
+    stage.tick(LATE)?;
+    expect("what is asked for", "", asked(stage).as_str())
+}
+
 /// §6.2 of the journal version: a transfer begins at a tick, asks one signer of the proof after the other, believes only
 /// what the proof covers, and is over when everything is here, not before.
 pub(super) fn a_transfer(stage: &mut Stage<'_>) -> Outcome {
@@ -157,6 +182,9 @@ pub(super) fn a_transfer(stage: &mut Stage<'_>) -> Outcome {
     expect("what a manifest asks for", vec![chunk(0), chunk(1)], asked)?;
     stage.refuse(LATE, &from(0, manifest), "duplicate")?;
     installed_is_refused(stage)?;
+    let mut other_way_round = stage.replica(LATE)?;
+    take(stage, &mut other_way_round, &first)?;
+    is_incomplete(&other_way_round)?;
     let seen = stage.demand(LATE, &from(1, second.clone()))?;
     expect("what is asked for again", 0, seen.sends.len())?;
     stage.refuse(LATE, &from(0, second), "duplicate")?;
@@ -191,9 +219,20 @@ fn of_other_bytes(data: &Message) -> Message {
 
 /// A service that claims to have installed what is not here yet.
 fn installed_is_refused(stage: &Stage<'_>) -> Outcome {
-    let replica = stage.replica(LATE)?;
+    is_incomplete(&stage.replica(LATE)?)
+}
+
+fn is_incomplete(replica: &Replica) -> Outcome {
     let mut copy = replica.clone();
     let refused = copy.step(Input::Installed { seq: SeqNum(8) }).map_err(|why| why.kind());
     expect("a state that is not here", Some("unexpected-completion"), refused.err())?;
-    expect("the replica after that", true, copy == replica)
+    expect("the replica after that", true, copy == *replica)
+}
+
+/// Gives a copy of a replica what it must take.
+fn take(stage: &Stage<'_>, replica: &mut Replica, message: &Message) -> Outcome {
+    let verified = stage.vocabulary.verify(message.clone());
+    let taken =
+        verified.and_then(|message| replica.step(Input::Message { from: ReplicaId(0), message }));
+    taken.map(|_| ()).map_err(|why| Difference::new(Kind::Refused, why.to_string()))
 }

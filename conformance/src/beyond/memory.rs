@@ -6,9 +6,12 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use pbft_core::amnesia::AmnesiaError;
-use pbft_core::message::Message;
+use pbft_core::message::{Batch, Commit, CommitCertificate, Message, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
-use pbft_core::{Durable, Effect, Footprint, Input, Params, Position, Rejection, Replica, Timer};
+use pbft_core::{
+    Durable, Effect, Footprint, HaltReason, Input, Params, Position, Rejection, Replica, Timer,
+};
+use pbft_model as model;
 use std::sync::Arc;
 
 /// The replica without memory.
@@ -263,4 +266,30 @@ pub(super) fn most(stage: &mut Stage<'_>) -> Outcome {
         expect("what is beyond the most", Some((name, limit + 1, limit)), held.beyond(&most))?;
     }
     Ok(())
+}
+
+/// More than f liars, as two certificates for one number show: the replica stops, and says nothing more.
+pub(super) fn conflicting_certificates(stage: &mut Stage<'_>) -> Outcome {
+    let certificate = |stage: &Stage<'_>, lane| {
+        let requests = vec![Signed::clone(&stage.request(lane, 1, 1))];
+        let batch = Arc::new(Batch { requests });
+        let vote = |of: u8| {
+            let (view, seq, replica) = (View(0), SeqNum(2), ReplicaId(u32::from(of)));
+            let body = Commit { view, seq, digest: batch.digest(), replica };
+            stage.vocabulary.sign_as(model::ReplicaId(of), body)
+        };
+        let commits = (0..3).map(vote).collect();
+        (0, Message::Committed(Arc::new(CommitCertificate { commits, batch })))
+    };
+    let mut replica = stage.replica(LOST)?;
+    let effects = commits(&stage.vocabulary, &mut replica, &[certificate(stage, 0)])?;
+    expect("what one certificate ahead leads to", Vec::<Effect>::new(), effects)?;
+    let effects = commits(&stage.vocabulary, &mut replica, &[certificate(stage, 1)])?;
+    let halts = matches!(
+        effects.as_slice(),
+        [Effect::Halt(HaltReason::ConflictingCertificates { seq: SeqNum(2), .. })]
+    );
+    expect("a replica with two certificates halts", true, halts)?;
+    let refused = replica.step(Input::Timer(Timer::Status)).map_err(|why| why.kind()).err();
+    expect("what is refused then", Some("halted"), refused)
 }

@@ -4,7 +4,7 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use pbft_core::evidence::{Contradiction, SignedVote};
-use pbft_core::types::Signature;
+use pbft_core::types::{Digest, Signature};
 use pbft_core::{Input, Replica};
 
 /// What was refused as a contradiction is a proof of it.
@@ -22,6 +22,13 @@ pub(crate) fn check(
     let (Some(second), Some(found)) = (second, found) else {
         return Err(Difference::new(Kind::Reaction, "a lie was noticed, and is not on record"));
     };
+    let told = found.to_string();
+    for digest in [digest(&found.first), digest(&found.second)] {
+        if !told.contains(&digest.to_string()) {
+            let what = format!("the contradiction is told without {digest}: {told}");
+            return Err(Difference::new(Kind::Reaction, what));
+        }
+    }
     let verifier = vocabulary.keys.verifier();
     let is_proof = |proof: &Contradiction| proof.is_proof(replica.params(), verifier.as_ref());
     let first = found.first.clone();
@@ -34,6 +41,16 @@ pub(crate) fn check(
         }
     }
     Ok(())
+}
+
+/// What a statement is for.
+fn digest(vote: &SignedVote) -> Digest {
+    match vote {
+        SignedVote::PrePrepare(vote) => vote.body.digest,
+        SignedVote::Prepare(vote) => vote.body.digest,
+        SignedVote::Commit(vote) => vote.body.digest,
+        SignedVote::Checkpoint(vote) => vote.body.digest,
+    }
 }
 
 /// The statement without its signature.
