@@ -74,3 +74,70 @@ fn by(found: &Divergence, replay: impl Fn(&[model::Action]) -> Option<Divergence
         Some(_) | None => found.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps that stand for nothing but themselves.
+    fn steps(replicas: &[u8]) -> Vec<model::Action> {
+        let step = |&id| model::Action::Restart { replica: model::ReplicaId(id) };
+        replicas.iter().map(step).collect()
+    }
+
+    fn divergence(kind: Kind, actions: &[model::Action]) -> Divergence {
+        Divergence {
+            arm: "core",
+            config: "n4-b3-v0-s1-d1".to_owned(),
+            seed: 1,
+            step: actions.len(),
+            replica: 0,
+            action: String::new(),
+            kind,
+            what: String::new(),
+            diff: Vec::new(),
+            probe: Some("a probe"),
+            path: Vec::new(),
+            actions: actions.to_vec(),
+            shrunk_from: None,
+            reproduce: "the first command".to_owned(),
+            explore: String::new(),
+        }
+    }
+
+    /// Shows itself as soon as 2 and, later, 5 were there; without 2, 5 shows another difference.
+    fn replayed(actions: &[model::Action]) -> Option<Divergence> {
+        let at = |id| actions.iter().position(|action| action.replica().0 == id);
+        let end = at(5)?;
+        let kind = match at(2) {
+            Some(first) if first < end => Kind::State,
+            _ => Kind::Messages,
+        };
+        let shown = Divergence { reproduce: String::new(), ..divergence(kind, &actions[..=end]) };
+        Some(shown)
+    }
+
+    #[test]
+    fn what_is_left_shows_the_same_difference_and_no_step_can_be_left_out() {
+        let found = divergence(Kind::State, &steps(&[0, 1, 2, 3, 3, 4, 0, 5]));
+        let shorter = by(&found, replayed);
+        assert_eq!(shorter.actions, steps(&[2, 5]));
+        assert_eq!(replayed(&shorter.actions).map(|again| again.kind), Some(found.kind));
+        for left_out in 0..shorter.actions.len() {
+            let mut fewer = shorter.actions.clone();
+            fewer.remove(left_out);
+            assert_ne!(replayed(&fewer).map(|again| again.kind), Some(found.kind));
+        }
+        assert_eq!((shorter.shrunk_from, shorter.reproduce), (Some(8), found.reproduce));
+    }
+
+    #[test]
+    fn what_does_not_show_itself_again_stays_as_it_is() {
+        let vanished = divergence(Kind::State, &steps(&[0, 2, 1]));
+        assert_eq!(by(&vanished, replayed), vanished, "nothing is shown");
+        let other = divergence(Kind::Timer, &steps(&[0, 2, 1, 5]));
+        assert_eq!(by(&other, replayed), other, "another difference is shown");
+        let shortest = divergence(Kind::State, &steps(&[2, 5]));
+        assert_eq!(by(&shortest, replayed), shortest, "nothing can be left out");
+    }
+}
