@@ -4,6 +4,7 @@
 mod commands;
 mod deploy;
 mod determinism;
+mod laggards;
 mod oracles;
 mod tool;
 mod violations;

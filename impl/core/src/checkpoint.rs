@@ -188,7 +188,7 @@ impl Replica {
         let Some(first) = certificate.checkpoints.first() else { return };
         let seq = first.body.seq;
         if seq > self.last_executed {
-            self.target_transfer(certificate);
+            self.target_transfer(certificate, effects);
         } else if !self.halt_if_diverged(&certificate, effects) {
             self.stabilise(seq, certificate, effects);
             self.propose(effects);

@@ -14,7 +14,7 @@ use crate::planted::planted;
 use crate::replica::{Key, Replica};
 use crate::timer::ViewTimer;
 use crate::types::SeqNum;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Replica {
@@ -48,7 +48,7 @@ impl Replica {
             fetched: BTreeMap::new(),
             transfer: None,
             timer: ViewTimer::new(&params),
-            answered: BTreeSet::new(),
+            answered: BTreeMap::new(),
             reported: BTreeMap::new(),
             abstains: durable.abstains,
             halted: None,

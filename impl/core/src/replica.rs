@@ -16,7 +16,7 @@ use crate::replies::ReplyTable;
 use crate::timer::ViewTimer;
 use crate::transfer::Transfer;
 use crate::types::{Digest, ReplicaId, SeqNum, View};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -69,8 +69,9 @@ pub struct Replica {
     pub(crate) fetched: BTreeMap<Digest, Option<Arc<Batch>>>,
     pub(crate) transfer: Option<Transfer>,
     pub(crate) timer: ViewTimer,
-    /// The replicas whose STATUS was answered since the last tick.
-    pub(crate) answered: BTreeSet<ReplicaId>,
+    /// The replicas whose STATUS was answered since the last tick; with the low water mark that it told, above which
+    /// it is answered once more, or with nothing.
+    pub(crate) answered: BTreeMap<ReplicaId, Option<SeqNum>>,
     /// The last batch that each peer executed, as its latest STATUS says.
     pub(crate) reported: BTreeMap<ReplicaId, SeqNum>,
     /// The replica has lost its memory: [`crate::amnesia`].

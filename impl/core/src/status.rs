@@ -47,14 +47,18 @@ impl Replica {
         Ok(effects)
     }
 
-    /// Answers a peer's STATUS with what it lacks; once a peer between two own ticks.
+    /// Answers a peer's STATUS with what it lacks: once a peer between two own ticks, and once more if it has
+    /// fetched a state since, and can use what it could not before.
     pub(crate) fn on_status(&mut self, from: ReplicaId, status: &Status) -> Outcome {
         self.check_vote_origin(from, status.replica)?;
-        if self.answered.contains(&from) {
-            return Err(Rejection::Duplicate);
-        }
+        let low = status.low_water_mark;
+        let again = match self.answered.get(&from) {
+            None => Some(low),
+            Some(Some(first)) if *first < low => None,
+            Some(Some(_) | None) => return Err(Rejection::Duplicate),
+        };
         // All checks passed; nothing has changed yet.
-        self.answered.insert(from);
+        self.answered.insert(from, again);
         self.reported.insert(from, status.last_executed);
         let mut messages = Vec::new();
         self.help_with_state(status, &mut messages);

@@ -36,13 +36,20 @@ pub(crate) struct Transfer {
 
 impl Replica {
     /// Plans to fetch a checkpoint. It begins at the next tick, if execution has not come so far by then: a
-    /// replica that is only a little behind needs no transfer.
-    pub(crate) fn target_transfer(&mut self, stable: Arc<StableCertificate>) {
+    /// replica that is only a little behind needs no transfer. One that had not even reached the checkpoint before is
+    /// not only a little behind: it begins at once, while this one is the latest. At the tick there may be a later
+    /// one, and its peers keep the state of none before that.
+    pub(crate) fn target_transfer(
+        &mut self,
+        stable: Arc<StableCertificate>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(first) = stable.checkpoints.first() else { return };
         let (seq, digest) = (first.body.seq, first.body.digest);
         if self.transfer.as_ref().is_some_and(|transfer| transfer.seq >= seq) {
             return;
         }
+        let overtaken = self.transfer.is_some();
         self.transfer = Some(Transfer {
             seq,
             digest,
@@ -54,6 +61,9 @@ impl Replica {
             missing: BTreeSet::new(),
             requested: BTreeSet::new(),
         });
+        if overtaken {
+            self.begin_transfer(effects);
+        }
     }
 
     /// Begins the planned transfer now.
@@ -209,6 +219,8 @@ impl Replica {
         }
         self.try_awaited(&mut effects);
         self.try_new_view(&mut effects);
+        // The peers have gone on meanwhile: what they have above this state is asked for before they forget it, too.
+        effects.push(Effect::Broadcast(Message::Status(self.signed(self.status()))));
         Ok(effects)
     }
 }

@@ -251,15 +251,13 @@ fn a_batch_that_comes_in_a_certificate_opens_the_view_at_the_next_tick() {
 
 #[test]
 fn a_fetched_state_opens_the_view_at_once() {
-    // As a backup it refused the others' votes for batch 13, which lay above its window then, and hears them
-    // again with time. As the primary it begins the view only now, and their votes come after that.
-    for (next, executed) in [(1, 12), (3, 13)] {
+    // As a backup it refused the others' votes for batch 13, which lay above its window then; it asks for them again with
+    // the state installed. As the primary it begins the view only now, and their votes come after that.
+    for next in [1, 3] {
         let mut cluster = far_ahead_of_replica_3();
         suspect_until(&mut cluster, next);
         cluster.run();
         assert_eq!(cluster.view(3), (View(next), true), "no time has passed");
-        assert_eq!(cluster.executed(3), SeqNum(executed));
-        cluster.pass(900);
         cluster.assert_all_at(13);
     }
 }
@@ -275,5 +273,51 @@ fn a_view_change_that_reached_one_replica_only_is_handed_on() {
     cluster.pass(300);
     for id in 0..3 {
         assert_eq!(cluster.view(id), (View(1), true), "f+1 are known everywhere");
+    }
+}
+
+/// Replica 3 has left its view alone, so all that it can follow by is final batches and state. While it waits for its
+/// tick to fetch a checkpoint, the others make a later one stable, and keep the state of no earlier one.
+#[test]
+fn a_replica_that_follows_by_state_alone_is_level_before_its_next_tick() {
+    let mut cluster = far_ahead_of_replica_3();
+    cluster.input(3, Input::Suspect).expect("always possible");
+    cluster.input(3, Input::Timer(Timer::Status)).expect("always running");
+    cluster.run();
+    assert_eq!((cluster.view(3), cluster.executed(3)), ((View(1), false), SeqNum(0)));
+    assert!(!cluster.seen.contains_key("fetch-state"), "it may be only a little behind");
+    // The next checkpoint overtakes the plan. Until its state arrives the others execute one more batch.
+    cluster.request(0, &request(1, 14)).expect("accepted");
+    let mut late = Vec::new();
+    while let Some(envelope) = cluster.queue.pop_front() {
+        match envelope.message.kind() {
+            "state-data" => late.push(envelope),
+            kind if envelope.to.0 != 3 || kind == "checkpoint" => drop(cluster.deliver(envelope)),
+            _ => {}
+        }
+    }
+    assert_eq!(late.len(), 1, "a plan that is overtaken is carried out at once");
+    cluster.request(0, &request(1, 15)).expect("accepted");
+    cluster.run_where(without(&[3]));
+    cluster.queue.extend(late);
+    cluster.run();
+    cluster.assert_all_at(15);
+    assert_eq!(cluster.view(3), (View(1), false), "nobody has joined it");
+}
+
+#[test]
+fn a_status_is_answered_once_and_again_after_a_fetched_state() {
+    let mut cluster = Cluster::new(4);
+    cluster.corrupt(3);
+    let told = |cluster: &mut Cluster, low| {
+        let status = craft::status(3, 0, true, low, low);
+        cluster.inject(3, 0, status).map(drop).map_err(|rejection| rejection.kind())
+    };
+    for _ in 0..2 {
+        assert_eq!(told(&mut cluster, 2), Ok(()));
+        assert_eq!(told(&mut cluster, 2), Err("duplicate"));
+        assert_eq!(told(&mut cluster, 4), Ok(()), "it has come further");
+        assert_eq!(told(&mut cluster, 6), Err("duplicate"), "that is enough until the next tick");
+        cluster.input(0, Input::Timer(Timer::Status)).expect("always running");
     }
 }
