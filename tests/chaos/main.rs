@@ -7,7 +7,9 @@
 mod disks;
 mod liars;
 mod links;
+mod namespaces;
 mod random;
+mod upgrade;
 
 use pbft_node::client::Client;
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement, wait_for};

@@ -1,8 +1,8 @@
 //! The replicas of a cluster, each a process of its own, with real disks and sockets.
 
-use crate::binary::turn_file;
+use crate::binary::{pbft_binary, turn_file};
 use crate::ports::free_ports;
-use crate::process::{PATIENCE, POLL, Process, pbft, run_pbft};
+use crate::process::{PATIENCE, POLL, Process, program_in, run_pbft};
 use crate::sim::behaviour::Behaviour;
 use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
 use pbft_core::client::Patience;
@@ -167,11 +167,23 @@ impl ProcessCluster {
 
     /// Starts one replica, from whatever is on its disk.
     pub fn start_replica(&mut self, id: u32) {
+        self.start_replica_of(id, pbft_binary());
+    }
+
+    /// The same with this build of the `pbft` command.
+    pub fn start_replica_of(&mut self, id: u32, program: &Path) {
+        self.start_replica_within(id, &[], program);
+    }
+
+    /// The same by another command, which becomes `program`: `ip netns exec NAME`, for one.
+    pub fn start_replica_within(&mut self, id: u32, outer: &[&str], program: &Path) {
         let directory = format!("cluster/replica-{id}");
         let log = self.directory().join(format!("replica-{id}.log"));
         let trace = self.trace_file(id).display().to_string();
         let arguments = ["start", "--until-stdin-ends", "--dir", &directory, "--trace", &trace];
-        let mut command = pbft(self.directory(), &arguments);
+        let program = program.to_str().expect("a path in Unicode");
+        let words = [outer, &[program], &arguments].concat();
+        let mut command = program_in(Path::new(words[0]), self.directory(), &words[1..]);
         self.start_command(id, &mut command, &log);
     }
 

@@ -17,7 +17,12 @@ pub const POLL: Duration = Duration::from_millis(20);
 /// The `pbft` command with these arguments, in `directory`, without colours and without what the caller's
 /// environment says of it.
 pub fn pbft(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(pbft_binary());
+    program_in(pbft_binary(), directory, arguments)
+}
+
+/// The same with this build of the command.
+pub fn program_in(program: &Path, directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).current_dir(directory).env("NO_COLOR", "1").env_remove("PBFT_LOG");
     command
 }
