@@ -109,9 +109,7 @@ async fn serve(listener: TcpListener, target: String, state: watch::Receiver<Sta
     loop {
         while connections.try_join_next().is_some() {}
         let Ok((dialer, _)) = listener.accept().await else { continue };
-        if state.borrow().0 != Mode::Cut {
-            connections.spawn(connect(dialer, target.clone(), state.clone()));
-        }
+        connections.spawn(connect(dialer, target.clone(), state.clone()));
     }
 }
 
@@ -198,6 +196,12 @@ mod tests {
         assert_eq!(&heard, word);
     }
 
+    async fn ends(stream: &mut TcpStream, what: &str) {
+        let mut byte = [0; 1];
+        let end = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut byte)).await;
+        assert!(matches!(end, Ok(Ok(0) | Err(_))), "{what}: {end:?}");
+    }
+
     #[tokio::test]
     async fn a_link_holds_what_is_sent_and_gives_it_back_in_order() {
         let (link, address, _tasks) = echo().await;
@@ -224,10 +228,14 @@ mod tests {
         stream.write_all(b"one ").await.expect("sent");
         hears(&mut stream, b"one ").await;
         link.send_modify(|state| state.1 += 1);
-        assert!(!matches!(stream.read(&mut [0; 4]).await, Ok(1..)), "it is broken off");
+        ends(&mut stream, "it is broken off").await;
+        let mut stream = TcpStream::connect(&address).await.expect("connected");
+        stream.write_all(b"two ").await.expect("sent");
+        hears(&mut stream, b"two ").await;
         link.send_modify(|state| state.0 = Mode::Cut);
+        ends(&mut stream, "it is cut").await;
         let mut refused = TcpStream::connect(&address).await.expect("the proxy listens");
-        assert!(!matches!(refused.read(&mut [0; 4]).await, Ok(1..)), "nobody is behind it");
+        ends(&mut refused, "nobody is behind it").await;
         link.send_modify(|state| state.0 = Mode::Open(Duration::ZERO));
         let mut stream = TcpStream::connect(&address).await.expect("connected");
         stream.write_all(b"four").await.expect("sent");
