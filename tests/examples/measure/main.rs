@@ -31,7 +31,7 @@ async fn main() -> Result<(), String> {
         Some("transfer") => transfer().await,
         Some("idle") => idle().await,
         Some("memory") => memory().await,
-        Some("attack") => attack::attacks().await,
+        Some("attack") => attack::attacks(std::env::args().nth(2).as_deref()).await,
         _ => Err("say what to measure: outage, transfer, idle, memory or attack".to_owned()),
     }
 }
