@@ -50,7 +50,7 @@ const fn core(
     bounds: fn(&mut Params),
     play: fn(&mut Stage<'_>) -> Outcome,
 ) -> Scenario {
-    Scenario { name, arms: Arms::Core, bounds, play }
+    Scenario { arms: Arms::Core, ..both(name, bounds, play) }
 }
 
 const SCENARIOS: &[Scenario] = &[
