@@ -1,8 +1,8 @@
 //! Faults of the network between real processes.
 
-use crate::Chaos;
+use crate::{Chaos, replaced};
 use pbft_core::types::View;
-use pbft_tests::cluster::{primary, wait_for};
+use pbft_tests::cluster::primary;
 use pbft_tests::proxy::Mode;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,10 +21,7 @@ async fn links_are_cut_held_delayed_and_broken_under_load() {
     let alone = primary(&chaos.observer).await.0;
     chaos.fabric.set(Mode::Held, |from, to| from == alone || to == alone);
     chaos.serves(20, "without the primary").await;
-    let others = wait_for(&chaos.observer, "the others change the view", |all| {
-        all.iter().filter(|one| one.replica.0 != alone && one.view > View(0)).count() == 3
-    });
-    others.await;
+    replaced(&chaos.observer, alone, View(0)).await;
     chaos.fabric.heal();
 
     // A ring: everybody speaks to the next two only, so each hears two of the others.

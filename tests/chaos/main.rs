@@ -11,6 +11,7 @@ mod namespaces;
 mod random;
 mod upgrade;
 
+use pbft_core::types::View;
 use pbft_node::client::Client;
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement, wait_for};
 use pbft_tests::proxy::Fabric;
@@ -92,4 +93,12 @@ impl Chaos {
         let validation = cluster.finish_with(byzantine);
         assert!(validation.steps > 100, "{validation}");
     }
+}
+
+/// Waits until the three replicas beside `alone` have left `view`.
+pub(crate) async fn replaced(observer: &Client, alone: u32, view: View) {
+    wait_for(observer, "the others change the view", |all| {
+        all.iter().filter(|one| one.replica.0 != alone && one.view > view).count() == 3
+    })
+    .await;
 }

@@ -2,14 +2,14 @@
 //! down, and delays and loses packets if it has `netem`. Where that is not allowed (it takes root and `ip`) the test says
 //! so, and ends.
 
+use crate::replaced;
 use pbft_core::types::View;
 use pbft_node::client::Client;
-use pbft_node::config::{CLUSTER_FILE, Cluster};
-use pbft_node::frame::StatusReport;
+use pbft_node::config::CLUSTER_FILE;
 use pbft_tests::binary::pbft_binary;
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement, primary, wait_for};
+use pbft_tests::proxy::readdress;
 use pbft_tests::workload::{Workload, audit};
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -99,22 +99,17 @@ impl Bridge {
 
     /// Gives the replicas of a cluster that is not started yet their addresses on the bridge.
     fn rewire(&self, cluster: &mut ProcessCluster) {
-        let top = cluster.directory().join("cluster");
-        let copies = (0..REPLICAS).map(|id| cluster.replica_directory(id));
-        for directory in copies.chain([top.clone()]) {
-            self.rewire_file(&cluster.cluster, &directory.join(CLUSTER_FILE));
-        }
-        cluster.cluster = Cluster::load(&top.join(CLUSTER_FILE)).expect("only addresses changed");
-    }
-
-    fn rewire_file(&self, cluster: &Cluster, file: &Path) {
-        let mut text = std::fs::read_to_string(file).expect("a cluster file");
-        for (host, info) in (1..).zip(cluster.replicas()) {
+        let address = |replica: u32| {
+            let info = &cluster.cluster.replicas()[replica as usize];
             let (_, port) = info.address.split_once(':').expect("host:port");
-            let there = format!("\"{}:{port}\"", self.address(host));
-            text = text.replace(&format!("\"{}\"", info.address), &there);
+            Some(format!("{}:{port}", self.address(replica + 1)))
+        };
+        for id in 0..REPLICAS {
+            let file = cluster.replica_directory(id).join(CLUSTER_FILE);
+            readdress(&cluster.cluster, &file, address);
         }
-        std::fs::write(file, text).expect("written");
+        let file = cluster.directory().join("cluster").join(CLUSTER_FILE);
+        cluster.cluster = readdress(&cluster.cluster, &file, address);
     }
 
     fn start(&self, cluster: &mut ProcessCluster, replica: u32) {
@@ -138,14 +133,6 @@ impl Drop for Bridge {
 async fn view(observer: &Client) -> View {
     let all = wait_for(observer, "a replica answers", |all| !all.is_empty()).await;
     all.iter().map(|one| one.view).max().unwrap_or(View(0))
-}
-
-/// Waits until the three others have left a view.
-async fn replaced(observer: &Client, alone: u32, view: View) {
-    let all_left = |all: &[StatusReport]| {
-        all.iter().filter(|one| one.replica.0 != alone && one.view > view).count() == 3
-    };
-    wait_for(observer, "the others change the view", all_left).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,15 +67,7 @@ impl Fabric {
     pub fn rewire(&self, cluster: &Cluster, directory: &Path) {
         for id in 0..cluster.replicas().len() as u32 {
             let file = directory.join(format!("replica-{id}")).join(CLUSTER_FILE);
-            let mut text = std::fs::read_to_string(&file).expect("a cluster file");
-            for (to, info) in (0u32..).zip(cluster.replicas()) {
-                if let Some(proxy) = self.addresses.get(&(id, to)) {
-                    text = text.replace(&format!("\"{}\"", info.address), &format!("\"{proxy}\""));
-                }
-            }
-            std::fs::write(&file, text).expect("written");
-            let changed = Cluster::load(&file).expect("only addresses are others");
-            assert_eq!(changed.id(), cluster.id(), "it is the same cluster");
+            readdress(cluster, &file, |to| self.addresses.get(&(id, to)).cloned());
         }
     }
 
@@ -102,6 +94,25 @@ impl Fabric {
     pub fn is_well(&mut self) -> bool {
         self.tasks.try_join_next().is_none()
     }
+}
+
+/// Gives replicas other addresses in a copy of the cluster file: those that `address` has one for. Returns what the file
+/// says now.
+pub fn readdress(
+    cluster: &Cluster,
+    file: &Path,
+    address: impl Fn(u32) -> Option<String>,
+) -> Cluster {
+    let mut text = std::fs::read_to_string(file).expect("a cluster file");
+    for (to, info) in (0u32..).zip(cluster.replicas()) {
+        if let Some(other) = address(to) {
+            text = text.replace(&format!("\"{}\"", info.address), &format!("\"{other}\""));
+        }
+    }
+    std::fs::write(file, text).expect("written");
+    let changed = Cluster::load(file).expect("only addresses are others");
+    assert_eq!(changed.id(), cluster.id(), "it is the same cluster");
+    changed
 }
 
 async fn serve(listener: TcpListener, target: String, state: watch::Receiver<State>) {
