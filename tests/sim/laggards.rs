@@ -18,3 +18,13 @@ fn laggards_come_level_while_clients_go_on() {
         assert!(4 * converged < bound(&plan), "{task:?} took {converged:?}");
     }
 }
+
+/// A lying primary skips replica 1, replica 2 suspects it alone, and a client that lies never stops: replica 1's votes are
+/// needed for each batch, and it learns by its next STATUS only that the batch is final.
+#[test]
+fn a_replica_may_trail_for_ever_but_not_by_much() {
+    let plan = Task::Seed { n: 4, seed: 33757 }.plan();
+    let judged = judge(&plan, Judging { model: false, keep: false });
+    assert_eq!((judged.violation, judged.converged), (None, None));
+    assert_eq!(judged.trailing.as_deref(), Some("replica 1 has executed #404, another one #406"));
+}

@@ -156,6 +156,8 @@ pub struct Report {
     pub answered: u64,
     /// Runs that converged, by the tenths of a second of virtual time that it took them from when they were healed.
     pub converged: BTreeMap<u64, u64>,
+    /// Runs that were never level, since clients went on asking, and in which all correct replicas kept up.
+    pub trailing: Vec<(Task, String)>,
     /// Steps that the model allowed.
     pub validated: u64,
     /// The highest view.
@@ -182,6 +184,7 @@ impl Report {
             operations: 0,
             answered: 0,
             converged: BTreeMap::new(),
+            trailing: Vec::new(),
             validated: 0,
             view: 0,
             halted: 0,
@@ -198,6 +201,7 @@ impl Report {
         if let Some(after) = judged.converged {
             *self.converged.entry(after.as_millis() as u64 / 100).or_default() += 1;
         }
+        self.trailing.extend(judged.trailing.map(|obstacle| (task, obstacle)));
         self.validated += judged.validated;
         self.view = self.view.max(judged.view);
         self.halted += judged.halted.len() as u64;
@@ -213,6 +217,8 @@ impl Report {
         for (tenths, runs) in &other.converged {
             *self.converged.entry(*tenths).or_default() += runs;
         }
+        self.trailing.extend(other.trailing.iter().cloned());
+        self.trailing.sort();
         self.validated += other.validated;
         self.view = self.view.max(other.view);
         self.halted += other.halted;

@@ -43,6 +43,8 @@ pub struct Judged {
     pub view: u64,
     /// Virtual time from when everything was healed to convergence.
     pub converged: Option<Duration>,
+    /// What kept the run from converging, if correct replicas trail others but keep up with them.
+    pub trailing: Option<String>,
     /// Virtual time of the whole run.
     pub virtual_time: Duration,
     /// Replicas that stopped themselves, with the reason.
@@ -84,6 +86,7 @@ pub fn judge(plan: &Plan, judging: Judging) -> Judged {
         violation,
         events: std::mem::take(&mut run.events),
         converged: run.converged,
+        trailing: run.trailing.take(),
         virtual_time: run.now,
         ..Judged::default()
     };

@@ -34,6 +34,7 @@ pub mod history;
 pub mod host;
 pub mod judge;
 pub mod keys;
+pub mod level;
 pub mod matrix;
 pub mod memory;
 pub mod network;

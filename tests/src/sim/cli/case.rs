@@ -37,6 +37,7 @@ struct Shown {
     operations: u64,
     answered: u64,
     converged_ms: Option<u64>,
+    trailing: Option<String>,
     #[serde(skip)]
     table: String,
 }
@@ -93,6 +94,7 @@ fn show(common: &Common, plan: &Plan) -> ExitCode {
         operations: judged.operations,
         answered: judged.answered,
         converged_ms: judged.converged.map(|after| after.as_millis() as u64),
+        trailing: judged.trailing.clone(),
         table,
     };
     common.run.print(&shown, |shown| format!("{}\n{}", shown.table, ending(&judged)));
@@ -129,12 +131,24 @@ fn ending(judged: &Judged) -> String {
     match &judged.violation {
         Some(violation) => format!("BROKEN {violation}\n"),
         None => format!(
-            "HOLDS: {} of {} operations answered, views up to {}, converged {:.2} s after everything was healed\n",
+            "HOLDS: {} of {} operations answered, views up to {}, {}\n",
             judged.answered,
             judged.operations,
             judged.view,
-            judged.converged.unwrap_or_default().as_secs_f64()
+            end(judged)
         ),
+    }
+}
+
+fn end(judged: &Judged) -> String {
+    match (&judged.trailing, judged.converged) {
+        (Some(obstacle), _) => {
+            format!("kept up and never level, as clients do not stop: {obstacle}")
+        }
+        (None, Some(after)) => {
+            format!("converged {:.2} s after everything was healed", after.as_secs_f64())
+        }
+        (None, None) => "not converged, which nobody claims here".to_owned(),
     }
 }
 
@@ -181,6 +195,7 @@ fn small(plan: &Plan, events: &[Event], violation: Option<&Violation>) -> Shown 
         operations: 0,
         answered: 0,
         converged_ms: None,
+        trailing: None,
         table,
     }
 }
@@ -227,6 +242,7 @@ fn show_small(shrunk: &Shrunk) -> Shown {
                 operations: 0,
                 answered: 0,
                 converged_ms: None,
+                trailing: None,
                 table,
             }
         }

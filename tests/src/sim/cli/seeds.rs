@@ -132,6 +132,13 @@ fn to_text(report: &Report) -> String {
         report.converged_within(99),
         report.converged_within(100)
     );
+    for (task, obstacle) in &report.trailing {
+        let _ = writeln!(
+            text,
+            "one keeps up and is never level, as clients do not stop: at the end {obstacle}\n  again: {}",
+            task.command()
+        );
+    }
     for (what, list) in [
         ("faults", &coverage.faults),
         ("strategies", &coverage.behaviours),
