@@ -1,4 +1,4 @@
-//! What comes from the network: frames, messages, clients' frames, hellos.
+//! What comes from the network: frames, messages, clients' frames.
 
 use crate::edit::edited;
 use crate::{MEMORY, corpora, honest, turn};
@@ -6,12 +6,9 @@ use bytes::BytesMut;
 use pbft_core::message::Message;
 use pbft_core::types::Digest;
 use pbft_node::codec;
-use pbft_node::frame::{ClientFrame, FrameLimits, HELLO_BYTES, Hello, ReplicaFrame, WIRE_VERSION};
-use pbft_node::keyring::KeyRing;
-use pbft_node::keys::SecretKey;
-use pbft_node::transport::{FrameCodec, TlsIdentity, read_hello, server_config};
-use std::io::Read as _;
-use std::sync::{Arc, OnceLock};
+use pbft_node::frame::{ClientFrame, FrameLimits, HELLO_BYTES, ReplicaFrame};
+use pbft_node::transport::FrameCodec;
+use std::sync::OnceLock;
 use tokio_util::codec::Decoder as _;
 
 /// Random inputs of each target besides its corpus.
@@ -36,11 +33,16 @@ fn frames() {
         let piece = usize::from(header[2]) + 1;
         let mut codec = FrameCodec::new(limit);
         let mut buffer = BytesMut::new();
+        let mut used = 0;
         for part in stream.chunks(piece) {
             buffer.extend_from_slice(part);
             loop {
                 match codec.decode(&mut buffer) {
-                    Ok(Some(frame)) => assert!(frame.len() <= limit, "{} > {limit}", frame.len()),
+                    Ok(Some(frame)) => {
+                        assert!(frame.len() <= limit, "{} > {limit}", frame.len());
+                        used += 4 + frame.len();
+                        assert!(used <= stream.len(), "bytes are used twice");
+                    }
                     Ok(None) => break,
                     Err(_) => return,
                 }
@@ -100,37 +102,19 @@ fn edited_messages() {
     });
 }
 
-fn tls() -> Arc<rustls::ServerConfig> {
-    static TLS: OnceLock<Arc<rustls::ServerConfig>> = OnceLock::new();
-    let tls = TLS.get_or_init(|| {
-        let key = SecretKey::from_seed(&[1; 32]);
-        let identity = TlsIdentity::new(&key).expect("a key");
-        let ring = KeyRing::new([key.public()], []);
-        Arc::new(server_config(&identity, Arc::new(ring)).expect("settings"))
-    });
-    Arc::clone(tls)
-}
-
-/// Bytes instead of a handshake: nobody is let in, and a hello counts only if it is the cluster's.
+/// Every byte of every message of the corpus, of the longest every seventh, changed alone.
 #[test]
-fn handshake() {
+fn each_byte_changed() {
     let _turn = turn();
-    bolero::check!().with_iterations(ITERATIONS).for_each(|input: &[u8]| {
-        if let Ok(position) = read_hello(input, CLUSTER) {
-            let hello = Hello { version: WIRE_VERSION, cluster: CLUSTER, position };
-            assert!(codec::encode(&hello).is_ok_and(|bytes| bytes == input));
-        }
-        let mut session = rustls::ServerConnection::new(tls()).expect("settings");
-        let mut rest = input;
-        while !rest.is_empty() {
-            let taken = session.read_tls(&mut rest);
-            if !matches!(taken, Ok(1..)) || session.process_new_packets().is_err() {
-                break;
+    for good in corpora::inputs("bytes__messages") {
+        for at in (0..good.len()).step_by(if good.len() > 1000 { 7 } else { 1 }) {
+            for value in [0, 1, 0x7f, 0xff, good[at] ^ 1, good[at].wrapping_add(1)] {
+                let mut changed = good.clone();
+                changed[at] = value;
+                read(&changed);
             }
         }
-        assert!(session.is_handshaking(), "let in without a key");
-        assert!(session.reader().read(&mut [0; 16]).is_err(), "something was read");
-    });
+    }
 }
 
 /// Messages of this kind are in the corpus.

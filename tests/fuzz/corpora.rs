@@ -140,6 +140,15 @@ fn hellos() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Every pair of ends with each of the three flights that matter left alone and changed.
+fn conversations() -> Vec<Vec<u8>> {
+    let of = |choice: u8| {
+        let edit = script(choice % 5, u32::from(choice) * 37, choice.wrapping_mul(29));
+        [vec![choice], [&[choice][..], &edit].concat()]
+    };
+    (0..27).flat_map(of).collect()
+}
+
 /// Single edits, `count` of them, spread over `len` bytes; each after each of the prefixes.
 fn edits(prefixes: &[&[u8]], len: u32, count: u32) -> Vec<Vec<u8>> {
     let edit = |number: u32| {
@@ -182,7 +191,8 @@ fn write_all() {
     write("bytes__frames", numbered(streams(&messages)));
     write("bytes__edited_messages", numbered(edits(&[&[0], &[3], &[6], &[7], &[13]], 200, 10)));
     write("bytes__messages", messages);
-    write("bytes__handshake", numbered(hellos()));
+    write("handshake__noise", numbered(hellos()));
+    write("handshake__conversation", numbered(conversations()));
     write("machine__step", numbered(tapes()));
     // Each of three files, of a store that was killed and of one that was closed.
     let mut store = edits(&[&[0], &[0x80]], 1 << 20, 12);
@@ -212,10 +222,12 @@ fn corpora() {
     let tapes = inputs("machine__step");
     let accepted: BTreeSet<_> = tapes.iter().flat_map(|input| play(input).accepted).collect();
     assert!(accepted.len() >= ACCEPTED_LEAST, "{accepted:?}");
-    for target in ["bytes__frames", "bytes__handshake", "bytes__edited_messages"] {
+    for target in ["bytes__frames", "handshake__noise", "bytes__edited_messages"] {
         assert!(inputs(target).len() >= 5, "{target}");
     }
-    for target in ["files__store", "files__cluster_file", "files__trace_file"] {
+    let others =
+        ["files__store", "files__cluster_file", "files__trace_file", "handshake__conversation"];
+    for target in others {
         assert!(inputs(target).len() >= 30, "{target}");
     }
 }

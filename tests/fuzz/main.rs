@@ -9,6 +9,7 @@ mod bytes;
 mod corpora;
 mod edit;
 mod files;
+mod handshake;
 mod honest;
 #[path = "../../impl/core/tests/common/mod.rs"]
 mod lone_replica;
