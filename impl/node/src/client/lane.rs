@@ -24,6 +24,16 @@ pub(super) enum LaneEvent {
     Refused { from: ReplicaId, reason: RefusalReason },
 }
 
+impl LaneEvent {
+    /// Who says it, and whether it refuses.
+    fn source(&self) -> (ReplicaId, bool) {
+        match self {
+            Self::Reply(reply) => (reply.body.replica, false),
+            Self::Refused { from, .. } => (*from, true),
+        }
+    }
+}
+
 /// What arrives for one lane.
 #[derive(Debug, Default)]
 struct Route {
@@ -35,6 +45,7 @@ struct Route {
 struct RouteState {
     /// The request that is outstanding.
     waits_for: Option<Timestamp>,
+    /// At most a reply and a refusal of each replica, however often one repeats itself.
     events: VecDeque<LaneEvent>,
 }
 
@@ -84,7 +95,8 @@ impl Routes {
     pub(super) fn deliver(&self, lane: Lane, timestamp: Timestamp, event: LaneEvent) {
         let Some(route) = self.route(lane) else { return };
         let mut state = route.lock();
-        if state.waits_for == Some(timestamp) {
+        let again = || state.events.iter().any(|waiting| waiting.source() == event.source());
+        if state.waits_for == Some(timestamp) && !again() {
             state.events.push_back(event);
             drop(state);
             route.arrived.notify_one();
@@ -301,6 +313,37 @@ fn frame(request: &Arc<Signed<Request>>) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pbft_core::types::{ClientId, Signature};
+
+    fn reply(replica: u32, result: &[u8]) -> LaneEvent {
+        let body = Reply {
+            view: View(0),
+            client: ClientId(1),
+            lane: Lane(0),
+            timestamp: Timestamp(5),
+            replica: ReplicaId(replica),
+            result: result.into(),
+        };
+        LaneEvent::Reply(Signed { body, signature: Signature { r: [0; 32], s: [0; 32] } })
+    }
+
+    #[test]
+    fn a_replica_that_repeats_itself_fills_no_memory_and_hides_nobody() {
+        let routes = Routes::new(1);
+        let refusal =
+            || LaneEvent::Refused { from: ReplicaId(2), reason: RefusalReason::Overloaded };
+        routes.deliver(Lane(0), Timestamp(5), reply(2, b"early"));
+        routes.route(Lane(0)).expect("a lane").wait_for(Some(Timestamp(5)));
+        for lie in 0..10_000u32 {
+            routes.deliver(Lane(0), Timestamp(5), reply(2, &lie.to_le_bytes()));
+            routes.deliver(Lane(0), Timestamp(5), refusal());
+        }
+        routes.deliver(Lane(0), Timestamp(5), reply(3, b"good"));
+        let state = routes.route(Lane(0)).expect("a lane").lock();
+        let sources: Vec<_> = state.events.iter().map(LaneEvent::source).collect();
+        let of = |replica, refuses| (ReplicaId(replica), refuses);
+        assert_eq!(sources, [of(2, false), of(2, true), of(3, false)]);
+    }
 
     #[test]
     fn pauses_double_spread_and_are_bounded() {
