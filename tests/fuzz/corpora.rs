@@ -174,18 +174,20 @@ fn streams(messages: &BTreeMap<String, Vec<u8>>) -> Vec<Vec<u8>> {
     ]
 }
 
-/// What replica 1 records of a short run without faults.
-fn trace() -> Vec<u8> {
+/// What the replicas record of a short run without faults.
+fn traces() -> BTreeMap<usize, Vec<u8>> {
     let mut plan = Plan::calm(1, 4);
-    plan.submissions.truncate(5);
+    plan.submissions.truncate(3);
     let mut run = Run::new(&plan, Mode { record: true, replay: false }, false).expect("a size");
     run.finish();
-    let recordings = run.world.recordings();
-    recordings.into_iter().find(|(host, _)| *host == 1).expect("it is correct").1
+    run.world.recordings().into_iter().collect()
 }
 
 fn write_all() {
-    std::fs::write(honest::trace_path(), trace()).expect("written");
+    let traces = traces();
+    for (replica, bytes) in &traces {
+        std::fs::write(honest::trace_path(*replica), bytes).expect("written");
+    }
     let cluster = honest::CLUSTER_FILE.len() as u32;
     let messages = messages();
     write("bytes__frames", numbered(streams(&messages)));
@@ -204,9 +206,10 @@ fn write_all() {
     files.push(Vec::new());
     files.push([&[RAW][..], b"[cluster]\nname = 1\n"].concat());
     write("files__cluster_file", numbered(files));
-    let mut traces = edits(&[&[]], trace().len() as u32, 40);
-    traces.push(Vec::new());
-    write("files__trace_file", numbered(traces));
+    let len = traces[&honest::SPOILED].len() as u32;
+    let mut edited = edits(&[&[]], len, 40);
+    edited.push(Vec::new());
+    write("files__trace_file", numbered(edited));
 }
 
 /// The corpora are there and hold what they are for. With `PBFT_WRITE_CORPORA=1` they are made anew.

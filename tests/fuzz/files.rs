@@ -2,10 +2,13 @@
 
 use crate::edit::edited;
 use crate::{honest, turn};
-use pbft_conformance::validate::recording::Part;
+use pbft_conformance::validate::recording::{Part, Refused};
 use pbft_conformance::validate::{Options, Recording, Verdict, validate};
-use pbft_node::config::Cluster;
+use pbft_core::Params;
+use pbft_core::types::{Digest, ReplicaId};
+use pbft_node::config::{Cluster, ClusterFile};
 use pbft_node::store::Store;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -37,48 +40,130 @@ fn store() {
     });
 }
 
-/// A cluster file is refused with the reason, or says the same each time that it is read.
+/// What must be the same everywhere, which is all but addresses.
+fn shared(cluster: &Cluster, text: &str) -> impl PartialEq + use<> {
+    let file: ClusterFile = toml::from_str(text).expect("it was read");
+    let replicas: Vec<_> = cluster.replicas().iter().map(|replica| replica.key).collect();
+    let params = Params { cluster: Digest::default(), ..cluster.params(ReplicaId(0)) };
+    let clients = cluster.clients().to_vec();
+    (file.cluster.nonce, cluster.name().to_owned(), replicas, clients, params)
+}
+
+/// A cluster file is refused with the reason, or its id says whether anything is different.
+fn read_cluster_file(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let path = Path::new("cluster.toml");
+    let good = Cluster::parse(honest::CLUSTER_FILE, path).expect("a good file");
+    match Cluster::parse(&text, path) {
+        Ok(cluster) => {
+            assert!(cluster.replicas().len() >= 4);
+            assert_eq!(Cluster::parse(&text, path).expect("again").id(), cluster.id());
+            let same = shared(&good, honest::CLUSTER_FILE) == shared(&cluster, &text);
+            assert_eq!(same, cluster.id() == good.id(), "the id covers what is shared: {text}");
+            let keys: BTreeSet<_> = cluster.replicas().iter().map(|r| r.key.to_bytes()).collect();
+            assert_eq!(keys.len(), cluster.replicas().len(), "two replicas have one key");
+        }
+        Err(error) => assert!(error.to_string().contains("cluster.toml"), "{error}"),
+    }
+}
+
 #[test]
 fn cluster_file() {
     let _turn = turn();
     bolero::check!().with_iterations(ITERATIONS).for_each(|input: &[u8]| {
-        let bytes = edited(honest::CLUSTER_FILE.as_bytes(), input);
-        let text = String::from_utf8_lossy(&bytes);
-        let path = Path::new("cluster.toml");
-        match Cluster::parse(&text, path) {
-            Ok(cluster) => {
-                assert!(cluster.replicas().len() >= 4);
-                assert_eq!(Cluster::parse(&text, path).expect("again").id(), cluster.id());
-            }
-            Err(error) => assert!(error.to_string().contains("cluster.toml"), "{error}"),
-        }
+        read_cluster_file(&edited(honest::CLUSTER_FILE.as_bytes(), input));
     });
 }
 
-/// A trace file is read to its end or refused, and what is read is judged.
+/// Every byte of a cluster file, changed alone, and every key given to the replica before.
+#[test]
+fn each_byte_of_a_cluster_file_changed() {
+    let _turn = turn();
+    let good = honest::CLUSTER_FILE.as_bytes();
+    for at in 0..good.len() {
+        for value in [b'1', b'"', good[at] ^ 1] {
+            let mut changed = good.to_vec();
+            changed[at] = value;
+            read_cluster_file(&changed);
+        }
+    }
+    let lines: Vec<&str> = honest::CLUSTER_FILE.lines().collect();
+    let keys: Vec<_> = lines.iter().filter(|line| line.starts_with("public_key")).collect();
+    for pair in keys.windows(2) {
+        read_cluster_file(honest::CLUSTER_FILE.replace(*pair[1], pair[0]).as_bytes());
+    }
+}
+
+fn recording(bytes: &[u8]) -> Recording<&[u8]> {
+    Recording::new(PathBuf::from("trace.jsonl"), bytes)
+}
+
+/// The steps in a trace file, or why it is refused.
+fn read_trace(bytes: &[u8]) -> Result<usize, Refused> {
+    let mut recording = recording(bytes);
+    let mut steps = 0;
+    loop {
+        match recording.next_part()? {
+            Part::Group(group) => steps += group.len(),
+            Part::End { .. } => return Ok(steps),
+            Part::Start(..) | Part::Gap(..) => {}
+        }
+    }
+}
+
+/// How many steps the model allows, if it allows all of a run in which one replica's file is this one.
+fn judged_valid(bytes: &[u8]) -> Option<u64> {
+    let options = Options { truncated_ok: true, ..Options::default() };
+    let mut files = vec![recording(bytes)];
+    files.extend(honest::other_traces().iter().map(|other| recording(other)));
+    let judged = validate(files, &options).ok()?;
+    (judged.verdict == Verdict::Valid).then_some(judged.steps)
+}
+
+/// The steps in the other replicas' files.
+fn other_steps() -> usize {
+    static STEPS: OnceLock<usize> = OnceLock::new();
+    let count = || honest::other_traces().iter().filter_map(|other| read_trace(other).ok()).sum();
+    *STEPS.get_or_init(count)
+}
+
+/// A trace file is read to its end or refused, and all that is read is judged.
 #[test]
 fn trace_file() {
     let _turn = turn();
     bolero::check!().with_iterations(ITERATIONS).for_each(|input: &[u8]| {
         let bytes = edited(honest::trace(), input);
-        let open = || Recording::new(PathBuf::from("trace.jsonl"), &bytes[..]);
-        let mut recording = open();
-        let mut steps = 0;
-        let refused = loop {
-            match recording.next_part() {
-                Ok(Part::Group(group)) => steps += group.len(),
-                Ok(Part::End { .. }) => break false,
-                Ok(Part::Start(..) | Part::Gap(..)) => {}
-                Err(refused) => {
-                    assert!(refused.to_string().starts_with("trace.jsonl:"), "{refused}");
-                    break true;
-                }
+        let read = read_trace(&bytes);
+        let steps = judged_valid(&bytes);
+        match read {
+            Ok(read) => {
+                let all = (read + other_steps()) as u64;
+                assert!(steps.is_none_or(|steps| steps == all), "not all steps are judged");
             }
-        };
-        assert!(steps <= bytes.len(), "{steps} steps in {} bytes", bytes.len());
-        let options = Options { truncated_ok: true, ..Options::default() };
-        let judged = validate(vec![open()], &options);
-        let valid = judged.is_ok_and(|judged| judged.verdict == Verdict::Valid);
-        assert!(!refused || !valid, "a file that is refused is valid");
+            Err(refused) => {
+                assert!(refused.to_string().starts_with("trace.jsonl:"), "{refused}");
+                assert!(steps.is_none(), "a file that is refused is valid");
+            }
+        }
     });
+}
+
+/// A step left out, said twice, or said too late: the file is refused, with the line.
+#[test]
+fn each_line_of_a_trace_file_moved() {
+    let _turn = turn();
+    let lines: Vec<&[u8]> = honest::trace().split_inclusive(|byte| *byte == b'\n').collect();
+    let steps = read_trace(honest::trace()).expect("a good file");
+    assert_eq!(judged_valid(honest::trace()), Some((steps + other_steps()) as u64));
+    assert!(steps > 20 && lines.len() == steps + 2, "a header, {steps} steps and an end");
+    for at in 1..=steps {
+        let (before, after) = (&lines[..at], &lines[at + 1..]);
+        let twice = [before, &[lines[at]; 2], after].concat();
+        let late = [before, &after[..1], &[lines[at]], &after[1..]].concat();
+        for changed in [[before, after].concat(), twice, late] {
+            let refused =
+                read_trace(&changed.concat()).expect_err("a step is not where it belongs");
+            assert!(refused.line.abs_diff(at as u64 + 1) <= 1, "line {}: {refused}", at + 1);
+        }
+    }
 }

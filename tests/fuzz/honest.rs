@@ -12,15 +12,29 @@ use std::sync::{Arc, OnceLock};
 /// A cluster file with four replicas and two clients.
 pub(crate) const CLUSTER_FILE: &str = include_str!("honest/cluster.toml");
 
-/// What replica 1 of a simulated cluster recorded; made with the corpora.
+/// The replica of a simulated cluster whose trace file is spoiled.
+pub(crate) const SPOILED: usize = 1;
+
+/// What it recorded; made with the corpora.
 pub(crate) fn trace() -> &'static [u8] {
-    static TRACE: OnceLock<Vec<u8>> = OnceLock::new();
-    TRACE.get_or_init(|| std::fs::read(trace_path()).expect("a trace file"))
+    &traces()[SPOILED]
 }
 
-/// Where it is.
-pub(crate) fn trace_path() -> PathBuf {
-    workspace_root().join("tests/fuzz/honest/trace.jsonl")
+/// What the other replicas recorded of the same run.
+pub(crate) fn other_traces() -> Vec<&'static [u8]> {
+    let others = traces().iter().enumerate().filter(|(replica, _)| *replica != SPOILED);
+    others.map(|(_, bytes)| &bytes[..]).collect()
+}
+
+fn traces() -> &'static [Vec<u8>; 4] {
+    static TRACES: OnceLock<[Vec<u8>; 4]> = OnceLock::new();
+    let read = |replica| std::fs::read(trace_path(replica)).expect("a trace file");
+    TRACES.get_or_init(|| [0, 1, 2, 3].map(read))
+}
+
+/// Where a replica's is.
+pub(crate) fn trace_path(replica: usize) -> PathBuf {
+    workspace_root().join(format!("tests/fuzz/honest/r{replica}.jsonl"))
 }
 
 /// The parameters of the cluster whose messages are in the corpora.
