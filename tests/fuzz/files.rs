@@ -18,26 +18,57 @@ const ITERATIONS: usize = 200;
 /// The same for stores, each of which is written to a disk and opened.
 const ITERATIONS_STORE: usize = 20;
 
-/// One of a store's files is changed: the store is refused, or it remembers exactly what it remembered.
+/// The bytes at the beginning of a database file that say where everything is, and which commit is the last.
+const HEAD: usize = 320;
+
+/// The store is refused, or it remembers exactly what it remembered.
+fn open_store(good: &honest::StoreFiles, files: &[(String, Vec<u8>)]) {
+    // In memory where there is such a place: nobody waits for a disk.
+    let place = Some(Path::new("/dev/shm")).filter(|place| place.is_dir());
+    let directory = match place {
+        Some(place) => tempfile::tempdir_in(place),
+        None => tempfile::tempdir(),
+    };
+    let directory = directory.expect("temporary directory");
+    for (name, content) in files {
+        std::fs::write(directory.path().join(name), content).expect("written");
+    }
+    match Store::open(directory.path(), honest::identity()) {
+        Ok(store) => assert_eq!(*store.durable(), good.durable, "another memory"),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+fn good_store() -> &'static honest::StoreFiles {
+    static GOOD: OnceLock<honest::StoreFiles> = OnceLock::new();
+    GOOD.get_or_init(honest::store)
+}
+
+/// One of a store's files is changed.
 #[test]
 fn store() {
     let _turn = turn();
     bolero::check!().with_iterations(ITERATIONS_STORE).for_each(|input: &[u8]| {
-        static GOOD: OnceLock<honest::StoreFiles> = OnceLock::new();
-        let good = GOOD.get_or_init(honest::store);
         let Some((which, script)) = input.split_first() else { return };
-        let directory = tempfile::tempdir().expect("temporary directory");
-        let files = &good.ends[usize::from(*which >> 7)];
-        for (number, (name, content)) in files.iter().enumerate() {
-            let changed = number == usize::from(*which & 0x7f) % files.len();
-            let content = if changed { edited(content, script) } else { content.clone() };
-            std::fs::write(directory.path().join(name), content).expect("written");
-        }
-        match Store::open(directory.path(), honest::identity()) {
-            Ok(store) => assert_eq!(*store.durable(), good.durable, "another memory"),
-            Err(error) => assert!(!error.to_string().is_empty()),
-        }
+        let mut files = good_store().ends[usize::from(*which >> 7)].clone();
+        let number = usize::from(*which & 0x7f) % files.len();
+        files[number].1 = edited(&files[number].1, script);
+        open_store(good_store(), &files);
     });
+}
+
+/// Every byte that says where the rest is, changed alone, in a store that was killed.
+#[test]
+fn each_byte_of_a_stores_head_changed() {
+    let _turn = turn();
+    let [killed, _] = &good_store().ends;
+    for number in 0..killed.len() {
+        for at in 0..killed[number].1.len().min(HEAD) {
+            let mut files = killed.clone();
+            files[number].1[at] ^= 1;
+            open_store(good_store(), &files);
+        }
+    }
 }
 
 /// What must be the same everywhere, which is all but addresses.
