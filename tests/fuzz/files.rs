@@ -188,7 +188,7 @@ fn trace_file() {
     });
 }
 
-/// A step left out, said twice, or said too late: the file is refused, with the line.
+/// A step left out, made unreadable, said twice, or said too late: the file is refused, with the line.
 #[test]
 fn each_line_of_a_trace_file_moved() {
     let _turn = turn();
@@ -200,7 +200,8 @@ fn each_line_of_a_trace_file_moved() {
         let (before, after) = (&lines[..at], &lines[at + 1..]);
         let twice = [before, &[lines[at]; 2], after].concat();
         let late = [before, &after[..1], &[lines[at]], &after[1..]].concat();
-        for changed in [[before, after].concat(), twice, late] {
+        let unreadable = [before, &[b"{\n"], after].concat();
+        for changed in [[before, after].concat(), unreadable, twice, late] {
             let refused =
                 read_trace(&changed.concat()).expect_err("a step is not where it belongs");
             assert!(refused.line.abs_diff(at as u64 + 1) <= 1, "line {}: {refused}", at + 1);
