@@ -18,6 +18,9 @@ use pbft_node::metrics::Metrics;
 use pbft_node::node::{Node, Setup};
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use pbft_node::transport::{Connection, HandshakeError, TlsIdentity, client_config, connect};
+use rustls::SignatureScheme;
+use rustls::client::AlwaysResolvesClientRawPublicKeys;
+use rustls::sign::CertifiedKey;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::Future;
@@ -35,6 +38,7 @@ pub type DoorProbe = for<'a> fn(&'a Door) -> Probing<'a>;
 /// The probes.
 pub const HANDSHAKES: &[(&str, DoorProbe)] = &[
     ("a connection with a key that is nobody's", |door| Box::pin(door.stranger())),
+    ("a connection with a key that its holder only names", |door| Box::pin(door.impostor())),
     ("a connection of another cluster", |door| Box::pin(door.another_cluster())),
     ("a replica that answers for another one", |door| Box::pin(door.another_replica())),
     ("a vote on another replica's connection", |door| Box::pin(door.another_voter())),
@@ -158,6 +162,16 @@ impl Door {
         self.inbox.metrics()
     }
 
+    /// How `key` dials, expecting the key of `expected`.
+    fn settings(
+        &self,
+        key: &SecretKey,
+        expected: ReplicaId,
+    ) -> Result<rustls::ClientConfig, Difference> {
+        let expected = secret(Principal::Replica(expected)).public();
+        client_config(&self.identity(key)?, expected).map_err(harness)
+    }
+
     /// Dials the node with `key`, and expects the key of `expected` there.
     async fn dial(
         &self,
@@ -165,9 +179,7 @@ impl Door {
         expected: ReplicaId,
         cluster: Digest,
     ) -> Result<Result<Connection, HandshakeError>, Difference> {
-        let identity = self.identity(key)?;
-        let expected = secret(Principal::Replica(expected)).public();
-        let tls = client_config(&identity, expected).map_err(harness)?;
+        let tls = self.settings(key, expected)?;
         Ok(connect(&self.address, Arc::new(tls), cluster, FRAME_MAX).await)
     }
 
@@ -226,6 +238,23 @@ impl Door {
         let _connection =
             self.dial(&SecretKey::from_seed(&[9; 32]), OWN, self.cluster.id()).await?;
         self.refuses("a key that is not in the cluster file", "unknown-key").await
+    }
+
+    /// Design 7: a key is its holder's who signs the handshake with it.
+    async fn impostor(&self) -> Result<(), Difference> {
+        let certified = |config: &rustls::ClientConfig| {
+            let resolver = &config.client_auth_cert_resolver;
+            let resolved = resolver.resolve(&[], &[SignatureScheme::ED25519]);
+            resolved.ok_or_else(|| harness("no key to dial with"))
+        };
+        let named = certified(&self.settings(&secret(Principal::Replica(PEER)), OWN)?)?;
+        let mut tls = self.settings(&SecretKey::from_seed(&[9; 32]), OWN)?;
+        let signing = Arc::clone(&certified(&tls)?.key);
+        let claimed = CertifiedKey::new(named.cert.clone(), signing);
+        let resolver = AlwaysResolvesClientRawPublicKeys::new(Arc::new(claimed));
+        tls.client_auth_cert_resolver = Arc::new(resolver);
+        let _connection = connect(&self.address, Arc::new(tls), self.cluster.id(), FRAME_MAX).await;
+        self.refuses("a key that its holder cannot sign with", "tls").await
     }
 
     /// Design 7: both ends have the same cluster file, whose digest is the cluster's id.

@@ -87,6 +87,7 @@ pub const TEETH: &[(&str, &str)] = &[
     ("a question for a part that a checkpoint does not have", "unknown-part-served"),
     ("an old request that its client is told of", "refusal-dropped"),
     ("a connection with a key that is nobody's", "unknown-key-let-in"),
+    ("a connection with a key that its holder only names", "claimed-key-believed"),
     ("a connection of another cluster", "other-cluster-let-in"),
     ("a replica that answers for another one", "any-key-answers"),
     ("a vote on another replica's connection", "connection-of-another"),

@@ -350,6 +350,8 @@ bugs! {
     RequestOfAnotherClient = "request-of-another-client",
     /// Whoever dials is let in, as the first client if his key is nobody's.
     UnknownKeyLetIn = "unknown-key-let-in",
+    /// Whoever names a known key is let in, whether he can sign with it or not.
+    ClaimedKeyBelieved = "claimed-key-believed",
     /// Who dials need not have the same cluster file.
     OtherClusterLetIn = "other-cluster-let-in",
     /// Whoever answers is taken for the replica that was dialed.

@@ -56,6 +56,7 @@ pub const OUT_OF_REACH: &[(&str, &str)] = &[
     ("client-reuses-timestamp", "in the client's machine; the simulator plants bugs in replicas"),
     ("quorum-two-f-plus-one", "no bug at four replicas"),
     ("unknown-key-let-in", "in the node's transport; the simulator has its own network"),
+    ("claimed-key-believed", "in the node's transport; the simulator has its own network"),
     ("other-cluster-let-in", "in the node's transport; the simulator has its own network"),
     ("any-key-answers", "in the node's transport; the simulator has its own network"),
     ("connection-of-another", "in the node's transport; the simulator has its own network"),

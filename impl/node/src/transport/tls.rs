@@ -218,6 +218,9 @@ impl ClientCertVerifier for AnyKnownKey {
         key: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if planted!(self.identity, ClaimedKeyBelieved) {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         check_signature(&self.identity.provider, message, key, signed)
     }
 
