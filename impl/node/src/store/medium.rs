@@ -3,7 +3,7 @@
 use super::identity::IDENTITY_FILE;
 use super::seal::{SEAL_FILE, Seal};
 use super::{MemoryDisk, STORE_FILE, StoreError};
-use redb::Database;
+use redb::{Builder, Database, DatabaseError};
 use std::io::Read as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -33,30 +33,49 @@ impl Medium {
     }
 }
 
-/// Opens a database file, and reads all of it: every page must have the checksum that it was written with.
+/// Reads pages that nobody has verified yet: one that makes no sense can make the database panic before its checksum is
+/// looked at.
+pub(super) fn guarded<T>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let corrupt = || StoreError::Corrupt {
+        path: path.to_owned(),
+        what: "its pages cannot be read".to_owned(),
+    };
+    std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(corrupt()))
+}
+
+/// Opens a database, and reads all of it: every page must have the checksum that it was written with.
 ///
-/// The database itself verifies a file only when it was not closed, and then repairs it.
-pub(super) fn open_verified(directory: &Path) -> Result<Database, StoreError> {
-    let path = directory.join(STORE_FILE);
-    let open = || {
+/// The database itself verifies one only when it was not closed, and then repairs it.
+fn verified(
+    path: &Path,
+    open: impl FnOnce(&mut Builder) -> Result<Database, DatabaseError>,
+) -> Result<Database, StoreError> {
+    guarded(path, || {
+        let at = |error| StoreError::at(path, error);
         let repaired = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&repaired);
-        let mut database = Database::builder()
+        let mut builder = Database::builder();
+        builder
             .set_cache_size(CACHE_BYTES)
-            .set_repair_callback(move |_| noted.store(true, Ordering::Relaxed))
-            .open(&path)?;
-        let sound = repaired.load(Ordering::Relaxed) || database.check_integrity()?;
-        Ok((database, sound))
-    };
-    // A page that makes no sense can make the database panic before its checksum is looked at.
-    let opened = std::panic::catch_unwind(AssertUnwindSafe(open));
-    let what = match opened {
-        Ok(Ok((database, true))) => return Ok(database),
-        Ok(Ok((_, false))) => "its pages do not have their checksums",
-        Ok(Err(error)) => return Err(StoreError::at(&path, error)),
-        Err(_) => "its pages cannot be read",
-    };
-    Err(StoreError::Corrupt { path, what: what.to_owned() })
+            .set_repair_callback(move |_| noted.store(true, Ordering::Relaxed));
+        let mut database = open(&mut builder).map_err(at)?;
+        match repaired.load(Ordering::Relaxed) || database.check_integrity().map_err(at)? {
+            true => Ok(database),
+            false => Err(StoreError::Corrupt {
+                path: path.to_owned(),
+                what: "its pages do not have their checksums".to_owned(),
+            }),
+        }
+    })
+}
+
+/// Opens a database file, all of whose pages are sound.
+pub(super) fn open_verified(directory: &Path) -> Result<Database, StoreError> {
+    let path = directory.join(STORE_FILE);
+    verified(&path, |builder| builder.open(&path))
 }
 
 /// What is in a database file that nobody has open.
@@ -83,16 +102,9 @@ pub(super) fn copy(path: &Path) -> Result<MemoryDisk, StoreError> {
     }
 }
 
-/// Opens a copy of the database file at `path`.
+/// Opens a copy of the database file at `path`, all of whose pages are sound.
 pub(super) fn open_copy(path: &Path, disk: &MemoryDisk) -> Result<Database, StoreError> {
-    let open = || Database::builder().create_with_backend(disk.clone());
-    match std::panic::catch_unwind(AssertUnwindSafe(open)) {
-        Ok(opened) => opened.map_err(|error| StoreError::at(path, error)),
-        Err(_) => {
-            let what = "its pages cannot be read".to_owned();
-            Err(StoreError::Corrupt { path: path.to_owned(), what })
-        }
-    }
+    verified(path, |builder| builder.create_with_backend(disk.clone()))
 }
 
 /// Moves the files of a store that is lost into a new directory beside them, which is returned; `None` if there are

@@ -406,11 +406,11 @@ impl StateReader {
 /// Refuses a foreign store before it is opened for writing, which alone changes the file. One that was not closed
 /// cannot be read before it is repaired; its identity is compared after that.
 fn refuse_foreign(path: &Path, identity: &Identity) -> Result<(), StoreError> {
-    match ReadOnlyDatabase::open(path) {
+    medium::guarded(path, || match ReadOnlyDatabase::open(path) {
         Ok(database) => check_identity(&database, identity, path),
         Err(redb::DatabaseError::RepairAborted) => Ok(()),
         Err(error) => Err(StoreError::at(path, error)),
-    }
+    })
 }
 
 fn check_identity(
