@@ -7,7 +7,7 @@
 use crate::bytes::{CLUSTER, kind_of};
 use crate::edit::{RAW, script};
 use crate::honest;
-use crate::machine::play;
+use crate::machine::{list, play};
 use pbft_core::Position;
 use pbft_node::codec;
 use pbft_node::frame::{ClientFrame, Hello, WIRE_VERSION};
@@ -40,10 +40,6 @@ const KINDS: [&str; 14] = [
 
 /// How many kinds of input the core accepts.
 const ACCEPTED_LEAST: usize = 19;
-
-/// The tapes of an input of the core, and the bytes of each.
-const TAPES: usize = 60;
-const TAPE: u8 = 63;
 
 fn corpus(target: &str) -> PathBuf {
     workspace_root().join("tests/fuzz/__fuzz__").join(target).join("corpus")
@@ -111,8 +107,7 @@ fn tapes() -> Vec<Vec<u8>> {
     let mut rng = Rng::new(1);
     let (mut seen, mut kept) = (BTreeSet::new(), Vec::new());
     for _ in 0..3000 {
-        let mut tape = || (0..TAPE).map(|_| rng.number() as u8).collect::<Vec<u8>>();
-        let input = (0..TAPES).flat_map(|_| [vec![TAPE], tape()].concat()).collect::<Vec<u8>>();
+        let input = list(&mut rng);
         let accepted = play(&input).accepted;
         if !accepted.is_subset(&seen) {
             seen.extend(accepted);

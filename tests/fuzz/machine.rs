@@ -2,6 +2,7 @@
 
 use crate::lone_replica::lone::Lone;
 use crate::turn;
+use pbft_tests::sim::rng::Rng;
 
 /// Random inputs besides the corpus.
 const ITERATIONS: usize = 60;
@@ -17,6 +18,25 @@ fn step() {
     bolero::check!().with_iterations(ITERATIONS).for_each(|input: &[u8]| {
         play(input);
     });
+}
+
+/// Lists of tapes as long as those of the corpus, more of them than are kept.
+const LISTS: u64 = 2000;
+
+#[test]
+fn long_lists() {
+    let _turn = turn();
+    (0..LISTS).for_each(|seed| drop(play(&list(&mut Rng::new(seed)))));
+}
+
+/// The tapes of a list, and the bytes of each.
+const TAPES: usize = 60;
+
+/// A list of tapes at random.
+pub(crate) fn list(rng: &mut Rng) -> Vec<u8> {
+    let len = (TAPE - 1) as u8;
+    let mut tape = || (0..len).map(|_| rng.number() as u8).collect::<Vec<u8>>();
+    (0..TAPES).flat_map(|_| [vec![len], tape()].concat()).collect()
 }
 
 /// Plays a list of tapes, each after its length.
