@@ -57,11 +57,14 @@ pub(crate) struct StoreFiles {
     pub(crate) durable: Durable,
 }
 
-/// A store after a few commits.
+/// The commits of a good store, each with a pair of the service's state.
+pub(crate) const COMMITS: u64 = 8;
+
+/// A store after some commits.
 pub(crate) fn store() -> StoreFiles {
     let directory = tempfile::tempdir().expect("temporary directory");
     let mut store = Store::create(directory.path(), identity()).expect("created");
-    for seq in 1..=4 {
+    for seq in 1..=COMMITS {
         let batch = craft::batch(seq as u32);
         let pre_prepare = craft::pre_prepare(0, seq, batch.digest(), 0);
         let prepares = [2, 3].map(|id| craft::signed_prepare(0, seq, batch.digest(), id)).to_vec();
