@@ -258,6 +258,27 @@ fn a_fetched_state_replaces_what_was_there() {
 }
 
 #[test]
+fn chunks_of_a_transfer_that_was_overtaken_are_dropped() {
+    for medium in Medium::both() {
+        let mut store = medium.open();
+        let staged = |store: &Store| {
+            let read = store.database.begin_read().expect("begun");
+            let table = read.open_table(super::tables::STAGED).expect("opened");
+            let keys = table.iter().expect("listed").map(|entry| entry.expect("read").0.value());
+            keys.collect::<Vec<_>>()
+        };
+        for checkpoint in [4, 8, 12] {
+            for index in 1..=3 {
+                let mut transaction = store.begin().expect("begun");
+                transaction.stage(SeqNum(checkpoint), index, b"chunk").expect("staged");
+                transaction.commit().expect("committed");
+            }
+            assert_eq!(staged(&store), [1, 2, 3].map(|index| (checkpoint, index)));
+        }
+    }
+}
+
+#[test]
 fn an_incomplete_state_is_not_installed() {
     let mut store = Medium::Memory(MemoryDisk::default()).open();
     let manifest = Manifest { seq: SeqNum(8), chunks: vec![Digest::default(), Digest([9; 32])] };

@@ -228,9 +228,12 @@ impl<'s> Transaction<'s> {
         Ok(chunks.get(&digest.0)?.map(|bytes| bytes.value().to_vec()))
     }
 
-    /// Keeps a fetched chunk.
+    /// Keeps a fetched chunk. Those of earlier checkpoints, whose transfer a later one has overtaken, are dropped: a
+    /// replica that is overtaken again and again keeps no more than one state.
     pub fn stage(&mut self, seq: SeqNum, index: u32, bytes: &[u8]) -> Result<(), StoreError> {
-        self.open.write.open_table(STAGED)?.insert((seq.0, index), bytes)?;
+        let mut staged = self.open.write.open_table(STAGED)?;
+        staged.retain_in(..(seq.0, 0), |_, _| false)?;
+        staged.insert((seq.0, index), bytes)?;
         Ok(())
     }
 
