@@ -140,8 +140,9 @@ impl Cluster {
         self.recorded.values().map(|replica| replica.said.len()).sum()
     }
 
-    /// A replica starts from a state: it must be the one that it was in.
+    /// A replica starts from a state: it must be the one that it was in, but for executions that were put off.
     pub fn start(&mut self, id: u32, state: &Resumed) -> Result<(), Box<Refusal>> {
+        self.replica_mut(id)?.forget_executions(state.executed);
         let replica = self.replica(id)?;
         let certificates = replica.certificates.values();
         let known = Resumed {
@@ -191,6 +192,8 @@ impl Cluster {
         for output in &step.out {
             self.output(id, output, &step.input, &mut due)?;
         }
+        let says_more = !self.fresh.is_empty();
+        self.replica_mut(id)?.settle(step.group, says_more || step.out.iter().any(is_written));
         let left = match due {
             Due { installed: Some(seq), .. } => format!("no proof of the state of #{seq}"),
             Due { checkpoint: Some(seq), .. } => format!("no CHECKPOINT for #{seq}"),
@@ -402,6 +405,16 @@ impl Cluster {
         lines.push(format!("execution of #{next} with {} COMMITs", self.quorums.quorum));
         lines.push(format!("VIEW-CHANGE for v{}", replica.view.saturating_add(1)));
         lines
+    }
+}
+
+/// Whether an output is written to the disk first. New statements are, too, but repeated ones are not.
+fn is_written(output: &Output) -> bool {
+    match output {
+        Output::Prepared(_) | Output::Stable(_) | Output::Enter { .. } | Output::Install { .. } => {
+            true
+        }
+        Output::All(_) | Output::To(..) | Output::Execute { .. } | Output::Halt(_) => false,
     }
 }
 

@@ -4,7 +4,8 @@ use super::needs::{Kind, Place};
 use pbft_model::rules::{Role, Window};
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{
-    CheckpointVote, Committed, NewView, PreparedProof, RequestId, StableProof, ViewChange, Vote,
+    CheckpointVote, Committed, Input, NewView, Output, PreparedProof, RequestId, StableProof, Step,
+    ViewChange, Vote,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -153,6 +154,12 @@ fn voters(votes: Option<&Votes>, digest: ShortDigest) -> Vec<u32> {
     matching.map(|(signer, _)| *signer).collect()
 }
 
+/// Whether nothing that a step says or writes is more than an execution, which need not be durable (D26).
+pub(crate) fn only_executes(step: &Step) -> bool {
+    let is_execution = |output: &Output| matches!(output, Output::Execute { .. });
+    !matches!(step.input, Input::Installed { .. }) && step.out.iter().all(is_execution)
+}
+
 /// One recorded replica.
 #[derive(Clone, Debug)]
 pub(crate) struct Replica {
@@ -161,6 +168,10 @@ pub(crate) struct Replica {
     pub(crate) active: bool,
     pub(crate) low: u64,
     pub(crate) executed: u64,
+    /// What of it is durable: a restart may forget what follows, and does it again.
+    pub(crate) kept: u64,
+    /// The last group that is durable as a whole.
+    kept_group: Option<u64>,
     /// What was accepted in the current view.
     pub(crate) accepted: BTreeMap<u64, ShortDigest>,
     /// The requests in it; only where the replica leads the view.
@@ -190,6 +201,8 @@ impl Replica {
             active: true,
             low: 0,
             executed: 0,
+            kept: 0,
+            kept_group: None,
             accepted: BTreeMap::new(),
             ordered: BTreeSet::new(),
             certificates: BTreeMap::new(),
@@ -201,6 +214,26 @@ impl Replica {
             heard: Heard::default(),
             finished: false,
         }
+    }
+
+    /// A step of a group was taken. If the step binds the replica, the group is durable, with all that was put off
+    /// before it.
+    pub(crate) fn settle(&mut self, group: u64, binds: bool) {
+        if binds {
+            self.kept_group = Some(group);
+        }
+        if self.kept_group == Some(group) {
+            self.kept = self.executed;
+        }
+    }
+
+    /// It starts, and has executed what is on its disk only. It may have told clients of what it has forgotten, and comes
+    /// to execute the same again: nothing else followed from it. A replica that had been slower is in this state, too.
+    pub(crate) fn forget_executions(&mut self, executed: u64) {
+        if (self.kept..self.executed).contains(&executed) {
+            self.executed = executed;
+        }
+        (self.kept, self.kept_group) = (self.executed, None);
     }
 
     /// What it is in its view.

@@ -1,5 +1,6 @@
 //! Reads trace files: group by group, so that memory does not depend on their length, and trusting nothing.
 
+use super::facts::only_executes;
 use pbft_core::membership::REPLICAS_MAX;
 use pbft_core::params::WINDOW_MAX;
 use pbft_node::trace::format::{Header, Output, Resumed, Step};
@@ -199,7 +200,7 @@ impl<R: BufRead> Recording<R> {
     }
 
     /// The steps of one group. The last group before a start is left out if the state there knows nothing of it: the
-    /// replica was killed before it was durable.
+    /// replica was killed before it was durable. A group that only executes need not be durable, and has happened.
     fn group(&mut self, first: Placed) -> Result<Part, Refused> {
         let number = first.step.group;
         self.count(&first)?;
@@ -275,7 +276,8 @@ fn has_happened(group: &[Placed], state: &Resumed) -> bool {
         Output::All(_) | Output::To(..) | Output::Execute { .. } => true,
         Output::Install { .. } | Output::Halt(_) => true,
     });
-    group.iter().all(executed) && written.all(|is_there| is_there)
+    let put_off = group.iter().all(|placed| only_executes(&placed.step));
+    put_off || (group.iter().all(executed) && written.all(|is_there| is_there))
 }
 
 fn accepted(state: &Resumed, view: u64, seq: u64, digest: pbft_node::trace::ShortDigest) -> bool {

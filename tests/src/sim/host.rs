@@ -1,13 +1,15 @@
 //! One replica's process: the production core with a simulated disk, clock and wire around it.
 //!
 //! It does what the node's driver does. What has arrived is stepped through as one group; the group's writes become
-//! durable with one sync; messages that depend on a write leave after it. While the disk works, inputs wait. Frames are
+//! durable with one sync; messages that depend on a write leave after it. Replies do not depend on what execution writes,
+//! which the next write takes along. While the disk works, inputs wait. Frames are
 //! read with the node's codec and limits and verified with the core's own rules. Steps are recorded by the node's own
 //! recorder, where the node records them: before the group is durable.
 
 use super::bank::Accounts;
 use super::disk::{Disk, DiskError, Tail, Write};
 use super::event::Boundary;
+use super::group::{Group, Says, refused};
 pub use super::memory::Memory;
 pub use super::process::{Done, Down, Said, Unread};
 use super::watch::Watch;
@@ -15,33 +17,16 @@ use pbft_core::crypto::{Signer, Verifier, verify};
 use pbft_core::message::{Message, Request, Signed, StateData};
 use pbft_core::replies::LastReply;
 use pbft_core::types::{ClientId, ReplicaId, SeqNum};
-use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica, Timer};
+use pbft_core::{Effect, Input, Params, Rejection, Replica, Timer};
 use pbft_node::codec;
 use pbft_node::driver::Observer as _;
-use pbft_node::frame::{ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame};
+use pbft_node::frame::{ClientFrame, FrameError, FrameLimits, RefusalReason};
 use pbft_node::trace::Recorder;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// The most steps that share one write, as in the node.
 const GROUP_STEPS_MAX: usize = 256;
-
-/// What a group of steps asks for.
-#[derive(Default)]
-struct Group {
-    writes: Vec<Write>,
-    /// What is said, and whether some write comes before it.
-    said: Vec<(bool, Said)>,
-    halt: Option<HaltReason>,
-    /// A write that the disk's state does not allow.
-    impossible: bool,
-}
-
-impl Group {
-    fn say(&mut self, said: Said) {
-        self.said.push((!self.writes.is_empty(), said));
-    }
-}
 
 /// A replica's process.
 pub struct Host {
@@ -60,6 +45,8 @@ pub struct Host {
     waiting: VecDeque<Input>,
     /// What leaves when the write under way is synced.
     held: Option<Vec<Said>>,
+    /// What execution wrote and the next write takes along.
+    put_off: Vec<Write>,
     slow_disk: bool,
     armed: Option<Boundary>,
     skew: u16,
@@ -96,6 +83,7 @@ impl Host {
             running: BTreeMap::new(),
             waiting: VecDeque::new(),
             held: None,
+            put_off: Vec::new(),
             slow_disk: false,
             armed: None,
             skew: 0,
@@ -130,6 +118,12 @@ impl Host {
     #[must_use]
     pub fn is_writing(&self) -> bool {
         self.held.is_some()
+    }
+
+    /// Whether it has executed something that it has not written yet.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !self.put_off.is_empty()
     }
 
     /// Inputs that wait for the disk.
@@ -195,6 +189,7 @@ impl Host {
         (self.replica, self.down) = (None, Some(down));
         self.running.clear();
         self.waiting.clear();
+        self.put_off.clear();
         (self.held, self.armed) = (None, None);
     }
 
@@ -372,21 +367,28 @@ impl Host {
         results
     }
 
-    /// Makes a group durable, and lets go of what it says.
-    fn commit(&mut self, group: Group, done: &mut Done, watch: &mut Watch<'_>) {
+    /// Makes a group durable, and lets go of what it says. What execution writes is left to the next write, if nothing
+    /// else waits for it.
+    fn commit(&mut self, mut group: Group, done: &mut Done, watch: &mut Watch<'_>) {
         if let Some(recorder) = &mut self.recorder {
             recorder.on_commit();
         }
-        let Group { writes, said, halt, impossible } = group;
+        let (is_binding, Says { early, held, must_commit }) =
+            (group.is_binding(), group.take_said());
+        let Group { writes, halt, impossible, .. } = group;
         if impossible {
             self.crash(Down::Disk(DiskError::Corrupt), Tail::Lost);
             return watch.on_impossible_write();
         }
-        let (held, early): (Vec<_>, Vec<_>) =
-            said.into_iter().partition(|(after_write, _)| *after_write);
-        let unwrap =
-            |list: Vec<(bool, Said)>| list.into_iter().map(|(_, said)| said).collect::<Vec<_>>();
-        self.release_early(unwrap(early), done, watch);
+        if !is_binding {
+            watch.on_kept();
+        }
+        self.release_early(early, done, watch);
+        self.put_off.extend(writes);
+        if !is_binding && !must_commit && halt.is_none() {
+            return;
+        }
+        let writes = std::mem::take(&mut self.put_off);
         if !writes.is_empty() {
             let boundary = self.armed.take();
             if boundary == Some(Boundary::BeforeWrite) {
@@ -399,16 +401,16 @@ impl Host {
                 return self.crash(Down::Crashed, tail);
             }
             if self.slow_disk && halt.is_none() && boundary.is_none() {
-                self.held = Some(unwrap(held));
+                self.held = Some(held);
                 return;
             }
             let cut = boundary.map(|boundary| match boundary {
                 Boundary::Sent(frames) => frames,
                 Boundary::BeforeWrite | Boundary::Written(_) => 0,
             });
-            self.release(unwrap(held), cut, done, watch);
+            self.release(held, cut, done, watch);
         } else {
-            self.release(unwrap(held), None, done, watch);
+            self.release(held, None, done, watch);
         }
         if let Some(reason) = halt {
             watch.on_halt(&reason);
@@ -440,6 +442,7 @@ impl Host {
             // What is on the disk now is not known to the process; here it is nothing of the write.
             return self.crash(Down::Disk(error), Tail::Lost);
         }
+        watch.on_kept();
         for one in &said {
             watch.on_said(one, self.disk.image());
         }
@@ -460,22 +463,4 @@ fn changed(before: &Accounts, after: &Accounts) -> Vec<(u8, u64)> {
         .filter(|(account, balance)| before.balance(*account) != *balance)
         .chain(gone)
         .collect()
-}
-
-fn refused(request: &Request, reason: RefusalReason) -> ReplicaFrame {
-    ReplicaFrame::Refused { lane: request.lane, timestamp: request.timestamp, reason }
-}
-
-impl Group {
-    /// The rejections that a client is told of, as the node does.
-    fn say_refusal(&mut self, input: &Input, rejection: &Rejection) {
-        let Input::Request(message) = input else { return };
-        let Message::Request(request) = message.get() else { return };
-        let reason = match rejection {
-            Rejection::LaneTooHigh { .. } => RefusalReason::LaneTooHigh,
-            Rejection::OldTimestamp { .. } => RefusalReason::OldTimestamp,
-            _ => return,
-        };
-        self.say(Said::Refused(request.body.client, refused(&request.body, reason)));
-    }
 }

@@ -9,8 +9,8 @@ use super::disk::Image;
 use super::event::RequestId;
 use super::host::Said;
 use super::rng::fingerprint;
+use super::statement::{is_durable, spoken};
 use pbft_conformance::validate::needs::Kind;
-use pbft_core::crypto::Statement;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{HaltReason, Input, Rejection, Replica};
@@ -101,20 +101,22 @@ impl fmt::Display for Violation {
     }
 }
 
-/// A statement with a number for its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Spoken {
-    kind: Kind,
-    view: View,
-    seq: SeqNum,
-    content: u64,
-}
-
 /// What was executed at a sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Batch {
     digest: Option<Digest>,
     requests: Vec<RequestId>,
+}
+
+/// A batch that a replica executed.
+#[derive(Debug)]
+struct Execution {
+    seq: SeqNum,
+    batch: Batch,
+    requests: Vec<Arc<Signed<Request>>>,
+    results: Vec<Arc<[u8]>>,
+    /// The state after it.
+    state: u64,
 }
 
 /// Watches all correct replicas and clients of a run.
@@ -130,6 +132,9 @@ pub struct Oracle {
     /// Rules that were broken while more than f replicas were faulty.
     pub beyond: Vec<Violation>,
     batches: BTreeMap<SeqNum, Batch>,
+    /// Executions that nobody can know of yet. The replica's own vote may be on its way to the disk with them; if it never
+    /// arrives there, neither has happened.
+    untold: BTreeMap<ReplicaId, Vec<Execution>>,
     executed: BTreeMap<RequestId, SeqNum>,
     last_of_lane: BTreeMap<(u32, u16), u64>,
     states: BTreeMap<SeqNum, u64>,
@@ -226,10 +231,14 @@ impl Oracle {
         }
     }
 
-    /// The current replica starts: it may have lost what its disk never had, and nothing else.
+    /// The current replica starts: it may have lost what its disk never had and nobody was told, and nothing else.
     pub fn on_start(&mut self, replica: &Replica) {
         let settled = self.settled.get(&self.current).copied().unwrap_or_default();
         self.progress.insert(self.current, settled);
+        let kept = replica.status().last_executed;
+        let mut untold = self.untold.remove(&self.current).unwrap_or_default();
+        untold.retain(|execution| execution.seq <= kept);
+        untold.into_iter().for_each(|execution| self.keep(execution));
         self.on_state(replica);
     }
 
@@ -239,7 +248,7 @@ impl Oracle {
         self.accuse(Rule::RejectionChangesNothing, || format!("{id}: {why}: {input:?}"));
     }
 
-    /// A batch was executed at the current replica.
+    /// A batch was executed at the current replica. It counts once it [can be known](Self::on_kept).
     pub fn on_execute(
         &mut self,
         replica: &Replica,
@@ -255,21 +264,46 @@ impl Oracle {
         });
         let digest = replica.commit_certificate(seq).and_then(|certificate| certificate.digest());
         let names = requests.iter().map(|request| RequestId::of(&request.body)).collect();
-        let batch = Batch { digest, requests: names };
-        match self.batches.get(&seq) {
-            None => {
-                self.batches.insert(seq, batch);
-                self.on_agreed(seq, requests, results);
-            }
-            Some(agreed) if *agreed == batch => {}
-            Some(agreed) => {
-                let agreed = agreed.clone();
-                self.accuse(Rule::Agreement, || {
-                    format!("{id} executes {batch:?} at {seq}, another one executed {agreed:?}")
-                });
-            }
+        let execution = Execution {
+            seq,
+            batch: Batch { digest, requests: names },
+            requests: requests.to_vec(),
+            results: results.to_vec(),
+            state,
+        };
+        self.compare(&execution);
+        self.untold.entry(id).or_default().push(execution);
+    }
+
+    /// What the current replica executed is on its disk, or may be told.
+    pub fn on_kept(&mut self) {
+        let untold = self.untold.remove(&self.current).unwrap_or_default();
+        untold.into_iter().for_each(|execution| self.keep(execution));
+    }
+
+    fn keep(&mut self, execution: Execution) {
+        self.compare(&execution);
+        let Execution { seq, batch, requests, results, state } = execution;
+        self.states.entry(seq).or_insert(state);
+        if let std::collections::btree_map::Entry::Vacant(entry) = self.batches.entry(seq) {
+            entry.insert(batch);
+            self.on_agreed(seq, &requests, &results);
         }
-        self.compare_state(seq, state);
+    }
+
+    /// An execution against what is agreed already.
+    fn compare(&mut self, execution: &Execution) {
+        let (id, seq, state) = (self.current, execution.seq, execution.state);
+        if let Some(agreed) = self.batches.get(&seq).filter(|agreed| **agreed != execution.batch) {
+            let (agreed, batch) = (agreed.clone(), &execution.batch);
+            self.accuse(Rule::Agreement, || {
+                format!("{id} executes {batch:?} at {seq}, another one executed {agreed:?}")
+            });
+        }
+        let first = self.states.get(&seq).copied().unwrap_or(state);
+        self.demand(first == state, Rule::EqualStates, || {
+            format!("{id} has state {state:016x} after {seq}, another one has {first:016x}")
+        });
     }
 
     /// The first execution of a sequence number: what it applies is new and asked for, and its results are right.
@@ -299,13 +333,6 @@ impl Oracle {
             });
             self.results.insert(id, expected);
         }
-    }
-
-    fn compare_state(&mut self, seq: SeqNum, state: u64) {
-        let (id, first) = (self.current, *self.states.entry(seq).or_insert(state));
-        self.demand(first == state, Rule::EqualStates, || {
-            format!("{id} has state {state:016x} after {seq}, another one has {first:016x}")
-        });
     }
 
     /// A fetched state was installed at the current replica.
@@ -393,72 +420,5 @@ impl Oracle {
                 body.replica, body.result
             )
         });
-    }
-}
-
-/// The statement that a message makes in the name of `own`, if it makes one.
-fn spoken(own: ReplicaId, said: &Said) -> Option<Spoken> {
-    let (Said::All(message) | Said::To(_, message)) = said else { return None };
-    let vote = |kind, view, seq, digest: &Digest| {
-        Some(Spoken { kind, view, seq, content: fingerprint(19, &digest.0) })
-    };
-    let whole = |kind, view, bytes: &[u8]| {
-        Some(Spoken { kind, view, seq: SeqNum(0), content: fingerprint(19, bytes) })
-    };
-    match message {
-        Message::PrePrepare(proposal) if proposal.pre_prepare.body.replica == own => {
-            let body = &proposal.pre_prepare.body;
-            vote(Kind::PrePrepare, body.view, body.seq, &body.digest)
-        }
-        Message::Prepare(one) => vote(Kind::Prepare, one.body.view, one.body.seq, &one.body.digest),
-        Message::Commit(one) => vote(Kind::Commit, one.body.view, one.body.seq, &one.body.digest),
-        Message::Checkpoint(one) => vote(Kind::Checkpoint, View(0), one.body.seq, &one.body.digest),
-        Message::ViewChange(one) if one.body.replica == own => whole(
-            Kind::ViewChange,
-            one.body.view,
-            &Statement::new(Digest::default(), &one.body).bytes(),
-        ),
-        Message::NewView(one) if one.body.replica == own => whole(
-            Kind::NewView,
-            one.body.view,
-            &Statement::new(Digest::default(), &one.body).bytes(),
-        ),
-        _ => None,
-    }
-}
-
-/// Whether the disk binds its replica to what it says.
-fn is_durable(said: &Said, image: &Image) -> bool {
-    let (Said::All(message) | Said::To(_, message)) = said else { return true };
-    let durable = &image.durable;
-    // What lies at or below the low water mark is final and needs no record any more.
-    let below = |seq: SeqNum| seq <= durable.low_water_mark;
-    let accepted = |view, seq, digest| {
-        let left = durable.view > view;
-        let known = durable.accepted.get(&seq).map(|proposal| &proposal.pre_prepare.body);
-        left || below(seq) || known.is_some_and(|body| (body.view, body.digest) == (view, digest))
-    };
-    match message {
-        Message::PrePrepare(proposal) => {
-            let body = &proposal.pre_prepare.body;
-            accepted(body.view, body.seq, body.digest)
-        }
-        Message::Prepare(one) => accepted(one.body.view, one.body.seq, one.body.digest),
-        Message::Commit(one) => {
-            let known = durable.prepared.get(&one.body.seq).map(|known| &known.pre_prepare.body);
-            below(one.body.seq)
-                || known.is_some_and(|body| {
-                    body.view > one.body.view
-                        || (body.view, body.digest) == (one.body.view, one.body.digest)
-                })
-        }
-        Message::Checkpoint(one) => {
-            below(one.body.seq) || durable.checkpoints.contains_key(&one.body.seq)
-        }
-        Message::ViewChange(one) => durable.view >= one.body.view,
-        Message::NewView(one) => {
-            durable.view > one.body.view || (durable.view == one.body.view && !durable.changing)
-        }
-        _ => true,
     }
 }

@@ -75,6 +75,13 @@ impl Watch<'_> {
         }
     }
 
+    /// What was executed is on the disk, or may be told.
+    pub fn on_kept(&mut self) {
+        if let Some(oracle) = &mut self.oracle {
+            oracle.on_kept();
+        }
+    }
+
     /// A fetched state was installed.
     pub fn on_install(&mut self, seq: SeqNum, state: u64) {
         if let Some(oracle) = &mut self.oracle {

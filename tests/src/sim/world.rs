@@ -274,7 +274,7 @@ impl World {
         let oracle = watched.then_some(&mut self.oracle);
         let done = work(host, &mut Watch { oracle, coverage: &mut self.coverage });
         if watched && let Some(replica) = host.replica() {
-            if !host.is_writing() {
+            if !host.is_writing() && !host.is_behind() {
                 self.oracle.on_settled();
             }
             let beyond = replica.footprint().beyond(&self.most);
