@@ -29,6 +29,8 @@ pub struct Coverage {
     pub effects: Counts,
     /// Kinds of message that correct replicas sent.
     pub messages: Counts,
+    /// Executions that clients may have been told of, and a crash made their replica forget (D26).
+    pub forgotten: u64,
 }
 
 fn count(counts: &mut Counts, name: &str, by: u64) {
@@ -189,6 +191,7 @@ impl Coverage {
     pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
         self.deliveries += other.deliveries;
+        self.forgotten += other.forgotten;
         let pairs = [
             (&mut self.faults, &other.faults),
             (&mut self.behaviours, &other.behaviours),
@@ -219,6 +222,9 @@ impl Coverage {
         for (what, counts, names) in lists {
             let absent = names.iter().filter(|name| !counts.contains_key(**name));
             missing.extend(absent.map(|name| format!("{what} {name}")));
+        }
+        if self.forgotten == 0 {
+            missing.push("execution that a crash made its replica forget".to_owned());
         }
         missing
     }

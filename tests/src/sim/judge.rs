@@ -92,6 +92,7 @@ pub fn judge(plan: &Plan, judging: Judging) -> Judged {
     };
     judge_world(&mut judged, plan, &run.world, judging);
     judged.coverage = std::mem::take(&mut run.world.coverage);
+    judged.coverage.forgotten = run.world.oracle.forgotten;
     judged
 }
 

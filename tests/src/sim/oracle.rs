@@ -150,7 +150,9 @@ pub struct Oracle {
     reference_seq: SeqNum,
     results: BTreeMap<RequestId, Arc<[u8]>>,
     progress: BTreeMap<ReplicaId, (View, SeqNum, SeqNum)>,
-    /// The same when the replica's disk last had everything.
+    /// Executions that could be known, and that their replica has forgotten since.
+    pub forgotten: u64,
+    /// The same as `progress` when the replica's disk last had everything.
     settled: BTreeMap<ReplicaId, (View, SeqNum, SeqNum)>,
 }
 
@@ -234,9 +236,11 @@ impl Oracle {
     /// The current replica starts: it may have lost what its disk never had and nobody was told, and nothing else.
     pub fn on_start(&mut self, replica: &Replica) {
         let settled = self.settled.get(&self.current).copied().unwrap_or_default();
-        self.progress.insert(self.current, settled);
+        let before = self.progress.insert(self.current, settled).unwrap_or_default();
         let kept = replica.status().last_executed;
         let mut untold = self.untold.remove(&self.current).unwrap_or_default();
+        let told = before.2.0.saturating_sub(untold.len() as u64);
+        self.forgotten += told.saturating_sub(kept.0);
         untold.retain(|execution| execution.seq <= kept);
         untold.into_iter().for_each(|execution| self.keep(execution));
         self.on_state(replica);

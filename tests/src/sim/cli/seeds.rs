@@ -122,6 +122,11 @@ fn to_text(report: &Report) -> String {
          stopped themselves",
         report.operations, report.answered, report.view, report.halted
     );
+    let _ = writeln!(
+        text,
+        "crashes made replicas forget {} executions that clients may have been told of",
+        coverage.forgotten
+    );
     let converged: u64 = report.converged.values().sum();
     let _ = writeln!(
         text,
