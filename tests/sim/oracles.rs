@@ -50,6 +50,7 @@ fn told(fresh: &Replica) -> Oracle {
     let mut oracle = Oracle::new(Vec::new(), false);
     [1, 2].into_iter().for_each(|account| oracle.on_request(&request(account).body));
     oracle.on_execute(fresh, ONE, &[request(1)], &[right_result(&request(1))], 7);
+    oracle.on_kept();
     oracle.current = ReplicaId(1);
     oracle
 }
@@ -88,6 +89,7 @@ fn stories<'a>(fresh: &'a Replica, later: &'a Replica) -> BTreeMap<Rule, [Story<
                 let mut bank = Accounts::default();
                 let results = requests.iter().map(|one| bank.execute(&one.body.operation));
                 oracle.on_execute(fresh, seq, &requests, &results.collect::<Vec<_>>(), state);
+                oracle.on_kept();
             })
         };
     let says = |said: Vec<Said>, image: Image| -> Story<'a> {
@@ -172,7 +174,40 @@ fn what_is_executed_first_is_asked_for_new_and_answered_rightly() {
         let mut oracle = Oracle::new(Vec::new(), false);
         oracle.on_request(&asked.body);
         oracle.on_execute(&fresh, ONE, requests, results, 7);
+        oracle.on_kept();
         assert_eq!(oracle.violation.expect("it is broken").rule, rule);
+    }
+}
+
+/// A replica's own vote may be on its way to the disk with the execution that rests on it. If it never arrives there,
+/// others may come to execute something else. What is on the disk, or may have been told, counts.
+#[test]
+fn an_execution_counts_once_it_can_be_known() {
+    let (fresh, later) = replicas();
+    type Then<'a> = &'a dyn Fn(&mut Oracle);
+    let stories: [(Then<'_>, Option<Rule>, u64); 3] = [
+        (&|oracle| oracle.on_start(&fresh), None, 0),
+        (&|oracle| oracle.on_start(&later), Some(Rule::Agreement), 0),
+        (
+            &|oracle| {
+                oracle.on_kept();
+                oracle.on_start(&fresh);
+            },
+            Some(Rule::Agreement),
+            later.status().last_executed.0,
+        ),
+    ];
+    for (then, broken, forgotten) in stories {
+        let mut oracle = Oracle::new(Vec::new(), false);
+        [1, 2].into_iter().for_each(|account| oracle.on_request(&request(account).body));
+        oracle.on_execute(&fresh, ONE, &[request(1)], &[right_result(&request(1))], 7);
+        oracle.on_state(&later);
+        then(&mut oracle);
+        assert_eq!((&oracle.violation, oracle.forgotten), (&None, forgotten));
+        oracle.current = ReplicaId(1);
+        oracle.on_execute(&fresh, ONE, &[request(2)], &[right_result(&request(2))], 7);
+        oracle.on_kept();
+        assert_eq!(oracle.violation.map(|violation| violation.rule), broken);
     }
 }
 
