@@ -140,3 +140,24 @@ async fn a_reply_does_not_wait_for_the_disk() {
     assert_eq!(scene.backup.disk.syncs(), before + 1);
     assert_eq!(executed(&scene.backup.disk), SeqNum(1));
 }
+
+/// The COMMITs of others come first, so that the replica's own one makes the batch final, in the step that sends it. Then
+/// the reply rests on a vote that is not durable.
+#[tokio::test(start_paused = true)]
+async fn a_reply_waits_for_the_vote_that_it_rests_on() {
+    for failing in [false, true] {
+        let mut scene = scene().await;
+        let node = &scene.backup;
+        node.inbox.peer_frame(ReplicaId(0), &scene.pre_prepare).await.expect("good");
+        for (from, frame) in [0, 2].into_iter().zip(&scene.commits) {
+            node.inbox.peer_frame(ReplicaId(from), frame).await.expect("good");
+        }
+        node.inbox.settled().await.expect("running");
+        scene.backup.disk.set_failing(failing);
+        scene.backup.inbox.peer_frame(ReplicaId(2), &scene.prepares[0]).await.expect("good");
+        let settled = scene.backup.inbox.settled().await;
+        let sent: Vec<_> = std::iter::from_fn(|| scene.backup.sent.try_recv().ok()).collect();
+        let replies = sent.iter().filter(|one| matches!(one, Outgoing::Reply { .. })).count();
+        assert_eq!((settled.is_err(), replies), (failing, usize::from(!failing)));
+    }
+}
