@@ -275,3 +275,30 @@ impl Replica {
         self.awaited.take_if(|awaited| awaited.view < view);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Executes #1 to #3 in groups 1 to 3, one of which binds the replica, and starts again with `executed`.
+    fn restarted(binding: Option<u64>, executed: u64) -> u64 {
+        let mut replica = Replica::new(1);
+        for number in 1..=3 {
+            replica.executed = number;
+            replica.settle(number, binding == Some(number));
+        }
+        replica.forget_executions(executed);
+        replica.executed
+    }
+
+    #[test]
+    fn a_restart_forgets_what_was_put_off_and_nothing_that_is_durable() {
+        for executed in 0..=3 {
+            assert_eq!(restarted(None, executed), executed);
+            assert_eq!(restarted(Some(3), executed), 3);
+            let kept = if executed < 2 { 3 } else { executed };
+            assert_eq!(restarted(Some(2), executed), kept, "#2 is durable, #3 need not be");
+        }
+        assert_eq!(restarted(None, 9), 3, "nothing was executed beyond");
+    }
+}
