@@ -122,11 +122,13 @@ fn to_text(report: &Report) -> String {
          stopped themselves",
         report.operations, report.answered, report.view, report.halted
     );
-    let _ = writeln!(
-        text,
-        "crashes made replicas forget {} executions that clients may have been told of",
-        coverage.forgotten
-    );
+    if coverage.forgotten > 0 {
+        let _ = writeln!(
+            text,
+            "crashes made replicas forget {} executions that clients may have been told of, and that were done again",
+            coverage.forgotten
+        );
+    }
     let converged: u64 = report.converged.values().sum();
     let _ = writeln!(
         text,
