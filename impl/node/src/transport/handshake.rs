@@ -177,6 +177,8 @@ fn io_kind(error: &std::io::Error) -> &'static str {
 
 fn tls_kind(error: &rustls::Error) -> &'static str {
     match error {
+        // The key is known, which is looked at first, and the signature is not made with it.
+        rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature) => "tls",
         rustls::Error::InvalidCertificate(_) => "unknown-key",
         rustls::Error::NoApplicationProtocol => "wrong-version",
         rustls::Error::InvalidMessage(_) => "not-tls",
