@@ -156,8 +156,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// Ends a process.
+    /// Ends a process, which had the few milliseconds before to write what it executed.
     pub fn crash(&mut self, host: usize) -> Result<(), Problem> {
+        self.world.hosts[host].catch_up();
         match self.apply(&Event::Crash { host, tail: Tail::Lost }) {
             true => Ok(()),
             false => Err(Problem::State(host, "is down already; `recover` starts it again")),
