@@ -3,6 +3,7 @@
 use crate::bytes::CLUSTER;
 use crate::edit::edited;
 use crate::turn;
+use pbft_conformance::probe::handshake::{certified, claiming};
 use pbft_core::Position;
 use pbft_core::types::ClientId;
 use pbft_node::codec;
@@ -10,10 +11,10 @@ use pbft_node::frame::{Hello, WIRE_VERSION};
 use pbft_node::keyring::KeyRing;
 use pbft_node::keys::SecretKey;
 use pbft_node::transport::{TlsIdentity, client_config, read_hello, server_config};
-use rustls::Connection;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, Connection};
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
@@ -52,23 +53,20 @@ fn identity(key: &SecretKey) -> TlsIdentity {
     TlsIdentity::new(key).expect("a key")
 }
 
-/// A key as TLS has it: what is sent of it, and what signs.
-fn certified(key: &SecretKey) -> Arc<CertifiedKey> {
-    let config = client_config(&identity(key), key.public()).expect("settings");
-    let resolver = config.client_auth_cert_resolver;
-    resolver.resolve(&[], &[rustls::SignatureScheme::ED25519]).expect("a key")
+/// How a key dials the acceptor.
+fn settings(key: &SecretKey) -> ClientConfig {
+    client_config(&identity(key), acceptor().public()).expect("settings")
 }
 
 /// Says that it has `claimed`, and signs with the stranger's key.
 fn impostor(claimed: &SecretKey) -> Arc<CertifiedKey> {
-    let signing = Arc::clone(&certified(&stranger()).key);
-    Arc::new(CertifiedKey::new(certified(claimed).cert.clone(), signing))
+    claiming(&settings(claimed), &settings(&stranger())).expect("two keys")
 }
 
 /// The dialing end, which expects the acceptor's key.
 fn dialing(holder: Holder) -> Connection {
     let key = if holder == Holder::Stranger { stranger() } else { dialer() };
-    let mut config = client_config(&identity(&key), acceptor().public()).expect("settings");
+    let mut config = settings(&key);
     if holder == Holder::Impostor {
         let resolver = AlwaysResolvesClientRawPublicKeys::new(impostor(&dialer()));
         config.client_auth_cert_resolver = Arc::new(resolver);
@@ -118,7 +116,8 @@ fn received(by: &mut Connection) -> Vec<u8> {
 
 fn is_in(end: &Connection, key: &SecretKey) -> bool {
     let theirs = end.peer_certificates().unwrap_or_default();
-    !end.is_handshaking() && theirs == certified(key).cert
+    let key = certified(&settings(key)).expect("a key");
+    !end.is_handshaking() && theirs == key.cert
 }
 
 fn hello() -> Vec<u8> {

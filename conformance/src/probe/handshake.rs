@@ -18,9 +18,9 @@ use pbft_node::metrics::Metrics;
 use pbft_node::node::{Node, Setup};
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use pbft_node::transport::{Connection, HandshakeError, TlsIdentity, client_config, connect};
-use rustls::SignatureScheme;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::Future;
@@ -157,17 +157,24 @@ fn divergence(name: &'static str, difference: Difference) -> Divergence {
     }
 }
 
+/// The key of a dialing end as TLS has it: what is sent of it, and what signs.
+pub fn certified(dialing: &ClientConfig) -> Option<Arc<CertifiedKey>> {
+    dialing.client_auth_cert_resolver.resolve(&[], &[SignatureScheme::ED25519])
+}
+
+/// What names the key of one dialing end, and signs with the key of another.
+pub fn claiming(named: &ClientConfig, holder: &ClientConfig) -> Option<Arc<CertifiedKey>> {
+    let (named, holder) = (certified(named)?, certified(holder)?);
+    Some(Arc::new(CertifiedKey::new(named.cert.clone(), Arc::clone(&holder.key))))
+}
+
 impl Door {
     fn metrics(&self) -> &Arc<Metrics> {
         self.inbox.metrics()
     }
 
     /// How `key` dials, expecting the key of `expected`.
-    fn settings(
-        &self,
-        key: &SecretKey,
-        expected: ReplicaId,
-    ) -> Result<rustls::ClientConfig, Difference> {
+    fn settings(&self, key: &SecretKey, expected: ReplicaId) -> Result<ClientConfig, Difference> {
         let expected = secret(Principal::Replica(expected)).public();
         client_config(&self.identity(key)?, expected).map_err(harness)
     }
@@ -242,16 +249,10 @@ impl Door {
 
     /// Design 7: a key is its holder's who signs the handshake with it.
     async fn impostor(&self) -> Result<(), Difference> {
-        let certified = |config: &rustls::ClientConfig| {
-            let resolver = &config.client_auth_cert_resolver;
-            let resolved = resolver.resolve(&[], &[SignatureScheme::ED25519]);
-            resolved.ok_or_else(|| harness("no key to dial with"))
-        };
-        let named = certified(&self.settings(&secret(Principal::Replica(PEER)), OWN)?)?;
+        let named = self.settings(&secret(Principal::Replica(PEER)), OWN)?;
         let mut tls = self.settings(&SecretKey::from_seed(&[9; 32]), OWN)?;
-        let signing = Arc::clone(&certified(&tls)?.key);
-        let claimed = CertifiedKey::new(named.cert.clone(), signing);
-        let resolver = AlwaysResolvesClientRawPublicKeys::new(Arc::new(claimed));
+        let claimed = claiming(&named, &tls).ok_or_else(|| harness("no key to dial with"))?;
+        let resolver = AlwaysResolvesClientRawPublicKeys::new(claimed);
         tls.client_auth_cert_resolver = Arc::new(resolver);
         let _connection = connect(&self.address, Arc::new(tls), self.cluster.id(), FRAME_MAX).await;
         self.refuses("a key that its holder cannot sign with", "tls").await
