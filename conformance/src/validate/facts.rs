@@ -169,7 +169,7 @@ pub(crate) struct Replica {
     pub(crate) low: u64,
     pub(crate) executed: u64,
     /// What of it is durable: a restart may forget what follows, and does it again.
-    pub(crate) kept: u64,
+    kept: u64,
     /// The last group that is durable as a whole.
     kept_group: Option<u64>,
     /// What was accepted in the current view.

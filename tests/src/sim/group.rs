@@ -39,9 +39,8 @@ impl Group {
         self.writes.iter().any(|write| !matches!(write, Write::Executed { .. }))
     }
 
-    /// Takes what is said. Replies need not wait for what execution writes.
-    pub(super) fn take_said(&mut self) -> Says {
-        let is_binding = self.is_binding();
+    /// Takes what is said. Replies need not wait for what execution writes, if nothing else is written.
+    pub(super) fn take_said(&mut self, is_binding: bool) -> Says {
         let mut says = Says::default();
         for (after_write, said) in std::mem::take(&mut self.said) {
             says.must_commit |= !matches!(said, Said::Reply(_));

@@ -386,8 +386,8 @@ impl Host {
         if let Some(recorder) = &mut self.recorder {
             recorder.on_commit();
         }
-        let (is_binding, Says { early, held, must_commit }) =
-            (group.is_binding(), group.take_said());
+        let is_binding = group.is_binding();
+        let Says { early, held, must_commit } = group.take_said(is_binding);
         let Group { writes, halt, impossible, .. } = group;
         if impossible {
             self.crash(Down::Disk(DiskError::Corrupt), Tail::Lost);

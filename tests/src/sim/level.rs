@@ -2,7 +2,7 @@
 //!
 //! With the last request executed by one, all others must come to execute it, too; then all of them are level. A client
 //! that lies need not ever stop. A replica that can only follow by what peers hand it at its STATUS is then always some
-//! batches behind, and none for long: it must have executed what any other one had executed [`Frontiers::lag`] ago.
+//! batches behind, and none for long: it must have executed what any other one had executed two status intervals ago.
 
 use core::time::Duration;
 use pbft_core::types::SeqNum;
@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 /// The highest sequence number that any correct replica had executed, at each of the last checks.
 #[derive(Debug)]
 pub struct Frontiers {
+    /// How far in time a correct replica may be behind another one for ever.
     lag: Duration,
     seen: VecDeque<(Duration, SeqNum)>,
 }
@@ -20,12 +21,6 @@ impl Frontiers {
     #[must_use]
     pub fn new(status_interval: Duration) -> Self {
         Self { lag: 2 * status_interval, seen: VecDeque::new() }
-    }
-
-    /// How far in time a correct replica may be behind another one for ever.
-    #[must_use]
-    pub const fn lag(&self) -> Duration {
-        self.lag
     }
 
     /// `frontier` was seen at `now`.
@@ -52,7 +47,7 @@ mod tests {
     fn what_was_executed_the_lag_ago_is_owed() {
         let ms = Duration::from_millis;
         let mut frontiers = Frontiers::new(ms(150));
-        assert_eq!((frontiers.lag(), frontiers.owed()), (ms(300), SeqNum(0)));
+        assert_eq!((frontiers.lag, frontiers.owed()), (ms(300), SeqNum(0)));
         let mut owed = Vec::new();
         for check in 0..12 {
             frontiers.saw(ms(50 * check), SeqNum(check));

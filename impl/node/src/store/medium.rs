@@ -39,11 +39,8 @@ pub(super) fn guarded<T>(
     path: &Path,
     read: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let corrupt = || StoreError::Corrupt {
-        path: path.to_owned(),
-        what: "its pages cannot be read".to_owned(),
-    };
-    std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(corrupt()))
+    std::panic::catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(StoreError::corrupt("its pages cannot be read").with_path(path)))
 }
 
 /// Opens a database, and reads all of it: every page must have the checksum that it was written with.
@@ -64,10 +61,9 @@ fn verified(
         let mut database = open(&mut builder).map_err(at)?;
         match repaired.load(Ordering::Relaxed) || database.check_integrity().map_err(at)? {
             true => Ok(database),
-            false => Err(StoreError::Corrupt {
-                path: path.to_owned(),
-                what: "its pages do not have their checksums".to_owned(),
-            }),
+            false => {
+                Err(StoreError::corrupt("its pages do not have their checksums").with_path(path))
+            }
         }
     })
 }

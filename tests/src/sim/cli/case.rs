@@ -30,7 +30,7 @@ struct Case {
 }
 
 /// What is shown of a run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Shown {
     rows: Vec<Row>,
     violation: Option<Violation>,
@@ -189,15 +189,7 @@ fn small(plan: &Plan, events: &[Event], violation: Option<&Violation>) -> Shown 
     let rows = rows(plan, &events, true);
     let end = violation.map_or("HOLDS\n".to_owned(), |violation| format!("BROKEN {violation}\n"));
     let table = format!("{}\n{end}", table(plan, &rows));
-    Shown {
-        rows,
-        violation: violation.cloned(),
-        operations: 0,
-        answered: 0,
-        converged_ms: None,
-        trailing: None,
-        table,
-    }
+    Shown { rows, violation: violation.cloned(), table, ..Shown::default() }
 }
 
 pub(super) fn shrink(common: &Common, which: &Which) -> ExitCode {
@@ -236,15 +228,7 @@ fn show_small(shrunk: &Shrunk) -> Shown {
             let judged = judge(&shrunk.plan, Judging { model: false, keep: false });
             let table = format!("{}{}", heading(&shrunk.plan), ending(&judged));
             let violation = judged.violation;
-            Shown {
-                rows: Vec::new(),
-                violation,
-                operations: 0,
-                answered: 0,
-                converged_ms: None,
-                trailing: None,
-                table,
-            }
+            Shown { rows: Vec::new(), violation, table, ..Shown::default() }
         }
         _ => small(&shrunk.plan, &shrunk.events, Some(&shrunk.violation)),
     };
