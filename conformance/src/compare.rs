@@ -103,6 +103,7 @@ impl Step<'_> {
             client: request.client,
             lane: request.lane,
             timestamp: request.timestamp,
+            request: request.digest(),
             replica: replica_id(self.action.replica()),
             result: service::result(after.applied.iter().count() - 1),
         }))
@@ -153,8 +154,8 @@ impl Step<'_> {
 
 /// A reply in words, its signature left out.
 fn show_reply(reply: &Reply) -> String {
-    let Reply { view, client, lane, timestamp, replica, result } = reply;
-    format!("{replica} to {client:?} {lane:?} {timestamp:?} in {view}: {result:?}")
+    let Reply { view, client, lane, timestamp, request, replica, result } = reply;
+    format!("{replica} to {request} = {client:?} {lane:?} {timestamp:?} in {view}: {result:?}")
 }
 
 /// α(core) = model, for one replica.

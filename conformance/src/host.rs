@@ -393,7 +393,7 @@ impl Host {
             self.history.push(value);
             applied.push(value);
             let body = &request.body;
-            let reply = LastReply { timestamp: body.timestamp, result: Arc::clone(&result) };
+            let reply = LastReply::to(body, Arc::clone(&result));
             self.service.replies.record(body.client, body.lane, reply);
             results.push(result);
         }

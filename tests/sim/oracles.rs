@@ -1,7 +1,9 @@
 //! Each rule of the oracle is seen to fire: an honest story is told to it, and the same story with one thing wrong.
 
 use pbft_core::message::{Checkpoint, Message, Prepare, Request, Signed, ViewChange};
-use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Signature, Timestamp, View};
+use pbft_core::types::{
+    ClientId, Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View,
+};
 use pbft_core::{HaltReason, Input, Rejection, Replica, Timer};
 use pbft_tests::sim::bank::{Accounts, Operation};
 use pbft_tests::sim::disk::Image;
@@ -24,7 +26,7 @@ fn signed<B>(body: B) -> Signed<B> {
 fn request(account: u8) -> Arc<Signed<Request>> {
     let operation = Operation::Deposit { account, amount: 5 }.encode();
     let (client, lane, timestamp) = (ClientId(u32::from(account)), Lane(0), Timestamp(1));
-    Arc::new(signed(Request { client, lane, timestamp, operation }))
+    Arc::new(signed(Request { client, lane, timestamp, session: Session::default(), operation }))
 }
 
 fn right_result(request: &Signed<Request>) -> Arc<[u8]> {

@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use pbft_core::crypto::sign;
 use pbft_core::message::Request;
 use pbft_core::types::{ClientId, Digest};
-use pbft_core::types::{Lane, Timestamp};
+use pbft_core::types::{Lane, Session, Timestamp};
 use pbft_node::codec;
 use pbft_node::frame::{ClientFrame, ReplicaFrame};
 use pbft_node::keyring::KeySigner;
@@ -68,6 +68,7 @@ impl Direct {
             client: self.client,
             lane: Lane(lane),
             timestamp: Timestamp(timestamp),
+            session: Session::default(),
             operation: operation.as_bytes().to_vec(),
         };
         let request = Arc::new(sign(&self.signer, self.cluster, body));

@@ -143,7 +143,9 @@ fn reply_table(params: &Params) -> Outcome {
     let empty = table.encode().len();
     for client in 1..=3 {
         for lane in 0..2 {
-            let reply = LastReply { timestamp: Timestamp(1), result: Arc::from([0; 5]) };
+            let request = Digest::default();
+            let (timestamp, result) = (Timestamp(1), Arc::from([0; 5]));
+            let reply = LastReply { timestamp, request, result };
             table.record(ClientId(client), Lane(lane), reply);
         }
     }
@@ -161,6 +163,7 @@ pub(super) fn audiences(stage: &mut Stage<'_>) -> Outcome {
         client,
         lane: Lane(0),
         timestamp: Timestamp(1),
+        request: request.body.digest(),
         replica: ReplicaId(0),
         result: Arc::from([0]),
     };

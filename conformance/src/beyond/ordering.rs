@@ -4,6 +4,7 @@ use super::label::{about, label};
 use super::stage::{Outcome, Stage, expect, from};
 use crate::refinement::action::Delivery;
 use pbft_core::message::Message;
+use pbft_core::types::Timestamp;
 use pbft_core::{Params, Timer};
 use std::sync::Arc;
 
@@ -132,6 +133,12 @@ pub(super) fn lanes_go_forward(stage: &mut Stage<'_>) -> Outcome {
     let seen = stage.ask(1, &fifth)?;
     expect("it relays again", vec!["REQUEST lane 0 t5 to 0".to_owned()], sent(&seen))?;
     expect("requests of one lane that wait", 1, stage.footprint(1)?.pending)?;
+    let another = client(&stage.request(0, 5, 2));
+    stage.refuse(1, &another, "another-waits")?;
+    let [last, beyond] = [0, 1].map(|more| stage.request(1, Timestamp::MAX.0 + more, 1));
+    stage.refuse(1, &client(&beyond), "timestamp-too-high")?;
+    let order = stage.pre_prepare(1, &[last, beyond]);
+    stage.refuse(1, &from(0, order), "timestamp-too-high")?;
     let relayed = from(2, Message::Request(Arc::clone(&fifth)));
     stage.refuse(1, &relayed, "duplicate")?;
     stage.settle(|_| true)?;
@@ -141,6 +148,7 @@ pub(super) fn lanes_go_forward(stage: &mut Stage<'_>) -> Outcome {
         expect("requests that wait", 0, stage.footprint(at)?.pending)?;
         expect("a timer without a request", false, stage.is_timed(at))?;
         stage.refuse(at, &client(&fourth), "old-timestamp")?;
+        stage.refuse(at, &another, "used-for-another")?;
     }
     let again = stage.ask(1, &fifth)?;
     expect("what is answered again", 1, again.replies.len())

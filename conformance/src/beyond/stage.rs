@@ -11,7 +11,7 @@ use crate::refinement::vocabulary::Vocabulary;
 use crate::step::describe;
 use pbft_core::crypto::sign;
 use pbft_core::message::{Batch, Message, PrePrepare, Proposal, Request, Signed, Status};
-use pbft_core::types::{ClientId, Lane, Principal, ReplicaId, SeqNum, Timestamp, View};
+use pbft_core::types::{ClientId, Lane, Principal, ReplicaId, SeqNum, Session, Timestamp, View};
 use pbft_core::{Durable, Footprint, Params, Rejection, Replica, Timer};
 use pbft_model as model;
 use std::collections::VecDeque;
@@ -277,7 +277,13 @@ impl<'r> Stage<'r> {
     pub(super) fn request(&self, lane: u16, timestamp: u64, bytes: usize) -> Arc<Signed<Request>> {
         let client = ClientId(1);
         let operation = vec![1; bytes];
-        let body = Request { client, lane: Lane(lane), timestamp: Timestamp(timestamp), operation };
+        let body = Request {
+            client,
+            lane: Lane(lane),
+            timestamp: Timestamp(timestamp),
+            session: Session::default(),
+            operation,
+        };
         let signer = self.vocabulary.keys.signer(Principal::Client(client));
         Arc::new(sign(&*signer, self.vocabulary.signing_domain(), body))
     }

@@ -20,6 +20,15 @@ pub const REJECTIONS: &[(&str, &str)] = &[
          `completions_answer_what_was_asked_for` in impl/core/tests gives others",
     ),
     (
+        "another-waits",
+        "a client of the model asks for one thing; `two_requests_with_one_timestamp_do_not_wait_together` in \
+         impl/core/tests has one that asks for two",
+    ),
+    (
+        "timestamp-too-high",
+        "the model's timestamps are small; `the_last_timestamps_are_refused` in impl/core/tests has large ones",
+    ),
+    (
         "halted",
         "a replica that stops is a divergence, so none is asked for more; \
          `two_certificates_for_one_sequence_number_stop_the_replica` in impl/core/tests asks one",

@@ -8,7 +8,7 @@ use crate::refinement::vocabulary::{replica_id, view as core_view};
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, ClientRejection, Patience};
 use pbft_core::crypto::sign;
 use pbft_core::message::{Reply, Request, Signed};
-use pbft_core::types::{ClientId, Lane, Principal, ReplicaId, Timestamp, View};
+use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, Timestamp, View};
 use pbft_model as model;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +193,7 @@ pub(super) fn one_voice(
     }))
 }
 
-/// §4.1: a reply is to a client, a lane and a timestamp.
+/// §4.1: a reply is to a client, a lane and a timestamp, and to one request with it.
 pub(super) fn other_requests(
     scene: &Scene<'_>,
     subject: &mut dyn Subject,
@@ -207,8 +207,12 @@ pub(super) fn other_requests(
     ];
     let asking = asking(scene, subject)?;
     Some(asking.and_then(|mut asking| {
+        let own = asking.scene.place.own;
+        let (expected, got) = (asking.request.body.digest(), Digest([0xd1; 32]));
+        let reply = asking.reply_of(own, |reply| reply.request = got);
+        let refused = Err(ClientRejection::AnotherWithItsTimestamp { expected, got });
+        asking.hears("replies to another request with its timestamp are none", reply, &refused)?;
         for change in changes {
-            let own = asking.scene.place.own;
             let reply = asking.reply_of(own, change);
             let (expected, got) = (asking.request.body.timestamp, reply.body.timestamp);
             let refused = Err(ClientRejection::OtherRequest { expected, got });

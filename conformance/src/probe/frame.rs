@@ -7,7 +7,7 @@ use crate::node_host::NodeHost;
 use crate::refinement::vocabulary::{replica_id, view as core_view};
 use pbft_core::crypto::sign;
 use pbft_core::message::{Message, Request, Signed, Status};
-use pbft_core::types::{Digest, Principal, SeqNum, Timestamp};
+use pbft_core::types::{Digest, Principal, SeqNum, Session, Timestamp};
 use pbft_node::codec::{self, CodecError};
 use pbft_node::frame::{ClientFrame, FrameError, RefusalReason, ReplicaFrame};
 use pbft_node::inbox::InboxError;
@@ -218,19 +218,22 @@ fn another_clients_request(
     }))
 }
 
-/// A request below its lane's last is not only refused: its client learns why.
+/// A request below its lane's last, and another one with its last timestamp, is not only refused: its client learns why.
 fn refusal_is_told(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
     let vocabulary = place.source.vocabulary;
     let served = place.before().served.iter().next()?;
-    let mut body: Request = vocabulary.request(served)?.body.clone();
-    body.timestamp = Timestamp(0);
-    let (client, lane) = (body.client, body.lane);
+    let executed: Request = vocabulary.request(served)?.body.clone();
+    let (client, lane, last) = (executed.client, executed.lane, executed.timestamp);
     let signer = vocabulary.keys.signer(Principal::Client(client));
-    let request = Arc::new(sign(&*signer, vocabulary.signing_domain(), body));
-    let reason = RefusalReason::OldTimestamp;
-    let expected = ReplicaFrame::Refused { lane, timestamp: Timestamp(0), reason };
-    let frame = codec::encode(&ClientFrame::Request(request)).map_err(harness);
-    Some(frame.and_then(|frame| {
+    let earlier = Request { timestamp: Timestamp(0), ..executed.clone() };
+    let another = Request { session: Session(executed.session.0 + 1), ..executed };
+    let cases =
+        [(earlier, RefusalReason::OldTimestamp { last }), (another, RefusalReason::UsedForAnother)];
+    Some(cases.into_iter().try_for_each(|(body, reason)| {
+        let timestamp = body.timestamp;
+        let expected = ReplicaFrame::Refused { lane, timestamp, reason };
+        let request = Arc::new(sign(&*signer, vocabulary.signing_domain(), body));
+        let frame = codec::encode(&ClientFrame::Request(request)).map_err(harness)?;
         if let Err(error) = node.client_frame(client, &frame)? {
             return Err(Difference::new(Kind::WrongRejection, error.to_string()));
         }

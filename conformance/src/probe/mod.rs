@@ -142,6 +142,10 @@ pub const PROBES: &[(&str, Maker)] = &[
     ),
     ("a NEW-VIEW of a replica that is not the primary", view_change::new_view_of_another),
     ("a request whose lane has executed a later one", normal_case::replayed_request),
+    (
+        "a request whose lane has executed another one with its timestamp",
+        normal_case::another_request_with_its_timestamp,
+    ),
     ("a PREPARE of another view", normal_case::prepare_of_another_view),
     ("a PREPARE twice", normal_case::prepare_twice),
     ("a COMMIT twice", normal_case::commit_twice),

@@ -3,7 +3,7 @@
 use super::{Expected, Place, Probe};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::seq;
-use pbft_core::message::{Commit, Message, Prepare};
+use pbft_core::message::{Commit, Message, Prepare, Request};
 use pbft_core::types::{Digest, SeqNum};
 use pbft_model as model;
 use std::sync::Arc;
@@ -188,14 +188,28 @@ pub(super) fn commit_of_another_view(place: &Place<'_>) -> Option<Probe> {
 }
 
 pub(super) fn replayed_request(place: &Place<'_>) -> Option<Probe> {
+    let earlier = |body: &mut Request| body.timestamp = pbft_core::types::Timestamp(0);
+    instead_of_the_executed(place, earlier, "old-timestamp")
+}
+
+pub(super) fn another_request_with_its_timestamp(place: &Place<'_>) -> Option<Probe> {
+    instead_of_the_executed(place, |body| body.operation.push(1), "used-for-another")
+}
+
+/// An executed request, changed and signed by its client.
+fn instead_of_the_executed(
+    place: &Place<'_>,
+    change: impl FnOnce(&mut Request),
+    kind: &'static str,
+) -> Option<Probe> {
     let served = place.before().served.iter().next()?;
     let mut body = place.source.vocabulary.request(served)?.body.clone();
-    body.timestamp = pbft_core::types::Timestamp(0);
+    change(&mut body);
     let client = pbft_core::types::Principal::Client(body.client);
     let signer = place.source.vocabulary.keys.signer(client);
     let request = pbft_core::crypto::sign(&*signer, place.source.vocabulary.signing_domain(), body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
-    Some(Probe { deliveries, expected: Expected::Refused("old-timestamp") })
+    Some(Probe { deliveries, expected: Expected::Refused(kind) })
 }
 
 pub(super) fn request_on_a_lane_beyond_the_bound(place: &Place<'_>) -> Option<Probe> {

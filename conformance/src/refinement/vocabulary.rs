@@ -14,7 +14,9 @@ use pbft_core::crypto::{Body, Verified, sign, verify};
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::{Batch, Message, Request, Signed};
 use pbft_core::replies::{LastReply, ReplyTable};
-use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Timestamp, View};
+use pbft_core::types::{
+    ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Session, Timestamp, View,
+};
 use pbft_core::{Membership, Params, Rejection};
 use pbft_model as model;
 use std::collections::BTreeMap;
@@ -115,7 +117,13 @@ impl Vocabulary {
         let id = ClientId(u32::from(client));
         let signer = self.keys.signer(Principal::Client(id));
         let operation = service::operation(client);
-        let body = Request { client: id, lane: Lane(0), timestamp: Timestamp(1), operation };
+        let body = Request {
+            client: id,
+            lane: Lane(0),
+            timestamp: Timestamp(1),
+            session: Session::default(),
+            operation,
+        };
         sign(&*signer, self.signing_domain(), body)
     }
 
@@ -196,10 +204,10 @@ impl Vocabulary {
     pub fn replies(&self, state: &model::StateDigest) -> ReplyTable {
         let mut table = ReplyTable::default();
         for (position, value) in state.applied.iter().enumerate() {
-            if let Some(client) = value.client() {
-                let result = service::result(position);
-                let reply = LastReply { timestamp: Timestamp(1), result };
-                table.record(ClientId(u32::from(client)), Lane(0), reply);
+            if let Some(request) = self.request(value) {
+                let Request { client, lane, .. } = request.body;
+                let reply = LastReply::to(&request.body, service::result(position));
+                table.record(client, lane, reply);
             }
         }
         table

@@ -8,7 +8,7 @@ use pbft_core::crypto::{sign, verify};
 use pbft_core::manifest::{Manifest, chunk_digest};
 use pbft_core::message::{Message, Request, Signed, StateData, StatePart};
 use pbft_core::replies::{LastReply, ReplyTable};
-use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Timestamp};
+use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Session, Timestamp};
 use pbft_core::{Durable, Effect, Input, Membership, Params, Replica, ServiceState, Timer};
 use pbft_node::driver::Observer as _;
 use pbft_node::trace::Recorder;
@@ -58,7 +58,8 @@ impl Disk {
             let id = u64::from(client.0) << 40 | u64::from(lane.0) << 32 | timestamp.0;
             self.state = self.state.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(id + 1);
             let result: Arc<[u8]> = self.state.to_le_bytes().into();
-            self.replies.record(client, lane, LastReply { timestamp, result: Arc::clone(&result) });
+            let reply = LastReply::to(&request.body, Arc::clone(&result));
+            self.replies.record(client, lane, reply);
             result
         };
         requests.iter().map(apply).collect()
@@ -239,7 +240,8 @@ impl Cluster {
         let timestamp = self.timestamps.entry((client, lane)).or_default();
         *timestamp += 1;
         let (client, lane, timestamp) = (ClientId(client), Lane(lane), Timestamp(*timestamp));
-        let body = Request { client, lane, timestamp, operation: vec![1] };
+        let body =
+            Request { client, lane, timestamp, session: Session::default(), operation: vec![1] };
         let signer = NameKeys.signer(Principal::Client(client));
         let request = Message::Request(Arc::new(sign(&*signer, CLUSTER, body)));
         for id in 0..self.nodes.len() as u32 {

@@ -25,6 +25,8 @@ pub enum HashDomain {
     Chunk = 4,
     /// A configuration (the cluster id).
     Cluster = 5,
+    /// A request.
+    Request = 6,
 }
 
 /// Hashes `bytes` in `domain`.
@@ -86,6 +88,7 @@ impl Canonical for Request {
         out.extend(self.client.0.to_le_bytes());
         out.extend(self.lane.0.to_le_bytes());
         out.extend(self.timestamp.0.to_le_bytes());
+        out.extend(self.session.0.to_le_bytes());
         put_bytes(&self.operation, out);
     }
 }
@@ -170,8 +173,18 @@ impl Canonical for Reply {
         out.extend(self.client.0.to_le_bytes());
         out.extend(self.lane.0.to_le_bytes());
         out.extend(self.timestamp.0.to_le_bytes());
+        out.extend(self.request.0);
         out.extend(self.replica.0.to_le_bytes());
         put_bytes(&self.result, out);
+    }
+}
+
+impl Request {
+    /// The request's digest: what a reply to it names. It covers everything that was asked, but not the signature.
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::with_capacity(64 + self.operation.len());
+        self.encode(&mut bytes);
+        hash(HashDomain::Request, &bytes)
     }
 }
 

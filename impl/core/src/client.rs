@@ -2,11 +2,15 @@
 //!
 //! A client sends to the primary it believes in; on timeout it sends to all replicas, with doubling patience. It
 //! learns the view from the replies that it accepts, never from fewer than f+1.
+//!
+//! A reply names the digest of the request that it answers, so the result of another request is never taken for this
+//! one's, whoever else uses the client's key. Replicas whose lane has gone on without this request say so
+//! ([`Spent`]); f+1 of them are believed.
 
 use crate::membership::Membership;
 use crate::message::{Reply, Request, Signed};
 use crate::planted::planted;
-use crate::types::{ReplicaId, Timestamp, View};
+use crate::types::{Digest, ReplicaId, Timestamp, View};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +22,37 @@ pub enum ClientInput {
     Submit(Arc<Signed<Request>>),
     /// A reply, its signature checked.
     Reply(Signed<Reply>),
+    /// A replica says, over its own channel, that the outstanding request's timestamp is spent.
+    Spent {
+        /// The replica.
+        from: ReplicaId,
+        /// How it was spent.
+        spent: Spent,
+    },
     /// The timer ran out.
     Timeout,
+}
+
+/// Why a replica has no use for a request's timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spent {
+    /// It has executed another request with this timestamp.
+    ForAnother,
+    /// The lane is at a later timestamp.
+    Old {
+        /// The lane's.
+        last: Timestamp,
+    },
+}
+
+/// What became of a request whose timestamp is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Another request was executed with its timestamp: it was not executed, and never will be. The operation may be
+    /// asked for again.
+    NeverExecuted,
+    /// A later request of its lane was executed. Whether this one was, before that, nobody remembers.
+    Unknown,
 }
 
 /// What a lane asks for.
@@ -47,6 +80,16 @@ pub enum ClientEffect {
         /// The view that f+1 of them were in, at least.
         view: View,
     },
+    /// f+1 replicas say that the timestamp is spent: somebody else uses this client's key, or it has used the
+    /// timestamp before. The lane is idle again.
+    Spent {
+        /// The request's timestamp.
+        timestamp: Timestamp,
+        /// What became of it.
+        fate: Fate,
+        /// The lane's last timestamp, as far as f+1 replicas know; later ones can be used.
+        last: Timestamp,
+    },
 }
 
 /// Why a client ignores an input.
@@ -73,6 +116,14 @@ pub enum ClientRejection {
         expected: Timestamp,
         /// Answered.
         got: Timestamp,
+    },
+    /// The reply answers another request with the same timestamp.
+    #[error("reply to request {got}, waiting for {expected}")]
+    AnotherWithItsTimestamp {
+        /// Outstanding.
+        expected: Digest,
+        /// Answered.
+        got: Digest,
     },
     /// The replica is not a member.
     #[error("{0} is not a member")]
@@ -104,8 +155,12 @@ pub struct ClientLane {
 #[derive(Clone, Debug)]
 struct Outstanding {
     request: Arc<Signed<Request>>,
+    digest: Digest,
     wait: Duration,
+    /// Whether all replicas were asked.
+    everybody: bool,
     replies: BTreeMap<ReplicaId, (View, Arc<[u8]>)>,
+    spent: BTreeMap<ReplicaId, Spent>,
 }
 
 impl ClientLane {
@@ -149,6 +204,7 @@ impl ClientLane {
         match input {
             ClientInput::Submit(request) => self.on_submit(request),
             ClientInput::Reply(reply) => self.on_reply(reply.body),
+            ClientInput::Spent { from, spent } => self.on_spent(from, spent),
             ClientInput::Timeout => self.on_timeout(),
         }
     }
@@ -167,12 +223,18 @@ impl ClientLane {
         self.last = got;
         let wait = self.patience.first;
         let to = self.membership.primary(self.view);
-        self.outstanding =
-            Some(Outstanding { request: Arc::clone(&request), wait, replies: BTreeMap::new() });
+        self.outstanding = Some(Outstanding {
+            request: Arc::clone(&request),
+            digest: request.body.digest(),
+            wait,
+            everybody: false,
+            replies: BTreeMap::new(),
+            spent: BTreeMap::new(),
+        });
         Ok(vec![ClientEffect::Send { to, request }, ClientEffect::SetTimer(wait)])
     }
 
-    /// §4.1: a result counts when f+1 replicas, each for itself, answer the same to this timestamp.
+    /// §4.1: a result counts when f+1 replicas, each for itself, answer the same to this request.
     fn on_reply(&mut self, reply: Reply) -> Result<Vec<ClientEffect>, ClientRejection> {
         let needed = self.membership.weak() - usize::from(planted!(self, ClientAcceptsFReplies));
         let any_timestamp = planted!(self, ClientIgnoresTimestamp);
@@ -188,6 +250,10 @@ impl ClientLane {
         let timestamp = if any_timestamp { expected } else { reply.timestamp };
         if (mine.client, mine.lane, expected) != (reply.client, reply.lane, timestamp) {
             return Err(ClientRejection::OtherRequest { expected, got: reply.timestamp });
+        }
+        if reply.request != outstanding.digest && !any_timestamp {
+            let (expected, got) = (outstanding.digest, reply.request);
+            return Err(ClientRejection::AnotherWithItsTimestamp { expected, got });
         }
         let voter = match each_reply {
             true => ReplicaId(outstanding.replies.len() as u32),
@@ -212,9 +278,57 @@ impl ClientLane {
         Ok(vec![ClientEffect::CancelTimer, done])
     }
 
-    fn on_timeout(&mut self) -> Result<Vec<ClientEffect>, ClientRejection> {
-        let max = self.patience.max;
+    /// One replica may lie, so the others are asked at once. f+1 that have executed another request with the timestamp
+    /// settle it. f+1 that say anything else settle that there will be no result, but the others are waited for a
+    /// while: the more say what their last timestamp is, the less can liars hold it down.
+    fn on_spent(
+        &mut self,
+        from: ReplicaId,
+        spent: Spent,
+    ) -> Result<Vec<ClientEffect>, ClientRejection> {
+        let (weak, correct) =
+            (self.membership.weak(), self.membership.n() - self.membership.faults());
+        if !self.membership.contains(from) {
+            return Err(ClientRejection::NotAMember(from));
+        }
         let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
+        outstanding.spent.insert(from, spent);
+        let for_another = outstanding.spent.values().filter(|spent| **spent == Spent::ForAnother);
+        if for_another.count() >= weak {
+            return Ok(self.give_up(Fate::NeverExecuted));
+        }
+        if outstanding.spent.len() >= correct {
+            return Ok(self.give_up(Fate::Unknown));
+        }
+        match std::mem::replace(&mut outstanding.everybody, true) {
+            true => Ok(Vec::new()),
+            false => Ok(vec![ClientEffect::Broadcast(Arc::clone(&outstanding.request))]),
+        }
+    }
+
+    /// The outstanding request gets no result any more.
+    fn give_up(&mut self, fate: Fate) -> Vec<ClientEffect> {
+        let Some(outstanding) = self.outstanding.take() else { return Vec::new() };
+        let timestamp = outstanding.request.body.timestamp;
+        let of = |spent: &Spent| match spent {
+            Spent::ForAnother => timestamp,
+            Spent::Old { last } => (*last).clamp(timestamp, Timestamp::MAX),
+        };
+        // The f+1st highest of what is claimed: some correct replica is there or beyond.
+        let mut claimed: Vec<Timestamp> = outstanding.spent.values().map(of).collect();
+        claimed.sort_unstable_by(|a, b| b.cmp(a));
+        let last = claimed.get(self.membership.weak() - 1).copied().unwrap_or(timestamp);
+        self.last = self.last.max(last);
+        vec![ClientEffect::CancelTimer, ClientEffect::Spent { timestamp, fate, last }]
+    }
+
+    fn on_timeout(&mut self) -> Result<Vec<ClientEffect>, ClientRejection> {
+        let (max, weak) = (self.patience.max, self.membership.weak());
+        let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
+        if outstanding.spent.len() >= weak {
+            return Ok(self.give_up(Fate::Unknown));
+        }
+        outstanding.everybody = true;
         let request = Arc::clone(&outstanding.request);
         outstanding.wait = outstanding.wait.saturating_mul(2).min(max);
         let wait = outstanding.wait;

@@ -18,7 +18,7 @@ pub(crate) struct Executing {
     /// All requests of the batch.
     batch: Vec<RequestId>,
     /// The requests that the service was asked to apply.
-    applied: Vec<RequestId>,
+    applied: Vec<Arc<Signed<Request>>>,
 }
 
 impl Replica {
@@ -38,8 +38,7 @@ impl Replica {
         };
         let requests = self.not_yet_executed(&certificate.batch.requests);
         let batch = certificate.batch.requests.iter().map(|request| request.body.id()).collect();
-        let applied = requests.iter().map(|request| request.body.id()).collect();
-        self.executing = Some(Executing { seq, batch, applied });
+        self.executing = Some(Executing { seq, batch, applied: requests.clone() });
         effects.push(Effect::Execute { seq, requests, checkpoint: self.is_checkpoint(seq) });
     }
 
@@ -87,9 +86,10 @@ impl Replica {
         if !executing.applied.is_empty() {
             self.timer.on_progress(&self.params);
         }
-        for (id, result) in executing.applied.iter().zip(results) {
-            let reply = LastReply { timestamp: id.timestamp, result };
-            effects.push(self.reply(*id, &reply));
+        for (request, result) in executing.applied.iter().zip(results) {
+            let id = request.body.id();
+            let reply = LastReply::to(&request.body, result);
+            effects.push(self.reply(id, &reply));
             self.replies.record(id.client, id.lane, reply);
         }
         let executed = executing.batch.len();
@@ -112,13 +112,20 @@ impl Replica {
         Ok(effects)
     }
 
-    /// §4.1: the last request of a lane is answered again; an earlier one never.
-    pub(crate) fn reply_again(&self, id: RequestId) -> Outcome {
+    /// §4.1: the last request of a lane is answered again; an earlier one never, nor another one with its timestamp.
+    pub(crate) fn reply_again(&self, request: &Request) -> Outcome {
+        let id = request.id();
         match self.replies.last(id.client, id.lane) {
             Some(_) if planted!(self.params, ReplyNotRepeated) => Err(Rejection::Duplicate),
-            Some(last) if last.timestamp == id.timestamp => Ok(vec![self.reply(id, last)]),
             Some(last) if planted!(self.params, OldTimestampAnswered) => {
                 Ok(vec![self.reply(id, last)])
+            }
+            Some(last) if last.timestamp == id.timestamp => {
+                let (timestamp, executed, got) = (id.timestamp, last.request, request.digest());
+                match executed == got {
+                    true => Ok(vec![self.reply(id, last)]),
+                    false => Err(Rejection::UsedForAnother { timestamp, executed, got }),
+                }
             }
             Some(last) => Err(Rejection::OldTimestamp { last: last.timestamp, got: id.timestamp }),
             None => Err(Rejection::Duplicate),
@@ -134,6 +141,7 @@ impl Replica {
                 true => Timestamp(reply.timestamp.0 + 1),
                 false => reply.timestamp,
             },
+            request: reply.request,
             replica: self.params.replica,
             result: Arc::clone(&reply.result),
         }))

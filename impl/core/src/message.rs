@@ -3,7 +3,9 @@
 //! Everything that can appear in a certificate is signed on its own, so that any correct replica can hand it
 //! on. A body names its signer; [`crate::crypto`] checks that the signer's key made the signature.
 
-use crate::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Signature, Timestamp, View};
+use crate::types::{
+    ClientId, Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ pub struct Request {
     pub lane: Lane,
     /// The timestamp, t; rises within the lane.
     pub timestamp: Timestamp,
+    /// The process that asks.
+    pub session: Session,
     /// The operation, o: bytes that only the service understands.
     pub operation: Vec<u8>,
 }
@@ -146,7 +150,7 @@ pub struct NewView {
     pub replica: ReplicaId,
 }
 
-/// REPLY ⟨v, t, c, i, r⟩ (§4.1).
+/// REPLY ⟨v, t, d, c, i, r⟩ (§4.1): to the request with digest d, and to no other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// The replica's view, v: tells the client who the primary is.
@@ -157,6 +161,8 @@ pub struct Reply {
     pub lane: Lane,
     /// The request's timestamp, t.
     pub timestamp: Timestamp,
+    /// The request's digest, d.
+    pub request: Digest,
     /// The replica, i.
     pub replica: ReplicaId,
     /// The result, r: bytes that only the service understands.

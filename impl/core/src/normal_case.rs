@@ -13,7 +13,7 @@ use crate::pending::Gather;
 use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::types::{Digest, ReplicaId, SeqNum, View};
+use crate::types::{Digest, ReplicaId, SeqNum, Timestamp, View};
 use std::sync::Arc;
 
 impl Replica {
@@ -28,15 +28,21 @@ impl Replica {
         if id.lane.0 >= self.params.lanes_max && !planted!(self.params, LaneUnbounded) {
             return Err(Rejection::LaneTooHigh { lane: id.lane, max: self.params.lanes_max });
         }
+        check_timestamp(&request.body)?;
         if self.replies.is_executed(id.client, id.lane, id.timestamp) {
-            return self.reply_again(id);
+            return self.reply_again(&request.body);
         }
         let from_client = from_client || planted!(self.params, RelayedOn);
         let relays = from_client && self.active && !self.is_primary();
         let relays = relays && !planted!(self.params, RequestNotRelayed);
-        if let Some(last) = self.pending.waiting(id.client, id.lane) {
+        if let Some(waiting) = self.pending.request(id.client, id.lane) {
+            let last = waiting.timestamp;
             if last > id.timestamp {
                 return Err(Rejection::OldTimestamp { last, got: id.timestamp });
+            }
+            if last == id.timestamp && *waiting != request.body {
+                let (waiting, got) = (waiting.digest(), request.body.digest());
+                return Err(Rejection::AnotherWaits { timestamp: last, waiting, got });
             }
             if last == id.timestamp {
                 // The client sent it again: the relay may have been lost.
@@ -159,6 +165,7 @@ impl Replica {
         if proposal.batch.is_null() && !planted!(self.params, NullAcceptedInNormalCase) {
             return Err(Rejection::NullBatch);
         }
+        proposal.batch.requests.iter().try_for_each(|request| check_timestamp(&request.body))?;
         let too_high = |request: &&Signed<Request>| request.body.lane.0 >= self.params.lanes_max;
         if let Some(request) = proposal.batch.requests.iter().find(too_high) {
             let (lane, max) = (request.body.lane, self.params.lanes_max);
@@ -377,6 +384,14 @@ impl Replica {
             }
             (Some(_) | None, Some(_) | None) => slot.committed = Some(certificate),
         }
+    }
+}
+
+/// A lane must not come to its last timestamp: nothing could follow.
+fn check_timestamp(request: &Request) -> Result<(), Rejection> {
+    match request.timestamp <= Timestamp::MAX {
+        true => Ok(()),
+        false => Err(Rejection::TimestampTooHigh { got: request.timestamp }),
     }
 }
 

@@ -65,7 +65,12 @@ pub(crate) struct Pending {
 impl Pending {
     /// The timestamp that waits on a lane.
     pub(crate) fn waiting(&self, client: ClientId, lane: Lane) -> Option<Timestamp> {
-        self.lanes.get(&(client, lane)).map(|waiting| waiting.request.body.timestamp)
+        self.request(client, lane).map(|request| request.timestamp)
+    }
+
+    /// The request that waits on a lane.
+    pub(crate) fn request(&self, client: ClientId, lane: Lane) -> Option<&Request> {
+        self.lanes.get(&(client, lane)).map(|waiting| &waiting.request.body)
     }
 
     /// How many requests wait.

@@ -129,6 +129,32 @@ pub enum Rejection {
         /// The request's.
         got: Timestamp,
     },
+    /// Another request with this timestamp was executed on the lane; this one never will be.
+    #[error("{timestamp} was used for request {executed}, not {got}")]
+    UsedForAnother {
+        /// The timestamp of both.
+        timestamp: Timestamp,
+        /// The digest of the executed request.
+        executed: Digest,
+        /// The digest of this one.
+        got: Digest,
+    },
+    /// Another request with this timestamp waits on the lane. Which of the two is executed is not decided.
+    #[error("{timestamp} is used by request {waiting}, which waits; got {got}")]
+    AnotherWaits {
+        /// The timestamp of both.
+        timestamp: Timestamp,
+        /// The digest of the waiting request.
+        waiting: Digest,
+        /// The digest of this one.
+        got: Digest,
+    },
+    /// The timestamp is beyond [`Timestamp::MAX`]: nothing could follow it.
+    #[error("{got}, the highest possible is {}", Timestamp::MAX)]
+    TimestampTooHigh {
+        /// The request's.
+        got: Timestamp,
+    },
     /// A checkpoint's sequence number is not a multiple of K.
     #[error("{seq} is not a multiple of the checkpoint interval {interval}")]
     NotACheckpoint {
@@ -256,6 +282,9 @@ kinds! {
     Self::NullBatch => "null-batch",
     Self::LaneTooHigh { .. } => "lane-too-high",
     Self::OldTimestamp { .. } => "old-timestamp",
+    Self::UsedForAnother { .. } => "used-for-another",
+    Self::AnotherWaits { .. } => "another-waits",
+    Self::TimestampTooHigh { .. } => "timestamp-too-high",
     Self::NotACheckpoint { .. } => "not-a-checkpoint",
     Self::WrongQuorumSize { .. } => "wrong-quorum-size",
     Self::SignersNotRising { .. } => "signers-not-rising",

@@ -1,21 +1,31 @@
 //! The reply table (§4.1): the last reply per client and lane. It makes execution exactly-once, and is part of
 //! the checkpointed state.
 
-use crate::types::{ClientId, Lane, Timestamp};
+use crate::message::Request;
+use crate::types::{ClientId, Digest, Lane, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a lane takes in [`ReplyTable::encode`] beside its result: client, lane, timestamp, length.
-pub(crate) const REPLY_ENTRY_BYTES: usize = 4 + 2 + 8 + 8;
+/// What a lane takes in [`ReplyTable::encode`] beside its result: client, lane, timestamp, digest, length.
+pub(crate) const REPLY_ENTRY_BYTES: usize = 4 + 2 + 8 + 32 + 8;
 
 /// The last reply of one lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastReply {
     /// The timestamp of the request.
     pub timestamp: Timestamp,
+    /// The digest of the request: no other one with its timestamp gets this reply.
+    pub request: Digest,
     /// Its result.
     pub result: Arc<[u8]>,
+}
+
+impl LastReply {
+    /// The reply to `request`.
+    pub fn to(request: &Request, result: Arc<[u8]>) -> Self {
+        Self { timestamp: request.timestamp, request: request.digest(), result }
+    }
 }
 
 /// The last reply per client and lane.
@@ -52,6 +62,7 @@ impl ReplyTable {
             bytes.extend(client.0.to_le_bytes());
             bytes.extend(lane.0.to_le_bytes());
             bytes.extend(reply.timestamp.0.to_le_bytes());
+            bytes.extend(reply.request.0);
             crate::canonical::put_bytes(&reply.result, &mut bytes);
         }
         bytes
@@ -64,6 +75,7 @@ impl ReplyTable {
             let (client, rest) = bytes.split_first_chunk::<4>()?;
             let (lane, rest) = rest.split_first_chunk::<2>()?;
             let (timestamp, rest) = rest.split_first_chunk::<8>()?;
+            let (request, rest) = rest.split_first_chunk::<32>()?;
             let (len, rest) = rest.split_first_chunk::<8>()?;
             let (result, rest) =
                 rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
@@ -72,7 +84,8 @@ impl ReplyTable {
                 return None;
             }
             let timestamp = Timestamp(u64::from_le_bytes(*timestamp));
-            table.lanes.insert(key, LastReply { timestamp, result: result.into() });
+            let request = Digest(*request);
+            table.lanes.insert(key, LastReply { timestamp, request, result: result.into() });
             bytes = rest;
         }
         Some(table)

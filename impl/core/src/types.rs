@@ -49,6 +49,19 @@ number!(
     Timestamp(u64), "t"
 );
 
+number!(
+    /// What a process that uses a client's key draws at random when it begins. It is part of each of its requests, so
+    /// two processes that use one key by mistake never take each other's answers for their own, even if they ask for
+    /// the same at the same timestamp.
+    Session(u64), "session"
+);
+
+impl Timestamp {
+    /// The highest timestamp that a request may have. After it nothing can be asked on its lane any more, so it lies
+    /// where no clock comes (the year 294,000 in microseconds) and sums of timestamps do not overflow.
+    pub const MAX: Self = Self(i64::MAX as u64);
+}
+
 impl View {
     /// The view after this one; `None` at the end of the number range.
     pub fn next(self) -> Option<Self> {

@@ -1,9 +1,11 @@
 //! The client's side of §4.1: one request at a time, f+1 equal replies, patience that doubles.
 
 use pbft_core::Membership;
-use pbft_core::client::{ClientEffect, ClientInput, ClientLane, ClientRejection, Patience};
+use pbft_core::client::{
+    ClientEffect, ClientInput, ClientLane, ClientRejection, Fate, Patience, Spent,
+};
 use pbft_core::message::{Reply, Request, Signed};
-use pbft_core::types::{ClientId, Lane, ReplicaId, Signature, Timestamp, View};
+use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, Session, Signature, Timestamp, View};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ fn request(timestamp: u64) -> Arc<Signed<Request>> {
         client: ClientId(1),
         lane: Lane(2),
         timestamp: Timestamp(timestamp),
+        session: Session::default(),
         operation: vec![7],
     };
     Arc::new(Signed { body, signature: Signature::default() })
@@ -30,6 +33,7 @@ fn reply(replica: u32, view: u64, timestamp: u64, result: u8) -> ClientInput {
         client: ClientId(1),
         lane: Lane(2),
         timestamp: Timestamp(timestamp),
+        request: request(timestamp).body.digest(),
         replica: ReplicaId(replica),
         result: Arc::new([result]),
     };
@@ -42,7 +46,8 @@ fn result(effects: &[ClientEffect]) -> Option<(u8, View)> {
         ClientEffect::Send { .. }
         | ClientEffect::Broadcast(_)
         | ClientEffect::SetTimer(_)
-        | ClientEffect::CancelTimer => None,
+        | ClientEffect::CancelTimer
+        | ClientEffect::Spent { .. } => None,
     })
 }
 
@@ -117,4 +122,72 @@ fn replies_to_other_requests_and_from_strangers_are_refused() {
     assert_eq!(other, Err(ClientRejection::OtherRequest { expected, got }));
     let stranger = lane.step(reply(4, 0, 3, 1));
     assert_eq!(stranger, Err(ClientRejection::NotAMember(ReplicaId(4))));
+}
+
+/// Outside fault F9: An acknowledgement of another operation with the same timestamp is taken for this one's.
+#[test]
+fn a_reply_to_another_request_with_the_same_timestamp_does_not_count() {
+    let mut lane = lane(4);
+    lane.step(ClientInput::Submit(request(3))).expect("idle");
+    for replica in 0..4 {
+        let ClientInput::Reply(mut other) = reply(replica, 0, 3, 1) else { unreachable!() };
+        other.body.request = Digest([9; 32]);
+        let (expected, got) = (request(3).body.digest(), Digest([9; 32]));
+        let refused = ClientRejection::AnotherWithItsTimestamp { expected, got };
+        assert_eq!(lane.step(ClientInput::Reply(other)), Err(refused));
+    }
+    assert!(lane.is_busy(), "it still waits for its own result");
+}
+
+fn spent(from: u32, spent: Spent) -> ClientInput {
+    ClientInput::Spent { from: ReplicaId(from), spent }
+}
+
+fn old(last: u64) -> Spent {
+    Spent::Old { last: Timestamp(last) }
+}
+
+fn gives_up(timestamp: u64, fate: Fate, last: u64) -> Vec<ClientEffect> {
+    let (timestamp, last) = (Timestamp(timestamp), Timestamp(last));
+    vec![ClientEffect::CancelTimer, ClientEffect::Spent { timestamp, fate, last }]
+}
+
+#[test]
+fn f_plus_1_that_executed_another_request_settle_that_this_one_never_is() {
+    let mut lane = lane(4);
+    assert_eq!(lane.step(spent(0, Spent::ForAnother)), Err(ClientRejection::Idle));
+    lane.step(ClientInput::Submit(request(3))).expect("idle");
+    let asks_all = vec![ClientEffect::Broadcast(request(3))];
+    assert_eq!(lane.step(spent(0, Spent::ForAnother)), Ok(asks_all), "one may lie");
+    assert_eq!(lane.step(spent(0, Spent::ForAnother)), Ok(Vec::new()), "it counts once");
+    let stranger = lane.step(spent(4, Spent::ForAnother));
+    assert_eq!(stranger, Err(ClientRejection::NotAMember(ReplicaId(4))));
+    let settled = lane.step(spent(2, Spent::ForAnother));
+    assert_eq!(settled, Ok(gives_up(3, Fate::NeverExecuted, 3)));
+    assert!(!lane.is_busy());
+}
+
+#[test]
+fn the_last_timestamp_is_learned_from_refusals_and_no_liar_moves_it() {
+    for lie in [0, u64::MAX] {
+        let mut lane = lane(4);
+        lane.step(ClientInput::Submit(request(3))).expect("idle");
+        lane.step(spent(3, old(lie))).expect("counted");
+        assert_eq!(lane.step(spent(0, old(70))), Ok(Vec::new()), "the others are waited for");
+        let settled = lane.step(spent(1, old(80))).expect("n-f");
+        let last = if lie == 0 { 70 } else { 80 };
+        assert_eq!(settled, gives_up(3, Fate::Unknown, last));
+        let refused = lane.step(ClientInput::Submit(request(last)));
+        let last = Timestamp(last);
+        assert_eq!(refused, Err(ClientRejection::OldTimestamp { last, got: last }));
+    }
+}
+
+#[test]
+fn f_plus_1_refusals_are_enough_when_the_others_are_silent() {
+    let mut lane = lane(4);
+    lane.step(ClientInput::Submit(request(3))).expect("idle");
+    lane.step(spent(1, old(7))).expect("counted");
+    lane.step(spent(2, Spent::ForAnother)).expect("counted");
+    assert_eq!(lane.step(ClientInput::Timeout), Ok(gives_up(3, Fate::Unknown, 3)));
 }

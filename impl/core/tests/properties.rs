@@ -61,7 +61,8 @@ proptest! {
         let mut table = ReplyTable::default();
         for client in 0..clients {
             for lane in 0..lanes {
-                let reply = LastReply { timestamp: Timestamp(1), result: vec![7; result].into() };
+                let (request, result) = (Digest([3; 32]), vec![7; result].into());
+                let reply = LastReply { timestamp: Timestamp(1), request, result };
                 table.record(ClientId(client), Lane(lane), reply);
             }
         }
@@ -194,6 +195,7 @@ fn reply(replica: u32, result: u8, view: u64) -> Signed<Reply> {
         client: ClientId(1),
         lane: Lane(0),
         timestamp: Timestamp(1),
+        request: Digest([3; 32]),
         replica: ReplicaId(replica),
         result: vec![result].into(),
     })
@@ -208,7 +210,8 @@ fn reply_entries() -> impl Strategy<Value = Vec<Entry>> {
 fn table_of(entries: &[Entry]) -> ReplyTable {
     let mut table = ReplyTable::default();
     for (client, lane, timestamp, result) in entries {
-        let reply = LastReply { timestamp: Timestamp(*timestamp), result: result[..].into() };
+        let (request, timestamp) = (Digest([*timestamp as u8; 32]), Timestamp(*timestamp));
+        let reply = LastReply { timestamp, request, result: result[..].into() };
         table.record(ClientId(*client), Lane(*lane), reply);
     }
     table

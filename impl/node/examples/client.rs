@@ -23,8 +23,10 @@ async fn operate(client: &Client, operation: String) -> Result<Outcome, ClientEr
             match &error {
                 // It may be executed yet: look before it is submitted again under a new timestamp.
                 ClientError::Timeout { .. } => eprintln!("{operation}: unknown outcome"),
-                // It was not executed: the same operation may be submitted again later.
-                ClientError::Overloaded => eprintln!("{operation}: too busy"),
+                // The same, after a while.
+                ClientError::Overloaded => eprintln!("{operation}: unknown outcome, too busy"),
+                // Somebody else uses this client's key: find out who. The outcome is unknown, too.
+                ClientError::Overtaken { .. } => eprintln!("{operation}: {error}"),
                 // Submitting it again would be refused again.
                 ClientError::Refused(reason) => eprintln!("{operation}: {reason}"),
                 _ => eprintln!("{operation}: {error}"),

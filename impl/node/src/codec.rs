@@ -89,7 +89,9 @@ mod tests {
     use super::*;
     use crate::hex;
     use pbft_core::message::{Batch, FetchState, Message, Prepare, Request, Signed, StatePart};
-    use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Signature, Timestamp, View};
+    use pbft_core::types::{
+        ClientId, Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View,
+    };
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::sync::Arc;
@@ -103,6 +105,7 @@ mod tests {
             client: ClientId(3),
             lane: Lane(1),
             timestamp: Timestamp(9),
+            session: Session(5),
             operation: operation.to_vec(),
         };
         Message::Batch(Arc::new(Batch { requests: vec![signed(request)] }))
@@ -131,7 +134,7 @@ mod tests {
             (
                 batch(b"hi"),
                 format!(
-                    "0b000000010000000000000003000000010009000000000000000200000000000000{}{r}{s}",
+                    "0b0000000100000000000000030000000100090000000000000005000000000000000200000000000000{}{r}{s}",
                     "6869"
                 ),
             ),
@@ -161,7 +164,7 @@ mod tests {
         bytes.extend((1u64 << 60).to_le_bytes());
         assert!(matches!(decode::<Message>(&bytes), Err(CodecError::Malformed(_))));
         let mut bytes = encode(&batch(b"x")).expect("encoded");
-        bytes[26..34].copy_from_slice(&(1u64 << 60).to_le_bytes());
+        bytes[34..42].copy_from_slice(&(1u64 << 60).to_le_bytes());
         assert!(matches!(decode::<Message>(&bytes), Err(CodecError::Malformed(_))));
     }
 

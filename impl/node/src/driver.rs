@@ -396,7 +396,8 @@ impl Steps<'_> {
                     note_equivocation(&rejection, vote, self.replica, group)?;
                 }
                 let told = !planted!(self.replica.params(), RefusalDropped);
-                if let (Some(request), Some(reason), true) = (refusable, refusal(&rejection), told)
+                if let (Some(request), Some(reason), true) =
+                    (refusable, RefusalReason::of(&rejection), told)
                 {
                     group.outbox.push(request.refused(reason)?);
                 }
@@ -464,16 +465,6 @@ impl RequestId {
         let Self { client, lane, timestamp } = self;
         let frame = codec::encode(&ReplicaFrame::Refused { lane, timestamp, reason })?;
         Ok(Outgoing::Reply { client, frame: Bytes::from(frame) })
-    }
-}
-
-/// The rejections that a client can do something about.
-fn refusal(rejection: &Rejection) -> Option<RefusalReason> {
-    match rejection {
-        Rejection::OperationTooLarge { .. } => Some(RefusalReason::OperationTooLarge),
-        Rejection::LaneTooHigh { .. } => Some(RefusalReason::LaneTooHigh),
-        Rejection::OldTimestamp { .. } => Some(RefusalReason::OldTimestamp),
-        _ => None,
     }
 }
 

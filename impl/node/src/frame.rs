@@ -4,15 +4,16 @@
 //! [`Message`]s, one way. A client's connection carries [`ClientFrame`]s to the replica and [`ReplicaFrame`]s back.
 
 use crate::codec::{self, CodecError, FRAME_BYTES_MAX};
+use pbft_core::client::Spent;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, Lane, ReplicaId, SeqNum, Timestamp, View};
-use pbft_core::{Params, Position};
+use pbft_core::{Params, Position, Rejection};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
 
 /// The version of everything on the wire; there is exactly one, and no negotiation.
-pub const WIRE_VERSION: u16 = 2;
+pub const WIRE_VERSION: u16 = 3;
 
 /// The largest part of a state that is transferred in one frame: a manifest, a reply table, or a chunk.
 pub const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -89,9 +90,18 @@ pub enum RefusalReason {
     /// The lane is not below `lanes_max`.
     #[error("the lane is higher than the cluster allows")]
     LaneTooHigh,
-    /// A later request of the lane was executed already.
-    #[error("the timestamp is not above the lane's last")]
-    OldTimestamp,
+    /// The lane is at a later timestamp already.
+    #[error("the timestamp is not above the lane's last, {last}")]
+    OldTimestamp {
+        /// The lane's.
+        last: Timestamp,
+    },
+    /// Another request with this timestamp was executed.
+    #[error("this timestamp was used for another operation: is this key used elsewhere?")]
+    UsedForAnother,
+    /// The timestamp is above [`Timestamp::MAX`].
+    #[error("the timestamp is above {}, the highest possible", Timestamp::MAX)]
+    TimestampTooHigh,
     /// The request is not signed by the client whose connection this is.
     #[error("the request is not signed by this connection's client")]
     NotYours,
@@ -101,13 +111,41 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    /// What a client is told of the rejection of its request; nothing, if it can do nothing about it.
+    pub fn of(rejection: &Rejection) -> Option<Self> {
+        match rejection {
+            Rejection::OperationTooLarge { .. } => Some(Self::OperationTooLarge),
+            Rejection::LaneTooHigh { .. } => Some(Self::LaneTooHigh),
+            Rejection::OldTimestamp { last, .. } => Some(Self::OldTimestamp { last: *last }),
+            Rejection::UsedForAnother { .. } => Some(Self::UsedForAnother),
+            Rejection::TimestampTooHigh { .. } => Some(Self::TimestampTooHigh),
+            _ => None,
+        }
+    }
+
+    /// What the client's machine has to know of it.
+    pub fn spent(self) -> Option<Spent> {
+        match self {
+            Self::OldTimestamp { last } => Some(Spent::Old { last }),
+            Self::UsedForAnother => Some(Spent::ForAnother),
+            Self::Overloaded
+            | Self::OperationTooLarge
+            | Self::LaneTooHigh
+            | Self::TimestampTooHigh
+            | Self::NotYours
+            | Self::Unanswered => None,
+        }
+    }
+
     /// The variant's name, for metrics.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Overloaded => "overloaded",
             Self::OperationTooLarge => "operation-too-large",
             Self::LaneTooHigh => "lane-too-high",
-            Self::OldTimestamp => "old-timestamp",
+            Self::OldTimestamp { .. } => "old-timestamp",
+            Self::UsedForAnother => "used-for-another",
+            Self::TimestampTooHigh => "timestamp-too-high",
             Self::NotYours => "not-yours",
             Self::Unanswered => "unanswered",
         }
@@ -159,7 +197,7 @@ const TAG: usize = 4;
 const SIGNATURE: usize = 64;
 const VOTE: usize = 8 + 8 + 32 + 4 + SIGNATURE;
 const CHECKPOINT: usize = 8 + 32 + 4 + SIGNATURE;
-const REQUEST: usize = 4 + 2 + 8 + LIST + SIGNATURE;
+const REQUEST: usize = 4 + 2 + 8 + 8 + LIST + SIGNATURE;
 const STATUS: usize = 4 + 8 + 1 + 8 + 8 + SIGNATURE;
 
 /// The most bytes of each kind of frame, computed from the parameters.
@@ -199,7 +237,8 @@ impl FrameLimits {
             stable,
             view_change,
             new_view,
-            reply: (8 + 4 + 2 + 8 + 4 + LIST + SIGNATURE).saturating_add(params.result_bytes_max),
+            reply: (8 + 4 + 2 + 8 + 32 + 4 + LIST + SIGNATURE)
+                .saturating_add(params.result_bytes_max),
         }
     }
 

@@ -6,7 +6,7 @@ use pbft_core::message::{
     Batch, Checkpoint, Commit, CommitCertificate, FetchState, NewView, PrePrepare, Prepare,
     PreparedCertificate, Proposal, StableCertificate, StateData, StatePart, Status, ViewChange,
 };
-use pbft_core::types::{ClientId, Signature};
+use pbft_core::types::{ClientId, Session, Signature};
 
 /// Stands for [`STATE_BYTES_MAX`], which takes too long to encode in a debug build.
 const STATE_BYTES: usize = 1024;
@@ -35,6 +35,7 @@ fn largest(params: &Params) -> Vec<Message> {
         client: ClientId(0),
         lane: Lane(0),
         timestamp: Timestamp(0),
+        session: Session::default(),
         operation: vec![0; params.operation_bytes_max],
     });
     let requests = times(request.clone(), params.batch_requests_max);
@@ -134,6 +135,7 @@ fn client_frames_fit_their_limits() {
         client: ClientId(0),
         lane: Lane(0),
         timestamp: Timestamp(0),
+        request: Digest::default(),
         replica: ReplicaId(0),
         result: vec![0; params.result_bytes_max].into(),
     }));

@@ -131,7 +131,7 @@ mod tests {
     use pbft_core::canonical::{HashDomain, hash};
     use pbft_core::crypto::{Body, Signer as _, Verifier as _, sign};
     use pbft_core::message::{Reply, Request, Status};
-    use pbft_core::types::{Lane, SeqNum, Timestamp, View};
+    use pbft_core::types::{Lane, SeqNum, Session, Timestamp, View};
     use std::sync::Arc;
 
     const CLIENTS: [ClientId; 2] = [ClientId(3), ClientId(5)];
@@ -166,7 +166,13 @@ mod tests {
     }
 
     fn request(client: ClientId) -> Request {
-        Request { client, lane: Lane(0), timestamp: Timestamp(9), operation: b"echo a".to_vec() }
+        Request {
+            client,
+            lane: Lane(0),
+            timestamp: Timestamp(9),
+            session: Session::default(),
+            operation: b"echo a".to_vec(),
+        }
     }
 
     const fn replica(id: u32) -> Principal {
@@ -200,6 +206,7 @@ mod tests {
             client,
             lane: Lane(0),
             timestamp: Timestamp(9),
+            request: Digest([4; 32]),
             replica: ReplicaId(2),
             result: b"a".to_vec().into(),
         };

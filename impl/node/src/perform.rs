@@ -204,8 +204,7 @@ impl Performer {
             requests.iter().map(execute).collect()
         })?;
         let replies = requests.iter().zip(&results).map(|(request, result)| {
-            let timestamp = request.body.timestamp;
-            (&request.body, LastReply { timestamp, result: Arc::clone(result) })
+            (&request.body, LastReply::to(&request.body, Arc::clone(result)))
         });
         transaction.executed(seq, replies)?;
         let chunks = match checkpoint {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use pbft_core::crypto::sign;
 use pbft_core::message::Request;
-use pbft_core::types::{Digest, Lane, Timestamp};
+use pbft_core::types::{Digest, Lane, Session, Timestamp};
 use pbft_node::admin;
 use pbft_node::codec;
 use pbft_node::config::Cluster;
@@ -154,6 +154,7 @@ impl Attacker {
             client: client.expect("a client's key"),
             lane: Lane(0),
             timestamp: Timestamp(1),
+            session: Session::default(),
             operation: b"deposit mallory 1".to_vec(),
         };
         let stranger = KeySigner::new(SecretKey::from_seed(&[99; 32]));

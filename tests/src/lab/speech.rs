@@ -122,9 +122,10 @@ impl Speech {
             Utterance::Reply(amount) => {
                 let (_, request) = request.ok_or(Speechless::NoRequest)?;
                 let Request { client, lane, timestamp, .. } = request.body;
+                let request = request.body.digest();
                 let view = self.view.map_or(hand.view, View);
                 let result = amount.to_le_bytes().into();
-                let reply = Reply { view, client, lane, timestamp, replica, result };
+                let reply = Reply { view, client, lane, timestamp, request, replica, result };
                 return Ok(Said::Reply(ReplicaFrame::Reply(hand.sign(reply))));
             }
         };

@@ -8,7 +8,7 @@ use pbft_core::Params;
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Patience};
 use pbft_core::crypto::{Signer, Verifier, sign, verify_reply};
 use pbft_core::message::{Request, Signed};
-use pbft_core::types::{ClientId, Lane, ReplicaId, Timestamp};
+use pbft_core::types::{ClientId, Lane, ReplicaId, Session, Timestamp};
 use pbft_node::codec;
 use pbft_node::frame::{ClientFrame, ReplicaFrame};
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,7 @@ impl Client {
             client: self.id,
             lane: Lane(lane),
             timestamp: Timestamp(timestamp),
+            session: Session::default(),
             operation: operation.encode(),
         };
         let request = Arc::new(sign(&*self.signer, self.params.cluster, body));
@@ -115,6 +116,7 @@ impl Client {
                 ClientEffect::Broadcast(request) => answer.frames.extend(frame(None, request)),
                 ClientEffect::SetTimer(after) => answer.timer = Some(Some(after)),
                 ClientEffect::CancelTimer => answer.timer = Some(None),
+                ClientEffect::Spent { .. } => {}
                 ClientEffect::Done { timestamp, result, .. } => {
                     let id = RequestId { client, lane: Lane(lane), timestamp };
                     answer.done = Some((id, result));
@@ -217,7 +219,13 @@ impl LyingClient {
         timestamp: u64,
         operation: Vec<u8>,
     ) -> Arc<[u8]> {
-        let body = Request { client, lane: Lane(lane), timestamp: Timestamp(timestamp), operation };
+        let body = Request {
+            client,
+            lane: Lane(lane),
+            timestamp: Timestamp(timestamp),
+            session: Session::default(),
+            operation,
+        };
         let request = Arc::new(sign(&*self.signer, self.params.cluster, body));
         codec::encode(&ClientFrame::Request(request)).unwrap_or_default().into()
     }

@@ -54,11 +54,7 @@ impl Group {
     pub(super) fn say_refusal(&mut self, input: &Input, rejection: &Rejection) {
         let Input::Request(message) = input else { return };
         let Message::Request(request) = message.get() else { return };
-        let reason = match rejection {
-            Rejection::LaneTooHigh { .. } => RefusalReason::LaneTooHigh,
-            Rejection::OldTimestamp { .. } => RefusalReason::OldTimestamp,
-            _ => return,
-        };
+        let Some(reason) = RefusalReason::of(rejection) else { return };
         self.say(Said::Refused(request.body.client, refused(&request.body, reason)));
     }
 }

@@ -371,8 +371,8 @@ impl Host {
             after.set(u8::MAX, after.balance(u8::MAX) + u64::from(self.skew));
         }
         let replies = requests.iter().zip(&results).map(|(request, result)| {
-            let Request { client, lane, timestamp, .. } = request.body;
-            (client, lane, LastReply { timestamp, result: Arc::clone(result) })
+            let Request { client, lane, .. } = request.body;
+            (client, lane, LastReply::to(&request.body, Arc::clone(result)))
         });
         let write =
             Write::Executed { seq, balances: changed(&before, &after), replies: replies.collect() };

@@ -5,7 +5,7 @@ use pbft_core::message::{
     Batch, Checkpoint, Commit, CommitCertificate, Message, NewView, PrePrepare, Prepare,
     PreparedCertificate, Proposal, Request, Signed, StableCertificate, Status, ViewChange,
 };
-use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Timestamp, View};
+use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Session, Timestamp, View};
 use std::sync::Arc;
 
 pub fn request(client: u32, timestamp: u64) -> Arc<Signed<Request>> {
@@ -17,6 +17,7 @@ pub fn request_on(client: u32, lane: u16, timestamp: u64, op: &[u8]) -> Arc<Sign
         client: ClientId(client),
         lane: Lane(lane),
         timestamp: Timestamp(timestamp),
+        session: Session::default(),
         operation: op.to_vec(),
     }))
 }

@@ -30,7 +30,7 @@ impl Oracle {
     /// Agreement and exactly-once.
     pub fn on_execute(&mut self, seq: SeqNum, requests: &[Arc<Signed<Request>>]) {
         let name = |request: &Arc<Signed<Request>>| {
-            let Request { client, lane, timestamp, operation } = request.body.clone();
+            let Request { client, lane, timestamp, operation, .. } = request.body.clone();
             (client, lane, timestamp, operation)
         };
         let executed: Vec<Executed> = requests.iter().map(name).collect();

@@ -34,11 +34,11 @@ impl Service {
         assert_eq!(seq, self.last_executed.next(), "executed in order");
         self.last_executed = seq;
         let apply = |request: &Arc<Signed<Request>>| {
-            let Request { client, lane, timestamp, operation } = request.body.clone();
+            let Request { client, lane, operation, .. } = request.body.clone();
             let count = self.entries.entry(operation).or_default();
             *count += 1 + self.skew;
             let result: Arc<[u8]> = count.to_le_bytes().into();
-            let reply = LastReply { timestamp, result: Arc::clone(&result) };
+            let reply = LastReply::to(&request.body, Arc::clone(&result));
             self.replies.record(client, lane, reply);
             result
         };

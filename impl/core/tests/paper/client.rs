@@ -1,11 +1,11 @@
 //! §4.1: the client.
 
 use super::common::craft::{self, request, request_on};
-use super::common::keys::{CLIENTS, CLUSTER, TestVerifier, checked};
+use super::common::keys::{CLIENTS, CLUSTER, TestVerifier, checked, signed};
 use super::{Cluster, alone, refused, words};
 use pbft_core::crypto::verify_reply;
 use pbft_core::message::Message;
-use pbft_core::types::{ClientId, Lane, Principal, Timestamp, View};
+use pbft_core::types::{ClientId, Lane, Principal, Session, Timestamp, View};
 use pbft_core::{Rejection, Timer};
 use std::sync::Arc;
 
@@ -90,6 +90,59 @@ pub(super) fn a_waiting_lane_takes_no_earlier_request() {
     refused(cluster.request(1, &request(1, 4)), old);
     cluster.request(1, &request(1, 6)).expect("later");
     cluster.request(1, &request_on(1, 1, 1, b"other lane")).expect("lanes are independent");
+}
+
+/// §4.1: of two requests with one timestamp the first waits, and the second is not relayed in its place.
+#[test]
+pub(super) fn two_requests_with_one_timestamp_do_not_wait_together() {
+    let mut cluster = alone(1);
+    let (first, second) = (request_on(1, 0, 5, b"first"), request_on(1, 0, 5, b"second"));
+    cluster.request(1, &first).expect("new");
+    let (waiting, got) = (first.body.digest(), second.body.digest());
+    let refusal = Rejection::AnotherWaits { timestamp: Timestamp(5), waiting, got };
+    refused(cluster.request(1, &second), refusal);
+    let again = cluster.request(1, &first).expect("relayed again");
+    assert_eq!(words(&again), ["request"]);
+}
+
+/// Outside fault F9: An operation with a used timestamp gets the result of the operation that used it.
+#[test]
+pub(super) fn a_used_timestamp_is_refused_by_name() {
+    let mut cluster = Cluster::new(4);
+    let first = request_on(1, 0, 5, b"first");
+    cluster.request(0, &first).expect("new");
+    cluster.run();
+    let mut other_session = (*first).clone().body;
+    other_session.session = Session(7);
+    let other_session = Arc::new(signed(other_session));
+    for second in [request_on(1, 0, 5, b"second"), other_session] {
+        let (executed, got) = (first.body.digest(), second.body.digest());
+        for id in 0..4 {
+            let refusal = Rejection::UsedForAnother { timestamp: Timestamp(5), executed, got };
+            refused(cluster.request(id, &second), refusal);
+        }
+    }
+    assert_eq!(cluster.replies.len(), 4, "one a replica");
+    for reply in &cluster.replies {
+        assert_eq!(reply.body.request, first.body.digest(), "it names what it answers");
+    }
+    cluster.assert_all_at(1);
+}
+
+/// Outside fault F9: At the last timestamp a lane is dead: every operation gets the previous one's result.
+#[test]
+pub(super) fn the_last_timestamps_are_refused() {
+    let mut cluster = Cluster::new(4);
+    for got in [Timestamp::MAX.0 + 1, u64::MAX].map(Timestamp) {
+        let beyond = request_on(1, 0, got.0, b"x");
+        refused(cluster.request(1, &beyond), Rejection::TimestampTooHigh { got });
+        let batch = craft::batch_of(&[request(2, 1), beyond]);
+        let order = craft::proposal(0, 1, &batch, 0);
+        refused(cluster.inject(0, 1, order), Rejection::TimestampTooHigh { got });
+    }
+    cluster.request(0, &request_on(1, 0, Timestamp::MAX.0, b"x")).expect("the highest possible");
+    cluster.run();
+    cluster.assert_all_at(1);
 }
 
 /// §4.1: requests are signed by a client on the allow-list; their operation and number are bounded.

@@ -137,12 +137,15 @@ impl CliError {
             Self::Driver(error) => driver_exit(error),
             Self::Client(error) => match error {
                 ClientError::Timeout { .. } | ClientError::Overloaded => Exit::NoQuorum,
-                ClientError::Refused(_) => Exit::Finding,
-                ClientError::BadTimestamps { .. } => Exit::DataRefused,
+                ClientError::Refused(_) | ClientError::Overtaken { .. } => Exit::Finding,
+                ClientError::BadTimestamps { .. } | ClientError::NoTimestampLeft { .. } => {
+                    Exit::DataRefused
+                }
                 ClientError::NotAClient(_)
                 | ClientError::TooLarge { .. }
                 | ClientError::KeyInUse { .. }
                 | ClientError::Timestamps { .. }
+                | ClientError::Randomness(_)
                 | ClientError::Tls(_) => Exit::Usage,
             },
             Self::NotALedger => Exit::Finding,

@@ -4,7 +4,7 @@ use super::{ClientError, Shared};
 use crate::codec;
 use crate::frame::{ClientFrame, RefusalReason};
 use bytes::Bytes;
-use pbft_core::client::{ClientEffect, ClientInput, ClientLane};
+use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Fate};
 use pbft_core::crypto::sign;
 use pbft_core::message::{Reply, Request, Signed};
 use pbft_core::types::{Lane, ReplicaId, Timestamp, View};
@@ -165,11 +165,28 @@ impl Drop for BusyLane {
     }
 }
 
+/// How one attempt at an operation ended.
+pub(super) enum Ended {
+    /// f+1 replicas agree on the result.
+    Result(Vec<u8>),
+    /// f+1 replicas say that the timestamp is spent.
+    Spent {
+        /// The operation.
+        operation: Vec<u8>,
+        /// What became of it.
+        fate: Fate,
+        /// Later timestamps than this one can be used.
+        last: Timestamp,
+    },
+}
+
 /// One operation under way.
 struct Attempt {
     timeout: Duration,
     resend_at: Instant,
-    result: Option<Arc<[u8]>>,
+    ended: Option<Ended>,
+    /// Kept, because it may have to be asked for again.
+    operation: Vec<u8>,
     refusals: BTreeMap<ReplicaId, RefusalReason>,
     /// How often f+1 replicas said that they have too much to do.
     overloads: u32,
@@ -188,22 +205,23 @@ fn overload_pause(times: u32, max: Duration, seed: u64) -> Duration {
 }
 
 impl BusyLane {
-    /// Runs one operation to its result.
+    /// Runs one operation to its end, or until `deadline`.
     pub(super) async fn submit(
         &mut self,
         operation: Vec<u8>,
         timestamp: Timestamp,
-    ) -> Result<Vec<u8>, ClientError> {
-        let (client, lane) = (self.shared.id, self.lane);
+        deadline: Instant,
+    ) -> Result<Ended, ClientError> {
+        let (client, lane, session) = (self.shared.id, self.lane, self.shared.session);
         self.route.wait_for(Some(timestamp));
-        let body = Request { client, lane, timestamp, operation };
+        let body = Request { client, lane, timestamp, session, operation: operation.clone() };
         let request = Arc::new(sign(&self.shared.signer, self.shared.params.cluster, body));
         let after = self.shared.options.deadline;
-        let deadline = Instant::now() + after;
         let mut attempt = Attempt {
             timeout: after,
             resend_at: deadline,
-            result: None,
+            ended: None,
+            operation,
             refusals: BTreeMap::new(),
             overloads: 0,
         };
@@ -213,7 +231,10 @@ impl BusyLane {
             self.step(ClientInput::Timeout, &mut attempt);
         }
         let mut alarm = std::pin::pin!(tokio::time::sleep_until(attempt.resend_at.min(deadline)));
-        while attempt.result.is_none() {
+        loop {
+            if let Some(ended) = attempt.ended.take() {
+                return Ok(ended);
+            }
             let wake = attempt.resend_at.min(deadline);
             if alarm.deadline() != wake {
                 alarm.as_mut().reset(wake);
@@ -242,7 +263,6 @@ impl BusyLane {
                 self.step(input, &mut attempt);
             }
         }
-        Ok(attempt.result.map(|result| result.to_vec()).unwrap_or_default())
     }
 
     /// Whether what was sent to the primary has most likely not arrived.
@@ -259,6 +279,9 @@ impl BusyLane {
         timestamp: Timestamp,
         attempt: &mut Attempt,
     ) -> Result<Option<ClientInput>, ClientError> {
+        if let Some(spent) = reason.spent() {
+            return Ok(Some(ClientInput::Spent { from, spent }));
+        }
         let first = attempt.refusals.is_empty();
         attempt.refusals.insert(from, reason);
         let agreeing = attempt.refusals.values().filter(|other| **other == reason).count();
@@ -298,7 +321,11 @@ impl BusyLane {
                 ClientEffect::Done { result, view, .. } => {
                     // One lane's lesson spares all others the wait for a primary that is gone.
                     self.shared.view.fetch_max(view.0, Ordering::Relaxed);
-                    attempt.result = Some(result);
+                    attempt.ended = Some(Ended::Result(result.to_vec()));
+                }
+                ClientEffect::Spent { fate, last, .. } => {
+                    let operation = std::mem::take(&mut attempt.operation);
+                    attempt.ended = Some(Ended::Spent { operation, fate, last });
                 }
             }
         }
@@ -313,7 +340,7 @@ fn frame(request: &Arc<Signed<Request>>) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pbft_core::types::{ClientId, Signature};
+    use pbft_core::types::{ClientId, Digest, Signature};
 
     fn reply(replica: u32, result: &[u8]) -> LaneEvent {
         let body = Reply {
@@ -321,6 +348,7 @@ mod tests {
             client: ClientId(1),
             lane: Lane(0),
             timestamp: Timestamp(5),
+            request: Digest::default(),
             replica: ReplicaId(replica),
             result: result.into(),
         };

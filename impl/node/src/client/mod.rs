@@ -18,15 +18,15 @@ use crate::frame::{QueryAnswer, RefusalReason, StatusReport};
 use crate::keyring::{KeyRing, KeySigner};
 use crate::keys::SecretKey;
 use crate::transport::{FrameQueue, TlsIdentity, client_config};
-use lane::{Lanes, Routes};
+use lane::{Ended, Lanes, Routes};
 use link::Link;
-use pbft_core::client::Patience;
-use pbft_core::types::{ClientId, Principal, ReplicaId, SeqNum, View};
+use pbft_core::client::{Fate, Patience};
+use pbft_core::types::{ClientId, Principal, ReplicaId, SeqNum, Session, Timestamp, View};
 use pbft_core::{Membership, Params};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
@@ -74,8 +74,35 @@ pub enum ClientError {
     #[error("refused: {0}")]
     Refused(RefusalReason),
     /// f+1 replicas had too much to do, again and again until the deadline.
-    #[error("the cluster is overloaded; try again later, or with fewer operations at a time")]
+    #[error(
+        "the cluster is overloaded; the operation may still be executed. Try again later, or with fewer operations \
+         at a time"
+    )]
     Overloaded,
+    /// f+1 replicas are past the operation's timestamp: somebody else uses the key. Whether the operation was executed
+    /// before, nobody remembers.
+    #[error(
+        "this client is past the operation's timestamp, at {last}: another process uses its key (a copy of its \
+         directory?), or its clock file was lost. Whether the operation was executed is not known: look before you ask \
+         for it again, and give each process a client of its own"
+    )]
+    Overtaken {
+        /// The last timestamp that was used. The next operation's is a later one.
+        last: Timestamp,
+    },
+    /// No timestamps are left.
+    #[error(
+        "no timestamp is left above {last}: the highest possible is {}. If the client's clock file holds a wrong number, \
+         write the right one: above every timestamp used, such as microseconds since 1970; otherwise use another client",
+        Timestamp::MAX
+    )]
+    NoTimestampLeft {
+        /// The last timestamp that may have been used.
+        last: Timestamp,
+    },
+    /// The operating system gives no random numbers.
+    #[error("no random numbers: {0}")]
+    Randomness(#[from] getrandom::Error),
     /// The operation is larger than the cluster allows.
     #[error("an operation of {len} bytes; the cluster allows at most {max}")]
     TooLarge {
@@ -121,6 +148,7 @@ pub(crate) struct Shared {
     pub(crate) params: Params,
     pub(crate) ring: KeyRing,
     pub(crate) id: ClientId,
+    pub(crate) session: Session,
     pub(crate) signer: KeySigner,
     pub(crate) options: ClientOptions,
     pub(crate) queues: Vec<Arc<FrameQueue>>,
@@ -197,12 +225,14 @@ impl Client {
             return Err(ClientError::NotAClient(key.public().to_hex()));
         };
         let identity = TlsIdentity::new(&key)?;
+        let session = Session(getrandom::u64()?);
         let params = cluster.params(ReplicaId(0));
         let options = ClientOptions { lanes: options.lanes.clamp(1, params.lanes_max), ..options };
         let (signer, ring) = cluster.hand_and_ring(Principal::Client(id), key);
         let shared = Arc::new(Shared {
             ring,
             id,
+            session,
             signer,
             options,
             queues: cluster.replicas().iter().map(|_| Arc::new(FrameQueue::for_client())).collect(),
@@ -247,11 +277,25 @@ impl Client {
             return Err(ClientError::TooLarge { len, max });
         }
         let mut lane = self.lanes.take().await;
-        let timestamp = {
-            let mut timestamps = self.timestamps.lock().unwrap_or_else(PoisonError::into_inner);
-            timestamps.take()?
-        };
-        lane.submit(operation, timestamp).await
+        let deadline = Instant::now() + self.shared.options.deadline;
+        let mut operation = operation;
+        loop {
+            let timestamp = self.timestamps().take()?;
+            match lane.submit(operation, timestamp, deadline).await? {
+                Ended::Result(result) => return Ok(result),
+                Ended::Spent { operation: again, fate, last } => {
+                    self.timestamps().raise(last);
+                    match fate {
+                        Fate::NeverExecuted => operation = again,
+                        Fate::Unknown => return Err(ClientError::Overtaken { last }),
+                    }
+                }
+            }
+        }
+    }
+
+    fn timestamps(&self) -> MutexGuard<'_, Timestamps> {
+        self.timestamps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks every replica how it is, and waits up to `patience` for the answers.

@@ -1,7 +1,8 @@
 //! Timestamps that rise for ever (§4.1), also over restarts and clocks that go back.
 //!
 //! A timestamp is the number of microseconds since 1970, or one more than the last if that is higher. A file says
-//! up to where timestamps may have been used; it is written before they are, for a second's worth at a time.
+//! up to where timestamps may have been used; it is written before they are, for a second's worth at a time. What is left
+//! of them is given back in the end: otherwise many short processes would run ahead of time.
 
 use super::ClientError;
 use pbft_core::types::Timestamp;
@@ -71,11 +72,19 @@ impl Timestamps {
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
         let next = now.max(self.last.saturating_add(1));
+        if next > Timestamp::MAX.0 {
+            return Err(ClientError::NoTimestampLeft { last: Timestamp(self.last) });
+        }
         if next > self.reserved {
-            self.reserve(next.saturating_add(RESERVED))?;
+            self.reserve(next.saturating_add(RESERVED).min(Timestamp::MAX.0))?;
         }
         self.last = next;
         Ok(Timestamp(next))
+    }
+
+    /// Others have used timestamps up to `last`.
+    pub(super) fn raise(&mut self, last: Timestamp) {
+        self.last = self.last.max(last.0);
     }
 
     fn reserve(&mut self, up_to: u64) -> Result<(), ClientError> {
@@ -90,6 +99,15 @@ impl Timestamps {
         }
         self.reserved = up_to;
         Ok(())
+    }
+}
+
+impl Drop for Timestamps {
+    fn drop(&mut self) {
+        if self.last != self.reserved && self.file.is_some() {
+            // If it cannot be written, the file holds a higher number, which wastes a second and does no harm.
+            let _ = self.reserve(self.last);
+        }
     }
 }
 

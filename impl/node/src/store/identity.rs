@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The layout of the tables and of everything in them.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The name of the text file.
 pub(super) const IDENTITY_FILE: &str = "store.id";

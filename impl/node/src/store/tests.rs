@@ -5,7 +5,7 @@ use pbft_core::evidence::{Contradiction, SignedVote};
 use pbft_core::message::{
     Batch, Checkpoint, PrePrepare, Proposal, Request, Signed, StableCertificate,
 };
-use pbft_core::types::{ReplicaId, Signature, Timestamp, View};
+use pbft_core::types::{ReplicaId, Session, Signature, Timestamp, View};
 use std::sync::Arc;
 
 pub(super) fn identity(replica: u32) -> Identity {
@@ -37,12 +37,13 @@ fn request(client: u32, timestamp: u64) -> Request {
         client: ClientId(client),
         lane: Lane(0),
         timestamp: Timestamp(timestamp),
+        session: Session::default(),
         operation: Vec::new(),
     }
 }
 
 fn reply(timestamp: u64) -> LastReply {
-    LastReply { timestamp: Timestamp(timestamp), result: Arc::from(&b"done"[..]) }
+    LastReply::to(&request(1, timestamp), Arc::from(&b"done"[..]))
 }
 
 /// A medium that can be opened again and again.

@@ -152,6 +152,7 @@ async fn bad_signatures_are_counted_and_cut_off() {
         client: ClientId(1),
         lane: pbft_core::types::Lane(0),
         timestamp: pbft_core::types::Timestamp(timestamp),
+        session: pbft_core::types::Session::default(),
         operation: b"deposit mallory 1".to_vec(),
     };
     let stranger = pbft_node::keyring::KeySigner::new(SecretKey::from_seed(&[99; 32]));
@@ -231,6 +232,7 @@ async fn a_client_cannot_speak_for_another() {
         client: ClientId(0),
         lane: pbft_core::types::Lane(0),
         timestamp: pbft_core::types::Timestamp(1),
+        session: pbft_core::types::Session::default(),
         operation: b"deposit mallory 1".to_vec(),
     };
     let signer = pbft_node::keyring::KeySigner::new(client_key(ClientId(1)));

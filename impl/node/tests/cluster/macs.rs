@@ -7,7 +7,7 @@ use futures_util::SinkExt as _;
 use pbft_core::crypto::sign;
 use pbft_core::message::Request;
 use pbft_core::params::ClientAuthentication;
-use pbft_core::types::{ClientId, Lane, Principal, Signature, Timestamp};
+use pbft_core::types::{ClientId, Lane, Principal, Session, Signature, Timestamp};
 use pbft_node::codec;
 use pbft_node::config::Cluster;
 use pbft_node::frame::ClientFrame;
@@ -57,6 +57,7 @@ async fn a_tag_spoiled_for_one_backup_costs_nobody_a_connection() {
         client: id,
         lane: Lane(0),
         timestamp: Timestamp(1),
+        session: Session::default(),
         operation: b"deposit alice 5".to_vec(),
     };
     let mut request = sign(&hand, cluster.cluster.id(), body);

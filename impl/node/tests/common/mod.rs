@@ -2,7 +2,7 @@
 
 use pbft_core::crypto::sign;
 use pbft_core::message::{Request, Signed};
-use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, Timestamp};
+use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, Session, Timestamp};
 use pbft_core::{Membership, Params};
 use pbft_node::codec;
 use pbft_node::driver::{Driver, DriverError, Observer, Parts};
@@ -48,6 +48,7 @@ pub(crate) fn request(lane: u16, timestamp: u64, operation: &str) -> Vec<u8> {
         client: CLIENT,
         lane: Lane(lane),
         timestamp: Timestamp(timestamp),
+        session: Session::default(),
         operation: operation.as_bytes().to_vec(),
     };
     let signed: Signed<Request> = sign(&KeySigner::new(client_key()), CLUSTER, body);

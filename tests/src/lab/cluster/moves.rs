@@ -13,7 +13,7 @@ use core::time::Duration;
 use pbft_core::Timer;
 use pbft_core::crypto::{sign, verify_reply};
 use pbft_core::message::{Message, Request};
-use pbft_core::types::{ClientId, Lane, Principal, ReplicaId, Timestamp};
+use pbft_core::types::{ClientId, Lane, Principal, ReplicaId, Session, Timestamp};
 use pbft_node::codec;
 use pbft_node::frame::{ClientFrame, ReplicaFrame};
 use std::collections::BTreeMap;
@@ -34,6 +34,7 @@ impl Cluster {
             client: ClientId(0),
             lane: Lane(lane),
             timestamp: Timestamp(timestamp),
+            session: Session::default(),
             operation: ask.encode(),
         };
         let id = RequestId::of(&body);
