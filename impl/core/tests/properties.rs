@@ -195,7 +195,7 @@ fn reply(replica: u32, result: u8, view: u64) -> Signed<Reply> {
         client: ClientId(1),
         lane: Lane(0),
         timestamp: Timestamp(1),
-        request: Digest([3; 32]),
+        request: craft::request(1, 1).body.digest(),
         replica: ReplicaId(replica),
         result: vec![result].into(),
     })

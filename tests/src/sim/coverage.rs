@@ -61,7 +61,7 @@ pub const UNREACHABLE: [(&str, &str); 4] = [
 ];
 
 /// The rejections of the core, by the names that [`Rejection::kind`] gives them. A test compares the list with the source.
-pub const REJECTIONS: [&str; 33] = [
+pub const REJECTIONS: [&str; 36] = [
     "bad-signature",
     "too-long",
     "operation-too-large",
@@ -79,6 +79,9 @@ pub const REJECTIONS: [&str; 33] = [
     "null-batch",
     "lane-too-high",
     "old-timestamp",
+    "used-for-another",
+    "another-waits",
+    "timestamp-too-high",
     "not-a-checkpoint",
     "wrong-quorum-size",
     "signers-not-rising",
