@@ -29,7 +29,7 @@ fn a_replica_may_trail_for_ever_but_not_by_much() {
     let plan = Task::Seed { n: 4, seed: 33757 }.plan();
     let judged = judge(&plan, Judging { model: false, keep: false });
     assert_eq!((judged.violation, judged.converged), (None, None));
-    assert_eq!(judged.trailing.as_deref(), Some("replica 1 has executed #404, another one #406"));
+    assert_eq!(judged.trailing.as_deref(), Some("replica 1 has executed #403, another one #405"));
 }
 
 /// Power goes at all replicas, and no correct one can prove any more that some batches are final; the liar who could is

@@ -163,7 +163,7 @@ lies! {
     MalformedOperation = "client-malformed-operation",
     /// Operations larger than the cluster allows.
     HugeOperation = "client-huge-operation",
-    /// The last timestamps that are possible, and those beyond.
+    /// The last timestamp that is possible, and the one beyond.
     MaxTimestamp = "client-max-timestamp",
     /// Timestamps that fall, and requests from long ago.
     OldRequests = "client-old-requests",
@@ -250,9 +250,8 @@ impl LyingClient {
                     self.request(self.id, 0, now, vec![1; self.params.operation_bytes_max + 1])
                 }
                 ClientLie::MaxTimestamp => {
-                    let last = Timestamp::MAX.0;
-                    let timestamp = self.rng.pick(&[last, last + 1, u64::MAX]).copied();
-                    self.request(self.id, 1, timestamp.unwrap_or(last), deposit(1))
+                    let timestamp = Timestamp::MAX.0 + self.rng.below(2);
+                    self.request(self.id, 1, timestamp, deposit(1))
                 }
                 ClientLie::OldRequests => self.request(self.id, 0, now / 2, deposit(2)),
                 ClientLie::Flood => {
