@@ -21,6 +21,7 @@ use pbft_model::run::{ExitCode, RunDir, RunRecord, Stderr, say};
 use pbft_model::run_args::{RunArgs, usage};
 use pbft_model::trace::mermaid::sequence_diagram;
 use pbft_model::trace::write_trace;
+use pbft_output::errln;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,8 @@ use std::path::{Path, PathBuf};
   cargo conform validate traces/*.jsonl            a recorded run
   cargo conform trace runs/…/divergence-0.json     one trace, on the core and through the node
 
-Exit status: 0 holds, 1 a violation or a divergence, 2 wrong arguments, 3 not everything was done."
+Exit status: 0 holds, 1 a violation or a divergence, 2 wrong arguments, 3 not everything was done,
+7 the result could not be written."
 )]
 struct Cli {
     #[command(flatten)]
@@ -125,14 +127,20 @@ Exit status: 0 everything that has a name was exercised, 1 something was not, or
 }
 
 /// Parses the arguments and does what they say.
-pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+pub fn main() -> std::process::ExitCode {
+    match pbft_output::arguments() {
+        Ok(cli) => pbft_output::finish(run(&cli) as u8),
+        Err(code) => code,
+    }
+}
+
+fn run(cli: &Cli) -> ExitCode {
     if let Err(message) = check_planted(cli.common.planted.as_deref()) {
-        eprintln!("{message}");
+        errln!("{message}");
         return ExitCode::Usage;
     }
     match &cli.command {
-        None => main_job(&cli),
+        None => main_job(cli),
         Some(Command::Replay { config, every_schedule }) => {
             replay(&cli.common, *config, *every_schedule)
         }
@@ -225,18 +233,18 @@ fn keep(common: &Common, report: &ConformReport, again: &str) -> PathBuf {
     });
     match written {
         Ok(run) => {
-            eprintln!("seed {}; results in {}", common.seed, run.path().display());
+            errln!("seed {}; results in {}", common.seed, run.path().display());
             if !report.divergences.is_empty() {
                 let path = run.path().display();
-                eprintln!("one divergence: cargo conform trace {path}/divergence-0.json");
-                eprintln!("its picture: {path}/divergence-0.trace.svg, divergence-0.mmd");
+                errln!("one divergence: cargo conform trace {path}/divergence-0.json");
+                errln!("its picture: {path}/divergence-0.trace.svg, divergence-0.mmd");
             }
             directory = run.path().to_path_buf();
         }
-        Err(error) => eprintln!("no run directory: {error}; choose another with --runs DIR"),
+        Err(error) => errln!("no run directory: {error}; choose another with --runs DIR"),
     }
-    eprintln!("again: {again}");
-    eprintln!("explore: {explore}");
+    errln!("again: {again}");
+    errln!("explore: {explore}");
     directory
 }
 
@@ -281,7 +289,7 @@ fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {
     let runtime = match node_replay::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start a runtime for the node: {error}");
+            errln!("cannot start a runtime for the node: {error}");
             return ExitCode::Usage;
         }
     };
@@ -323,7 +331,7 @@ fn replay_file(common: &Common, file: &Path) -> ExitCode {
             ExitCode::Finding
         }
         Err(message) => {
-            eprintln!("{}: {message}", file.display());
+            errln!("{}: {message}", file.display());
             ExitCode::Usage
         }
     }
@@ -364,14 +372,14 @@ fn make_corpus(common: &Common) -> ExitCode {
     let made = match corpus::make(common.run.threads()) {
         Ok(made) => made,
         Err(error) => {
-            eprintln!("{error}");
+            errln!("{error}");
             return ExitCode::Usage;
         }
     };
     for trace in &made {
         match serde_json::to_string(trace) {
             Ok(line) => say(&format_args!("{line}\n")),
-            Err(error) => eprintln!("{}: {error}", trace.origin),
+            Err(error) => errln!("{}: {error}", trace.origin),
         }
     }
     if made.is_empty() { ExitCode::Inconclusive } else { ExitCode::Holds }
@@ -382,7 +390,7 @@ fn planted_bugs(common: &Common, names: &[String], record: bool) -> ExitCode {
     use crate::planted::{hunt_all, record::to_file, to_text};
     use pbft_core::planted::PlantedBug;
     if let Some(unknown) = names.iter().find(|name| PlantedBug::named(name).is_none()) {
-        eprintln!("there is no bug `{unknown}`; `cargo planted-bugs` lists them all");
+        errln!("there is no bug `{unknown}`; `cargo planted-bugs` lists them all");
         return ExitCode::Usage;
     }
     let chosen = |bug: &&PlantedBug| names.is_empty() || names.iter().any(|n| n == bug.name());

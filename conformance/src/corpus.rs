@@ -10,6 +10,7 @@ use crate::walk::Trace;
 use pbft_model as model;
 use pbft_model::mutant_record::RECORD;
 use pbft_model::mutants::hunt_all;
+use pbft_output::errln;
 use stateright::Model;
 use std::num::NonZeroUsize;
 
@@ -46,7 +47,7 @@ pub fn parse(corpus: &str) -> Result<Vec<Trace>, CorpusError> {
 
 /// Makes the corpus again from the model's mutants.
 pub fn make(threads: NonZeroUsize) -> Result<Vec<Trace>, model::ConfigError> {
-    let reports = hunt_all(&RECORD, threads.get(), |report| eprintln!("{}", report.name))?;
+    let reports = hunt_all(&RECORD, threads.get(), |report| errln!("{}", report.name))?;
     let found =
         reports.into_iter().filter_map(|report| Some((report.name, report.counterexample?)));
     let mut traces = Vec::new();

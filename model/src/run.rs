@@ -1,5 +1,6 @@
 //! What the verification tools share: exit codes, output formats, progress, run directories.
 
+use pbft_output::{Stdout, errln, out};
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -51,16 +52,17 @@ impl Format {
             Self::Human => say(&text(value)),
             Self::Json => match serde_json::to_string(value) {
                 Ok(json) => say(&format_args!("{json}\n")),
-                Err(error) => eprintln!("error: the result cannot be written as JSON: {error}"),
+                Err(error) => errln!("error: the result cannot be written as JSON: {error}"),
             },
         }
     }
 }
 
-/// Writes to standard output. Whoever reads it may stop reading: that is no error of this program.
+/// Writes to standard output: see [`pbft_output`].
 pub fn say(text: &dyn Display) {
-    let mut out = io::stdout().lock();
-    let _ = write!(out, "{text}").and_then(|()| out.flush());
+    out!("{text}");
+    // The result is remembered, and becomes the exit code.
+    let _ = Stdout.flush();
 }
 
 /// How far a search has come.
@@ -163,7 +165,7 @@ impl Progress for Stderr {
                 bar.set_message(line);
                 bar.tick();
             }
-            None => eprintln!("{line}"),
+            None => errln!("{line}"),
         }
     }
 

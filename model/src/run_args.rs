@@ -2,6 +2,7 @@
 
 use crate::run::{ExitCode, Format};
 use clap::Args;
+use pbft_output::errln;
 use serde::Serialize;
 use std::fmt::Display;
 use std::num::NonZeroUsize;
@@ -37,6 +38,6 @@ impl RunArgs {
 
 /// Says on standard error what is wrong with the arguments.
 pub fn usage(message: &dyn Display) -> ExitCode {
-    eprintln!("error: {message}");
+    errln!("error: {message}");
     ExitCode::Usage
 }

@@ -6,5 +6,6 @@ mod deploy;
 mod determinism;
 mod laggards;
 mod oracles;
+mod output;
 mod tool;
 mod violations;

@@ -22,6 +22,7 @@ use pbft_node::node::Setup;
 use pbft_node::queries::Queries;
 use pbft_node::service::Service;
 use pbft_node::transport::{self, TcpNetwork};
+use pbft_output::errln;
 use std::error::Error;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -62,15 +63,21 @@ fn behaviour(name: &str) -> Result<Behaviour, String> {
 /// fails, and with 2 on wrong arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    match pbft_output::arguments() {
+        Ok(arguments) => pbft_output::finish(lie(&arguments)),
+        Err(code) => code,
+    }
+}
+
+fn lie(arguments: &Arguments) -> u8 {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let result = runtime.map_err(Box::from).and_then(|runtime| runtime.block_on(run(&arguments)));
+    let result = runtime.map_err(Box::from).and_then(|runtime| runtime.block_on(run(arguments)));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+            errln!("error: {error}");
+            1
         }
     }
 }
@@ -111,7 +118,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error + Send + Sync>> 
     let _connections =
         transport::serve(&cluster, &key, listener, inbox.clone(), queries, &network)?;
     stop_when_told(inbox)?;
-    eprintln!("{replica} lies: {:?}", arguments.behaviours);
+    errln!("{replica} lies: {:?}", arguments.behaviours);
     // Writing to the disk blocks; a thread of its own, as in the node.
     let own = |driver: Driver| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

@@ -4,16 +4,22 @@ use crate::source::Text;
 use toml::{Table, Value};
 
 /// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
-/// otherwise conformance would prove a thing equal to itself.
-const OURS: [(&str, &str, &[&str]); 5] = [
-    ("model/Cargo.toml", "pbft-model", &[]),
+/// otherwise conformance would prove a thing equal to itself. All programs print in one way, which knows nothing of the
+/// protocol.
+const OURS: [(&str, &str, &[&str]); 6] = [
+    ("output/Cargo.toml", "pbft-output", &[]),
+    ("model/Cargo.toml", "pbft-model", &["pbft-output"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),
-    ("impl/node/Cargo.toml", "pbft-node", &["pbft-core"]),
-    ("conformance/Cargo.toml", "pbft-conformance", &["pbft-core", "pbft-model", "pbft-node"]),
+    ("impl/node/Cargo.toml", "pbft-node", &["pbft-core", "pbft-output"]),
+    (
+        "conformance/Cargo.toml",
+        "pbft-conformance",
+        &["pbft-core", "pbft-model", "pbft-node", "pbft-output"],
+    ),
     (
         "tests/Cargo.toml",
         "pbft-tests",
-        &["pbft-conformance", "pbft-core", "pbft-model", "pbft-node"],
+        &["pbft-conformance", "pbft-core", "pbft-model", "pbft-node", "pbft-output"],
     ),
 ];
 

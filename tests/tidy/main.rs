@@ -64,6 +64,11 @@ fn no_path_of_a_machine() {
 }
 
 #[test]
+fn programs_print_in_one_way() {
+    holds(rules::programs_print_in_one_way);
+}
+
+#[test]
 fn documents_have_one_title() {
     holds(rules::documents_have_one_title);
 }

@@ -109,6 +109,21 @@ fn tokens(line: &str) -> Vec<&str> {
     tokens
 }
 
+/// Who prints panics where nobody reads, or loses what it says without a word, unless `pbft_output` does it.
+pub(crate) fn programs_print_in_one_way(text: &Text) -> Vec<String> {
+    // What tests share is read by whoever runs them.
+    let shared_by_tests = text.path == "tests/src/cluster.rs";
+    let is_program = text.path.contains("/src/") && !text.path.starts_with("output/");
+    if !text.is_rust() || text.is_test() || shared_by_tests || !is_program {
+        return Vec::new();
+    }
+    let code = without_test_modules(&code_of(&text.content));
+    let bad = ["print!(", "println!(", "io::stdout().lock()", "::parse();"];
+    lines_with(text, &code, "prints by itself; use pbft_output", |line| {
+        bad.iter().any(|bad| line.contains(bad))
+    })
+}
+
 /// No path of somebody's machine.
 pub(crate) fn no_path_of_a_machine(text: &Text) -> Vec<String> {
     // In parts, so that this file keeps to the rule.
@@ -188,6 +203,19 @@ mod tests {
         let note = format!("fn f() {{}} // {}{}: more", "TO", "DO");
         assert_eq!(found(rule, "a/src/b.rs", &note), 1);
         assert_eq!(found(rule, "a/src/b.rs", "// todo!( in a comment\nlet s = \"dbg!(\";"), 0);
+    }
+
+    #[test]
+    fn printing_is_found() {
+        let rule = programs_print_in_one_way;
+        let bad = ["println!(\"x\");", "eprint!(\"x\");", "let cli = Cli::parse();"];
+        for code in bad {
+            assert_eq!(found(rule, "a/src/b.rs", code), 1, "{code}");
+            assert_eq!(found(rule, "a/examples/b.rs", code), 0, "{code}");
+            assert_eq!(found(rule, "output/src/b.rs", code), 0, "{code}");
+        }
+        let good = ["outln!(\"x\");", "// println!(", "let n: u8 = text.parse();"];
+        assert!(good.iter().all(|code| found(rule, "a/src/b.rs", code) == 0));
     }
 
     #[test]

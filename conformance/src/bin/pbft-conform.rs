@@ -1,5 +1,5 @@
 //! Shows that the model and the code are the same protocol. See `pbft-conform --help`.
 
 fn main() -> std::process::ExitCode {
-    pbft_conformance::cli::main().into()
+    pbft_conformance::cli::main()
 }

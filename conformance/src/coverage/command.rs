@@ -7,6 +7,7 @@ use crate::job::{self, Options};
 use crate::plan::Plan;
 use clap::Args;
 use pbft_model::run::{ExitCode, Format, Stderr};
+use pbft_output::errln;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,13 +44,13 @@ pub fn run_coverage(
             match write_markdown(arguments.markdown.as_deref(), &report) {
                 Ok(()) => report.exit_code(),
                 Err(message) => {
-                    eprintln!("error: {message}");
+                    errln!("error: {message}");
                     ExitCode::Usage
                 }
             }
         }
         Err(Stopped::Because(status, message)) => {
-            eprintln!("error: {message}");
+            errln!("error: {message}");
             status
         }
     }

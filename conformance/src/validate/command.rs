@@ -8,8 +8,9 @@ use pbft_model::report::ReportArgs;
 use pbft_model::run::{ExitCode, Format, say};
 use pbft_model::trace::Trace;
 use pbft_node::trace::{LINE_BYTES_MAX, Line};
+use pbft_output::{Stdout, errln};
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The longest trace of the model that is read.
@@ -60,16 +61,16 @@ pub fn run_validate(arguments: &ValidateArguments, format: Format) -> ExitCode {
         Ok(validation) => validation,
         Err(ValidateError::Usage(message)) => return usage(&message),
         Err(ValidateError::Refused(refused)) => {
-            eprintln!("error: {refused}");
+            errln!("error: {refused}");
             return ExitCode::DataRefused;
         }
     };
     format.print(&validation, ToString::to_string);
     let rate = validation.steps as f64 / validation.seconds.max(f64::EPSILON);
-    eprintln!("{:.2} s, {rate:.0} steps/s", validation.seconds);
-    eprintln!("again: {}", arguments.command());
+    errln!("{:.2} s, {rate:.0} steps/s", validation.seconds);
+    errln!("again: {}", arguments.command());
     if let Some(found) = &validation.divergence {
-        eprintln!("in words: cargo conform explain {}", found.path.display());
+        errln!("in words: cargo conform explain {}", found.path.display());
     }
     match reports.write(&validation.to_report(arguments.command())) {
         Ok(()) => validation.exit_code(),
@@ -78,7 +79,7 @@ pub fn run_validate(arguments: &ValidateArguments, format: Format) -> ExitCode {
 }
 
 fn usage(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
+    errln!("error: {message}");
     ExitCode::Usage
 }
 
@@ -94,7 +95,7 @@ pub fn run_explain(arguments: &ExplainArguments) -> ExitCode {
     match explain(&arguments.file) {
         Ok(()) => ExitCode::Holds,
         Err(problem) => {
-            eprintln!("error: {}: {problem}", arguments.file.display());
+            errln!("error: {}: {problem}", arguments.file.display());
             ExitCode::DataRefused
         }
     }
@@ -114,7 +115,7 @@ fn explain(path: &Path) -> Result<(), String> {
 /// Line by line; a line that is cut off is said to be.
 fn explain_recording(file: File) -> Result<(), String> {
     let mut input = BufReader::new(file);
-    let mut out = io::stdout().lock();
+    let mut out = Stdout;
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
@@ -127,7 +128,7 @@ fn explain_recording(file: File) -> Result<(), String> {
             Ok(line) => narrate::line(&line),
             Err(error) => format!("a line that cannot be read: {error}"),
         };
-        // Whoever reads may stop.
+        // The end of the program says so.
         if writeln!(out, "{text}").is_err() {
             return Ok(());
         }

@@ -1,5 +1,5 @@
 //! Checks the model of PBFT. See `pbft-model --help`.
 
 fn main() -> std::process::ExitCode {
-    pbft_model::cli::main().into()
+    pbft_model::cli::main()
 }

@@ -1,5 +1,6 @@
 //! `pbft-model check`: every reachable state of some configurations.
 
+use pbft_output::errln;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -112,9 +113,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, String> {
     }
     if args.preset == Some(Preset::Deep) && args.merge.is_empty() {
         let estimate = Estimate::of(&entries);
-        eprintln!("{estimate}");
+        errln!("{estimate}");
         if !estimate.fits() && !args.force {
-            eprintln!("not started: --force starts it all the same, --preset nightly is smaller");
+            errln!("not started: --force starts it all the same, --preset nightly is smaller");
             return Ok(ExitCode::Inconclusive);
         }
     }
@@ -183,7 +184,7 @@ fn check_all(
         let report = match known {
             Some(report) => report.clone(),
             None if !args.merge.is_empty() => {
-                eprintln!("{} is in none of the directories: its shard is missing", entry.config);
+                errln!("{} is in none of the directories: its shard is missing", entry.config);
                 continue;
             }
             None => check(&entry.config, options, &mut progress),

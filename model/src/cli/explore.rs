@@ -1,5 +1,6 @@
 //! `pbft-model explore`: the states in a browser.
 
+use pbft_output::errln;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -50,15 +51,15 @@ pub(super) struct ExploreArgs {
 pub(super) fn run(args: &ExploreArgs) -> Result<ExitCode, Failure> {
     let opening = opening(args)?;
     if !args.address.ip().is_loopback() {
-        eprintln!("warning: {} can be reached from other computers", args.address);
+        errln!("warning: {} can be reached from other computers", args.address);
     }
     let names: Vec<_> = WITNESSES
         .iter()
         .filter(|one| (one.applicable)(opening.model().config()))
         .map(|one| one.name)
         .collect();
-    eprintln!("Explorer of {}, at {} (end with ^C)", opening.model().config(), opening.what());
-    eprintln!("Witnesses to look for: {}", names.join(", "));
+    errln!("Explorer of {}, at {} (end with ^C)", opening.model().config(), opening.what());
+    errln!("Witnesses to look for: {}", names.join(", "));
     let explorer = Explorer::bind(opening, args.address)?;
     say(&format_args!("{}\n", explorer.link()));
     if args.open {
@@ -97,6 +98,6 @@ fn open(link: &str) {
     let mut command = Command::new(opener);
     command.arg(link).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if let Err(error) = command.spawn() {
-        eprintln!("cannot open a browser with {opener} ({error}): open the link yourself");
+        errln!("cannot open a browser with {opener} ({error}): open the link yourself");
     }
 }

@@ -1,7 +1,8 @@
 //! `pbft-model graph`: states and steps for other tools.
 
+use pbft_output::{Stdout, errln};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -38,22 +39,20 @@ pub(super) fn run(args: &GraphArgs) -> Result<ExitCode, String> {
     let model = Pbft::new(args.config).with_mutant(args.mutant).with_reductions(args.reductions);
     let mut out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(File::create(path).map_err(describe("creating", path))?),
-        None => Box::new(io::stdout().lock()),
+        None => Box::new(Stdout),
     };
     let mut buffered = BufWriter::new(&mut out);
     let written = graph::write(&model, args.format, args.max_states, &mut buffered);
     let size = match written.and_then(|size| buffered.flush().map(|()| size)) {
         Ok(size) => size,
-        // Whoever reads the graph may stop reading.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            return Ok(ExitCode::Inconclusive);
-        }
+        // The end of the program says so.
+        Err(_) if !pbft_output::is_heard() => return Ok(ExitCode::Holds),
         Err(error) => return Err(format!("writing the graph: {error}")),
     };
-    eprintln!("{}: {} states, {} edges", args.config, size.states, size.edges);
+    errln!("{}: {} states, {} edges", args.config, size.states, size.edges);
     if size.complete {
         return Ok(ExitCode::Holds);
     }
-    eprintln!("not complete: the limit of {} states was hit", args.max_states);
+    errln!("not complete: the limit of {} states was hit", args.max_states);
     Ok(ExitCode::Inconclusive)
 }

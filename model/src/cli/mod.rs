@@ -9,6 +9,7 @@ mod mutants;
 mod simulate;
 mod trace;
 
+use pbft_output::errln;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ Examples:
   pbft-model list                                names of configurations, properties, witnesses, mutants
 
 Exit codes: 0 everything holds, 1 a violation or a surviving mutant, 2 bad usage, 3 inconclusive, \
-5 a file was refused.";
+5 a file was refused, 7 the result could not be written.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -130,8 +131,15 @@ struct ResultArgs {
 
 /// Runs the command line of this process.
 #[must_use]
-pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+pub fn main() -> std::process::ExitCode {
+    match pbft_output::arguments() {
+        Ok(cli) => pbft_output::finish(run(cli) as u8),
+        Err(code) => code,
+    }
+}
+
+fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
         Subcommands::Check(args) => check::run(&args).map_err(Failure::from),
         Subcommands::Explore(args) => explore::run(&args),
         Subcommands::Simulate(args) => simulate::run(&args).map_err(Failure::from),
@@ -141,7 +149,7 @@ pub fn main() -> ExitCode {
         Subcommands::List(args) => list::run(&args).map_err(Failure::from),
     };
     result.unwrap_or_else(|Failure { code, message }| {
-        eprintln!("error: {message}");
+        errln!("error: {message}");
         code
     })
 }

@@ -1,5 +1,6 @@
 //! `pbft-model mutants`: each planted bug must be found out.
 
+use pbft_output::errln;
 use std::num::NonZeroUsize;
 use std::thread;
 
@@ -32,7 +33,7 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
     let files = args.results.reports.create()?;
     let reports = mutants::hunt_all(&rows, threads, |report| {
         let fate = if report.as_recorded { "as recorded" } else { "NOT AS RECORDED" };
-        eprintln!("{}: {fate}, {} states, {:.1} s", report.name, report.states, report.seconds);
+        errln!("{}: {fate}, {} states, {:.1} s", report.name, report.states, report.seconds);
     })
     .map_err(|error| error.to_string())?;
     let names = reports.iter().map(|report| report.config.clone()).collect();

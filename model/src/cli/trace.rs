@@ -1,5 +1,6 @@
 //! `pbft-model trace`: recorded paths, checked, written in another form, compared, shortened.
 
+use pbft_output::errln;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -118,7 +119,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
             args.output.write(&form(&trace, args.to)?)?;
             let shown = matches!((args.to, &args.output.output), (Form::Text, None));
             if shown && file != Path::new("-") {
-                eprintln!("explore: cargo explore --trace {}", file.display());
+                errln!("explore: cargo explore --trace {}", file.display());
             }
             Ok(ExitCode::Holds)
         }
@@ -163,6 +164,6 @@ fn shorten(file: &Path, output: &Output) -> Result<ExitCode, Failure> {
     let long = read(file)?;
     let short = shrink(&long).map_err(|error: ShrinkError| error.to_string())?;
     output.write(&itf::write(&short).map_err(|error| error.to_string())?)?;
-    eprintln!("{} steps, {} are enough", long.actions.len(), short.actions.len());
+    errln!("{} steps, {} are enough", long.actions.len(), short.actions.len());
     Ok(ExitCode::Holds)
 }

@@ -11,6 +11,7 @@ use crate::sim::keys::Scheme;
 use clap::{Args, Subcommand};
 use pbft_model::run::{ExitCode, Format, say};
 use pbft_model::run_args::{RunArgs, usage};
+use pbft_output::errln;
 
 /// The experiments.
 #[derive(Clone, Debug, Subcommand)]
@@ -204,7 +205,7 @@ fn tell(one: &Measurement) {
     } else {
         "DIFFERENT"
     };
-    eprintln!("{}: {holds}, {:.2} s", one.setup.name, one.cost.wall_clock_s);
+    errln!("{}: {holds}, {:.2} s", one.setup.name, one.cost.wall_clock_s);
 }
 
 fn ledger(settings: Settings<'_>, arguments: &LedgerArguments) -> ExitCode {
@@ -229,7 +230,7 @@ fn ledger(settings: Settings<'_>, arguments: &LedgerArguments) -> ExitCode {
 fn not_run(error: &RealError) -> ExitCode {
     match error {
         RealError::Failed(_) => {
-            eprintln!("{error}");
+            errln!("{error}");
             ExitCode::Inconclusive
         }
         RealError::Setup(_) | RealError::Refused { .. } => usage(error),

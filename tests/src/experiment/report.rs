@@ -5,6 +5,7 @@ use super::table;
 use clap::Args;
 use pbft_model::run::say;
 use pbft_node::cli::chart::{Chart, escape};
+use pbft_output::errln;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -159,7 +160,7 @@ impl Report {
 
 fn write(path: &Path, text: &str) -> Result<(), WriteError> {
     std::fs::write(path, text).map_err(|error| WriteError { path: path.to_owned(), error })?;
-    eprintln!("{} written", path.display());
+    errln!("{} written", path.display());
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use super::terminal::Terminal;
 use super::text;
 use clap::Args;
 use pbft_model::run::{ExitCode, Format};
+use pbft_output::errln;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
@@ -50,7 +51,7 @@ pub fn main(args: &LabArgs, format: Format) -> ExitCode {
         false => args.byzantine.clone(),
     };
     if args.planted.is_some() && !pbft_core::planted::PLANTED_BUGS {
-        eprintln!("error: this build cannot plant bugs; build it with `--features planted-bugs`");
+        errln!("error: this build cannot plant bugs; build it with `--features planted-bugs`");
         return ExitCode::Usage;
     }
     let setup = Setup { replicas: args.replicas, byzantine, planted: args.planted.clone() };
@@ -74,7 +75,7 @@ pub fn main(args: &LabArgs, format: Format) -> ExitCode {
 }
 
 fn refuse(error: &LabError) -> ExitCode {
-    eprintln!("error: {error}");
+    errln!("error: {error}");
     if error.is_of_data() { ExitCode::DataRefused } else { ExitCode::Usage }
 }
 
@@ -124,12 +125,12 @@ impl Lab {
     /// A person at a terminal. Mistakes are explained, and end nothing.
     fn talk(&mut self) -> Result<(), ExitCode> {
         let failed = |error: rustyline::error::ReadlineError| {
-            eprintln!("error: the terminal cannot be used: {error}");
+            errln!("error: the terminal cannot be used: {error}");
             ExitCode::Usage
         };
         let mut terminal = Terminal::new().map_err(failed)?;
         self.echo = false;
-        eprintln!("{WELCOME}");
+        errln!("{WELCOME}");
         while let Some(typed) = terminal.line().map_err(failed)? {
             // What is pasted may have several lines.
             for line in typed.lines() {
@@ -139,7 +140,7 @@ impl Lab {
                     Err(error) => {
                         text::wrap(&error.to_string(), 0, 2)
                             .iter()
-                            .for_each(|line| eprintln!("{line}"));
+                            .for_each(|line| errln!("{line}"));
                     }
                 }
             }
@@ -151,7 +152,7 @@ impl Lab {
     fn listen(&mut self) -> Result<(), ExitCode> {
         for line in std::io::stdin().lock().lines() {
             let line = line.map_err(|error| {
-                eprintln!("error: standard input: {error}");
+                errln!("error: standard input: {error}");
                 ExitCode::DataRefused
             })?;
             if !self.obey(&line)? {

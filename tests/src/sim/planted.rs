@@ -6,6 +6,7 @@ use super::judge::{Judging, judge};
 use super::oracle::Rule;
 use super::twins;
 use pbft_core::planted::PlantedBug;
+use pbft_output::errln;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -174,7 +175,7 @@ pub fn hunt_all(bugs: &[PlantedBug], seeds: u64, threads: NonZeroUsize) -> Vec<H
                 while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let hunt = hunt(*bug, seeds);
                     let end = hunt.found.as_ref().map_or("not found", |found| found.rule.name());
-                    eprintln!("{}: {end}, {:.1} s", hunt.bug, hunt.seconds);
+                    errln!("{}: {end}, {:.1} s", hunt.bug, hunt.seconds);
                     hunts.lock().unwrap_or_else(PoisonError::into_inner).push(hunt);
                 }
             });

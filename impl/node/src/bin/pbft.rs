@@ -1,6 +1,5 @@
 //! The `pbft` command: parses its arguments and calls the library.
 
-use clap::Parser as _;
 use pbft_node::cli::{Arguments, run};
 use std::process::ExitCode;
 
@@ -9,5 +8,8 @@ const _: () =
     assert!(!pbft_core::PLANTED_BUGS, "build pbft without pbft-core's feature `planted-bugs`");
 
 fn main() -> ExitCode {
-    run(Arguments::parse())
+    match pbft_output::arguments::<Arguments>() {
+        Ok(arguments) => run(arguments),
+        Err(code) => code,
+    }
 }

@@ -4,6 +4,7 @@ use super::{AsClient, CliError, Exit, Format, keys, print_json, runtime};
 use crate::client::ClientOptions;
 use crate::ledger::{Account, Entry, Operation, Outcome, Record, Totals};
 use clap::{Args, Subcommand};
+use pbft_output::{errln, outln};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -202,23 +203,23 @@ fn as_json(operation: &Operation, outcome: &Outcome) -> Value {
 fn print_human(operation: &Operation, outcome: &Outcome) {
     balances(operation, outcome)
         .iter()
-        .for_each(|(account, balance)| println!("{account}: {balance}"));
+        .for_each(|(account, balance)| outln!("{account}: {balance}"));
     match outcome {
         Outcome::Statement(record) => {
             for (number, entry, after) in lines(record) {
                 let (kind, other, amount) = describe(entry);
                 let other = other.map(|other| format!(" {other}")).unwrap_or_default();
-                println!("{number:>6}  {:<24} {amount:>12} {after:>14}", format!("{kind}{other}"));
+                outln!("{number:>6}  {:<24} {amount:>12} {after:>14}", format!("{kind}{other}"));
             }
         }
         Outcome::Audited(audit) => {
             let Totals { deposited, withdrawn } = audit.totals;
             let verdict = if audit.is_balanced() { "balanced" } else { "NOT balanced" };
-            println!("{} accounts hold {}", audit.accounts, audit.sum);
-            println!("deposited {deposited}, withdrawn {withdrawn}: {verdict}");
+            outln!("{} accounts hold {}", audit.accounts, audit.sum);
+            outln!("deposited {deposited}, withdrawn {withdrawn}: {verdict}");
         }
-        Outcome::Echoed(word) => println!("{word}"),
-        Outcome::Refused(refusal) => eprintln!("refused: {refusal}"),
+        Outcome::Echoed(word) => outln!("{word}"),
+        Outcome::Refused(refusal) => errln!("refused: {refusal}"),
         Outcome::Balance(_) | Outcome::Transferred { .. } | Outcome::Accounts(_) => {}
     }
 }

@@ -5,6 +5,7 @@ use crate::admin;
 use crate::client::{ClientOptions, Timestamps};
 use crate::config::{CLUSTER_FILE, Cluster};
 use clap::{Args, Subcommand};
+use pbft_output::errln;
 use serde_json::{Map, Value, json};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -76,7 +77,7 @@ pub(super) fn run(arguments: &BundleArguments) -> Result<Exit, CliError> {
     };
     let mut file = std::fs::File::create_new(out).map_err(problem)?;
     std::io::Write::write_all(&mut file, format!("{bundle:#}\n").as_bytes()).map_err(problem)?;
-    eprintln!("{}: look at it before you give it away", out.display());
+    errln!("{}: look at it before you give it away", out.display());
     Ok(Exit::Done)
 }
 

@@ -4,6 +4,7 @@ use super::{CliError, Exit, Format, print_json};
 use crate::config::Cluster;
 use crate::hex;
 use pbft_core::types::ReplicaId;
+use pbft_output::outln;
 use serde_json::json;
 use std::path::Path;
 
@@ -23,18 +24,19 @@ pub(super) fn run(file: &Path, format: Format) -> Result<Exit, CliError> {
             "window": params.window,
         })),
         Format::Human => {
-            println!("{}: good", file.display());
-            println!("cluster {} with id {}", cluster.name(), hex::encode(&cluster.id().0));
-            println!(
+            outln!("{}: good", file.display());
+            outln!("cluster {} with id {}", cluster.name(), hex::encode(&cluster.id().0));
+            outln!(
                 "{} replicas, up to {} faulty; quorum {}; {} clients",
                 membership.n(),
                 membership.faults(),
                 membership.quorum(),
                 cluster.clients().len()
             );
-            println!(
+            outln!(
                 "checkpoint every {} batches, window {}",
-                params.checkpoint_interval, params.window
+                params.checkpoint_interval,
+                params.window
             );
         }
     }

@@ -11,6 +11,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use pbft_core::Membership;
 use pbft_core::types::SeqNum;
+use pbft_output::{errln, outln};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -127,13 +128,13 @@ pub(super) fn hash(arguments: &HashArguments) -> Result<Exit, CliError> {
         Format::Human => {
             for replica in &replicas {
                 match &replica.report {
-                    Ok(report) => println!("{}", digest_line(report)),
+                    Ok(report) => outln!("{}", digest_line(report)),
                     Err(error) => {
-                        eprintln!("replica {} does not answer: {error}", replica.replica.0)
+                        errln!("replica {} does not answer: {error}", replica.replica.0)
                     }
                 }
             }
-            println!("{}", verdict.line(replicas.len()));
+            outln!("{}", verdict.line(replicas.len()));
         }
     }
     Ok(verdict.exit())
@@ -204,7 +205,7 @@ pub(super) fn accounts(
         Format::Json => print_json(&as_json(&books, &differing, verdict)),
         Format::Human => {
             print_table(&books, &differing, rows);
-            println!("{}", verdict.line(books.len()));
+            outln!("{}", verdict.line(books.len()));
         }
     }
     Ok(verdict.exit())
@@ -332,13 +333,13 @@ fn print_table(books: &[Result<Book, BookError>], differing: &BTreeSet<Account>,
         table.add_row(row(name.to_string(), &|(_, book)| book.get(name).copied(), ""));
     }
     table.add_row(row("(executed)".to_owned(), &|(seq, _)| Some(seq.0), ""));
-    println!("{table}");
+    outln!("{table}");
     if equal.len() > rows {
-        println!("and {} accounts more; see them with --rows", equal.len() - rows);
+        outln!("and {} accounts more; see them with --rows", equal.len() - rows);
     }
     for (id, error) in books.iter().enumerate().filter_map(|(id, b)| Some((id, b.as_ref().err()?)))
     {
-        eprintln!("replica {id} is not compared: {error}");
+        errln!("replica {id} is not compared: {error}");
     }
 }
 

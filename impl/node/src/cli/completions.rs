@@ -3,6 +3,7 @@
 use super::{Arguments, Exit};
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
+use pbft_output::out;
 
 /// `pbft completions`.
 #[derive(Clone, Copy, Debug, Args)]
@@ -15,11 +16,9 @@ pub struct CompletionsArguments {
 }
 
 pub(super) fn run(arguments: CompletionsArguments) -> Exit {
-    clap_complete::generate(
-        arguments.shell,
-        &mut Arguments::command(),
-        "pbft",
-        &mut std::io::stdout(),
-    );
+    // Into memory first: it panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "pbft", &mut script);
+    out!("{}", String::from_utf8_lossy(&script));
     Exit::Done
 }

@@ -8,6 +8,7 @@ use crate::keys::SecretKey;
 use crate::node::{REPLICA_KEY_FILE, StartError};
 use crate::store::{Identity, Store};
 use clap::Args;
+use pbft_output::errln;
 use std::path::PathBuf;
 
 /// `pbft init`.
@@ -66,7 +67,7 @@ pub(super) fn run(arguments: &InitArguments) -> Result<Exit, CliError> {
         let _ = std::fs::remove_dir_all(dir);
     }
     made?;
-    eprintln!("{}: replica {} of {}", dir.display(), replica.0, cluster.name());
-    eprintln!("next: pbft start --dir {}", dir.display());
+    errln!("{}: replica {} of {}", dir.display(), replica.0, cluster.name());
+    errln!("next: pbft start --dir {}", dir.display());
     Ok(Exit::Done)
 }

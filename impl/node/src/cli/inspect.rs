@@ -3,6 +3,7 @@
 use super::{CliError, Exit, Format};
 use crate::inspect::{Checkpoint, Inspection, Slot, Vote, inspect};
 use clap::Args;
+use pbft_output::outln;
 use std::path::PathBuf;
 
 /// `pbft inspect`.
@@ -25,50 +26,52 @@ pub struct InspectArguments {
 pub(super) fn run(arguments: &InspectArguments) -> Result<Exit, CliError> {
     let inspection = inspect(&arguments.dir, arguments.pairs)?;
     match arguments.format {
-        Format::Json => println!("{:#}", serde_json::json!(inspection)),
+        Format::Json => outln!("{:#}", serde_json::json!(inspection)),
         Format::Human => print(&inspection),
     }
     Ok(Exit::Done)
 }
 
 fn print(it: &Inspection) {
-    println!("replica {} of cluster {}", it.replica, it.cluster);
-    println!(
+    outln!("replica {} of cluster {}", it.replica, it.cluster);
+    outln!(
         "opened {} times, {} writes, {} records in the log",
-        it.incarnation, it.commits, it.log_records
+        it.incarnation,
+        it.commits,
+        it.log_records
     );
     let view = match (it.changing, it.view_begun_by.is_empty()) {
         (true, _) => "changing to it".to_owned(),
         (false, true) => "active".to_owned(),
         (false, false) => format!("active, begun by {}", list(&it.view_begun_by)),
     };
-    println!("view {}: {view}", it.view);
+    outln!("view {}: {view}", it.view);
     if let Some(seq) = it.abstains_until {
-        println!("it has lost its memory: no votes before checkpoint {seq} is stable");
+        outln!("it has lost its memory: no votes before checkpoint {seq} is stable");
     }
-    println!("stable checkpoint {}", checkpoint(&it.stable));
+    outln!("stable checkpoint {}", checkpoint(&it.stable));
     for own in it.checkpoints.iter().filter(|own| own.seq != it.stable.seq) {
-        println!("own checkpoint {}", checkpoint(own));
+        outln!("own checkpoint {}", checkpoint(own));
     }
     it.slots.iter().for_each(print_slot);
-    println!("executed up to {}, {} lanes with a last reply", it.last_executed, it.replies);
+    outln!("executed up to {}, {} lanes with a last reply", it.last_executed, it.replies);
     for (seq, chunks) in &it.kept_states {
-        println!("state of checkpoint {seq} is kept, in {chunks} chunks");
+        outln!("state of checkpoint {seq} is kept, in {chunks} chunks");
     }
-    println!("state {}", it.state);
-    it.evidence.iter().for_each(|line| println!("evidence: {line}"));
-    it.pairs.iter().for_each(|pair| println!("  {} = {}", pair.key, pair.value));
+    outln!("state {}", it.state);
+    it.evidence.iter().for_each(|line| outln!("evidence: {line}"));
+    it.pairs.iter().for_each(|pair| outln!("  {} = {}", pair.key, pair.value));
     if it.more_pairs {
-        println!("  and more: see --pairs");
+        outln!("  and more: see --pairs");
     }
 }
 
 fn print_slot(slot: &Slot) {
     if let Some(accepted) = &slot.accepted {
-        println!("{}: accepted {}", slot.seq, vote(accepted));
+        outln!("{}: accepted {}", slot.seq, vote(accepted));
     }
     if let Some(prepared) = &slot.prepared {
-        println!("{}: prepared {}", slot.seq, vote(prepared));
+        outln!("{}: prepared {}", slot.seq, vote(prepared));
     }
 }
 

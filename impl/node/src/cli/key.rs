@@ -3,6 +3,7 @@
 use super::{CliError, Exit};
 use crate::keys::SecretKey;
 use clap::{Args, Subcommand};
+use pbft_output::outln;
 use std::path::PathBuf;
 
 /// `pbft key`.
@@ -41,6 +42,6 @@ pub(super) fn run(arguments: &KeyArguments) -> Result<Exit, CliError> {
         }
         KeyCommand::Public { file } => SecretKey::load(file)?,
     };
-    println!("{}", key.public().to_hex());
+    outln!("{}", key.public().to_hex());
     Ok(Exit::Done)
 }

@@ -32,6 +32,7 @@ pub use init::InitArguments;
 pub use inspect::InspectArguments;
 pub use key::{KeyArguments, KeyCommand};
 pub use load::LoadArguments;
+use pbft_output::{errln, outln};
 pub use probe::{Probe, ProbeArguments};
 pub use recover::RecoverArguments;
 pub use repl::ReplArguments;
@@ -156,13 +157,11 @@ pub struct AsClient {
 
 /// Runs a command to its exit code.
 pub fn run(arguments: Arguments) -> ExitCode {
-    match execute(arguments) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("error: {error}");
-            error.exit().into()
-        }
-    }
+    let exit = execute(arguments).unwrap_or_else(|error| {
+        errln!("error: {error}");
+        error.exit()
+    });
+    pbft_output::finish(exit as u8)
 }
 
 fn execute(arguments: Arguments) -> Result<Exit, CliError> {
@@ -204,5 +203,5 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 
 /// Prints one JSON object.
 fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+    outln!("{value:#}");
 }

@@ -4,6 +4,7 @@ use super::settings::{SETTINGS_FILE, Settings};
 use super::{CliError, Exit, runtime};
 use crate::admin;
 use clap::{Args, ValueEnum};
+use pbft_output::out;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub(super) fn run(arguments: &ProbeArguments) -> Result<Exit, CliError> {
     let (code, text) = answered
         .map_err(|_| silence(format!("no answer within {wait:?}")))?
         .map_err(|error| silence(error.to_string()))?;
-    print!("{text}");
+    out!("{text}");
     Ok(if code == 200 { Exit::Done } else { Exit::Finding })
 }
 

@@ -4,6 +4,7 @@ use super::{CliError, Exit, Format, print_json, runtime};
 use crate::recover::{Recovered, recover};
 use clap::Args;
 use pbft_core::types::ReplicaId;
+use pbft_output::outln;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,17 +70,19 @@ fn print(recovered: &Recovered, arguments: &RecoverArguments) {
     for (id, answer) in &recovered.answers {
         match answer {
             Ok(at) => {
-                println!("{id}: in view {}, executed up to {}", at.view.0, at.last_executed.0)
+                outln!("{id}: in view {}, executed up to {}", at.view.0, at.last_executed.0)
             }
-            Err(error) => println!("{id}: no answer: {error}"),
+            Err(error) => outln!("{id}: no answer: {error}"),
         }
     }
     if let Some(path) = &recovered.set_aside {
-        println!("the old files are in {}", path.display());
+        outln!("the old files are in {}", path.display());
     }
-    println!(
+    outln!(
         "{} votes again once checkpoint {} is stable and view {} or a later one has begun",
-        recovered.replica, recovered.abstains.0, recovered.view.0
+        recovered.replica,
+        recovered.abstains.0,
+        recovered.view.0
     );
-    println!("next: pbft start --dir {}", arguments.dir.display());
+    outln!("next: pbft start --dir {}", arguments.dir.display());
 }

@@ -4,6 +4,7 @@ use super::{AsClient, CliError, Exit, Format, bank, keys, runtime, status};
 use crate::client::{Client, ClientOptions};
 use crate::ledger::{Operation, Outcome};
 use clap::Args;
+use pbft_output::{err, errln, outln};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -41,7 +42,7 @@ pub(super) fn run(arguments: &ReplArguments) -> Result<Exit, CliError> {
     let timestamps = keys::timestamps(dir, &name)?;
     let prompt = std::io::stdin().is_terminal();
     if prompt {
-        eprintln!("cluster {} as {name}; `help` shows what there is", cluster.name());
+        errln!("cluster {} as {name}; `help` shows what there is", cluster.name());
     }
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
@@ -63,7 +64,7 @@ fn lines(prompt: bool) -> mpsc::Receiver<std::io::Result<String>> {
             }
         }
         if prompt {
-            eprintln!();
+            errln!();
         }
     });
     receiver
@@ -77,7 +78,7 @@ async fn session(
     let mut exit = Exit::Done;
     loop {
         if prompt {
-            eprint!("pbft> ");
+            err!("pbft> ");
             // A terminal that is gone needs no prompt.
             let _ = std::io::stderr().flush();
         }
@@ -90,16 +91,17 @@ async fn session(
             }
         };
         match line.trim() {
+            _ if !pbft_output::is_heard() => return Ok(exit),
             "" => {}
             comment if comment.starts_with('#') => {}
             "quit" | "exit" => return Ok(exit),
-            "help" => println!("{HELP}"),
+            "help" => outln!("{HELP}"),
             "status" => status::show(client).await,
             text => match operate(client, text).await {
                 Ok(Exit::Done) => {}
                 Ok(refused) => exit = refused,
                 // A session goes on after an operation that came to nothing.
-                Err(error) if prompt => eprintln!("error: {error}"),
+                Err(error) if prompt => errln!("error: {error}"),
                 Err(error) => return Err(error),
             },
         }
@@ -111,7 +113,7 @@ async fn operate(client: &Client, text: &str) -> Result<Exit, CliError> {
     let operation = match Operation::parse(words.as_bytes()) {
         Ok(operation) => operation,
         Err(error) => {
-            eprintln!("{error}");
+            errln!("{error}");
             return Ok(Exit::Usage);
         }
     };

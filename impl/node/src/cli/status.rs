@@ -10,6 +10,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use pbft_core::Membership;
 use pbft_core::types::Digest;
+use pbft_output::{errln, outln};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -144,7 +145,7 @@ fn print_table(replicas: &[ReplicaStatus], health: &Health) {
         let (id, address) = (status.replica.0.to_string(), status.address.clone());
         match &status.report {
             Err(error) => {
-                eprintln!("replica {id} does not answer: {error}");
+                errln!("replica {id} does not answer: {error}");
                 table.add_row([id, address, "-".to_owned()])
             }
             Ok(report) => {
@@ -161,14 +162,14 @@ fn print_table(replicas: &[ReplicaStatus], health: &Health) {
             }
         };
     }
-    println!("{table}");
+    outln!("{table}");
     let Health { reachable, quorum, agree } = health;
     let verdict = match (agree, reachable < quorum) {
         (false, _) => "replicas DIFFER after the same batches",
         (true, true) => "no quorum: nothing can be executed",
         (true, false) => "in agreement",
     };
-    println!("{reachable} of {} replicas answer, a quorum is {quorum}: {verdict}", replicas.len());
+    outln!("{reachable} of {} replicas answer, a quorum is {quorum}: {verdict}", replicas.len());
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{AsClient, CliError, Exit, Format, keys, print_json, runtime};
 use crate::client::{ClientOptions, Timestamps};
 use crate::hex;
 use clap::Args;
+use pbft_output::outln;
 use serde_json::json;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -65,7 +66,7 @@ pub(super) fn run(arguments: &SubmitArguments) -> Result<Exit, CliError> {
     let text = printable(&result);
     match arguments.format {
         Format::Json => print_json(&json!({"text": text, "hex": hex::encode(&result)})),
-        Format::Human => println!("{}", text.unwrap_or(&hex::encode(&result))),
+        Format::Human => outln!("{}", text.unwrap_or(&hex::encode(&result))),
     }
     Ok(Exit::Done)
 }

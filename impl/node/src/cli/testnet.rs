@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use pbft_core::params::ClientAuthentication;
 use pbft_core::types::{Digest, ReplicaId};
 use pbft_core::{Membership, Params};
+use pbft_output::errln;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -92,8 +93,8 @@ impl Authentication {
 pub(super) fn run(arguments: &TestnetArguments) -> Result<Exit, CliError> {
     create(arguments)?;
     let dir = arguments.dir.display();
-    eprintln!("{dir}: {} replicas, {} clients", arguments.replicas, arguments.clients);
-    eprintln!("next: pbft up --dir {dir}");
+    errln!("{dir}: {} replicas, {} clients", arguments.replicas, arguments.clients);
+    errln!("next: pbft up --dir {dir}");
     Ok(Exit::Done)
 }
 

@@ -6,6 +6,7 @@ use super::{AsClient, CliError, Exit, keys, runtime};
 use crate::client::{ClientOptions, Timestamps};
 use crate::config::{CLUSTER_FILE, Cluster};
 use clap::Args;
+use pbft_output::{errln, outln};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -62,7 +63,7 @@ pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
             view_timeout_ms: None,
         };
         testnet::create(&testnet)?;
-        eprintln!("made {} replicas in {}", arguments.replicas, dir.display());
+        errln!("made {} replicas in {}", arguments.replicas, dir.display());
     }
     let cluster = Cluster::load(&dir.join(CLUSTER_FILE))?;
     if let Some(traces) = &arguments.trace {
@@ -106,7 +107,7 @@ async fn supervise(dir: &Path, cluster: &Cluster, traces: Option<&Path>) -> Resu
             },
         }
     }
-    eprintln!("stopping");
+    errln!("stopping");
     stop.send_replace(true);
     while running.join_next().await.is_some() {}
     Ok(Exit::Done)
@@ -142,7 +143,7 @@ async fn look_after(
         let Some(log) = log else { return };
         let mut lines = BufReader::new(log).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            eprintln!("{} {line}", prefix(id));
+            errln!("{} {line}", prefix(id));
         }
     };
     let told_to_stop = async {
@@ -167,7 +168,7 @@ async fn look_after(
     let (status, ()) = tokio::join!(ending, passing);
     let status = status.ok()?;
     if !status.success() {
-        eprintln!("{} ended: {status}; the others go on", prefix(id));
+        errln!("{} ended: {status}; the others go on", prefix(id));
     }
     status.code()
 }
@@ -190,12 +191,12 @@ async fn announce(dir: &Path, cluster: &Cluster) -> Result<(), CliError> {
         let replicas = client.status(Duration::from_millis(500)).await;
         let answering = replicas.iter().filter(|replica| replica.report.is_ok()).count();
         if answering >= quorum {
-            println!("ready: {answering} of {} replicas answer", replicas.len());
+            outln!("ready: {answering} of {} replicas answer", replicas.len());
             let flag = match dir == Path::new("cluster") {
                 true => String::new(),
                 false => format!(" --dir {}", dir.display()),
             };
-            eprintln!("try, in another terminal: pbft bank{flag} deposit alice 100");
+            errln!("try, in another terminal: pbft bank{flag} deposit alice 100");
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -4,6 +4,7 @@ use super::{SCENES, Told};
 use clap::Args;
 use pbft_model::run::{ExitCode, Format, say};
 use pbft_model::run_args::usage;
+use pbft_output::errln;
 
 /// `pbft-sim elections`.
 #[derive(Clone, Debug, Args)]
@@ -31,7 +32,7 @@ pub fn run(arguments: &ElectionsArguments, format: Format) -> ExitCode {
         |row: &str| arguments.only.is_empty() || arguments.only.iter().any(|one| one == row);
     let mut all: Vec<Told> = Vec::new();
     for scene in SCENES.iter().filter(|scene| wanted(scene.row)) {
-        eprintln!("{}: {}", scene.row, scene.title);
+        errln!("{}: {}", scene.row, scene.title);
         let told = scene.tell();
         if format == Format::Human {
             say(&told.to_text());

@@ -4,6 +4,7 @@ use super::{ENTRIES, Entry, Ran, table};
 use clap::Args;
 use pbft_model::run::{ExitCode, Format, say, utc_date};
 use pbft_model::run_args::usage;
+use pbft_output::errln;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
@@ -55,11 +56,11 @@ pub fn run(arguments: &RowsArguments, format: Format) -> ExitCode {
     let date = utc_date(SystemTime::now());
     let mut all: Vec<Ran> = Vec::new();
     for entry in entries {
-        eprintln!("{}: {}", entry.id, entry.title);
+        errln!("{}: {}", entry.id, entry.title);
         let began = Instant::now();
         let ran = entry.run(&date);
         let verdict = if ran.holds { "holds" } else { "FAILS" };
-        eprintln!("{}: {verdict}, {:.1} s: {}", entry.id, began.elapsed().as_secs_f64(), ran.said);
+        errln!("{}: {verdict}, {:.1} s: {}", entry.id, began.elapsed().as_secs_f64(), ran.said);
         all.push(ran);
     }
     format.print(&all, |all| table::to_markdown(all));
@@ -69,7 +70,7 @@ pub fn run(arguments: &RowsArguments, format: Format) -> ExitCode {
             .and_then(|text| table::replaced(&text, &all))
             .and_then(|text| std::fs::write(page, text).map_err(|error| error.to_string()));
         if let Err(error) = written {
-            eprintln!("error: {}: {error}; give the page that has the table", page.display());
+            errln!("error: {}: {error}; give the page that has the table", page.display());
             return ExitCode::DataRefused;
         }
     }
@@ -77,7 +78,7 @@ pub fn run(arguments: &RowsArguments, format: Format) -> ExitCode {
     if failed.is_empty() {
         return ExitCode::Holds;
     }
-    eprintln!("{} of {} rows do not hold: {}", failed.len(), all.len(), failed.join(", "));
+    errln!("{} of {} rows do not hold: {}", failed.len(), all.len(), failed.join(", "));
     ExitCode::Finding
 }
 

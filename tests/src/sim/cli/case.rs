@@ -11,6 +11,7 @@ use crate::sim::render::{Row, rows, table};
 use crate::sim::shrink::{self, Patience, Shrunk};
 use pbft_core::Membership;
 use pbft_model::run::{ExitCode, RunDir, RunRecord};
+use pbft_output::errln;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -165,7 +166,7 @@ fn replay_case(common: &Common, path: &Path) -> ExitCode {
     let case = match read_case(path) {
         Ok(case) => case,
         Err(problem) => {
-            eprintln!("error: {}: {problem}; `shrink` writes case files", path.display());
+            errln!("error: {}: {problem}; `shrink` writes case files", path.display());
             return ExitCode::DataRefused;
         }
     };
@@ -198,14 +199,14 @@ pub(super) fn shrink(common: &Common, which: &Which) -> ExitCode {
         Err(message) => return usage(&message),
     };
     let Some(shrunk) = make_small(&plan) else {
-        eprintln!("the run breaks no rule; there is nothing to make small");
+        errln!("the run breaks no rule; there is nothing to make small");
         return ExitCode::Holds;
     };
     let shown = show_small(&shrunk);
     common.run.print(&shown, |shown| shown.table.clone());
     match RunDir::create(&common.run.runs, "sim") {
         Ok(directory) => keep(&shrunk, &directory, "case.json"),
-        Err(error) => eprintln!("no run directory: {error}; choose another with --runs DIR"),
+        Err(error) => errln!("no run directory: {error}; choose another with --runs DIR"),
     }
     ExitCode::Finding
 }
@@ -217,7 +218,7 @@ fn make_small(plan: &Plan) -> Option<Shrunk> {
         None => judge(plan, Judging { model: true, keep: true }),
     };
     let violation = judged.violation?;
-    eprintln!("{} events break a rule; leaving out what is not needed", judged.events.len());
+    errln!("{} events break a rule; leaving out what is not needed", judged.events.len());
     let events: Vec<Event> = judged.events.into_iter().map(|(_, event)| event).collect();
     Some(shrink::shrink(plan, &events, &violation, Patience::default()))
 }
@@ -250,9 +251,9 @@ fn keep(shrunk: &Shrunk, directory: &RunDir, file: &str) {
     match directory.write_json(file, &case) {
         Ok(path) => {
             let tool = shrunk.plan.planted.as_ref().map_or("sim", |_| "sim-planted");
-            eprintln!("again: cargo {tool} replay --case {}", path.display());
+            errln!("again: cargo {tool} replay --case {}", path.display());
         }
-        Err(error) => eprintln!("the case cannot be kept: {error}"),
+        Err(error) => errln!("the case cannot be kept: {error}"),
     }
 }
 
@@ -260,12 +261,12 @@ fn keep(shrunk: &Shrunk, directory: &RunDir, file: &str) {
 pub(super) fn explain_failure(failure: &Failure, directory: &RunDir) {
     let commit = RunRecord::new(Vec::new(), None, (), true).commit;
     let commit = commit.unwrap_or_else(|| "unknown".to_owned());
-    eprintln!("\n{:?} at commit {commit}: {}", failure.task, failure.violation);
-    eprintln!("again: {}", failure.task.command());
+    errln!("\n{:?} at commit {commit}: {}", failure.task, failure.violation);
+    errln!("again: {}", failure.task.command());
     let Some(shrunk) = make_small(&failure.task.plan()) else {
-        eprintln!("it does not fail again: something in it is not determined by the seed");
+        errln!("it does not fail again: something in it is not determined by the seed");
         return;
     };
-    eprintln!("{}", show_small(&shrunk).table);
+    errln!("{}", show_small(&shrunk).table);
     keep(&shrunk, directory, &format!("case-{}.json", name(failure.task)));
 }

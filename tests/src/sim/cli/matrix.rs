@@ -3,6 +3,7 @@
 use super::{Common, usage};
 use crate::sim::matrix::{ROWS, Tried, to_markdown, try_row};
 use pbft_model::run::ExitCode;
+use pbft_output::errln;
 
 pub(super) fn matrix(common: &Common, rows: &[u8]) -> ExitCode {
     if let Some(unknown) = rows.iter().find(|number| ROWS.iter().all(|row| row.number != **number))
@@ -11,7 +12,7 @@ pub(super) fn matrix(common: &Common, rows: &[u8]) -> ExitCode {
     }
     let mut tried: Vec<Tried> = Vec::new();
     for row in ROWS.iter().filter(|row| rows.is_empty() || rows.contains(&row.number)) {
-        eprintln!("{:>2}: {}", row.number, row.fault);
+        errln!("{:>2}: {}", row.number, row.fault);
         tried.push(try_row(row));
     }
     common.run.print(&tried, |tried| to_markdown(tried));

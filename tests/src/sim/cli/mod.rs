@@ -170,8 +170,14 @@ struct Which {
 
 /// Parses the arguments and does what they say.
 #[must_use]
-pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+pub fn main() -> std::process::ExitCode {
+    match pbft_output::arguments() {
+        Ok(cli) => pbft_output::finish(run(cli) as u8),
+        Err(code) => code,
+    }
+}
+
+fn run(cli: Cli) -> ExitCode {
     // A panic of a replica is a finding like any other, and reported as one.
     std::panic::set_hook(Box::new(|_| {}));
     match cli.command {

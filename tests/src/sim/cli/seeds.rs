@@ -6,6 +6,7 @@ use crate::sim::campaign::{self, Campaign, Report, Seeds, Task};
 use crate::sim::keys::Scheme;
 use pbft_core::Membership;
 use pbft_model::run::{ExitCode, RunDir, RunRecord};
+use pbft_output::errln;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -54,7 +55,7 @@ fn run(common: &Common, extent: &Extent, campaign: Campaign) -> ExitCode {
         {
             *told = Instant::now();
             let rate = done as f64 / begun.elapsed().as_secs_f64();
-            eprintln!("{done} of {of} runs, {rate:.0} a second");
+            errln!("{done} of {of} runs, {rate:.0} a second");
         }
     };
     let commit = RunRecord::new(Vec::new(), None, (), true).commit;
@@ -83,14 +84,14 @@ fn conclude(common: &Common, report: &Report) -> ExitCode {
                 .write_json("run.json", &record)
                 .and_then(|_| directory.write("report.txt", &to_text(report)));
             if let Err(error) = written {
-                eprintln!("{}: {error}", directory.path().display());
+                errln!("{}: {error}", directory.path().display());
             }
             for failure in report.failures.iter().take(EXPLAINED) {
                 explain_failure(failure, &directory);
             }
-            eprintln!("results in {}", directory.path().display());
+            errln!("results in {}", directory.path().display());
         }
-        Err(error) => eprintln!("no run directory: {error}; choose another with --runs DIR"),
+        Err(error) => errln!("no run directory: {error}; choose another with --runs DIR"),
     }
     if !report.failures.is_empty() {
         ExitCode::Finding
@@ -184,10 +185,7 @@ pub(super) fn merge(common: &Common, paths: &[PathBuf]) -> ExitCode {
         match parsed {
             Ok(report) => reports.push(report),
             Err(problem) => {
-                eprintln!(
-                    "error: {}: {problem}; run the shard again with --report",
-                    path.display()
-                );
+                errln!("error: {}: {problem}; run the shard again with --report", path.display());
                 return ExitCode::DataRefused;
             }
         }
@@ -195,7 +193,7 @@ pub(super) fn merge(common: &Common, paths: &[PathBuf]) -> ExitCode {
     match campaign::merge(&reports) {
         Ok(report) => conclude(common, &report),
         Err(error @ campaign::MergeError::Missing { .. }) => {
-            eprintln!("error: {error}");
+            errln!("error: {error}");
             ExitCode::Inconclusive
         }
         Err(error) => usage(&error),

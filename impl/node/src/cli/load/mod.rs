@@ -10,6 +10,7 @@ use super::{CliError, Exit, Format, keys, runtime};
 use crate::client::{Client, ClientOptions};
 use crate::config::{CLUSTER_FILE, Cluster};
 use clap::Args;
+use pbft_output::errln;
 use report::{Repetition, Report};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,11 +105,7 @@ pub(super) fn run(arguments: &LoadArguments) -> Result<Exit, CliError> {
                 let seen = work::measure(&plan, &subjects[subject].clients).await;
                 let name = &subjects[subject].name;
                 let repetition = Repetition { calibration, seen };
-                eprintln!(
-                    "{name}, repetition {}: {}",
-                    number + 1,
-                    repetition.line(arguments.seconds)
-                );
+                errln!("{name}, repetition {}: {}", number + 1, repetition.line(arguments.seconds));
                 report.add(subject, name, repetition);
             }
         }

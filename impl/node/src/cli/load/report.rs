@@ -3,6 +3,7 @@
 use super::super::{CliError, Exit, Format, print_json};
 use super::work::Seen;
 use super::{LoadArguments, hgrm, plot};
+use pbft_output::{errln, outln};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -172,7 +173,7 @@ impl Report {
         for (name, content) in files {
             let path = directory.join(name);
             std::fs::write(&path, content).map_err(failed(&path))?;
-            eprintln!("wrote {}", path.display());
+            errln!("wrote {}", path.display());
         }
         Ok(())
     }
@@ -200,18 +201,18 @@ impl Report {
     }
 
     fn print_human(&self) {
-        println!("{}", self.title());
+        outln!("{}", self.title());
         for series in &self.series {
             let latency = |quantile| series.total.latencies.value_at_quantile(quantile);
             let (rate, lowest, highest) = spread(series.rates(self.arguments.seconds));
-            println!(
+            outln!(
                 "{}: {} operations in {} times {} s: {rate:.0} a second ({lowest:.0} to {highest:.0})",
                 series.name,
                 series.total.latencies.len(),
                 series.repetitions.len(),
                 self.arguments.seconds,
             );
-            println!(
+            outln!(
                 "  latency p50 {} us, p99 {} us, p99.9 {} us, max {} us; {} failures",
                 latency(0.5),
                 latency(0.99),
@@ -222,14 +223,14 @@ impl Report {
         }
         if let Some((rates, medians)) = self.ratios() {
             let (rate, low, high) = spread(rates);
-            println!("second over first: {rate:.2} times the throughput ({low:.2} to {high:.2})");
+            outln!("second over first: {rate:.2} times the throughput ({low:.2} to {high:.2})");
             let (median, low, high) = spread(medians);
-            println!(
+            outln!(
                 "                   {median:.2} times the median latency ({low:.2} to {high:.2})"
             );
         }
         if !self.is_steady() {
-            println!(
+            outln!(
                 "the processor was not equally fast in all repetitions: believe ratios, not figures"
             );
         }
