@@ -28,6 +28,7 @@ fn falsify(cluster: &ProcessCluster, id: u32, account: &str, balance: u64) {
     transaction.commit().expect("committed");
 }
 
+/// Outside fault F7: A supervisor that starts a halted replica again lets it vote until the next proof.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_differs_is_shown_and_halts_at_the_next_checkpoint() {
     let shape = Shape { checkpoint_interval: 8, ..Shape::default() };
@@ -70,8 +71,22 @@ async fn a_replica_that_differs_is_shown_and_halts_at_the_next_checkpoint() {
     assert_eq!(cluster.process(2).wait().code(), Some(1), "halted");
     let words = cluster.process(2).last_words();
     assert!(words.contains("has halted") && words.contains("not deterministic"), "{words}");
+    // Whoever starts it again gets the same answer.
+    for _ in 0..2 {
+        cluster.start_replica(2);
+        assert_eq!(cluster.process(2).wait().code(), Some(1), "still halted");
+        let words = cluster.process(2).last_words();
+        assert!(words.contains("has halted") && words.contains("pbft recover"), "{words}");
+    }
+    let (code, inside) = say(&directory, "inspect --dir cluster/replica-2");
+    assert!(code == Some(0) && inside.contains("it has halted: checkpoint #"), "{inside}");
     assert_eq!(say(&directory, "bank balance alice"), (Some(0), "alice: 5\n".into()));
     assert_eq!(say(&directory, "bank audit").0, Some(0));
+    let (code, text) = say(&directory, "recover --dir cluster/replica-2 --wait 30");
+    assert_eq!(code, Some(0), "{text}");
+    cluster.start_replica(2);
+    agreement(&client, 4).await;
+    assert_eq!(say(&directory, "status --all --wait 3000").0, Some(0), "it has fetched the state");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

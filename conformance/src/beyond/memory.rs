@@ -9,7 +9,8 @@ use pbft_core::amnesia::AmnesiaError;
 use pbft_core::message::{Batch, Commit, CommitCertificate, Message, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{
-    Durable, Effect, Footprint, HaltReason, Input, Params, Position, Rejection, Replica, Timer,
+    Durable, Effect, Footprint, HaltReason, Input, Params, Position, Record, Rejection, Replica,
+    Timer,
 };
 use pbft_model as model;
 use std::sync::Arc;
@@ -287,7 +288,10 @@ pub(super) fn conflicting_certificates(stage: &mut Stage<'_>) -> Outcome {
     let effects = commits(&stage.vocabulary, &mut replica, &[certificate(stage, 1)])?;
     let halts = matches!(
         effects.as_slice(),
-        [Effect::Halt(HaltReason::ConflictingCertificates { seq: SeqNum(2), .. })]
+        [
+            Effect::Persist(Record::Halted(_)),
+            Effect::Halt(HaltReason::ConflictingCertificates { seq: SeqNum(2), .. })
+        ]
     );
     expect("a replica with two certificates halts", true, halts)?;
     let refused = replica.step(Input::Timer(Timer::Status)).map_err(|why| why.kind()).err();

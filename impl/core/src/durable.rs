@@ -4,6 +4,7 @@
 //! before it sends it; then crash and restart is no protocol step at all. [`Durable`] is the fold of the records
 //! in the order they were written; a store may keep the records, or the fold, or both.
 
+use crate::effect::HaltReason;
 use crate::message::{
     Checkpoint, NewView, PreparedCertificate, Proposal, Signed, StableCertificate, ViewChange,
 };
@@ -28,6 +29,8 @@ pub enum Record {
     /// The view is active. Before NEW-VIEW (primary) and the PREPAREs for O (backup). The pre-prepares of O follow
     /// as [`Record::Accepted`].
     NewView(Arc<Signed<NewView>>),
+    /// The replica stops for good. Before it does.
+    Halted(HaltReason),
 }
 
 /// Everything that the records say.
@@ -56,6 +59,8 @@ pub struct Durable {
     /// The replica has lost its memory, and does not vote before its stable checkpoint has come so far:
     /// [`crate::amnesia`].
     pub abstains: Option<SeqNum>,
+    /// The replica has stopped for good. Only somebody who makes it forget everything ([`crate::amnesia`]) lets it go on.
+    pub halted: Option<HaltReason>,
 }
 
 impl Durable {
@@ -84,6 +89,7 @@ impl Durable {
                 self.new_view = Some(Arc::clone(new_view));
                 self.accepted.clear();
             }
+            Record::Halted(reason) => self.halted = Some(reason.clone()),
         }
     }
 

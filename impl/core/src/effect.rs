@@ -7,6 +7,7 @@ use crate::message::{Message, Reply, Request, Signed, StatePart};
 use crate::replies::ReplyTable;
 use crate::types::{Digest, ReplicaId, SeqNum};
 use core::time::Duration;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -82,12 +83,12 @@ pub enum Effect {
         /// The reply table of the checkpoint.
         replies: ReplyTable,
     },
-    /// Stop: this replica must not go on. Nothing else follows.
+    /// Stop: this replica must not go on, nor after a restart: [`Record::Halted`] comes before. Nothing else follows.
     Halt(HaltReason),
 }
 
-/// Why a replica stops by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+/// Why a replica stops by itself. It is recorded, so that no restart makes it go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum HaltReason {
     /// A quorum agrees on another state: this replica's service is not deterministic, or its store was changed
     /// from outside.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 impl Replica {
     /// A replica as its durable log and its service left it; both are default at the very first start. The
-    /// effects start its timers and repeat an unfinished VIEW-CHANGE.
+    /// effects start its timers and repeat an unfinished VIEW-CHANGE. One that has halted does nothing but say so.
     pub fn recover(
         params: Arc<Params>,
         signer: Arc<dyn Signer>,
@@ -51,7 +51,7 @@ impl Replica {
             answered: BTreeMap::new(),
             reported: BTreeMap::new(),
             abstains: durable.abstains,
-            halted: None,
+            halted: durable.halted.clone(),
             null: Batch::default().digest(),
             params,
             key: Key(signer),
@@ -113,6 +113,9 @@ impl Replica {
     }
 
     fn restart_effects(&self) -> Vec<Effect> {
+        if let Some(reason) = &self.halted {
+            return vec![Effect::Halt(reason.clone())];
+        }
         let after = self.params.status_interval;
         let mut effects = vec![Effect::SetTimer { timer: Timer::Status, after }];
         let own = self.view_changes.get(&self.params.replica).cloned();

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::Checkpoints;
 use crate::crypto::{Body, Signer, Verified, sign};
+use crate::durable::Record;
 use crate::effect::{Effect, HaltReason};
 use crate::execution::Executing;
 use crate::input::{Input, Timer};
@@ -218,9 +219,15 @@ impl Replica {
         }
     }
 
-    /// Stops for good.
+    /// Why the replica has stopped for good, if it has.
+    pub fn halted(&self) -> Option<&HaltReason> {
+        self.halted.as_ref()
+    }
+
+    /// Stops for good: what its supervisor starts again must not vote until somebody has looked.
     pub(crate) fn halt(&mut self, reason: HaltReason, effects: &mut Vec<Effect>) {
         self.halted = Some(reason.clone());
+        effects.push(Effect::Persist(Record::Halted(reason.clone())));
         effects.push(Effect::Halt(reason));
     }
 }

@@ -26,6 +26,8 @@ pub struct Inspection {
     pub changing: bool,
     /// The stable checkpoint before which it does not vote, because it has lost its memory.
     pub abstains_until: Option<u64>,
+    /// Why it has stopped for good, if it has.
+    pub halted: Option<String>,
     /// The replicas whose VIEW-CHANGEs began the view; none in view 0 and while changing.
     pub view_begun_by: Vec<u32>,
     /// The last stable checkpoint.
@@ -113,6 +115,7 @@ pub fn inspect(directory: &Path, pairs: usize) -> Result<Inspection, StoreError>
         view: durable.view.0,
         changing: durable.changing,
         abstains_until: durable.abstains.map(|seq| seq.0),
+        halted: durable.halted.as_ref().map(ToString::to_string),
         view_begun_by: begun_by.map(|view_change| view_change.body.replica.0).collect(),
         stable: stable(durable),
         checkpoints: own_checkpoints(durable),

@@ -85,6 +85,12 @@ pub async fn recover(
     let (cluster, key, replica) = Setup::owner(directory)?;
     let identity = Identity::new(cluster.id(), replica);
     match Store::open(directory, identity) {
+        Ok(store) if store.durable().halted.is_some() => {
+            tracing::info!(
+                "{}: the replica has halted; its state is given up",
+                directory.display()
+            );
+        }
         Ok(_) => return Err(RecoverError::Sound { path: directory.to_owned() }),
         Err(error) if error.is_lost() => tracing::info!("{error}"),
         Err(error) => return Err(error.into()),

@@ -8,7 +8,7 @@ use pbft_core::crypto::verify;
 use pbft_core::message::{Batch, Message};
 use pbft_core::params::{ClientAuthentication, Params};
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId, SeqNum, View};
-use pbft_core::{Effect, HaltReason, Input, Rejection};
+use pbft_core::{Effect, HaltReason, Input, Record, Rejection};
 use std::sync::Arc;
 
 /// Messages come over another member's channel.
@@ -293,10 +293,30 @@ pub(super) fn two_certificates_for_one_sequence_number_stop_the_replica() {
         first: first.digest(),
         second: second.digest(),
     };
-    assert_eq!(effects, [Effect::Halt(reason.clone())]);
+    let record = Effect::Persist(Record::Halted(reason.clone()));
+    assert_eq!(effects, [record, Effect::Halt(reason.clone())]);
     let digest: Digest = first.digest();
     refused(cluster.inject(2, 1, prepare(0, 1, digest, 2)), Rejection::Halted(reason.clone()));
     refused(cluster.input(1, Input::Suspect), Rejection::Halted(reason));
+}
+
+/// Outside fault F7: A halted replica votes again after a restart.
+#[test]
+fn a_halted_replica_stays_halted_after_a_restart() {
+    let mut cluster = alone(1);
+    let (first, second) = (batch(1), batch(2));
+    cluster.inject(0, 1, committed(0, 2, &first, &[0, 2, 3])).expect("final");
+    cluster.inject(0, 1, committed(1, 2, &second, &[0, 2, 3])).expect("valid");
+    let reason = cluster.nodes[1].halted.clone().expect("halted");
+    for _ in 0..2 {
+        cluster.crash(1);
+        cluster.nodes[1].halted = None;
+        cluster.restart(1);
+        assert_eq!(cluster.nodes[1].halted, Some(reason.clone()), "it says so again");
+        assert!(cluster.nodes[1].timers.is_empty(), "and does nothing else");
+        let vote = cluster.inject(0, 1, proposal(0, 1, &first, 0));
+        refused(vote, Rejection::Halted(reason.clone()));
+    }
 }
 
 /// A vote that was sent is remembered across a restart, and counts.

@@ -49,6 +49,9 @@ fn print(it: &Inspection) {
     if let Some(seq) = it.abstains_until {
         outln!("it has lost its memory: no votes before checkpoint {seq} is stable");
     }
+    if let Some(reason) = &it.halted {
+        outln!("it has halted: {reason}");
+    }
     outln!("stable checkpoint {}", checkpoint(&it.stable));
     for own in it.checkpoints.iter().filter(|own| own.seq != it.stable.seq) {
         outln!("own checkpoint {}", checkpoint(own));
