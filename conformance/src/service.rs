@@ -6,7 +6,7 @@
 
 use pbft_core::types::ClientId;
 use pbft_model::Value;
-use pbft_node::service::Service;
+use pbft_node::service::{Service, ServiceId};
 use pbft_node::state::State;
 use std::sync::Arc;
 
@@ -61,6 +61,10 @@ pub fn stored(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<Value> {
 pub struct History;
 
 impl Service for History {
+    fn id(&self) -> ServiceId {
+        ServiceId::new("history", 1)
+    }
+
     fn execute(&self, state: &mut State<'_>, _: ClientId, operation: &[u8]) -> Vec<u8> {
         let mut history = state.get(KEY).unwrap_or_default();
         let position = history.len();

@@ -23,6 +23,17 @@ pub enum ClientAuthentication {
     Macs,
 }
 
+/// What becomes of an operation on which the service panics. The same everywhere, as results are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnPanic {
+    /// It is refused: it changes nothing, and its result says so.
+    #[default]
+    Refuse,
+    /// The replica stops before it, and again at each start, until it is started with a service that does not panic.
+    Stop,
+}
+
 /// A replica's parameters. All but `replica` are the same everywhere in a cluster, and are covered by the
 /// cluster id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +65,8 @@ pub struct Params {
     pub result_bytes_max: usize,
     /// How requests and replies are authenticated.
     pub client_authentication: ClientAuthentication,
+    /// What becomes of an operation on which the service panics.
+    pub on_service_panic: OnPanic,
     /// How long a request may wait before its primary is suspected, T (§4.4); doubles from view to view.
     pub view_timeout: Duration,
     /// The bound of the doubling.
@@ -114,6 +127,7 @@ impl Params {
             lanes_max: 128,
             result_bytes_max: 32 * 1024,
             client_authentication: ClientAuthentication::Signatures,
+            on_service_panic: OnPanic::default(),
             view_timeout: Duration::from_secs(2),
             view_timeout_max: Duration::from_secs(60),
             status_interval: Duration::from_millis(250),

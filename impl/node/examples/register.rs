@@ -1,7 +1,7 @@
 //! A replicated register: `write VALUE` and `read`, on four replicas in one process. The whole program.
 //!
 //! ```text
-//! cargo pbft testnet --dir register
+//! cargo pbft testnet --dir register --service register/1
 //! cargo run --release -p pbft-node --example register -- register
 //! ```
 
@@ -10,7 +10,7 @@ use pbft_node::client::{Client, ClientOptions, Timestamps};
 use pbft_node::config::{CLUSTER_FILE, Cluster};
 use pbft_node::keys::SecretKey;
 use pbft_node::node::{Node, Setup};
-use pbft_node::service::Service;
+use pbft_node::service::{Service, ServiceId};
 use pbft_node::state::State;
 use std::error::Error;
 use std::path::PathBuf;
@@ -20,6 +20,10 @@ const KEY: &[u8] = b"register";
 struct Register;
 
 impl Service for Register {
+    fn id(&self) -> ServiceId {
+        ServiceId::new("register", 1)
+    }
+
     fn execute(&self, state: &mut State<'_>, _: ClientId, operation: &[u8]) -> Vec<u8> {
         match operation.strip_prefix(b"write ") {
             Some(value) => match state.put(KEY, value) {

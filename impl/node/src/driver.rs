@@ -91,8 +91,24 @@ pub enum DriverError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The protocol says that this replica must not go on.
-    #[error("this replica has halted: {0}")]
+    #[error(
+        "this replica has halted: {0}. It stays so, also after a restart: compare it with the others (`pbft hash`), find \
+         out why, then let it fetch their state with `pbft recover`"
+    )]
     Halted(HaltReason),
+    /// The service panicked on an operation, and the cluster's configuration says to stop then.
+    #[error(
+        "the service panicked on request {request} of batch {seq}: {message}. Nothing of the batch was executed; with \
+         `on_service_panic = \"stop\"` the replica goes on when it is started with a service that does not panic on it"
+    )]
+    ServicePanicked {
+        /// The batch.
+        seq: SeqNum,
+        /// The digest of the request.
+        request: Digest,
+        /// What the service said.
+        message: String,
+    },
     /// The replica did not accept the answer to its own request.
     #[error("the replica refused its service's answer: {0}; this is a bug, please report it")]
     Completion(Rejection),
@@ -160,6 +176,9 @@ impl Driver {
             Performer { service, timers: Timers::default(), params: Arc::clone(&params) };
         let (replica, recovered) =
             Replica::recover(Arc::clone(&params), Arc::clone(&signer), durable, service_state);
+        if let Some(reason) = replica.halted() {
+            return Err(DriverError::Halted(reason.clone()));
+        }
         let (inbox, queues) = Inbox::new(params, verifier, Arc::clone(&metrics), &replica);
         let meter = Meter::new(metrics, &performer.params, &replica);
         queues.position.set(position(&replica));
@@ -275,7 +294,7 @@ impl Driver {
         }
         match must_commit {
             true if planted!(self.replica.params(), CommitDropped) => drop(writes),
-            true => commit(writes, self.meter.metrics())?,
+            true => commit(writes, self.meter.metrics(), halt.as_ref())?,
             false => writes.put_off(),
         }
         self.put_off_until = match self.store.is_behind() {
@@ -350,13 +369,24 @@ fn position(replica: &Replica) -> Position {
     Position { view: status.view, last_executed: status.last_executed }
 }
 
-/// Makes a group's writes durable, if there are any.
-fn commit(writes: Writes<'_>, metrics: &Metrics) -> Result<(), StoreError> {
+/// Makes a group's writes durable, if there are any. A replica that halts does so even if that cannot be written.
+fn commit(
+    writes: Writes<'_>,
+    metrics: &Metrics,
+    halt: Option<&HaltReason>,
+) -> Result<(), DriverError> {
     if writes.is_idle() {
         return Ok(());
     }
     let began = Instant::now();
-    blocking(|| writes.commit())?;
+    match (blocking(|| writes.commit()), halt) {
+        (Ok(()), _) => {}
+        (Err(error), None) => return Err(error.into()),
+        (Err(error), Some(reason)) => {
+            tracing::error!("that this replica has halted cannot be recorded: {error}");
+            return Err(DriverError::Halted(reason.clone()));
+        }
+    }
     metrics.commits.increment();
     metrics.commit_micros_disk.observe_duration(began.elapsed());
     Ok(())

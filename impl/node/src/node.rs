@@ -8,7 +8,7 @@ use crate::keys::{KeyError, SecretKey};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::queries::Queries;
-use crate::service::Service;
+use crate::service::{Service, ServiceId};
 use crate::store::{Identity, Store, StoreError};
 use crate::trace::{Recorder, TraceError};
 use crate::transport::{self, TcpNetwork};
@@ -55,6 +55,20 @@ pub enum StartError {
         address: String,
         /// What the operating system said.
         source: std::io::Error,
+    },
+    /// The settings of TLS do not fit together.
+    /// The cluster replicates another service than this program has.
+    #[error(
+        "{cluster}: the cluster replicates {expected}, this program has {found}; start the program that belongs to this \
+         cluster, or give the right directory"
+    )]
+    OtherService {
+        /// The cluster file.
+        cluster: PathBuf,
+        /// What it says.
+        expected: ServiceId,
+        /// What this program has.
+        found: ServiceId,
     },
     /// The settings of TLS do not fit together.
     #[error("cannot use the key for TLS: {0}")]
@@ -119,13 +133,18 @@ impl Node {
         Self::with_service(Setup::load(directory)?, Box::new(Ledger), listen).await
     }
 
-    /// Starts a replica with another service.
+    /// Starts a replica with another service, which must be the one that the cluster file names.
     pub async fn with_service(
         setup: Setup,
         service: Box<dyn Service>,
         listen: Option<&str>,
     ) -> Result<Self, StartError> {
         let Setup { cluster, key, replica, store, trace } = setup;
+        if service.id() != *cluster.service() {
+            let (expected, found) = (cluster.service().clone(), service.id());
+            let cluster = cluster.path().to_owned();
+            return Err(StartError::OtherService { cluster, expected, found });
+        }
         let recorder = trace.as_deref().map(Recorder::open).transpose()?;
         let own = cluster.replicas().get(replica.0 as usize).map(|info| info.address.as_str());
         let address = listen.or(own).unwrap_or_default();

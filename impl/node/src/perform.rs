@@ -2,14 +2,16 @@
 //! held back until everything it depends on is durable, with one write to disk for a whole group of steps.
 
 use crate::codec;
+use crate::driver::DriverError;
 use crate::frame::ReplicaFrame;
 use crate::network::Outgoing;
-use crate::service::Service;
-use crate::state::Chunks;
+use crate::service::{PANICKED, Panicked, Service, execute_or_undo};
+use crate::state::{Chunks, State};
 use crate::store::{Chunk, Store, StoreError, Transaction};
 use crate::timers::Timers;
 use bytes::Bytes;
 use pbft_core::message::{Message, Request, Signed, StateData, StatePart};
+use pbft_core::params::OnPanic;
 use pbft_core::planted::planted;
 use pbft_core::replies::LastReply;
 use pbft_core::types::{ReplicaId, SeqNum};
@@ -138,7 +140,7 @@ impl Performer {
         &mut self,
         effect: Effect,
         group: &mut Group<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DriverError> {
         match effect {
             Effect::Persist(record) => group.transaction()?.append(&record)?,
             Effect::Send { to, message } => group.send(to, &message)?,
@@ -187,22 +189,16 @@ impl Performer {
         requests: &[Arc<Signed<Request>>],
         checkpoint: bool,
         group: &mut Group<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), DriverError> {
         let early = match planted!(self.params, CheckpointBeforeExecution) {
             true => Some(group.transaction()?.chunks()?),
             false => None,
         };
         let transaction = group.writes.open()?;
-        let results: Vec<Arc<[u8]>> = transaction.with_state(|state| {
-            let execute = |request: &Arc<Signed<Request>>| {
-                let Request { client, operation, .. } = &request.body;
-                if planted!(self.params, OperationAppliedTwice) {
-                    self.service.execute(state, *client, operation);
-                }
-                self.bounded(self.service.execute(state, *client, operation))
-            };
-            requests.iter().map(execute).collect()
+        let results: Result<Vec<Arc<[u8]>>, DriverError> = transaction.with_state(|state| {
+            requests.iter().map(|request| self.execute_one(seq, &request.body, state)).collect()
         })?;
+        let results = results?;
         let replies = requests.iter().zip(&results).map(|(request, result)| {
             (&request.body, LastReply::to(&request.body, Arc::clone(result)))
         });
@@ -220,6 +216,29 @@ impl Performer {
         };
         group.completions.push_back(Input::Executed { seq, results, chunks });
         Ok(())
+    }
+
+    /// One request's result: the service's, or what is said if it panics.
+    fn execute_one(
+        &self,
+        seq: SeqNum,
+        request: &Request,
+        state: &mut State<'_>,
+    ) -> Result<Arc<[u8]>, DriverError> {
+        let Request { client, operation, .. } = request;
+        if planted!(self.params, OperationAppliedTwice) {
+            self.service.execute(state, *client, operation);
+        }
+        let message = match execute_or_undo(&*self.service, state, *client, operation) {
+            Ok(result) => return Ok(self.bounded(result)),
+            Err(Panicked { message }) => message,
+        };
+        let request = request.digest();
+        tracing::error!(%seq, %client, %request, "the service panicked on an operation: {message}");
+        match self.params.on_service_panic {
+            OnPanic::Refuse => Ok(self.bounded(PANICKED.to_vec())),
+            OnPanic::Stop => Err(DriverError::ServicePanicked { seq, request, message }),
+        }
     }
 
     fn bounded(&self, result: Vec<u8>) -> Arc<[u8]> {

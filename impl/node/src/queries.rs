@@ -73,6 +73,7 @@ impl Queries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::ServiceId;
     use crate::state::{State, StateView};
     use crate::store::{Identity, MemoryDisk, Store};
     use pbft_core::types::{Digest, ReplicaId, SeqNum};
@@ -81,6 +82,10 @@ mod tests {
     struct Talker;
 
     impl Service for Talker {
+        fn id(&self) -> ServiceId {
+            ServiceId::new("talker", 1)
+        }
+
         fn execute(&self, _: &mut State<'_>, _: ClientId, _: &[u8]) -> Vec<u8> {
             Vec::new()
         }

@@ -35,6 +35,8 @@ fn cluster_table(params: &Params) -> ClusterTable {
     ClusterTable {
         name: "a".to_owned(),
         nonce: "b".to_owned(),
+        service: Some("c/1".to_owned()),
+        on_service_panic: Some(params.on_service_panic),
         checkpoint_interval: Some(params.checkpoint_interval),
         window: Some(params.window),
         pipeline: Some(params.pipeline),

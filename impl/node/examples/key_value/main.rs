@@ -1,7 +1,7 @@
 //! A service of one's own on four replicas, in one process.
 //!
 //! ```text
-//! cargo pbft testnet --dir kv
+//! cargo pbft testnet --dir kv --service key-value/1
 //! cargo run --release -p pbft-node --example key_value -- kv
 //! ```
 

@@ -1,7 +1,7 @@
 //! A key-value service: `put KEY VALUE`, `get KEY`, `delete KEY`, `list PREFIX`.
 
 use pbft_core::types::ClientId;
-use pbft_node::service::Service;
+use pbft_node::service::{Service, ServiceId};
 use pbft_node::state::{ReadState, State, StateView};
 
 /// The most keys in the answer to a `list`.
@@ -12,6 +12,10 @@ const LIST_MAX: usize = 100;
 pub struct KeyValue;
 
 impl Service for KeyValue {
+    fn id(&self) -> ServiceId {
+        ServiceId::new("key-value", 1)
+    }
+
     fn execute(&self, state: &mut State<'_>, _client: ClientId, operation: &[u8]) -> Vec<u8> {
         let text = String::from_utf8_lossy(operation);
         match text.splitn(3, ' ').collect::<Vec<_>>()[..] {

@@ -161,6 +161,7 @@ fn start_exit(error: &StartError) -> Exit {
         StartError::Config(_)
         | StartError::Key(_)
         | StartError::NotAReplica { .. }
+        | StartError::OtherService { .. }
         | StartError::Listen { .. }
         | StartError::Tls(_)
         | StartError::Trace(_) => Exit::Usage,
@@ -171,8 +172,9 @@ fn driver_exit(error: &DriverError) -> Exit {
     match error {
         DriverError::Store(_) => Exit::DataRefused,
         DriverError::FramesTooLarge | DriverError::Thread(_) => Exit::Usage,
-        DriverError::Halted(_) | DriverError::Completion(_) | DriverError::Codec(_) => {
-            Exit::Finding
-        }
+        DriverError::Halted(_)
+        | DriverError::ServicePanicked { .. }
+        | DriverError::Completion(_)
+        | DriverError::Codec(_) => Exit::Finding,
     }
 }

@@ -9,6 +9,7 @@ use crate::frame::STATE_BYTES_MAX;
 use crate::hex;
 use crate::keys::SecretKey;
 use crate::node::REPLICA_KEY_FILE;
+use crate::service::ServiceId;
 use crate::store::{Identity, Store};
 use clap::{Args, ValueEnum};
 use pbft_core::params::ClientAuthentication;
@@ -54,6 +55,9 @@ pub struct TestnetArguments {
     /// The cluster's name
     #[arg(long, default_value = "testnet")]
     pub name: String,
+    /// The service that is replicated; `pbft` itself has the ledger only
+    #[arg(long, value_name = "NAME/VERSION", default_value_t = ServiceId::LEDGER.to_string())]
+    pub service: String,
     /// A checkpoint every so many batches [default: 64]
     #[arg(long, value_name = "K")]
     pub checkpoint_interval: Option<u64>,
@@ -192,6 +196,8 @@ fn cluster_text(
     let cluster = ClusterTable {
         name: arguments.name.clone(),
         nonce: hex::encode(&nonce),
+        service: (arguments.service != ServiceId::LEDGER.to_string())
+            .then(|| arguments.service.clone()),
         checkpoint_interval: arguments.checkpoint_interval,
         window: arguments.window.or(arguments.checkpoint_interval.map(|k| k.saturating_mul(2))),
         pipeline: Some(arguments.pipeline),

@@ -5,6 +5,7 @@ use super::testnet::{self, TestnetArguments};
 use super::{AsClient, CliError, Exit, keys, runtime};
 use crate::client::{ClientOptions, Timestamps};
 use crate::config::{CLUSTER_FILE, Cluster};
+use crate::service::ServiceId;
 use clap::Args;
 use pbft_output::{errln, outln};
 use std::ffi::OsStr;
@@ -55,6 +56,7 @@ pub(super) fn run(arguments: &UpArguments) -> Result<Exit, CliError> {
             admin_base_port: arguments.admin_base_port,
             host: "127.0.0.1".to_owned(),
             name: "testnet".to_owned(),
+            service: ServiceId::LEDGER.to_string(),
             checkpoint_interval: None,
             window: None,
             pipeline: testnet::PIPELINE,

@@ -1,6 +1,6 @@
 //! The cluster file's syntax.
 
-use pbft_core::params::ClientAuthentication;
+use pbft_core::params::{ClientAuthentication, OnPanic};
 use serde::{Deserialize, Serialize};
 
 /// A whole file.
@@ -25,6 +25,10 @@ pub struct ClusterTable {
     pub name: String,
     /// 32 random hexadecimal digits: keep the signatures of two clusters apart, even with the same keys.
     pub nonce: String,
+    /// The service that is replicated, `name/version`; the bundled ledger, if it is not said.
+    pub service: Option<String>,
+    /// What becomes of an operation on which the service panics.
+    pub on_service_panic: Option<OnPanic>,
     /// A checkpoint every so many batches, K.
     pub checkpoint_interval: Option<u64>,
     /// The size of the log, L: a multiple of the interval, at least twice it.

@@ -13,8 +13,9 @@ use crate::hex;
 use crate::keyring::{KeyRing, KeySigner};
 use crate::keys::{PublicKey, SecretKey};
 use crate::mac::{self, MacKeys};
+use crate::service::ServiceId;
 use pbft_core::canonical::{HashDomain, hash};
-use pbft_core::params::ClientAuthentication;
+use pbft_core::params::{ClientAuthentication, OnPanic};
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_core::{Membership, Params};
 use std::collections::BTreeMap;
@@ -58,6 +59,7 @@ pub struct Cluster {
     name: String,
     replicas: Vec<ReplicaInfo>,
     clients: Vec<ClientInfo>,
+    service: ServiceId,
     /// The parameters, as replica 0 sees them.
     params: Params,
 }
@@ -101,6 +103,11 @@ impl Cluster {
     /// The clients.
     pub fn clients(&self) -> &[ClientInfo] {
         &self.clients
+    }
+
+    /// The service that is replicated.
+    pub fn service(&self) -> &ServiceId {
+        &self.service
     }
 
     /// The client with this name.
@@ -179,12 +186,14 @@ impl Checker<'_> {
         let replicas = self.check_replicas(&file.replica)?;
         let clients = self.check_clients(&file.client)?;
         self.check_keys(&replicas, &clients)?;
+        let service = self.check_service(table.service.as_deref())?;
         let params = self.check_params(table, replicas.len(), clients.len())?;
         let mut cluster = Cluster {
             path: self.path.to_owned(),
             name: table.name.clone(),
             replicas,
             clients,
+            service,
             params,
         };
         cluster.params.cluster = cluster_id(&cluster, nonce);
@@ -200,6 +209,17 @@ impl Checker<'_> {
                 Err(self.bad(field, problem, "use 1 to 64 of the characters a-z A-Z 0-9 - _ ."))
             }
         }
+    }
+
+    fn check_service(&self, service: Option<&str>) -> Result<ServiceId, ConfigError> {
+        let Some(text) = service else { return Ok(ServiceId::LEDGER) };
+        let Some(service) = ServiceId::parse(text) else {
+            let problem = format!("`{text}` is not a name and a version");
+            let remedy = "write, for example, service = \"key-value/1\"";
+            return Err(self.bad("cluster.service", problem, remedy));
+        };
+        self.check_name("cluster.service", service.name())?;
+        Ok(service)
     }
 
     fn check_replicas(&self, entries: &[ReplicaEntry]) -> Result<Vec<ReplicaInfo>, ConfigError> {
@@ -316,6 +336,7 @@ impl Checker<'_> {
             lanes_max: table.lanes_max.unwrap_or(default.lanes_max),
             result_bytes_max: table.result_bytes_max.unwrap_or(default.result_bytes_max),
             client_authentication: table.client_authentication.unwrap_or_default(),
+            on_service_panic: table.on_service_panic.unwrap_or_default(),
             view_timeout: millis(table.view_timeout_ms, default.view_timeout),
             view_timeout_max: millis(table.view_timeout_max_ms, default.view_timeout_max),
             status_interval: millis(table.status_interval_ms, default.status_interval),
@@ -382,6 +403,12 @@ fn cluster_id(cluster: &Cluster, nonce: [u8; 16]) -> Digest {
     if delay != 0 {
         // Clusters that are older than this field keep their id.
         bytes.extend(delay.to_le_bytes());
+    }
+    let service =
+        (cluster.service.name(), cluster.service.version(), params.on_service_panic as u8);
+    if service != (ServiceId::LEDGER.name(), ServiceId::LEDGER.version(), OnPanic::Refuse as u8) {
+        // The same, if they have the ledger.
+        bytes.extend(codec::encode(&("service", service)).unwrap_or_default());
     }
     hash(HashDomain::Cluster, &bytes)
 }

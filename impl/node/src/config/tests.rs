@@ -41,7 +41,7 @@ type Spoiler = (fn(&mut ClusterFile), &'static str, &'static str);
 
 #[test]
 fn every_mistake_is_named_with_its_field_and_a_remedy() {
-    let spoilers: [Spoiler; 22] = [
+    let spoilers: [Spoiler; 25] = [
         (|f| f.replica.truncate(3), "replica", "at least 4"),
         (|f| f.replica.clear(), "replica", "at least 4"),
         (|f| f.replica[2].id = 1, "replica[2].id", "expected 2"),
@@ -62,6 +62,9 @@ fn every_mistake_is_named_with_its_field_and_a_remedy() {
         (|f| f.client[1].id = 0, "client[1].id", "own id"),
         (|f| f.client[1].name = "client-0".into(), "client[1].name", "own name"),
         (|f| f.client[1].name = "a/b".into(), "client[1].name", "characters"),
+        (|f| f.cluster.service = Some("ledger".into()), "cluster.service", "name and a version"),
+        (|f| f.cluster.service = Some("ledger/01".into()), "cluster.service", "version"),
+        (|f| f.cluster.service = Some("a b/1".into()), "cluster.service", "characters"),
         (|f| f.cluster.nonce = "1".into(), "cluster.nonce", "hexadecimal"),
         (|f| f.cluster.window = Some(100), "cluster", "multiple of checkpoint_interval"),
         (|f| f.cluster.operation_bytes_max = Some(1 << 40), "cluster", "lower"),
@@ -106,8 +109,11 @@ fn unknown_and_missing_fields_are_named_with_their_line() {
 fn the_cluster_id_covers_everything_but_the_addresses() {
     let id = |file: &ClusterFile| parse(file).expect("good").id();
     let original = id(&file(4));
-    let changes: [fn(&mut ClusterFile); 9] = [
+    let changes: [fn(&mut ClusterFile); 12] = [
         |f| f.cluster.client_authentication = Some(ClientAuthentication::Macs),
+        |f| f.cluster.service = Some("key-value/1".into()),
+        |f| f.cluster.service = Some("ledger/2".into()),
+        |f| f.cluster.on_service_panic = Some(OnPanic::Stop),
         |f| f.cluster.name = "other".into(),
         |f| f.cluster.nonce = "1".repeat(32),
         |f| f.cluster.view_timeout_ms = Some(1),
@@ -124,5 +130,6 @@ fn the_cluster_id_covers_everything_but_the_addresses() {
     }
     let mut moved = file(4);
     moved.replica[0].address = "example.org:1".into();
+    moved.cluster.service = Some("ledger/1".into());
     assert_eq!(id(&moved), original);
 }

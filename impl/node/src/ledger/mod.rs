@@ -14,7 +14,7 @@ pub use operation::{Account, AccountError, Operation, OperationError};
 pub use outcome::{Audit, Outcome, Refusal};
 pub use record::{ENTRIES_KEPT, Entry, Record, Totals};
 
-use crate::service::Service;
+use crate::service::{Service, ServiceId};
 use crate::state::{ReadState, State, StateView};
 use pbft_core::types::ClientId;
 use record::{END, PREFIX, TOTALS};
@@ -30,6 +30,10 @@ const ACCOUNTS_MAX: usize = 256;
 pub struct Ledger;
 
 impl Service for Ledger {
+    fn id(&self) -> ServiceId {
+        ServiceId::LEDGER
+    }
+
     fn execute(&self, state: &mut State<'_>, _client: ClientId, operation: &[u8]) -> Vec<u8> {
         let outcome = match Operation::parse(operation) {
             Ok(operation) => apply(state, &operation),

@@ -55,6 +55,8 @@ pub trait ReadState {
 pub struct State<'txn> {
     table: Table<'txn, &'static [u8], &'static [u8]>,
     chunks: &'txn mut ChunkCache,
+    /// What the keys that the operation under way has changed had before, oldest first.
+    before: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     failure: Option<StoreError>,
 }
 
@@ -63,7 +65,24 @@ impl<'txn> State<'txn> {
         table: Table<'txn, &'static [u8], &'static [u8]>,
         chunks: &'txn mut ChunkCache,
     ) -> Self {
-        Self { table, chunks, failure: None }
+        Self { table, chunks, before: Vec::new(), failure: None }
+    }
+
+    /// An operation begins: [`Self::undo`] comes back to here.
+    pub(crate) fn begin_operation(&mut self) {
+        self.before.clear();
+    }
+
+    /// The operation under way has changed nothing after all.
+    pub(crate) fn undo(&mut self) {
+        for (key, value) in std::mem::take(&mut self.before).into_iter().rev() {
+            self.chunks.changed(&key);
+            let result = match value {
+                Some(value) => self.table.insert(&*key, &*value).map(drop),
+                None => self.table.remove(&*key).map(drop),
+            };
+            note(&mut self.failure, result);
+        }
     }
 
     pub(crate) fn finish(self) -> Result<(), StoreError> {
@@ -86,16 +105,22 @@ impl<'txn> State<'txn> {
             return Err(PairTooLarge { key: key.len(), value: value.len() });
         }
         self.chunks.changed(key);
-        let result = self.table.insert(key, value).map(|_| ());
-        note(&mut self.failure, result);
+        let old = self.table.insert(key, value).map(|old| old.map(|old| old.value().to_vec()));
+        let old = note(&mut self.failure, old);
+        self.before.push((key.to_vec(), old));
         Ok(())
     }
 
     /// Forgets `key`, and says whether it had a value.
     pub fn delete(&mut self, key: &[u8]) -> bool {
         self.chunks.changed(key);
-        let result = self.table.remove(key).map(|old| old.is_some());
-        note(&mut self.failure, result)
+        let old = self.table.remove(key).map(|old| old.map(|old| old.value().to_vec()));
+        let old = note(&mut self.failure, old);
+        let had_one = old.is_some();
+        if had_one {
+            self.before.push((key.to_vec(), old));
+        }
+        had_one
     }
 }
 

@@ -7,7 +7,7 @@ use pbft_node::driver::DriverError;
 use pbft_node::inbox::Inbox;
 use pbft_node::keys::SecretKey;
 use pbft_node::ledger::{Ledger, Outcome};
-use pbft_node::node::{Node, Setup};
+use pbft_node::node::{Node, Setup, StartError};
 use pbft_node::service::Service;
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use std::net::TcpListener;
@@ -27,6 +27,12 @@ pub(crate) fn client_key(id: ClientId) -> SecretKey {
 /// A cluster with free ports and two clients.
 pub(crate) fn cluster(n: u32, nonce: char) -> Cluster {
     Cluster::parse(&cluster_text(n, nonce), Path::new("cluster.toml")).expect("good")
+}
+
+/// What a file says.
+pub(crate) fn parsed(file: &ClusterFile) -> Cluster {
+    let text = toml::to_string(file).expect("writable");
+    Cluster::parse(&text, Path::new("cluster.toml")).expect("good")
 }
 
 /// Its file.
@@ -92,7 +98,9 @@ impl TcpCluster {
 
     /// A cluster whose replicas have these services.
     pub(crate) async fn start_with(n: u32, service: impl Fn(u32) -> Box<dyn Service>) -> Self {
-        Self::start_from(|| cluster(n, '0'), service).await
+        let mut file = cluster_file(n, '0');
+        file.cluster.service = Some(service(0).id().to_string());
+        Self::start_from(|| parsed(&file), service).await
     }
 
     /// A cluster of this configuration.
@@ -117,6 +125,17 @@ impl TcpCluster {
     }
 
     pub(crate) async fn start_replica_with(&mut self, id: u32, service: Box<dyn Service>) {
+        let node = self.node(id, service).await.expect("started");
+        let inbox = node.inbox();
+        self.running[id as usize] = Some(Running { inbox, task: tokio::spawn(node.run()) });
+    }
+
+    /// A replica that begins from its disk, or the reason why it does not.
+    pub(crate) async fn node(
+        &self,
+        id: u32,
+        service: Box<dyn Service>,
+    ) -> Result<Node, StartError> {
         let identity = Identity::new(self.cluster.id(), ReplicaId(id));
         let store = Store::in_memory(&self.disks[id as usize], identity).expect("opened");
         let setup = Setup {
@@ -126,9 +145,7 @@ impl TcpCluster {
             store,
             trace: None,
         };
-        let node = Node::with_service(setup, service, None).await.expect("started");
-        let inbox = node.inbox();
-        self.running[id as usize] = Some(Running { inbox, task: tokio::spawn(node.run()) });
+        Node::with_service(setup, service, None).await
     }
 
     pub(crate) async fn stop_replica(&mut self, id: u32) {

@@ -1,14 +1,17 @@
 //! Services of one's own: the example of the guide, and one that is not deterministic.
 
-use crate::harness::TcpCluster;
+use crate::harness::{TcpCluster, agreement, cluster_file, parsed};
 use pbft_core::HaltReason;
+use pbft_core::params::OnPanic;
 use pbft_core::types::ClientId;
 use pbft_node::client::Client;
 use pbft_node::driver::DriverError;
-use pbft_node::service::Service;
-use pbft_node::state::State;
-use std::sync::Mutex;
+use pbft_node::ledger::Ledger;
+use pbft_node::node::StartError;
+use pbft_node::service::{PANICKED, Service, ServiceId};
+use pbft_node::state::{State, StateView};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[path = "../../examples/key_value/service.rs"]
@@ -35,7 +38,7 @@ async fn the_key_value_example_works_and_catches_up() {
     }
     assert_eq!(text(&client, "delete colour").await, "ok");
     cluster.start_replica_with(3, Box::new(key_value::KeyValue)).await;
-    crate::harness::agreement(&client).await;
+    agreement(&client).await;
     let answers = client.query_all(b"list key-", Duration::from_secs(10)).await;
     let listed: Vec<_> = answers.iter().filter_map(|said| said.answer.as_ref().ok()).collect();
     assert_eq!(listed.len(), 4, "{answers:?}");
@@ -50,6 +53,10 @@ async fn the_key_value_example_works_and_catches_up() {
 struct Counting(AtomicU64);
 
 impl Service for Counting {
+    fn id(&self) -> ServiceId {
+        ServiceId::new("counting", 1)
+    }
+
     fn execute(&self, state: &mut State<'_>, _: ClientId, _: &[u8]) -> Vec<u8> {
         let count = self.0.fetch_add(1, Ordering::Relaxed);
         state.put(b"count", &count.to_le_bytes()).expect("small");
@@ -86,6 +93,10 @@ async fn a_service_that_is_not_deterministic_halts_at_the_next_checkpoint() {
 struct Outside(Mutex<u64>);
 
 impl Service for Outside {
+    fn id(&self) -> ServiceId {
+        ServiceId::new("outside", 1)
+    }
+
     fn execute(&self, _: &mut State<'_>, _: ClientId, operation: &[u8]) -> Vec<u8> {
         let mut sum = self.0.lock().expect("nobody panics");
         *sum += operation.len() as u64;
@@ -119,4 +130,140 @@ async fn a_state_outside_of_the_checkpoints_is_noticed() {
     let end = cluster.end_of_replica(2).await;
     assert!(matches!(end, Err(DriverError::Halted(HaltReason::StateDiverged { .. }))), "{end:?}");
     assert_eq!(text(&client, "+").await, (sum + 1).to_string(), "without it");
+}
+
+/// Outside fault F7: A halted replica runs again after a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replica_that_has_halted_does_not_start_again() {
+    let odd = |id| Box::new(Counting(AtomicU64::new(if id == 2 { 1000 } else { 0 })));
+    let mut cluster = TcpCluster::start_with(4, |id| odd(id) as Box<dyn Service>).await;
+    let client = cluster.client(0);
+    for _ in 0..6 {
+        assert_eq!(text(&client, "count").await, "done", "the others go on");
+    }
+    let end = cluster.end_of_replica(2).await;
+    let Err(DriverError::Halted(reason)) = end else { panic!("{end:?}") };
+    for _ in 0..2 {
+        let again = cluster.node(2, odd(2)).await;
+        let Err(error @ StartError::Driver(DriverError::Halted(_))) = again else {
+            panic!("{again:?}")
+        };
+        let message = error.to_string();
+        assert!(
+            message.contains(&reason.to_string()) && message.contains("pbft recover"),
+            "{message}"
+        );
+    }
+    assert_eq!(text(&client, "count").await, "done", "without it");
+}
+
+/// Keeps words, and changes three of them before it panics. `heal` has it stop panicking.
+struct Fragile {
+    is_healed: bool,
+}
+
+impl Service for Fragile {
+    fn id(&self) -> ServiceId {
+        ServiceId::new("fragile", 1)
+    }
+
+    fn execute(&self, state: &mut State<'_>, _: ClientId, operation: &[u8]) -> Vec<u8> {
+        if operation == b"boom" {
+            state.put(b"kept", b"overwritten").expect("small");
+            state.put(b"kept", b"twice").expect("small");
+            state.put(b"new", b"half of it").expect("small");
+            assert!(state.delete(b"other"));
+            assert!(self.is_healed, "the test's panic");
+            return b"healed".to_vec();
+        }
+        if let Some((key, value)) = std::str::from_utf8(operation).expect("text").split_once('=') {
+            state.put(key.as_bytes(), value.as_bytes()).expect("small");
+        }
+        let all = state.range(b"", None, 100);
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        let all = all.into_iter().map(|(key, value)| format!("{}={}", text(key), text(value)));
+        all.collect::<Vec<_>>().join(" ").into_bytes()
+    }
+
+    fn query(&self, state: &mut StateView, _: ClientId, query: &[u8]) -> Vec<u8> {
+        assert_ne!(query, b"boom", "the test's panic");
+        state.get(query).unwrap_or_default()
+    }
+}
+
+fn fragile(is_healed: bool) -> Box<dyn Service> {
+    Box::new(Fragile { is_healed })
+}
+
+/// Outside fault F7: A service that panics on an operation ends all replicas, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_operation_on_which_the_service_panics_is_refused_and_changes_nothing() {
+    let mut cluster = TcpCluster::start_with(4, |_| fragile(false)).await;
+    let client = Arc::new(cluster.client(0));
+    assert_eq!(text(&client, "kept=1").await, "kept=1");
+    assert_eq!(text(&client, "other=2").await, "kept=1 other=2");
+    let panicked = String::from_utf8(PANICKED.to_vec()).expect("text");
+    // Also in one batch with others, and at checkpoints: every fourth batch has one.
+    let clients: Vec<_> = (0..12)
+        .map(|number| {
+            let client = Arc::clone(&client);
+            let operation = if number % 2 == 0 { "boom" } else { "third=3" };
+            tokio::spawn(async move { (operation, text(&client, operation).await) })
+        })
+        .collect();
+    for asked in clients {
+        match asked.await.expect("no panic") {
+            ("boom", result) => assert_eq!(result, panicked),
+            (_, result) => assert_eq!(result, "kept=1 other=2 third=3"),
+        }
+    }
+    cluster.stop_replica(3).await;
+    for _ in 0..9 {
+        assert_eq!(text(&client, "boom").await, panicked);
+    }
+    assert_eq!(text(&client, "").await, "kept=1 other=2 third=3", "nothing is left of it");
+    cluster.start_replica_with(3, fragile(false)).await;
+    agreement(&client).await;
+    // A query that panics ends nothing, either.
+    let asked = client.query_all(b"boom", Duration::from_secs(10)).await;
+    assert!(asked.iter().all(|said| said.answer.is_err()), "{asked:?}");
+    assert_eq!(client.query(b"other").await.expect("f+1 agree"), b"2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster_that_is_to_stop_at_a_panic_goes_on_with_a_repaired_service() {
+    let mut file = cluster_file(4, '0');
+    file.cluster.service = Some("fragile/1".into());
+    file.cluster.on_service_panic = Some(OnPanic::Stop);
+    let mut cluster = TcpCluster::start_from(|| parsed(&file), |_| fragile(false)).await;
+    let client = Arc::new(cluster.client(0));
+    assert_eq!(text(&client, "other=2").await, "other=2");
+    let asking = Arc::clone(&client);
+    let asking = tokio::spawn(async move { text(&asking, "boom").await });
+    for id in 0..4 {
+        let end = cluster.end_of_replica(id).await;
+        let Err(DriverError::ServicePanicked { message, .. }) = end else { panic!("{end:?}") };
+        assert!(message.contains("the test's panic"), "{message}");
+    }
+    for id in 0..4 {
+        cluster.start_replica_with(id, fragile(true)).await;
+    }
+    assert_eq!(asking.await.expect("no panic"), "healed", "the client has waited");
+    assert_eq!(text(&client, "").await, "kept=twice new=half of it");
+}
+
+/// Outside fault F10: A replica with another service is accepted, and halts at the first checkpoint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replica_with_another_service_is_refused() {
+    let mut cluster = TcpCluster::start_with(4, |_| Box::new(key_value::KeyValue)).await;
+    cluster.stop_replica(2).await;
+    let refused = cluster.node(2, Box::new(Ledger)).await;
+    let Err(error @ StartError::OtherService { .. }) = refused else { panic!("{refused:?}") };
+    let message = error.to_string();
+    assert!(
+        message.contains("replicates key-value/1") && message.contains("has ledger/1"),
+        "{message}"
+    );
+    cluster.start_replica_with(2, Box::new(key_value::KeyValue)).await;
+    agreement(&cluster.client(0)).await;
 }
