@@ -7,6 +7,7 @@ mod bad_input;
 mod catching_up;
 #[path = "../tidy/commands.rs"]
 mod commands;
+mod copies;
 mod crashes;
 mod durability;
 mod help;

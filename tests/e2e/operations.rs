@@ -73,6 +73,7 @@ async fn a_replica_that_differs_is_shown_and_halts_at_the_next_checkpoint() {
     assert!(words.contains("has halted") && words.contains("not deterministic"), "{words}");
     // Whoever starts it again gets the same answer.
     for _ in 0..2 {
+        cluster.kill_replica(2);
         cluster.start_replica(2);
         assert_eq!(cluster.process(2).wait().code(), Some(1), "still halted");
         let words = cluster.process(2).last_words();
@@ -84,6 +85,7 @@ async fn a_replica_that_differs_is_shown_and_halts_at_the_next_checkpoint() {
     assert_eq!(say(&directory, "bank audit").0, Some(0));
     let (code, text) = say(&directory, "recover --dir cluster/replica-2 --wait 30");
     assert_eq!(code, Some(0), "{text}");
+    cluster.kill_replica(2);
     cluster.start_replica(2);
     agreement(&client, 4).await;
     assert_eq!(say(&directory, "status --all --wait 3000").0, Some(0), "it has fetched the state");
