@@ -3,7 +3,10 @@
 //! The driver drains what has arrived, up to a bound, and makes the effects of all those steps durable with one
 //! write to disk (group commit). Only then do their messages leave.
 
+mod error;
 mod space;
+
+pub use error::DriverError;
 
 use crate::blocking::blocking;
 use crate::codec::{self, CodecError};
@@ -26,7 +29,6 @@ use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
 use pbft_core::{Effect, HaltReason, Input, Params, Position, Rejection, Replica};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use thiserror::Error;
 use tokio::sync::oneshot;
 
 /// The most steps that share one write: bounds how long the first of them waits.
@@ -82,45 +84,6 @@ impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Parts").field("params", &self.params).finish_non_exhaustive()
     }
-}
-
-/// Why a driver ended by itself. The process must not go on.
-#[derive(Debug, Error)]
-pub enum DriverError {
-    /// The store failed; what is on the disk is not known.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The protocol says that this replica must not go on.
-    #[error(
-        "this replica has halted: {0}. It stays so, also after a restart: compare it with the others (`pbft hash`), find \
-         out why, then let it fetch their state with `pbft recover`"
-    )]
-    Halted(HaltReason),
-    /// The service panicked on an operation, and the cluster's configuration says to stop then.
-    #[error(
-        "the service panicked on request {request} of batch {seq}: {message}. Nothing of the batch was executed; with \
-         `on_service_panic = \"stop\"` the replica goes on when it is started with a service that does not panic on it"
-    )]
-    ServicePanicked {
-        /// The batch.
-        seq: SeqNum,
-        /// The digest of the request.
-        request: Digest,
-        /// What the service said.
-        message: String,
-    },
-    /// The replica did not accept the answer to its own request.
-    #[error("the replica refused its service's answer: {0}; this is a bug, please report it")]
-    Completion(Rejection),
-    /// A message cannot be written.
-    #[error("a message cannot be encoded: {0}; this is a bug, please report it")]
-    Codec(#[from] CodecError),
-    /// There is no thread for it.
-    #[error("cannot start the driver's thread: {0}; check ulimit -u")]
-    Thread(std::io::Error),
-    /// The parameters' messages would not fit into frames.
-    #[error("messages could be larger than any frame; lower `window` or `operation_bytes_max`")]
-    FramesTooLarge,
 }
 
 /// Drives one replica.
