@@ -61,7 +61,8 @@ impl Pbft {
         let any_digest = self.breaks(Mutant::PreparesMatchedWithoutDigest);
         let any_view = self.breaks(Mutant::PreparesMatchedWithoutView);
         let mut tally = Tally::default();
-        for voter in self.honest().filter(|id| *id != primary || primary_counts) {
+        let voters = self.honest().filter(|id| self.repeats_votes(state, *id, view));
+        for voter in voters.filter(|id| *id != primary || primary_counts) {
             let prepares = &state.seen_by(viewer, voter).prepares;
             tally.add(as_matched(prepares, view, slot, any_digest, any_view));
         }
@@ -69,6 +70,22 @@ impl Pbft {
         let byzantine = self.byzantine_votes().saturating_sub(primary_is_none);
         tally.add_for_any(self.as_counted(byzantine, Mutant::PrepareSenderCountedTwice));
         tally
+    }
+
+    /// Whether what a replica said in a view can still be heard. In the steps of the model everything can: it may be late.
+    /// In the schedule of [`crate::progress`] what was under way is lost, and a replica repeats only what belongs to the
+    /// view that it is in.
+    #[inline]
+    pub(crate) fn repeats_votes(&self, state: &State, id: ReplicaId, view: View) -> bool {
+        let replica = state.replica(id);
+        !self.is_silent() || (replica.view == view && replica.active)
+    }
+
+    /// Whether a replica's VIEW-CHANGE can still be heard: as with its votes. It is repeated until its view begins.
+    #[inline]
+    pub(crate) fn repeats_view_change(&self, state: &State, id: ReplicaId, view: View) -> bool {
+        let replica = state.replica(id);
+        !self.is_silent() || (replica.view == view && !replica.active)
     }
 
     /// Votes of Byzantine replicas as they are counted: each once, whatever it sends.
@@ -97,7 +114,7 @@ impl Pbft {
         let any_digest = self.breaks(Mutant::CommitsMatchedWithoutDigest);
         let any_view = self.breaks(Mutant::CommitsMatchedWithoutView);
         let mut tally = Tally::default();
-        for voter in self.honest() {
+        for voter in self.honest().filter(|id| self.repeats_votes(state, *id, view)) {
             let commits = &state.seen_by(viewer, voter).commits;
             tally.add(as_matched(commits, view, slot, any_digest, any_view));
         }
@@ -154,7 +171,9 @@ impl Pbft {
     /// Whether an honest replica passes on a proof that the checkpoint is stable. It matters only when the Byzantine
     /// replicas are silent, whose CHECKPOINT may be part of the proof.
     pub(crate) fn has_proof(&self, state: &State, slot: Slot) -> bool {
-        self.is_silent() && self.honest().any(|id| state.replica(id).low_water_mark >= slot)
+        self.is_silent()
+            && !self.breaks(Mutant::StableNotHandedOn)
+            && self.honest().any(|id| state.replica(id).low_water_mark >= slot)
     }
 
     /// Matching CHECKPOINTs that make a checkpoint stable (§4.3).
@@ -189,6 +208,9 @@ impl Pbft {
     ) -> ValueSet {
         let primary = self.primary(view);
         if !self.is_byzantine(primary) {
+            if !self.repeats_votes(state, primary, view) {
+                return ValueSet::EMPTY;
+            }
             state.seen_by(viewer, primary).prepares[view.index()][slot.index()]
         } else if self.is_silent() {
             ValueSet::EMPTY

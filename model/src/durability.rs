@@ -54,6 +54,7 @@ impl Pbft {
                     | Mutant::RestartForgetsCertificate
                     | Mutant::RestartForgetsViewChange
                     | Mutant::RestartForgetsReplies
+                    | Mutant::RestartForgetsCommitCertificates
             )
         )
     }
@@ -69,6 +70,10 @@ impl Pbft {
         }
         if self.breaks(Mutant::RestartForgetsReplies) {
             replica.served = ValueSet::EMPTY;
+        }
+        if self.breaks(Mutant::RestartForgetsCommitCertificates) {
+            // What it executed without a certificate at hand is what it would be after a state transfer.
+            replica.executed = [Value::NONE; MAX_SLOTS];
         }
         if self.breaks(Mutant::RestartForgetsViewChange) && !replica.active {
             replica.forget_view_change(self.primary(replica.view) == id);

@@ -44,7 +44,8 @@
 //!
 //! [`properties`], in every reachable state. All but one are about safety. The last, [`progress`], is what can be said of liveness
 //! without time: if from this state on the network is synchronous and the Byzantine replicas are silent, then a fair schedule
-//! in which timers fire no more than f+2 times executes every request at every honest replica.
+//! with few timeouts executes every request at every honest replica. There, and only there, it matters who still keeps the
+//! [`batches`] that others know by their digests, who can prove what was executed, and whose timer runs.
 //!
 //! Nothing may hold merely because nothing happens. A complete search must have shown every state among the [`witnesses`],
 //! every kind of step in every role among the [`events`], and for each property a state that puts it to the test, where the
@@ -66,6 +67,7 @@
 
 pub mod action;
 pub mod adversary;
+pub mod batches;
 pub mod bfs;
 pub(crate) mod bounds;
 pub mod check;
@@ -266,6 +268,8 @@ impl Model for Pbft {
         let outcomes = self.byzantine_new_views(state);
         for replica in self.honest() {
             Self::DELIVERIES.iter().for_each(|rule| rule(self, state, replica, actions));
+            self.new_views(state, replica, actions);
+            self.flushes(state, replica, actions);
             self.view_entries(state, replica, &outcomes, actions);
             self.view_changes(state, replica, actions);
             self.restarts(state, replica, actions);
@@ -284,17 +288,15 @@ impl Model for Pbft {
 }
 
 impl Pbft {
-    /// The rules for steps that messages lead to, and for writes: all that do not wait for a timer or a crash, nor
-    /// follow from a NEW-VIEW.
-    pub(crate) const DELIVERIES: [Rule; 8] = [
+    /// The rules for steps that messages lead to: all that do not wait for a timer, a crash or the disk, nor begin a view
+    /// or follow from a NEW-VIEW.
+    pub(crate) const DELIVERIES: [Rule; 6] = [
         Self::pre_prepares,
         Self::prepares,
         Self::commits,
         Self::executions,
         Self::stabilisations,
         Self::state_transfers,
-        Self::new_views,
-        Self::flushes,
     ];
 
     /// Takes a step.
@@ -323,7 +325,13 @@ impl Pbft {
                 self.enter_view(&mut replica, view, outcome);
             }
             Action::Flush { .. } => return self.flush(state, id),
-            Action::Restart { .. } => replica = self.restarted(state, id),
+            Action::Restart { .. } => {
+                replica = self.restarted(state, id);
+                // What a mutant forgets is not on the disk either.
+                if let Some(disk) = state.disks.get_mut(id.index()) {
+                    *disk = replica;
+                }
+            }
         }
         state.replicas[id.index()] = replica;
         self.send_early(state, id);

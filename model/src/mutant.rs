@@ -155,6 +155,22 @@ pub enum Mutant {
     ViewChangeSentBeforeDurable,
     /// NEW-VIEW is sent before it is durable.
     NewViewSentBeforeDurable,
+    /// A replica that leaves a view forgets the batches that it has accepted and not prepared.
+    BatchesDropped,
+    /// V is the primary's own VIEW-CHANGE and those of the lowest replicas, also if its batches are nowhere to be had.
+    VFixed,
+    /// Both: batches are forgotten, and V is fixed.
+    BatchesDroppedAndVFixed,
+    /// A restart forgets the commit certificates of what was executed.
+    RestartForgetsCommitCertificates,
+    /// Commit certificates are not handed on to replicas that are behind.
+    CommittedNotHandedOn,
+    /// The proof of a stable checkpoint is not handed on to replicas that are behind.
+    StableNotHandedOn,
+    /// The timer waits for requests only that the replica has accepted no PRE-PREPARE for.
+    TimerStoppedByPrePrepare,
+    /// The timer of a view change runs whether or not a quorum wants the view.
+    TimerWithoutQuorum,
 }
 
 impl std::fmt::Display for Mutant {

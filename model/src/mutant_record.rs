@@ -51,7 +51,7 @@ macro_rules! record {
 /// All mutants, in the order of their declaration. Agreement is the property named wherever two million states show its
 /// violation, even if an inner property (certificate uniqueness, say) falls earlier: it is what clients see. With four
 /// views `commits-matched-without-view` breaks agreement too: 22 steps at `n4-b0-v3-s1-d2`, after 54 million states.
-pub const RECORD: [Row; 68] = record! {
+pub const RECORD: [Row; 76] = record! {
     CommitQuorumOneShort: "§4.2: committed-local needs q COMMITs",
         killed("agreement", "n4-b0-v1-s1-d2", 12);
     PrepareQuorumOneShort: "§4.2: prepared needs q−1 PREPAREs beside the PRE-PREPARE",
@@ -155,7 +155,7 @@ pub const RECORD: [Row; 68] = record! {
     StaleNewViewAccepted: "§4.4: a NEW-VIEW is for the view that is waited for, or a later one",
         killed("committed-survives", "n4-b0-v2-s1-d1", 11);
     LockNotReleased: "§4.4: what a correct O says replaces what prepared in an earlier view",
-        killed("progress", "n4-b1-v1-s1-d2", 11);
+        killed("progress", "n4-b1-v1-s1-d2", 6);
     ExecutedNotVotedAgain: "§4.4: replicas redo the protocol for O, also for what they have executed",
         equivalent("who has executed holds a commit certificate and passes it on (with signatures it convinces others), so nobody needs the votes", "n4-b1-v1-s1-d2");
     NoTimerInViewChange: "§4.5.2: a timer runs while a replica waits for a NEW-VIEW",
@@ -188,4 +188,20 @@ pub const RECORD: [Row; 68] = record! {
         killed("agreement", "n4-b0-v1-s1-d2-r", 18);
     NewViewSentBeforeDurable: "§2: the new view is durable before NEW-VIEW is sent",
         killed("committed-survives", "n4-b0-v1-s1-d1-r", 12);
+    BatchesDropped: "§4.4: a batch that a certificate may name is kept, whatever views are left, until a checkpoint covers it",
+        killed("batch-obtainable", "n4-b0-v1-s1-d1", 3);
+    VFixed: "§4.4: the primary takes a V whose state and batches it can get",
+        equivalent("f+1 honest replicas keep each batch that a certificate can name, so every V can be completed; without that see `batches-dropped-and-v-fixed`", "n4-b0-v1-s1-d2");
+    BatchesDroppedAndVFixed: "§4.4: the primary takes a V whose state and batches it can get",
+        killed("progress", "n4-b0-v1-s1-d1", 3);
+    RestartForgetsCommitCertificates: "§2: replicas keep their state across restarts",
+        killed("progress", "n4-b0-v0-s1-d1", 8);
+    CommittedNotHandedOn: "ours: whoever knows a commit certificate hands it on",
+        killed("progress", "n4-b0-v0-s1-d1", 6);
+    StableNotHandedOn: "§4.3: a stable checkpoint can be proven to whoever is behind",
+        killed("progress", "n4-b0-v0-s1-d1-k1", 8);
+    TimerStoppedByPrePrepare: "§4.4: the timer runs until the request is executed",
+        killed("progress", "n4-b0-v0-s1-d1", 4);
+    TimerWithoutQuorum: "§4.5.2: the timer of a view change starts when a quorum wants the view",
+        killed("progress", "n4-b0-v1-s1-d1", 1);
 };

@@ -144,7 +144,8 @@ impl Pbft {
         view: View,
     ) -> Option<&'a ViewChange> {
         let sent = &state.seen_by(viewer, sender).view_changes;
-        let exact = sent[view.index()].as_ref();
+        let repeated = self.repeats_view_change(state, sender, view);
+        let exact = sent[view.index()].as_ref().filter(|_| repeated);
         if self.breaks(Mutant::StaleViewChangeInV) && exact.is_none() {
             return sent[..view.index()].iter().rev().flatten().next();
         }
@@ -202,16 +203,64 @@ impl Pbft {
     /// Every NEW-VIEW for `view` that `former` can form, each once.
     fn outcomes_formed_by(&self, state: &State, former: ReplicaId, view: View) -> Vec<NewView> {
         let parts = self.honest_parts(state, former, view);
-        let mut outcomes = Vec::new();
         let open = parts.iter().any(|part| part.missing > 0);
         let claims = if open { self.byzantine_view_changes(state, view) } else { Vec::new() };
+        self.outcomes_of(parts, &claims)
+    }
+
+    /// Every NEW-VIEW for `view` that `former` can form if the Byzantine replicas have sent one of `claims` each, or
+    /// nothing; each once.
+    pub(crate) fn outcomes_with(
+        &self,
+        state: &State,
+        former: ReplicaId,
+        view: View,
+        claims: &[ViewChange],
+    ) -> Vec<NewView> {
+        self.outcomes_of(self.honest_parts(state, former, view), claims)
+    }
+
+    fn outcomes_of(&self, parts: Vec<HonestPart>, claims: &[ViewChange]) -> Vec<NewView> {
+        let mut outcomes = Vec::new();
         for HonestPart { merged, missing, .. } in parts {
-            for merged in self.with_claims(merged, missing, &claims) {
+            for merged in self.with_claims(merged, missing, claims) {
                 let outcome = self.outcome(&merged);
                 if !outcomes.contains(&outcome) {
                     outcomes.push(outcome);
                 }
             }
+        }
+        outcomes
+    }
+
+    /// Under a mutant: what a primary comes to that takes its own VIEW-CHANGE and those of the lowest replicas, whichever
+    /// of `claims` the Byzantine replicas have sent; none where too few have sent any.
+    pub(crate) fn fixed_outcomes(
+        &self,
+        state: &State,
+        former: ReplicaId,
+        view: View,
+        claims: &[ViewChange],
+    ) -> Vec<Option<NewView>> {
+        let sent = |id| self.view_change_for(state, Viewer::Replica(former), id, view);
+        let honest = |id: &ReplicaId| !self.is_byzantine(*id) && sent(*id).is_some();
+        let needed = usize::from(self.view_changes_needed());
+        let byzantine = self.config.byzantines().fold(0u8, |bits, id| bits | 1 << id.0);
+        let mut outcomes = Vec::new();
+        for heard in subsets(byzantine) {
+            let known = |id: &ReplicaId| honest(id) || heard & (1 << id.0) != 0;
+            let all = (0..self.config.replicas()).map(ReplicaId);
+            let others = all.filter(|id| *id != former && known(id)).take(needed - 1);
+            let senders: Vec<_> = [former].into_iter().chain(others).collect();
+            if senders.len() < needed {
+                outcomes.push(None);
+                continue;
+            }
+            let own: Vec<_> = senders.iter().filter_map(|id| sent(*id)).collect();
+            let missing = (needed - own.len()) as u8;
+            let merged = self.merge_all(Merged::default(), &own);
+            let merged = merged.into_iter().flat_map(|one| self.with_claims(one, missing, claims));
+            outcomes.extend(merged.map(|one| Some(self.outcome(&one))));
         }
         outcomes
     }
@@ -250,19 +299,30 @@ impl Pbft {
         witnesses
     }
 
-    /// The primary of the view that it is changing to sends NEW-VIEW, once it has executed up to min-s.
+    /// The primary of the view that it is changing to sends NEW-VIEW, once it has executed up to min-s and has the batches
+    /// that O names.
     pub(crate) fn new_views(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
-        let replica = state.replica(id);
-        let view = replica.view;
-        let asked = replica.sent.view_changes[view.index()].is_some();
-        if rules::begin(self.role(replica, id), asked).is_err() {
+        if !self.may_begin(state, id) {
             return;
         }
-        for outcome in self.new_view_outcomes(state, view) {
-            if self.has_state(replica, &outcome) {
+        for outcome in self.new_view_outcomes(state, state.replica(id).view) {
+            if self.has_everything(state, id, &outcome) {
                 actions.push(Action::NewView { replica: id, outcome });
             }
         }
+    }
+
+    /// Whether a replica leads the view that it is changing to.
+    pub(crate) fn may_begin(&self, state: &State, id: ReplicaId) -> bool {
+        let replica = state.replica(id);
+        let asked = replica.sent.view_changes[replica.view.index()].is_some();
+        rules::begin(self.role(replica, id), asked).is_ok()
+    }
+
+    /// Whether a replica can enter a view: it has the state at min-s, and the batches of O.
+    pub(crate) fn has_everything(&self, state: &State, id: ReplicaId, outcome: &NewView) -> bool {
+        let replica = state.replica(id);
+        self.has_state(replica, outcome) && self.has_batches(state, replica, outcome)
     }
 
     /// Whether a replica has executed up to min-s. One that has not fetches that state first.
@@ -338,8 +398,9 @@ impl Pbft {
             } else {
                 &state.sent(primary).new_views[view.index()]
             };
-            for outcome in sent.iter().chain(&byzantine[view.index()]) {
-                if self.has_state(replica, outcome) && !self.refuses(replica, outcome) {
+            let repeated = self.honest().any(|other| self.repeats_votes(state, other, view));
+            for outcome in sent.iter().filter(|_| repeated).chain(&byzantine[view.index()]) {
+                if self.has_everything(state, id, outcome) && !self.refuses(replica, outcome) {
                     actions.push(Action::EnterView { replica: id, view, outcome: *outcome });
                 }
             }

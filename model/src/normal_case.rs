@@ -126,7 +126,10 @@ impl Pbft {
             let mut seen = ValueSet::EMPTY;
             for view in self.views_to_execute_in(state, id, slot).rev() {
                 for value in self.committed_values(state, id, view, slot).iter() {
-                    if !seen.contains(value) && rules::execute(slot, next, window, true).is_ok() {
+                    if !seen.contains(value)
+                        && self.has_batch(state, slot, value)
+                        && rules::execute(slot, next, window, true).is_ok()
+                    {
                         seen.insert(value);
                         actions.push(Action::Execute { replica: id, view, value });
                     }
@@ -143,7 +146,7 @@ impl Pbft {
         slot: Slot,
     ) -> impl DoubleEndedIterator<Item = View> + use<> {
         let mut views = self.views_with_commits(state, Viewer::Replica(id), slot);
-        // What others have executed is found in view 0. Mutants find commits elsewhere.
+        // Certificates that others hold are found in view 0. Mutants find commits elsewhere.
         views |= u8::from(self.is_silent());
         let all = self.mutant().is_some();
         self.views().filter(move |view| all || views & (1 << view.0) != 0)
@@ -191,13 +194,24 @@ impl Pbft {
         {
             committed.insert(certificate.value);
         }
-        // Whoever executed the slot passes its commit certificate on. It matters only when the Byzantine replicas are
-        // silent, whose COMMIT may be part of the certificate.
+        // It matters only when the Byzantine replicas are silent, whose COMMIT may be part of the certificate.
         if self.is_silent() && view == View(0) {
-            let executed = self.honest().map(|other| state.replica(other).executed[slot.index()]);
-            executed.filter(|value| value.is_some()).for_each(|value| committed.insert(value));
+            committed = committed.union(self.handed_on(state, slot));
         }
         committed
+    }
+
+    /// The values whose commit certificate for the slot somebody holds, and hands on: whoever executed it, until a stable
+    /// checkpoint covers it.
+    fn handed_on(&self, state: &State, slot: Slot) -> ValueSet {
+        let mut held = ValueSet::EMPTY;
+        if self.breaks(Mutant::CommittedNotHandedOn) {
+            return held;
+        }
+        let holders = self.honest_states(state).filter(|one| one.low_water_mark < slot);
+        let executed = holders.map(|one| one.executed[slot.index()]);
+        executed.filter(|value| value.is_some()).for_each(|value| held.insert(value));
+        held
     }
 
     /// The values with a commit certificate in (view, slot): q COMMITs, the Byzantine ones' included.
@@ -210,7 +224,7 @@ impl Pbft {
     ) -> ValueSet {
         let mut voted = ValueSet::EMPTY;
         let mut voters = self.byzantine_votes();
-        for voter in self.honest() {
+        for voter in self.honest().filter(|id| self.repeats_votes(state, *id, view)) {
             let votes = state.seen_by(viewer, voter).commits[view.index()][slot.index()];
             voters += u8::from(!votes.is_empty());
             voted = voted.union(votes);

@@ -27,7 +27,7 @@ pub struct Property {
 }
 
 /// All properties.
-pub const PROPERTIES: [Property; 13] = [
+pub const PROPERTIES: [Property; 14] = [
     Property {
         name: "agreement",
         statement: "no two honest replicas execute different values at a slot, in whatever view",
@@ -127,6 +127,16 @@ pub const PROPERTIES: [Property; 13] = [
         applicable: has_checkpoints,
         exercised: |model, state| {
             model.honest_states(state).any(|one| one.low_water_mark > Slot::GENESIS)
+        },
+    },
+    Property {
+        name: "batch-obtainable",
+        statement: "a batch that a prepared certificate can name is kept by f+1 honest replicas, or a stable checkpoint covers it",
+        holds: batch_obtainable,
+        applicable: always,
+        exercised: |model, state| {
+            let prepared = |view, slot| !model.prepared_values(state, view, slot).is_empty();
+            model.views().any(|view| model.slots().any(|slot| prepared(view, slot)))
         },
     },
     Property {
@@ -300,6 +310,22 @@ fn state_obtainable(model: &Pbft, state: &State) -> bool {
     };
     model.honest_states(state).map(|replica| replica.low_water_mark).all(|low| {
         low == Slot::GENESIS || holders(low) >= usize::from(model.config().quorums().weak)
+    })
+}
+
+fn batch_obtainable(model: &Pbft, state: &State) -> bool {
+    let weak = usize::from(model.config().quorums().weak);
+    model.slots().all(|slot| {
+        let covered = |id| durable(state, id).low_water_mark >= slot;
+        let kept = |value| {
+            let keepers = model.honest().filter(|id| model.keeps(durable(state, *id), slot, value));
+            keepers.count() >= weak || model.honest().any(covered)
+        };
+        model.views().all(|view| {
+            let voted = |id| !state.sent(id).prepares[view.index()][slot.index()].is_empty();
+            // Without the votes of honest replicas nothing prepares.
+            !model.honest().any(voted) || model.prepared_values(state, view, slot).iter().all(kept)
+        })
     })
 }
 

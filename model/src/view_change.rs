@@ -5,7 +5,7 @@
 
 use crate::Pbft;
 use crate::action::Action;
-use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
+use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
 use crate::mutant::Mutant;
 use crate::rules;
 use crate::state::{Certificate, ReplicaState, State, ViewChange};
@@ -32,7 +32,7 @@ impl Pbft {
 
     /// Whether some f+1 VIEW-CHANGEs of distinct other replicas have `to` as their smallest view. A sender's
     /// earlier VIEW-CHANGEs count too, since messages may be late.
-    fn can_join(&self, state: &State, id: ReplicaId, to: View) -> bool {
+    pub(crate) fn can_join(&self, state: &State, id: ReplicaId, to: View) -> bool {
         if self.breaks(Mutant::NoJoin) {
             return false;
         }
@@ -42,8 +42,12 @@ impl Pbft {
         let mut exactly = enough > 0;
         for other in self.honest().filter(|&other| other != id) {
             let sent = &state.sent(other).view_changes;
-            enough += u8::from(sent[lowest.index()..].iter().any(Option::is_some));
-            exactly |= sent[to.index()].is_some();
+            let heard = |view: View| {
+                sent[view.index()].is_some() && self.repeats_view_change(state, other, view)
+            };
+            let mut later = (lowest.0..MAX_VIEWS as u8).map(View);
+            enough += u8::from(later.any(heard));
+            exactly |= heard(to);
         }
         let needed = if self.breaks(Mutant::JoinOnOne) { 1 } else { self.quorums().weak };
         rules::join(enough, needed, exactly)
