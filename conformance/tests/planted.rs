@@ -14,6 +14,7 @@ use pbft_conformance::step::{Step, Work, World};
 use pbft_conformance::walk::Trace;
 use pbft_core::planted::PlantedBug;
 use pbft_model as model;
+use pbft_model::Mutant;
 use pbft_model::mutant_record::RECORD;
 use stateright::Model as _;
 use std::path::Path;
@@ -59,11 +60,23 @@ fn capitalised(word: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
+/// Mutants that only the model's `progress` or `batch-obtainable` find out, if any: each leaves the single steps as they
+/// are, so a replay cannot tell; tests of the core and the simulator hold the code to these rules.
+const NO_STEP_DIFFERS: [Mutant; 6] = [
+    Mutant::BatchesDropped,
+    Mutant::VFixed,
+    Mutant::BatchesDroppedAndVFixed,
+    Mutant::RestartForgetsCommitCertificates,
+    Mutant::TimerStoppedByPrePrepare,
+    Mutant::TimerWithoutQuorum,
+];
+
 #[test]
-fn every_mutant_of_the_model_has_a_twin_in_the_code() {
+fn every_mutant_of_the_model_that_shows_in_a_step_has_a_twin_in_the_code() {
     for row in RECORD {
         let name = row.mutant.to_string();
-        assert!(PlantedBug::named(&name).is_some(), "{name}");
+        let shows = !NO_STEP_DIFFERS.contains(&row.mutant);
+        assert_eq!(PlantedBug::named(&name).is_some(), shows, "{name}");
     }
 }
 
