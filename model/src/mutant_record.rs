@@ -155,7 +155,7 @@ pub const RECORD: [Row; 76] = record! {
     StaleNewViewAccepted: "§4.4: a NEW-VIEW is for the view that is waited for, or a later one",
         killed("committed-survives", "n4-b0-v2-s1-d1", 11);
     LockNotReleased: "§4.4: what a correct O says replaces what prepared in an earlier view",
-        killed("progress", "n4-b1-v1-s1-d2", 6);
+        killed("progress", "n4-b1-v1-s1-d1", 6);
     ExecutedNotVotedAgain: "§4.4: replicas redo the protocol for O, also for what they have executed",
         equivalent("who has executed holds a commit certificate and passes it on (with signatures it convinces others), so nobody needs the votes", "n4-b1-v1-s1-d2");
     NoTimerInViewChange: "§4.5.2: a timer runs while a replica waits for a NEW-VIEW",

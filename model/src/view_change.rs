@@ -5,7 +5,7 @@
 
 use crate::Pbft;
 use crate::action::Action;
-use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
+use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
 use crate::mutant::Mutant;
 use crate::rules;
 use crate::state::{Certificate, ReplicaState, State, ViewChange};
@@ -42,12 +42,16 @@ impl Pbft {
         let mut exactly = enough > 0;
         for other in self.honest().filter(|&other| other != id) {
             let sent = &state.sent(other).view_changes;
-            let heard = |view: View| {
-                sent[view.index()].is_some() && self.repeats_view_change(state, other, view)
-            };
-            let mut later = (lowest.0..MAX_VIEWS as u8).map(View);
-            enough += u8::from(later.any(heard));
-            exactly |= heard(to);
+            if self.is_silent() {
+                let repeated = state.replica(other).view;
+                let heard = self.repeats_view_change(state, other, repeated)
+                    && sent[repeated.index()].is_some();
+                enough += u8::from(heard && repeated >= lowest);
+                exactly |= heard && repeated == to;
+                continue;
+            }
+            enough += u8::from(sent[lowest.index()..].iter().any(Option::is_some));
+            exactly |= sent[to.index()].is_some();
         }
         let needed = if self.breaks(Mutant::JoinOnOne) { 1 } else { self.quorums().weak };
         rules::join(enough, needed, exactly)
