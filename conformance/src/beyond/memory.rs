@@ -238,6 +238,7 @@ pub(super) fn most(stage: &mut Stage<'_>) -> Outcome {
         // PREPARE and COMMIT of four replicas.
         votes: 4 * 2 * 4,
         pending: 48,
+        must_sign: 3,
         replies: 48,
         // At 2 and at 4 of four replicas, and one beyond of each.
         checkpoint_votes: 3 * 4,
@@ -249,10 +250,11 @@ pub(super) fn most(stage: &mut Stage<'_>) -> Outcome {
     };
     expect("the most that is held", expected, most)?;
     expect("what is beyond the most", None, most.beyond(&most))?;
-    let cases: [(&str, Field); 9] = [
+    let cases: [(&str, Field); 10] = [
         ("slots", |held| &mut held.slots),
         ("votes", |held| &mut held.votes),
         ("pending", |held| &mut held.pending),
+        ("clients that must sign", |held| &mut held.must_sign),
         ("replies", |held| &mut held.replies),
         ("checkpoint votes", |held| &mut held.checkpoint_votes),
         ("view changes", |held| &mut held.view_changes),

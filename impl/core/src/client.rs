@@ -65,7 +65,8 @@ pub enum ClientEffect {
         /// The request.
         request: Arc<Signed<Request>>,
     },
-    /// Send the request to all replicas.
+    /// Send the request to all replicas. It has to be signed for that, whatever it was sent to the primary with: replicas
+    /// hand on to each other what is signed, and nothing else (D24).
     Broadcast(Arc<Signed<Request>>),
     /// Start the timer again.
     SetTimer(Duration),

@@ -94,6 +94,12 @@ impl<'a> Statement<'a> {
         Self { cluster, kind: B::KIND, audience: body.audience(), body }
     }
 
+    /// The same statement as one that has to convince whoever it is handed on to, so that only a signature will do.
+    #[must_use]
+    pub fn for_everybody(self) -> Self {
+        Self { audience: Audience::Everybody, ..self }
+    }
+
     /// Whom it has to convince.
     pub fn audience(&self) -> Audience {
         self.audience
@@ -130,6 +136,13 @@ pub trait Verifier: Send + Sync {
 /// Signs `body`.
 pub fn sign<B: Body>(signer: &dyn Signer, cluster: Digest, body: B) -> Signed<B> {
     let signature = signer.sign(&Statement::new(cluster, &body));
+    Signed { body, signature }
+}
+
+/// Signs `body` with a signature that convinces everybody, also where message authentication codes would do for those that
+/// it is for.
+pub fn sign_for_everybody<B: Body>(signer: &dyn Signer, cluster: Digest, body: B) -> Signed<B> {
+    let signature = signer.sign(&Statement::new(cluster, &body).for_everybody());
     Signed { body, signature }
 }
 
@@ -217,7 +230,22 @@ impl Check<'_> {
         if planted!(self.params, RequestSignatureUnchecked) {
             return Ok(());
         }
-        self.signed(request)
+        let client = request.body.client;
+        let statement = Statement::new(self.params.signing_domain(), &request.body);
+        let codes = self.takes_codes_of(request);
+        let statement = if codes { statement } else { statement.for_everybody() };
+        let signer = Principal::Client(client);
+        match self.verifier.verify(signer, &statement, &request.signature) {
+            true => Ok(()),
+            false if codes => Err(Rejection::BadAuthenticator { client }),
+            false => Err(Rejection::BadSignature { signer }),
+        }
+    }
+
+    /// Whether the request carries an authenticator, and the cluster takes them.
+    fn takes_codes_of(&self, request: &Signed<Request>) -> bool {
+        self.params.client_authentication == ClientAuthentication::Macs
+            && !request.is_transferable()
     }
 
     fn batch(&self, batch: &Batch) -> Result<(), Rejection> {
@@ -225,14 +253,13 @@ impl Check<'_> {
         batch.requests.iter().try_for_each(|request| self.request(request))
     }
 
-    /// A batch that is taken only for the digest in a certificate: f+1 correct replicas have checked its requests. With
-    /// signatures this one can do so, too. With MACs it cannot rely on it: a client may have spoiled the tag for this
-    /// replica alone.
+    /// A batch that is taken only for the digest in a certificate: f+1 correct replicas have checked its requests. This
+    /// one does so, too, where they are signed. On a tag it cannot rely: a client may have spoiled it for this replica
+    /// alone.
     fn certified_batch(&self, batch: &Batch) -> Result<(), Rejection> {
-        match self.params.client_authentication {
-            ClientAuthentication::Signatures => self.batch(batch),
-            ClientAuthentication::Macs => self.batch_size(batch),
-        }
+        self.batch_size(batch)?;
+        let proven = batch.requests.iter().filter(|request| !self.takes_codes_of(request));
+        proven.into_iter().try_for_each(|request| self.request(request))
     }
 
     fn batch_size(&self, batch: &Batch) -> Result<(), Rejection> {

@@ -13,6 +13,8 @@ pub struct Footprint {
     pub votes: usize,
     /// Requests that wait.
     pub pending: usize,
+    /// Clients that have to sign.
+    pub must_sign: usize,
     /// Replies in the reply table.
     pub replies: usize,
     /// CHECKPOINTs.
@@ -37,6 +39,7 @@ impl Footprint {
             slots: window,
             votes: window * 2 * n,
             pending: lanes,
+            must_sign: clients,
             replies: lanes,
             // In the window one a replica and checkpoint, and one beyond it for each other replica.
             checkpoint_votes: (checkpoints + 1) * n,
@@ -54,6 +57,7 @@ impl Footprint {
             ("slots", self.slots, most.slots),
             ("votes", self.votes, most.votes),
             ("pending", self.pending, most.pending),
+            ("clients that must sign", self.must_sign, most.must_sign),
             ("replies", self.replies, most.replies),
             ("checkpoint votes", self.checkpoint_votes, most.checkpoint_votes),
             ("view changes", self.view_changes, most.view_changes),
@@ -73,6 +77,7 @@ impl Replica {
             slots: slots().count(),
             votes: slots().map(|slot| slot.prepares.len() + slot.commits.len()).sum(),
             pending: self.pending.len(),
+            must_sign: self.must_sign.len(),
             replies: self.replies.iter().count(),
             checkpoint_votes: self.checkpoints.len(),
             view_changes: self.view_changes.len(),

@@ -70,6 +70,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 pub mod amnesia;
+mod authenticators;
 pub mod canonical;
 mod certificate;
 mod checkpoint;

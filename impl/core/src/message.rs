@@ -33,6 +33,13 @@ pub struct Request {
     pub operation: Vec<u8>,
 }
 
+impl Signed<Request> {
+    /// Whether it convinces everybody: it is signed, and carries no authenticator in the place of a signature.
+    pub fn is_transferable(&self) -> bool {
+        !self.signature.is_authenticator()
+    }
+}
+
 /// The requests that one pre-prepare orders, in execution order. Without requests it is the null batch, which
 /// only a view change orders (§4.4).
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -32,6 +32,7 @@ impl Replica {
         if self.replies.is_executed(id.client, id.lane, id.timestamp) {
             return self.reply_again(&request.body);
         }
+        self.check_proof(&request, from_client)?;
         let from_client = from_client || planted!(self.params, RelayedOn);
         let relays = from_client && self.active && !self.is_primary();
         let relays = relays && !planted!(self.params, RequestNotRelayed);
@@ -45,9 +46,13 @@ impl Replica {
                 return Err(Rejection::AnotherWaits { timestamp: last, waiting, got });
             }
             if last == id.timestamp {
-                // The client sent it again: the relay may have been lost.
-                let again = || vec![self.relay(request)];
-                return if relays { Ok(again()) } else { Err(Rejection::Duplicate) };
+                // The client sent it again: the relay may have been lost, or it has signed what was not signed before.
+                let proven = self.pending.prove(&request);
+                return match relays {
+                    true => Ok(vec![self.relay(request)]),
+                    false if proven => Ok(Vec::new()),
+                    false => Err(Rejection::Duplicate),
+                };
             }
         }
         // All checks passed; nothing has changed yet.

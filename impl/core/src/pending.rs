@@ -95,6 +95,26 @@ impl Pending {
         }
     }
 
+    /// Takes a request that is signed in the place of the same one with an authenticator. False if that is not what waits.
+    pub(crate) fn prove(&mut self, request: &Arc<Signed<Request>>) -> bool {
+        let key = (request.body.client, request.body.lane);
+        let Some(waiting) = self.lanes.get_mut(&key) else { return false };
+        let known = &waiting.request;
+        let proves =
+            request.is_transferable() && !known.is_transferable() && request.body == known.body;
+        if proves {
+            waiting.request = Arc::clone(request);
+        }
+        proves
+    }
+
+    /// Forgets the requests that are not signed: their view is over.
+    pub(crate) fn drop_authenticators(&mut self) {
+        let unproven = self.lanes.extract_if(.., |_, waiting| !waiting.request.is_transferable());
+        let arrivals: Vec<u64> = unproven.map(|(_, waiting)| waiting.arrival).collect();
+        arrivals.into_iter().for_each(|arrival| self.remove_arrival(arrival));
+    }
+
     fn remove_arrival(&mut self, arrival: u64) {
         if self.arrivals.remove(&arrival).is_some() && arrival >= self.cursor {
             self.unordered -= 1;

@@ -1,6 +1,7 @@
 //! Restart (§4 assumes replicas that do not forget): a replica is rebuilt from what it made durable, so that
 //! a crash is no protocol step. Votes of others are not kept; their senders are asked again by STATUS.
 
+use crate::authenticators::MustSign;
 use crate::checkpoint::Checkpoints;
 use crate::crypto::Signer;
 use crate::durable::Durable;
@@ -40,6 +41,7 @@ impl Replica {
                 false => service.replies,
             },
             pending: Pending::default(),
+            must_sign: MustSign::default(),
             checkpoints: Checkpoints::default(),
             manifests: service.manifests.into_iter().map(|m| (m.seq, m)).collect(),
             view_changes: BTreeMap::new(),

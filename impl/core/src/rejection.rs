@@ -2,7 +2,7 @@
 //! replica as it was.
 
 use crate::effect::HaltReason;
-use crate::types::{Digest, Lane, Principal, ReplicaId, SeqNum, Timestamp, View};
+use crate::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Timestamp, View};
 use thiserror::Error;
 
 /// Why an input was ignored. One variant a guard, with what was expected and what came.
@@ -13,6 +13,18 @@ pub enum Rejection {
     BadSignature {
         /// The claimed signer.
         signer: Principal,
+    },
+    /// A request's authenticator does not convince this replica. It may convince others.
+    #[error("the authenticator of {client} has no good tag for this replica")]
+    BadAuthenticator {
+        /// The claimed client.
+        client: ClientId,
+    },
+    /// A request with an authenticator cannot be taken from where it came: its client has to sign it.
+    #[error("{client} has to sign its request")]
+    NotSigned {
+        /// The client.
+        client: ClientId,
     },
     /// A list is longer than the protocol allows.
     #[error("a list holds {len} elements, at most {max} are possible")]
@@ -266,6 +278,8 @@ macro_rules! kinds {
 
 kinds! {
     Self::BadSignature { .. } => "bad-signature",
+    Self::BadAuthenticator { .. } => "bad-authenticator",
+    Self::NotSigned { .. } => "not-signed",
     Self::TooLong { .. } => "too-long",
     Self::OperationTooLarge { .. } => "operation-too-large",
     Self::NotAMember { .. } => "not-a-member",

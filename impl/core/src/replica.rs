@@ -1,5 +1,6 @@
 //! The replica: its state, and the one function that changes it.
 
+use crate::authenticators::MustSign;
 use crate::checkpoint::Checkpoints;
 use crate::crypto::{Body, Signer, Verified, sign};
 use crate::durable::Record;
@@ -57,6 +58,8 @@ pub struct Replica {
     pub(crate) executing: Option<Executing>,
     pub(crate) replies: ReplyTable,
     pub(crate) pending: Pending,
+    /// The clients whose authenticators are not taken.
+    pub(crate) must_sign: MustSign,
     pub(crate) checkpoints: Checkpoints,
     /// The checkpoints whose state this replica can serve.
     pub(crate) manifests: BTreeMap<SeqNum, Manifest>,

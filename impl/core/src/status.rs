@@ -21,6 +21,7 @@ impl Replica {
     /// Says what this replica has, and asks again for what it waits for.
     pub(crate) fn on_status_timer(&mut self) -> Outcome {
         self.answered.clear();
+        self.must_sign.tick();
         let mut effects =
             vec![Effect::SetTimer { timer: Timer::Status, after: self.params.status_interval }];
         let mut status = self.status();

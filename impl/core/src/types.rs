@@ -104,6 +104,15 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// How an authenticator ends that stands in the place of a signature (D24). No signature does: as a number its second
+    /// half is below 2^253.
+    pub const AUTHENTICATOR_MARK: [u8; 8] = [0xff; 8];
+
+    /// Whether these are message authentication codes, and no signature.
+    pub fn is_authenticator(&self) -> bool {
+        self.s.ends_with(&Self::AUTHENTICATOR_MARK)
+    }
+
     /// Joins the halves.
     pub fn to_bytes(self) -> [u8; 64] {
         let mut bytes = [0; 64];

@@ -36,6 +36,7 @@ impl Replica {
     fn start_view_change(&mut self, to: View, effects: &mut Vec<Effect>) {
         assert!(to > self.view, "views only rise");
         self.stop_timer_for_view_change(effects);
+        self.let_go_of_authenticators();
         let view_change = Arc::new(self.make_view_change(to));
         self.view = to;
         self.active = false;
@@ -274,6 +275,7 @@ impl Replica {
         let proposals = self.proposals_of(&new_view);
         if self.view != new_view.body.view {
             self.stop_timer_for_view_change(effects);
+            self.let_go_of_authenticators();
             self.log.leave_view();
             self.view = new_view.body.view;
         }

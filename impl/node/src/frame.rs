@@ -105,6 +105,9 @@ pub enum RefusalReason {
     /// The request is not signed by the client whose connection this is.
     #[error("the request is not signed by this connection's client")]
     NotYours,
+    /// The replica does not take this client's message authentication codes now; with a signature it does.
+    #[error("the replica asks for a signature in the place of message authentication codes")]
+    NotSigned,
     /// A query failed at this replica; see its log.
     #[error("the replica cannot answer the query; see its log")]
     Unanswered,
@@ -119,6 +122,7 @@ impl RefusalReason {
             Rejection::OldTimestamp { last, .. } => Some(Self::OldTimestamp { last: *last }),
             Rejection::UsedForAnother { .. } => Some(Self::UsedForAnother),
             Rejection::TimestampTooHigh { .. } => Some(Self::TimestampTooHigh),
+            Rejection::NotSigned { .. } => Some(Self::NotSigned),
             _ => None,
         }
     }
@@ -129,6 +133,7 @@ impl RefusalReason {
             Self::OldTimestamp { last } => Some(Spent::Old { last }),
             Self::UsedForAnother => Some(Spent::ForAnother),
             Self::Overloaded
+            | Self::NotSigned
             | Self::OperationTooLarge
             | Self::LaneTooHigh
             | Self::TimestampTooHigh
@@ -147,6 +152,7 @@ impl RefusalReason {
             Self::UsedForAnother => "used-for-another",
             Self::TimestampTooHigh => "timestamp-too-high",
             Self::NotYours => "not-yours",
+            Self::NotSigned => "not-signed",
             Self::Unanswered => "unanswered",
         }
     }

@@ -10,10 +10,9 @@ use crate::frame::{
 use crate::metrics::Metrics;
 use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
-use pbft_core::params::ClientAuthentication;
 use pbft_core::planted::planted;
 use pbft_core::surplus::{Sifted, Surplus};
-use pbft_core::types::{ClientId, Principal, ReplicaId};
+use pbft_core::types::{ClientId, ReplicaId};
 use pbft_core::{Input, Params, Position, Rejection, Replica};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
@@ -215,17 +214,8 @@ impl Inbox {
     pub async fn peer_frame(&self, from: ReplicaId, frame: &[u8]) -> Result<(), InboxError> {
         self.metrics.peer_bytes.add(frame.len() as u64);
         let delivered = self.deliver_peer_frame(from, frame).await;
-        let not_to_blame = self.is_the_clients_fault(&delivered);
+        let not_to_blame = is_the_clients_fault(&delivered);
         self.counted(delivered).or_else(|error| if not_to_blame { Ok(()) } else { Err(error) })
-    }
-
-    /// With MACs a replica cannot tell whether a request that it hands on convinces the others.
-    fn is_the_clients_fault(&self, delivered: &Result<(), InboxError>) -> bool {
-        let is_bad_request = matches!(
-            delivered,
-            Err(InboxError::Rejected(Rejection::BadSignature { signer: Principal::Client(_) }))
-        );
-        is_bad_request && self.params.client_authentication == ClientAuthentication::Macs
     }
 
     /// Counts why a frame was refused, if it was.
@@ -361,6 +351,11 @@ impl Inbox {
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
+}
+
+/// A replica cannot tell whether an authenticator in its proposal convinces the others.
+fn is_the_clients_fault(delivered: &Result<(), InboxError>) -> bool {
+    matches!(delivered, Err(InboxError::Rejected(Rejection::BadAuthenticator { .. })))
 }
 
 /// A verifier that believes every signature, if that is the planted bug.

@@ -4,7 +4,8 @@
 //! Each client shares a key with each replica: what X25519 makes of the one's secret and the other's public key, hashed
 //! with who they are and the cluster they are in. A tag is HMAC-SHA-256 cut to eight bytes, the length that the paper
 //! uses. A request carries an *authenticator*, a tag for every replica in order; a reply carries one tag, for its client.
-//! Both take the place of the signature.
+//! Both take the place of the signature. An authenticator ends in a mark that no signature ends in, so everybody can tell
+//! one from the other, also who has none of the keys.
 
 use crate::keyring::KeyRing;
 use crate::keys::SecretKey;
@@ -19,8 +20,8 @@ use zeroize::Zeroizing;
 /// The bytes of a tag.
 const TAG_BYTES: usize = 8;
 
-/// The largest cluster whose authenticators fit into the place of a signature.
-pub const REPLICAS_MAX: usize = 64 / TAG_BYTES;
+/// The largest cluster whose authenticators fit into the place of a signature, with the mark that ends them.
+pub const REPLICAS_MAX: usize = (64 - Signature::AUTHENTICATOR_MARK.len()) / TAG_BYTES;
 
 /// Keeps these keys apart from whatever else is made of the same secrets.
 const DOMAIN: &[u8] = b"pbft client mac v1";
@@ -67,9 +68,11 @@ impl MacKeys {
             (Principal::Client(_), Audience::Replicas) => {
                 let (tags, _) = place.as_chunks_mut::<TAG_BYTES>();
                 // The map is ordered, so the tags are in order of replica.
-                for (place, key) in tags.iter_mut().zip(self.keys.values()) {
+                for (place, key) in tags.iter_mut().zip(self.keys.values()).take(REPLICAS_MAX) {
                     *place = tag(key, &bytes);
                 }
+                place[64 - Signature::AUTHENTICATOR_MARK.len()..]
+                    .copy_from_slice(&Signature::AUTHENTICATOR_MARK);
             }
             (Principal::Replica(_), Audience::Client(client)) => {
                 let key = self.keys.get(&Principal::Client(client))?;
@@ -129,7 +132,7 @@ fn tag(key: &Key, statement: &[u8]) -> [u8; TAG_BYTES] {
 mod tests {
     use super::*;
     use pbft_core::canonical::{HashDomain, hash};
-    use pbft_core::crypto::{Body, Signer as _, Verifier as _, sign};
+    use pbft_core::crypto::{Body, Signer as _, Verifier as _, sign, sign_for_everybody};
     use pbft_core::message::{Reply, Request, Status};
     use pbft_core::types::{Lane, SeqNum, Session, Timestamp, View};
     use std::sync::Arc;
@@ -196,6 +199,24 @@ mod tests {
                 assert_eq!(holds(replica(at), from, &signed.body, &spoiled), at != id);
             }
         }
+    }
+
+    #[test]
+    fn a_request_for_everybody_is_signed_and_looks_like_it() {
+        let from = Principal::Client(CLIENTS[0]);
+        let hand = signer(from);
+        let authenticated = sign(&hand, cluster(), request(CLIENTS[0]));
+        let signed = sign_for_everybody(&hand, cluster(), request(CLIENTS[0]));
+        assert!(signed.is_transferable() && !authenticated.is_transferable());
+        let statement = Statement::new(cluster(), &signed.body);
+        assert_eq!(signed.signature, Signature::from_bytes(&secret(from).sign(&statement.bytes())));
+        let ring = ring().with_macs(Some(keys(replica(2), cluster())));
+        let believes = |signature| {
+            let statement = Statement::new(cluster(), &signed.body).for_everybody();
+            ring.verify(from, &statement, signature)
+        };
+        assert!(believes(&signed.signature));
+        assert!(!believes(&authenticated.signature), "its mark is no scalar");
     }
 
     #[test]

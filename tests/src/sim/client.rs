@@ -6,9 +6,9 @@ use super::rng::Rng;
 use core::time::Duration;
 use pbft_core::Params;
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Patience};
-use pbft_core::crypto::{Signer, Verifier, sign, verify_reply};
+use pbft_core::crypto::{Signer, Verifier, sign, sign_for_everybody, verify_reply};
 use pbft_core::message::{Request, Signed};
-use pbft_core::types::{ClientId, Lane, ReplicaId, Session, Timestamp};
+use pbft_core::types::{ClientId, Lane, ReplicaId, Session, Signature, Timestamp};
 use pbft_node::codec;
 use pbft_node::frame::{ClientFrame, ReplicaFrame};
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,17 @@ impl Client {
         }
     }
 
+    /// What all replicas are sent is signed.
+    fn signed(&self, request: Arc<Signed<Request>>) -> Arc<Signed<Request>> {
+        match request.is_transferable() {
+            true => request,
+            false => {
+                let body = request.body.clone();
+                Arc::new(sign_for_everybody(&*self.signer, self.params.cluster, body))
+            }
+        }
+    }
+
     fn step(&mut self, lane: u16, input: ClientInput) -> Answer {
         let client = self.id.0;
         let mut answer = Answer::default();
@@ -113,7 +124,9 @@ impl Client {
                 ClientEffect::Send { to, request } => {
                     answer.frames.extend(frame(Some(to), request))
                 }
-                ClientEffect::Broadcast(request) => answer.frames.extend(frame(None, request)),
+                ClientEffect::Broadcast(request) => {
+                    answer.frames.extend(frame(None, self.signed(request)));
+                }
                 ClientEffect::SetTimer(after) => answer.timer = Some(Some(after)),
                 ClientEffect::CancelTimer => answer.timer = Some(None),
                 ClientEffect::Spent { .. } => {}
@@ -177,6 +190,24 @@ lies! {
     HighLane = "client-high-lane",
     /// Frames that are none.
     MalformedFrame = "client-malformed-frame",
+    /// Authenticators that convince some replicas and not the others: f+1 of them, or any number.
+    PoisonedTags = "client-poisoned-tags",
+}
+
+/// The same authenticator with bad tags for the replicas whose bits are not set.
+pub(crate) fn spoiled(authenticator: &Signature, good: u64) -> Signature {
+    let mut bytes = authenticator.to_bytes();
+    // The last eight bytes say that it is one.
+    let tags = bytes.chunks_exact_mut(8).take(7).enumerate();
+    tags.filter(|(replica, _)| (good >> replica) & 1 == 0).for_each(|(_, tag)| tag[0] ^= 1);
+    Signature::from_bytes(&bytes)
+}
+
+/// Any f+1 replicas.
+fn poisoned_for(rng: &mut Rng, params: &Params) -> u64 {
+    let mut replicas: Vec<ReplicaId> = params.membership.replicas().collect();
+    rng.shuffle(&mut replicas);
+    replicas.iter().take(params.membership.weak()).fold(0, |good, id| good | 1 << id.0)
 }
 
 /// A client that lies. It signs with the key of `id`.
@@ -230,6 +261,17 @@ impl LyingClient {
         codec::encode(&ClientFrame::Request(request)).unwrap_or_default().into()
     }
 
+    /// A request whose tags are good for the replicas whose bits are set.
+    fn poisoned(&self, timestamp: u64, good: u64) -> Arc<[u8]> {
+        let operation = Operation::Deposit { account: 9, amount: 3 }.encode();
+        let timestamp = Timestamp(timestamp);
+        let body =
+            Request { client: self.id, lane: Lane(2), timestamp, session: Session(0), operation };
+        let mut request = sign(&*self.signer, self.params.cluster, body);
+        request.signature = spoiled(&request.signature, good);
+        codec::encode(&ClientFrame::Request(Arc::new(request))).unwrap_or_default().into()
+    }
+
     /// What it sends next, and to whom.
     pub fn speak(&mut self) -> Vec<(ReplicaId, Arc<[u8]>)> {
         let replicas: Vec<ReplicaId> = self.params.membership.replicas().collect();
@@ -262,6 +304,13 @@ impl LyingClient {
                 ClientLie::OtherClient => self.request(ClientId(0), 0, 1000 + now, deposit(5)),
                 ClientLie::HighLane => {
                     self.request(self.id, self.params.lanes_max, now, deposit(1))
+                }
+                ClientLie::PoisonedTags => {
+                    let good = match now % 4 {
+                        0 => self.rng.number(),
+                        _ => poisoned_for(&mut self.rng, &self.params),
+                    };
+                    self.poisoned(now, good)
                 }
                 ClientLie::MalformedFrame => vec![7; 3 + now as usize % 50].into(),
             };

@@ -1,6 +1,7 @@
 //! What runs have exercised, counted by name, so that a preset in which something never happened can say so.
 
 use super::behaviour::Behaviour;
+use super::client::ClientLie;
 use super::fault::FaultKind;
 use super::host::Said;
 use pbft_core::message::Message;
@@ -61,8 +62,10 @@ pub const UNREACHABLE: [(&str, &str); 4] = [
 ];
 
 /// The rejections of the core, by the names that [`Rejection::kind`] gives them. A test compares the list with the source.
-pub const REJECTIONS: [&str; 36] = [
+pub const REJECTIONS: [&str; 38] = [
     "bad-signature",
+    "bad-authenticator",
+    "not-signed",
     "too-long",
     "operation-too-large",
     "not-a-member",
@@ -211,7 +214,9 @@ impl Coverage {
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let faults: Vec<_> = FaultKind::NAMES.to_vec();
-        let behaviours: Vec<_> = Behaviour::ALL.iter().map(|one| one.name()).collect();
+        let replicas = Behaviour::ALL.iter().chain([&Behaviour::SpoilTags]).map(|one| one.name());
+        let behaviours: Vec<_> =
+            replicas.chain(ClientLie::ALL.iter().map(|lie| lie.name())).collect();
         let possible = |name: &&str| UNREACHABLE.iter().all(|(unreachable, _)| unreachable != name);
         let rejections: Vec<_> = REJECTIONS.iter().filter(|name| possible(name)).copied().collect();
         let lists: [(&str, &Counts, &[&str]); 5] = [

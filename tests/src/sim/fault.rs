@@ -10,6 +10,7 @@ use super::rng::Rng;
 use super::tuning::Tuning;
 use core::time::Duration;
 use pbft_core::Membership;
+use pbft_core::params::ClientAuthentication;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -211,12 +212,19 @@ pub struct Plan {
     /// How signatures are made.
     #[serde(skip)]
     pub scheme: Scheme,
+    /// What clients put on their requests.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub authentication: ClientAuthentication,
     /// The name of the bug that the replicas are built to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<String>,
     /// What an experiment changes of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<Tuning>,
+}
+
+fn is_default(authentication: &ClientAuthentication) -> bool {
+    *authentication == ClientAuthentication::default()
 }
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -245,6 +253,7 @@ impl Plan {
             delay: (ms(1), ms(10)),
             heal_at: ms(4000),
             scheme: Scheme::Fast,
+            authentication: ClientAuthentication::Signatures,
             planted: None,
             tuning: None,
         }
@@ -271,6 +280,7 @@ impl Plan {
             plan.faults.push(fault);
         }
         plan.faults.sort_by_key(|fault| fault.from);
+        plan.draw_authentication(&mut Rng::new(seed).fork("authentication"));
         plan
     }
 
@@ -306,6 +316,23 @@ impl Plan {
                     self.liars.insert(host, behaviours);
                 }
             }
+        }
+    }
+
+    /// Some clusters take authenticators; in half of these some client spoils its own. Its lies and those of a replica
+    /// that spoils others' come from a chance of their own: the other plans stay what they were.
+    fn draw_authentication(&mut self, rng: &mut Rng) {
+        if !rng.percent(25) {
+            return;
+        }
+        self.authentication = ClientAuthentication::Macs;
+        if rng.percent(50) {
+            self.lying_clients.entry(self.clients).or_default().push(ClientLie::PoisonedTags);
+        }
+        if rng.percent(50)
+            && let Some(behaviours) = self.liars.values_mut().next()
+        {
+            behaviours.push(Behaviour::SpoilTags);
         }
     }
 

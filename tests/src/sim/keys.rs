@@ -3,11 +3,12 @@
 //! The core and the node know [`Signer`] and [`Verifier`] only. Two schemes stand behind them here: Ed25519 as in
 //! production, and a keyed hash that is a hundred times faster, for runs by the thousand. Both sign the same canonical
 //! statements, so a signature binds every byte, signer, kind and cluster. The hash is no cryptography: whoever knows the
-//! seed can sign as anybody. That is no weakness here, because an adversary of the simulator is given the signers of
+//! seed can sign as anybody. Requests can carry authenticators, of keyed hashes as well. That is no weakness here, because an adversary of the simulator is given the signers of
 //! its own principals and has no way to the others'.
 
 use super::rng::{Rng, fingerprint};
-use pbft_core::crypto::{Signer, Statement, Verifier};
+use pbft_core::crypto::{Audience, Signer, Statement, Verifier};
+use pbft_core::params::ClientAuthentication;
 use pbft_core::types::{ClientId, Principal, ReplicaId, Signature};
 use pbft_node::keyring::{KeyRing, KeySigner, VerifiedCache};
 use pbft_node::keys::SecretKey;
@@ -29,6 +30,7 @@ pub struct Keys {
     scheme: Scheme,
     seed: u64,
     clients: u32,
+    authentication: ClientAuthentication,
     ring: Option<Arc<VerifiedCache>>,
     issued: Option<Issued>,
 }
@@ -61,6 +63,7 @@ impl Keys {
             scheme,
             seed,
             clients,
+            authentication: ClientAuthentication::Signatures,
             ring: ring(scheme, seed, replicas, clients),
             issued: None,
         })
@@ -80,9 +83,25 @@ impl Keys {
             scheme,
             seed,
             clients,
+            authentication: ClientAuthentication::Signatures,
             ring: ring(scheme, seed, replicas, clients),
             issued,
         })
+    }
+
+    /// The same keys, of clients that put authenticators on their requests, or do not.
+    #[must_use]
+    pub fn authenticating(self: Arc<Self>, authentication: ClientAuthentication) -> Arc<Self> {
+        match Arc::try_unwrap(self) {
+            Ok(keys) => Arc::new(Self { authentication, ..keys }),
+            Err(shared) => shared,
+        }
+    }
+
+    /// Whether an authenticator stands in the place of a signature of this statement.
+    fn takes_codes(&self, statement: &Statement<'_>) -> bool {
+        self.authentication == ClientAuthentication::Macs
+            && statement.audience() == Audience::Replicas
     }
 
     /// Signs in somebody's name.
@@ -95,12 +114,18 @@ impl Keys {
                 Key::Ed25519(Box::new(KeySigner::new(SecretKey::from_seed(&secret))))
             }
         };
-        Arc::new(OneSigner { key, keys: Arc::clone(self) })
+        Arc::new(OneSigner { key, codes: words(&secret), keys: Arc::clone(self) })
     }
 
-    /// Verifies everybody's signatures.
+    /// Verifies everybody's signatures, for somebody whom no authenticator is for.
     #[must_use]
     pub fn verifier(self: &Arc<Self>) -> Arc<dyn Verifier> {
+        self.verifier_of(None)
+    }
+
+    /// Verifies everybody's signatures, and authenticators for this replica.
+    #[must_use]
+    pub fn verifier_of(self: &Arc<Self>, own: Option<ReplicaId>) -> Arc<dyn Verifier> {
         let principals = self.clients.max(u32::from(u8::MAX));
         let fast = |principal: fn(u32) -> Principal| {
             (0..principals).map(|id| words(&secret(self.seed, principal(id)))).collect()
@@ -112,7 +137,9 @@ impl Keys {
             ),
             Scheme::Ed25519 => (Vec::new(), Vec::new()),
         };
-        Arc::new(AllVerifier { replicas, clients, keys: Arc::clone(self) })
+        let secret = |id| words(&secret(self.seed, Principal::Client(ClientId(id))));
+        let codes = (0..self.clients).map(secret).collect();
+        Arc::new(AllVerifier { own, replicas, clients, codes, keys: Arc::clone(self) })
     }
 }
 
@@ -146,6 +173,34 @@ fn keyed_hash(words: &Words, statement: &Statement<'_>) -> Signature {
     signature
 }
 
+/// The bytes of a tag, as in the node.
+const TAG: usize = 8;
+
+/// The tag of one statement for one replica.
+fn tag(words: &Words, replica: usize, statement: &Statement<'_>) -> [u8; TAG] {
+    let key = words[0] ^ (replica as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fingerprint(key, &statement.bytes()).to_le_bytes()
+}
+
+/// What is left of an authenticator for one replica: its own tag.
+fn only(authenticator: &Signature, replica: usize) -> Signature {
+    let mut left = [0; 64];
+    let place = TAG * replica..TAG * (replica + 1);
+    left[place.clone()].copy_from_slice(&authenticator.to_bytes()[place]);
+    Signature::from_bytes(&left)
+}
+
+/// How many tags an authenticator has room for, beside its mark.
+const TAGS: usize = 7;
+
+fn authenticator(words: &Words, statement: &Statement<'_>) -> Signature {
+    let mut bytes = [0xff; 64];
+    for replica in 0..TAGS {
+        bytes[TAG * replica..TAG * (replica + 1)].copy_from_slice(&tag(words, replica, statement));
+    }
+    Signature::from_bytes(&bytes)
+}
+
 enum Key {
     Fast(Words),
     Ed25519(Box<KeySigner>),
@@ -153,26 +208,52 @@ enum Key {
 
 struct OneSigner {
     key: Key,
+    codes: Words,
     keys: Arc<Keys>,
 }
 
 impl Signer for OneSigner {
     fn sign(&self, statement: &Statement<'_>) -> Signature {
+        let codes = self.keys.takes_codes(statement);
         let signature = match &self.key {
+            _ if codes => authenticator(&self.codes, statement),
             Key::Fast(words) => keyed_hash(words, statement),
             Key::Ed25519(signer) => signer.sign(statement),
         };
         if let Some(issued) = &self.keys.issued {
-            issued.signatures.lock().unwrap_or_else(PoisonError::into_inner).insert(signature);
+            let mut known = issued.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+            match codes {
+                true => known.extend((0..TAGS).map(|replica| only(&signature, replica))),
+                false => drop(known.insert(signature)),
+            }
         }
         signature
     }
 }
 
 struct AllVerifier {
+    own: Option<ReplicaId>,
     replicas: Vec<Words>,
     clients: Vec<Words>,
+    /// What clients make authenticators with.
+    codes: Vec<Words>,
     keys: Arc<Keys>,
+}
+
+impl AllVerifier {
+    /// Whether this replica's tag is good.
+    fn takes(&self, client: u32, statement: &Statement<'_>, authenticator: &Signature) -> bool {
+        let (Some(ReplicaId(own)), Some(words)) = (self.own, self.codes.get(client as usize))
+        else {
+            return false;
+        };
+        let own = own as usize;
+        let good =
+            authenticator.to_bytes()[TAG * own..TAG * (own + 1)] == tag(words, own, statement);
+        let principal = Principal::Client(ClientId(client));
+        let issued = self.keys.issued.as_ref();
+        good && issued.is_none_or(|issued| issued.has(principal, &only(authenticator, own)))
+    }
 }
 
 impl Verifier for AllVerifier {
@@ -182,6 +263,11 @@ impl Verifier for AllVerifier {
         statement: &Statement<'_>,
         signature: &Signature,
     ) -> bool {
+        if let Principal::Client(ClientId(client)) = principal
+            && self.keys.takes_codes(statement)
+        {
+            return self.takes(client, statement, signature);
+        }
         let holds = match (&self.keys.ring, principal) {
             (Some(ring), _) => ring.verify(principal, statement, signature),
             (None, Principal::Replica(ReplicaId(id))) => {

@@ -78,6 +78,7 @@ pub fn params(plan: &Plan, membership: Membership, replica: ReplicaId) -> Params
     params.view_timeout = Duration::from_millis(400);
     params.view_timeout_max = Duration::from_millis(6400);
     params.status_interval = Duration::from_millis(150);
+    params.client_authentication = plan.authentication;
     plan.tuning.iter().for_each(|tuning| tuning.apply(&mut params));
     #[cfg(feature = "planted-bugs")]
     {
@@ -104,6 +105,7 @@ impl World {
             true => Keys::remembering(plan.scheme, plan.seed, (plan.n, allowed), liars.collect()),
             false => Keys::new(plan.scheme, plan.seed, plan.n, allowed),
         };
+        let keys = keys.authenticating(plan.authentication);
         let verifier = keys.verifier();
         let params_of = |id: u32| Arc::new(params(plan, membership, ReplicaId(id)));
         let twins: Vec<usize> = plan.twins.clone();
@@ -114,7 +116,8 @@ impl World {
             let recorded = mode.record && !faulty.contains(&id);
             let file = recorded.then(|| files.entry(index).or_insert_with(Memory::default).clone());
             let signer = keys.signer(Principal::Replica(ReplicaId(id as u32)));
-            hosts.push(Host::new(params_of(id as u32), signer, Arc::clone(&verifier), file));
+            let verifier = keys.verifier_of(Some(ReplicaId(id as u32)));
+            hosts.push(Host::new(params_of(id as u32), signer, verifier, file));
         }
         let client = |id: u32| {
             let keys = (keys.signer(Principal::Client(ClientId(id))), Arc::clone(&verifier));

@@ -3,11 +3,20 @@
 use super::common::craft::{self, request, request_on};
 use super::common::keys::{CLIENTS, CLUSTER, TestVerifier, checked, signed};
 use super::{Cluster, alone, refused, words};
-use pbft_core::crypto::verify_reply;
-use pbft_core::message::Message;
-use pbft_core::types::{ClientId, Lane, Principal, Session, Timestamp, View};
-use pbft_core::{Rejection, Timer};
+use pbft_core::crypto::{Statement, Verifier, verify, verify_reply};
+use pbft_core::message::{Message, Signed};
+use pbft_core::types::{ClientId, Lane, Principal, Session, Signature, Timestamp, View};
+use pbft_core::{Input, Rejection, Timer};
 use std::sync::Arc;
+
+/// Believes everybody.
+struct Trusting;
+
+impl Verifier for Trusting {
+    fn verify(&self, _: Principal, _: &Statement<'_>, _: &Signature) -> bool {
+        true
+    }
+}
 
 /// §4.1: the client sends its request to the primary, which orders it.
 #[test]
@@ -27,6 +36,21 @@ fn a_backup_relays_a_request_and_protects_it() {
     assert!(cluster.nodes[1].timers.contains_key(&Timer::ViewChange));
     let again = cluster.request(1, &request(1, 1)).expect("relayed again");
     assert_eq!(words(&again), ["request"]);
+}
+
+/// §5.2, D24: what only its addressees can check is for the primary, from its client; a backup wants a signature.
+#[test]
+pub(super) fn a_backup_takes_no_authenticator() {
+    let mut cluster = alone(1);
+    let mut request = Signed::clone(&request(1, 1));
+    request.signature.s = [0xff; 32];
+    let unproven = Arc::new(request);
+    let message = Message::Request(unproven);
+    let message = verify(&cluster.params(1), &Trusting, message).expect("trusted");
+    refused(
+        cluster.input(1, Input::Request(message)),
+        Rejection::NotSigned { client: ClientId(1) },
+    );
 }
 
 /// §4.1: a relayed request is not relayed further; known already, it changes nothing.

@@ -3,7 +3,9 @@
 use super::common::craft::{self, batch, commit, committed, prepare, proposal, request};
 use super::common::keys::{TestVerifier, checked};
 use super::common::params;
-use super::{Cluster, alone, equivocation, not_primary, outside, refused, words, wrong_view};
+use super::{
+    Cluster, REFUSED, alone, equivocation, not_primary, outside, refused, words, wrong_view,
+};
 use pbft_core::crypto::verify;
 use pbft_core::message::{Batch, Message};
 use pbft_core::params::{ClientAuthentication, Params};
@@ -259,22 +261,27 @@ pub(super) fn a_commit_certificate_is_q_equal_commits_with_their_batch() {
 /// §5.2: with MACs a bad tag keeps a request out of a PRE-PREPARE, and nothing else: of a certified batch others have
 /// checked it.
 #[test]
-fn certified_batches_are_taken_without_their_tags() {
+pub(super) fn certified_batches_are_taken_without_their_tags() {
     let mut spoiled = Batch::clone(&batch(1));
-    spoiled.requests[0].signature.r[0] ^= 1;
+    // Nobody's tag is good: the test's verifier takes signatures only.
+    spoiled.requests[0].signature.s = [0xff; 32];
     let spoiled = Arc::new(spoiled);
     let of_certificates =
         [committed(0, 1, &spoiled, &[0, 2, 3]), Message::Batch(Arc::clone(&spoiled))];
     let bad = Rejection::BadSignature { signer: Principal::Client(ClientId(1)) };
-    for (authentication, expected) in
-        [(ClientAuthentication::Signatures, Some(&bad)), (ClientAuthentication::Macs, None)]
-    {
+    let bad_tag = Rejection::BadAuthenticator { client: ClientId(1) };
+    for (authentication, expected, of_proposal) in [
+        (ClientAuthentication::Signatures, Some(&bad), &bad),
+        (ClientAuthentication::Macs, None, &bad_tag),
+    ] {
         let params = Params { client_authentication: authentication, ..params(4, 1) };
         let check = |message: &Message| verify(&params, &TestVerifier, message.clone()).err();
         for message in &of_certificates {
             assert_eq!(check(message).as_ref(), expected, "{authentication:?}");
         }
-        assert_eq!(check(&proposal(0, 1, &spoiled, 0)), Some(bad.clone()), "{authentication:?}");
+        let proposed = check(&proposal(0, 1, &spoiled, 0));
+        assert_eq!(proposed.as_ref(), Some(of_proposal), "{authentication:?}");
+        REFUSED.with_borrow_mut(|seen| seen.extend(proposed.map(|one| one.kind())));
         let large = Batch { requests: vec![spoiled.requests[0].clone(); 4] };
         let too_long = Rejection::TooLong { len: 4, max: 3 };
         assert_eq!(check(&Message::Batch(Arc::new(large))), Some(too_long));

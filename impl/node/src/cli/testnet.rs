@@ -83,7 +83,7 @@ pub struct TestnetArguments {
 pub enum Authentication {
     /// Every request and every reply is signed
     Signatures,
-    /// A request carries a code for each replica, a reply one for its client; at most eight replicas
+    /// A request carries a code for each replica, a reply one for its client; at most seven replicas
     Macs,
 }
 

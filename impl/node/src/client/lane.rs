@@ -215,7 +215,10 @@ impl BusyLane {
         let (client, lane, session) = (self.shared.id, self.lane, self.shared.session);
         self.route.wait_for(Some(timestamp));
         let body = Request { client, lane, timestamp, session, operation: operation.clone() };
-        let request = Arc::new(sign(&self.shared.signer, self.shared.params.cluster, body));
+        let request = Arc::new(match self.shared.signs() {
+            true => self.shared.signed(body),
+            false => sign(&self.shared.signer, self.shared.params.cluster, body),
+        });
         let after = self.shared.options.deadline;
         let mut attempt = Attempt {
             timeout: after,
@@ -284,6 +287,13 @@ impl BusyLane {
         }
         let first = attempt.refusals.is_empty();
         attempt.refusals.insert(from, reason);
+        if reason == RefusalReason::NotSigned {
+            // From anybody else it says nothing of what the primary takes.
+            if from == self.shared.params.membership.primary(self.machine.view()) {
+                self.shared.sign_from_now_on();
+            }
+            return Ok(first.then_some(ClientInput::Timeout));
+        }
         let agreeing = attempt.refusals.values().filter(|other| **other == reason).count();
         if agreeing >= self.shared.params.membership.weak() {
             if reason != RefusalReason::Overloaded {
@@ -312,6 +322,11 @@ impl BusyLane {
                     }
                 }
                 ClientEffect::Broadcast(request) => {
+                    // Replicas hand on to each other, and protect, only what is signed (D24).
+                    let request = match request.is_transferable() {
+                        true => request,
+                        false => Arc::new(self.shared.signed(request.body.clone())),
+                    };
                     if let Some(frame) = frame(&request) {
                         self.shared.queues.iter().for_each(|queue| queue.push(frame.clone()));
                     }

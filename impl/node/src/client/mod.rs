@@ -21,6 +21,8 @@ use crate::transport::{FrameQueue, TlsIdentity, client_config};
 use lane::{Ended, Lanes, Routes};
 use link::Link;
 use pbft_core::client::{Fate, Patience};
+use pbft_core::crypto::sign_for_everybody;
+use pbft_core::message::{Request, Signed};
 use pbft_core::types::{ClientId, Principal, ReplicaId, SeqNum, Session, Timestamp, View};
 use pbft_core::{Membership, Params};
 use std::collections::BTreeMap;
@@ -153,6 +155,8 @@ pub(crate) struct Shared {
     pub(crate) options: ClientOptions,
     pub(crate) queues: Vec<Arc<FrameQueue>>,
     pub(crate) routes: Routes,
+    /// Until when requests are signed that could carry authenticators.
+    pub(crate) signs_until: Mutex<Option<Instant>>,
     /// The latest status of each replica, and when it came.
     pub(crate) reports: Mutex<BTreeMap<ReplicaId, (Instant, StatusReport)>>,
     /// The latest answer of each replica to a query, with the query's number.
@@ -167,7 +171,28 @@ pub(crate) struct Shared {
     pub(crate) troubles: Mutex<BTreeMap<ReplicaId, String>>,
 }
 
+/// How long a client signs its requests once its primary has asked for it. Then it tries again: a replica that wants more
+/// says so.
+const SIGNS_FOR: Duration = Duration::from_secs(60);
+
 impl Shared {
+    /// Whether requests are signed from the start, because the primary does not take this client's authenticators.
+    pub(crate) fn signs(&self) -> bool {
+        let until = *self.signs_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The primary wants signatures.
+    pub(crate) fn sign_from_now_on(&self) {
+        let until = Instant::now() + SIGNS_FOR;
+        *self.signs_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    /// A request that convinces everybody.
+    pub(crate) fn signed(&self, body: Request) -> Signed<Request> {
+        sign_for_everybody(&self.signer, self.params.cluster, body)
+    }
+
     /// Whether there is no connection to `replica`, and the last attempt failed.
     pub(crate) fn is_cut_off(&self, replica: ReplicaId) -> bool {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&replica)
@@ -237,6 +262,7 @@ impl Client {
             options,
             queues: cluster.replicas().iter().map(|_| Arc::new(FrameQueue::for_client())).collect(),
             routes: Routes::new(options.lanes),
+            signs_until: Mutex::default(),
             reports: Mutex::default(),
             answers: Mutex::default(),
             news: Notify::new(),

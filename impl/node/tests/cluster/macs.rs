@@ -73,9 +73,43 @@ async fn a_tag_spoiled_for_one_backup_costs_nobody_a_connection() {
     assert_eq!(everywhere, Outcome::Balance(5));
     agreement(&client).await;
     let metrics = metrics(&cluster, 3);
-    assert!(metrics.frames_refused.get("bad-signature") > 0, "{:?}", metrics.frames_refused);
+    assert!(metrics.frames_refused.get("bad-authenticator") > 0, "{:?}", metrics.frames_refused);
     assert_eq!(metrics.disconnections.get("bad-signature"), 0);
     assert_eq!(client.view().0, 0, "nobody was suspected");
+}
+
+/// Outside fault F5: A poisoned request of one client changes views again and again, and hurts another client.
+///
+/// It convinces f+1 replicas; another client's request beside it is answered after one view change, and no more follow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_poisoned_request_costs_one_view_change() {
+    let cluster = with_macs().await;
+    let id = ClientId(1);
+    let (hand, _) = cluster.cluster.hand_and_ring(Principal::Client(id), client_key(id));
+    let operation = b"deposit mallory 5".to_vec();
+    let body = Request {
+        client: id,
+        lane: Lane(0),
+        timestamp: Timestamp(1),
+        session: Session(0),
+        operation,
+    };
+    let mut request = sign(&hand, cluster.cluster.id(), body);
+    let mut tags = request.signature.to_bytes();
+    (tags[2 * 8], tags[3 * 8]) = (tags[2 * 8] ^ 1, tags[3 * 8] ^ 1);
+    request.signature = Signature::from_bytes(&tags);
+    let frame = codec::encode(&ClientFrame::Request(Arc::new(request))).expect("encoded");
+    let mut connection = dial(&cluster.cluster, &client_key(id), 0, 0).await.expect("let in");
+    connection.send(Bytes::from(frame)).await.expect("sent");
+
+    let client = cluster.client(0);
+    assert_eq!(bank(&client, "deposit alice 5").await, Outcome::Balance(5));
+    assert_eq!(client.view().0, 1, "one view change");
+    for balance in 6..20 {
+        assert_eq!(bank(&client, "deposit alice 1").await, Outcome::Balance(balance));
+    }
+    assert_eq!(client.view().0, 1);
+    agreement(&client).await;
 }
 
 /// The outcome of a query once it is not a refusal any more.

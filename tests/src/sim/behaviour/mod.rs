@@ -113,6 +113,9 @@ behaviours! {
     /// It says anything.
     Random = "random",
     |
+    /// It spoils the authenticators of requests that it proposes and hands on. There are some only where clients do not
+    /// sign.
+    SpoilTags = "spoil-tags",
     /// With others of its kind it leads two halves of the cluster to different decisions: as primary it proposes another
     /// batch to each, and it votes in each half for that half's batch. It takes more than f of them.
     Collude = "collude",
@@ -249,6 +252,7 @@ impl Liar {
             Behaviour::OffByOne => votes::off_by_one(hand, draft),
             Behaviour::BadCheckpoints => votes::bad_checkpoints(hand, draft),
             Behaviour::BadBatches => votes::bad_batches(hand, draft),
+            Behaviour::SpoilTags => votes::spoil_tags(hand, draft),
             Behaviour::ForgeCertificates => views::forge(hand, draft),
             Behaviour::HideCertificates => views::hide(hand, draft),
             Behaviour::StaleCertificates => views::stale(hand, draft),
@@ -301,6 +305,7 @@ impl Liar {
             }
             let messages = match (behaviour, heard) {
                 (Behaviour::SupportAll, Some(message)) => votes::support(hand, message),
+                (Behaviour::SpoilTags, Some(message)) => votes::hand_on_spoiled(hand, message),
                 (Behaviour::VoteAsOther, Some(message)) => votes::as_other(hand, message),
                 (Behaviour::ViewChangeStorm, None) => views::storm(hand, self.ticks),
                 (Behaviour::FakeNewView, None) => views::usurp(hand),

@@ -1,7 +1,9 @@
 //! Lies of the normal case: proposals, votes, checkpoints.
 
 use super::{Draft, Hand};
+use crate::sim::client::spoiled;
 use core::time::Duration;
+use pbft_core::Params;
 use pbft_core::canonical::{HashDomain, hash};
 use pbft_core::message::{
     Batch, Checkpoint, Commit, Message, PrePrepare, Prepare, Proposal, Request, Signed,
@@ -171,6 +173,44 @@ pub(super) fn bad_checkpoints(hand: &mut Hand, draft: Draft) -> Draft {
 }
 
 /// Proposals that no correct backup may accept, each before the real one.
+/// The tags of a request for all but f+1 replicas are bad, or its signature.
+fn spoil(params: &Params, request: &mut Signed<Request>) {
+    let good = (1 << params.membership.weak()) - 1;
+    request.signature = match request.is_transferable() {
+        true => {
+            let mut signature = request.signature;
+            signature.r[0] ^= 1;
+            signature
+        }
+        false => spoiled(&request.signature, good),
+    };
+}
+
+/// As primary it proposes requests that convince f+1 replicas only.
+pub(super) fn spoil_tags(hand: &mut Hand, draft: Draft) -> Draft {
+    let spoiled = |(after, message): (Duration, Message)| {
+        let Message::PrePrepare(proposal) = &message else { return (after, message) };
+        let PrePrepare { view, seq, replica, .. } = proposal.pre_prepare.body;
+        let mut requests = proposal.batch.requests.clone();
+        let unproven = requests.iter_mut().filter(|request| !request.is_transferable());
+        unproven.for_each(|request| spoil(&hand.params, request));
+        if replica != hand.id || requests == proposal.batch.requests {
+            return (after, message);
+        }
+        let batch = Arc::new(Batch { requests });
+        (after, hand.propose(view, seq, batch.digest(), batch))
+    };
+    draft.into_iter().map(spoiled).collect()
+}
+
+/// It hands on what it hears of clients, as it was and spoiled.
+pub(super) fn hand_on_spoiled(hand: &Hand, message: &Message) -> Vec<Message> {
+    let Message::Request(request) = message else { return Vec::new() };
+    let mut other = Signed::clone(request);
+    spoil(&hand.params, &mut other);
+    vec![Message::Request(Arc::new(other)), message.clone()]
+}
+
 pub(super) fn bad_batches(hand: &mut Hand, draft: Draft) -> Draft {
     let mut revised = Draft::new();
     for (after, message) in draft {

@@ -8,6 +8,7 @@ use crate::sim::fault::{Fault, FaultKind, Plan};
 use crate::sim::judge::Judged;
 use crate::sim::oracle::Rule;
 use core::time::Duration;
+use pbft_core::params::ClientAuthentication;
 
 /// Seeds of a scenario that needs no more than chance.
 const SEEDS: u64 = 6;
@@ -443,4 +444,35 @@ pub(super) fn power_cuts() -> Vec<Plan> {
         }));
     }
     plans
+}
+
+/// Plans of clusters that take authenticators.
+fn with_macs(change: impl Fn(&mut Plan)) -> Vec<Plan> {
+    each(|plan| {
+        plan.authentication = ClientAuthentication::Macs;
+        change(plan);
+    })
+}
+
+pub(super) fn poisoned_requests() -> Vec<Plan> {
+    with_macs(|plan| drop(plan.lying_clients.insert(plan.clients, vec![ClientLie::PoisonedTags])))
+}
+
+/// Each replica is poisoned once at the most, as primary; then the client has to sign.
+pub(super) fn poisons_each_primary_once(plan: &Plan, judged: &Judged) -> Result<(), String> {
+    nothing_more(plan, judged)?;
+    match (1..=u64::from(plan.n)).contains(&judged.view) {
+        true => Ok(()),
+        false => Err(format!("view {}, expected was one change a primary", judged.view)),
+    }
+}
+
+/// A replica that is not the primary spoils what it hands on.
+pub(super) fn spoiled_relays() -> Vec<Plan> {
+    with_macs(|plan| drop(plan.liars.insert(2, vec![Behaviour::SpoilTags])))
+}
+
+/// The primary spoils what it proposes.
+pub(super) fn spoiled_proposals() -> Vec<Plan> {
+    with_macs(|plan| drop(plan.liars.insert(0, vec![Behaviour::SpoilTags])))
 }

@@ -444,4 +444,29 @@ pub const ROWS: &[Row] = &[
             ("impl/node/src/keys.rs", "a_good_key_shifted_by_a_torsion_point_is_refused"),
         ],
     },
+    Row {
+        number: 49,
+        fault: "a client whose authenticators convince some replicas only",
+        expected: "S L, one view change a primary at the most",
+        simulated: runs(
+            "poisoned_requests",
+            plans::poisoned_requests,
+            plans::poisons_each_primary_once,
+        ),
+        real: &[("impl/node/tests/cluster/macs.rs", "a_poisoned_request_costs_one_view_change")],
+    },
+    Row {
+        number: 50,
+        fault: "a backup spoils the authenticators that it hands on",
+        expected: "S L, no view change",
+        simulated: runs("spoiled_relays", plans::spoiled_relays, plans::changes_no_view),
+        real: &[],
+    },
+    Row {
+        number: 51,
+        fault: "a primary spoils the authenticators in its proposals",
+        expected: "S L after a view change",
+        simulated: runs("spoiled_proposals", plans::spoiled_proposals, plans::changes_views),
+        real: &[],
+    },
 ];
