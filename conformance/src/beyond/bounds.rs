@@ -178,7 +178,7 @@ pub(super) fn audiences(stage: &mut Stage<'_>) -> Outcome {
     let signed = stage.replica(0)?.params().clone();
     let coded = Params { client_authentication: ClientAuthentication::Macs, ..signed.clone() };
     let spoiled: Signed<Request> =
-        Signed { signature: Signature::default(), ..Signed::clone(&request) };
+        Signed { signature: Signature::from_bytes(&[0xff; 64]), ..Signed::clone(&request) };
     let batch = Message::Batch(Arc::new(Batch { requests: vec![spoiled.clone()] }));
     let order = stage.pre_prepare(1, &[Arc::new(spoiled)]);
     let taken =

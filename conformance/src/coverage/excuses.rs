@@ -15,6 +15,10 @@ pub const IMPOSSIBLE: &[(&str, Phase, &str)] = &[
 pub const REJECTIONS: &[(&str, &str)] = &[
     ("last-view", "it takes 2^64 views; `there_is_a_last_view` in impl/core/tests begins there"),
     (
+        "bad-authenticator",
+        "clients sign in the clusters that are replayed; impl/core/tests/poison.rs has clients that do not",
+    ),
+    (
         "not-signed",
         "clients sign in the clusters that are replayed; impl/core/tests/poison.rs has clients that do not",
     ),
