@@ -3,7 +3,7 @@
 use crate::message::{Request, Signed};
 use crate::replies::ReplyTable;
 use crate::types::{ClientId, Lane, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Names a request.
@@ -53,10 +53,10 @@ pub(crate) struct Pending {
     lanes: BTreeMap<(ClientId, Lane), Waiting>,
     arrivals: BTreeMap<u64, (ClientId, Lane)>,
     arrived: u64,
-    /// Arrivals below this were proposed in the current view, or found to be ordered in it.
-    cursor: u64,
-    /// How many arrivals are at or above the cursor.
-    unordered: usize,
+    /// The arrivals that were not proposed in the current view, nor found to be ordered in it, by client.
+    unordered: BTreeMap<ClientId, BTreeSet<u64>>,
+    /// The client whose turn it is when a batch is filled, or the next one that has something.
+    turn: ClientId,
     gathering: Gathering,
     /// The highest timestamp of each lane that the current view's log orders, at its primary.
     ordered: BTreeMap<(ClientId, Lane), Timestamp>,
@@ -89,7 +89,7 @@ impl Pending {
         let arrival = self.arrived;
         self.arrived += 1;
         self.arrivals.insert(arrival, key);
-        self.unordered += 1;
+        self.unordered.entry(key.0).or_default().insert(arrival);
         if let Some(earlier) = self.lanes.insert(key, Waiting { request, arrival }) {
             self.remove_arrival(earlier.arrival);
         }
@@ -116,9 +116,24 @@ impl Pending {
     }
 
     fn remove_arrival(&mut self, arrival: u64) {
-        if self.arrivals.remove(&arrival).is_some() && arrival >= self.cursor {
-            self.unordered -= 1;
+        if let Some((client, _)) = self.arrivals.remove(&arrival) {
+            self.mark_taken(client, arrival);
         }
+    }
+
+    /// An arrival needs no number in this view any more.
+    fn mark_taken(&mut self, client: ClientId, arrival: u64) {
+        if let Some(own) = self.unordered.get_mut(&client) {
+            own.remove(&arrival);
+            if own.is_empty() {
+                self.unordered.remove(&client);
+            }
+        }
+    }
+
+    /// How many requests wait for a number.
+    fn unordered(&self) -> usize {
+        self.unordered.values().map(BTreeSet::len).sum()
     }
 
     /// Drops a lane's request if the reply table says that it, or a later one, was executed.
@@ -143,19 +158,31 @@ impl Pending {
         self.lanes.get(key).map(|waiting| &waiting.request)
     }
 
-    /// The requests that wait longest, at most `count`.
+    /// At most `count` requests: of each client the one that waits longest, then of each the next one, and so on, so that
+    /// a client with many does not keep those of others from being sent again.
     pub(crate) fn longest_waiting(
         &self,
         count: usize,
     ) -> impl Iterator<Item = &Arc<Signed<Request>>> {
-        let keys = self.arrivals.values().take(count);
-        keys.filter_map(|key| self.lanes.get(key)).map(|waiting| &waiting.request)
+        let mut before: BTreeMap<ClientId, usize> = BTreeMap::new();
+        let mut ranked: Vec<_> = (self.arrivals.iter())
+            .map(|(arrival, key)| {
+                let rank = before.entry(key.0).or_default();
+                *rank += 1;
+                (*rank, *arrival, key)
+            })
+            .collect();
+        ranked.sort_unstable();
+        let keys = ranked.into_iter().take(count);
+        keys.filter_map(|(_, _, key)| self.lanes.get(key)).map(|waiting| &waiting.request)
     }
 
     /// A view begins that orders `ordered` already.
     pub(crate) fn begin_view<'a>(&mut self, ordered: impl Iterator<Item = &'a Signed<Request>>) {
-        self.cursor = 0;
-        self.unordered = self.arrivals.len();
+        self.unordered.clear();
+        for (arrival, (client, _)) in &self.arrivals {
+            self.unordered.entry(*client).or_default().insert(*arrival);
+        }
         self.ordered.clear();
         ordered.for_each(|request| self.mark_ordered(&request.body));
     }
@@ -170,45 +197,62 @@ impl Pending {
         *last = (*last).max(request.timestamp);
     }
 
-    /// Takes the next requests to propose, oldest first: at most `count`, and as many as `bytes` has room for,
-    /// but at least one if any is left.
+    /// Takes the next requests to propose, one of each client in turn, and of each the one that waits longest: at most
+    /// `count`, and as many as `bytes` has room for, but at least one if any is left. A client whose next request has no
+    /// room any more is the first one next time.
     pub(crate) fn take_unordered(
         &mut self,
         count: usize,
         bytes: usize,
     ) -> Vec<Arc<Signed<Request>>> {
-        let mut taken = Vec::new();
-        let mut room = bytes;
+        let (mut taken, mut room) = (Vec::new(), bytes);
+        let mut left_out = BTreeSet::new();
+        let mut first_left_out = None;
         while taken.len() < count {
-            let Some((&arrival, key)) = self.arrivals.range(self.cursor..).next() else { break };
-            let Some(waiting) = self.lanes.get(key) else { break };
-            let request = Arc::clone(&waiting.request);
-            if !self.is_ordered(request.body.id()) {
-                let len = request.body.operation.len();
-                if len > room && !taken.is_empty() {
-                    break;
-                }
-                room = room.saturating_sub(len);
-                self.mark_ordered(&request.body);
-                taken.push(request);
+            let Some((client, arrival)) = self.next_in_turn(&left_out) else { break };
+            let Some(request) = self.request_of(arrival).map(Arc::clone) else { break };
+            if self.is_ordered(request.body.id()) {
+                self.mark_taken(client, arrival);
+                continue;
             }
-            self.cursor = arrival + 1;
-            self.unordered -= 1;
+            let len = request.body.operation.len();
+            if len > room && !taken.is_empty() {
+                left_out.insert(client);
+                first_left_out = first_left_out.or(Some(client));
+                continue;
+            }
+            room = room.saturating_sub(len);
+            self.mark_taken(client, arrival);
+            self.mark_ordered(&request.body);
+            self.turn = ClientId(client.0.wrapping_add(1));
+            taken.push(request);
         }
-        debug_assert_eq!(self.unordered, self.arrivals.range(self.cursor..).count());
+        self.turn = first_left_out.unwrap_or(self.turn);
         taken
+    }
+
+    fn request_of(&self, arrival: u64) -> Option<&Arc<Signed<Request>>> {
+        self.lanes.get(self.arrivals.get(&arrival)?).map(|waiting| &waiting.request)
+    }
+
+    /// The client whose turn it is, except for those that are left out, and its oldest arrival that waits for a number.
+    fn next_in_turn(&self, left_out: &BTreeSet<ClientId>) -> Option<(ClientId, u64)> {
+        let from_here = self.unordered.range(self.turn..).chain(self.unordered.range(..self.turn));
+        let mut others = from_here.filter(|(client, _)| !left_out.contains(client));
+        others.next().and_then(|(client, own)| Some((*client, *own.first()?)))
     }
 
     /// A batch of `executed` requests was executed: as many may come again.
     pub(crate) fn expect(&mut self, executed: usize) {
-        self.gathering.expected = executed + self.unordered;
+        self.gathering.expected = executed + self.unordered();
     }
 
     /// Whether to propose what waits, or to wait for more, at most `count`.
     pub(crate) fn gather(&mut self, count: usize) -> Gather {
         let enough = self.gathering.expected.min(count);
         let timer = self.gathering.is_running;
-        self.gathering.is_running = self.unordered > 0 && self.unordered < enough;
+        let unordered = self.unordered();
+        self.gathering.is_running = unordered > 0 && unordered < enough;
         match (timer, self.gathering.is_running) {
             (timer, false) => Gather::Done { timer },
             (false, true) => Gather::Begin,
@@ -219,5 +263,67 @@ impl Pending {
     /// The timer has run out: what waits is enough.
     pub(crate) fn stop_gathering(&mut self) {
         self.gathering = Gathering::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Session, Signature};
+
+    fn request(client: u32, lane: u16, bytes: usize) -> Arc<Signed<Request>> {
+        let (client, lane) = (ClientId(client), Lane(lane));
+        let operation = vec![0; bytes];
+        let session = Session::default();
+        let body = Request { client, lane, timestamp: Timestamp(1), session, operation };
+        Arc::new(Signed { body, signature: Signature::default() })
+    }
+
+    fn clients(batch: &[Arc<Signed<Request>>]) -> Vec<u32> {
+        batch.iter().map(|request| request.body.client.0).collect()
+    }
+
+    /// Outside fault F16: A client that offers a hundred times as much keeps another's requests out of the batches.
+    #[test]
+    fn each_batch_has_every_clients_share() {
+        let mut pending = Pending::default();
+        (0..400).for_each(|lane| pending.insert(request(9, lane, 1)));
+        (0..4).for_each(|lane| pending.insert(request(1, lane, 1)));
+        let batches: Vec<_> = (0..4).map(|_| clients(&pending.take_unordered(10, 1000))).collect();
+        assert_eq!(batches[0].iter().filter(|client| **client == 1).count(), 4, "{batches:?}");
+        assert!(batches[1..].iter().all(|batch| *batch == [9; 10]), "nothing is left to share");
+        (4..404).for_each(|lane| pending.insert(request(1, lane, 1)));
+        for _ in 0..20 {
+            let batch = clients(&pending.take_unordered(10, 1000));
+            assert_eq!(batch.iter().filter(|client| **client == 1).count(), 5, "{batch:?}");
+        }
+    }
+
+    /// Outside fault F16: A client with large operations fills each batch before another's small ones.
+    #[test]
+    fn small_requests_find_room_beside_large_ones_and_nobody_is_left_out_for_ever() {
+        let mut pending = Pending::default();
+        (0..40).for_each(|lane| pending.insert(request(2, lane, 30)));
+        (0..40).for_each(|lane| pending.insert(request(5, lane, 45)));
+        (0..12).for_each(|lane| pending.insert(request(7, lane, 1)));
+        let mut served = BTreeMap::new();
+        for _ in 0..12 {
+            let batch = clients(&pending.take_unordered(10, 100));
+            assert!(batch.contains(&7) || served.get(&7) == Some(&12), "{batch:?}");
+            batch.into_iter().for_each(|client| *served.entry(client).or_insert(0) += 1);
+        }
+        assert_eq!(served[&7], 12);
+        assert!(served[&2] >= 10 && served[&5] >= 10, "{served:?}");
+    }
+
+    /// Outside fault F16: What a client with many waiting requests has sent is sent again, and of others nothing.
+    #[test]
+    fn relays_are_repeated_for_all_clients() {
+        let mut pending = Pending::default();
+        (0..100).for_each(|lane| pending.insert(request(9, lane, 1)));
+        (0..3).for_each(|lane| pending.insert(request(1, lane, 1)));
+        let again: Vec<_> = pending.longest_waiting(8).cloned().collect();
+        let of = |client| clients(&again).iter().filter(|one| **one == client).count();
+        assert_eq!((of(1), of(9)), (3, 5));
     }
 }

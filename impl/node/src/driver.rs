@@ -359,11 +359,10 @@ impl Queues {
     /// The next event, from replicas and clients in turns, so that neither can starve the other.
     fn next(&mut self, turn: usize) -> Option<Event> {
         let Self { peers, clients, .. } = self;
-        let (first, second) = match turn.is_multiple_of(2) {
-            true => (peers, clients),
-            false => (clients, peers),
-        };
-        first.try_recv().or_else(|_| second.try_recv()).ok()
+        match turn.is_multiple_of(2) {
+            true => peers.try_recv().ok().or_else(|| clients.try_recv()),
+            false => clients.try_recv().or_else(|| peers.try_recv().ok()),
+        }
     }
 }
 

@@ -8,21 +8,20 @@ use crate::frame::{
     ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame, StatusReport,
 };
 use crate::metrics::Metrics;
+use crate::turns::{NotTaken, TakesTurns, Turns};
 use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
 use pbft_core::surplus::{Sifted, Surplus};
 use pbft_core::types::{ClientId, ReplicaId};
 use pbft_core::{Input, Params, Position, Rejection, Replica};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 /// Verified inputs from replicas that wait for the driver.
 const PEER_QUEUE: usize = 256;
-
-/// Verified requests that wait for the driver; more are refused as overload.
-const CLIENT_QUEUE: usize = 1024;
 
 /// Frames above this size are verified where blocking is allowed.
 const LARGE_FRAME: usize = 4 * 1024;
@@ -50,7 +49,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Queues {
     pub(crate) peers: mpsc::Receiver<Event>,
-    pub(crate) clients: mpsc::Receiver<Event>,
+    pub(crate) clients: TakesTurns,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) position: Published,
     pub(crate) surplus: SharedSurplus,
@@ -124,11 +123,19 @@ pub struct Inbox {
     limits: FrameLimits,
     metrics: Arc<Metrics>,
     peers: mpsc::Sender<Event>,
-    clients: mpsc::Sender<Event>,
+    clients: Turns,
     stop: Arc<watch::Sender<bool>>,
     position: Published,
     surplus: SharedSurplus,
     client_turns: Arc<Semaphore>,
+    /// A turn of its own for each client that has connected; bounded, since only those on the allow-list do.
+    own_turns: Arc<Mutex<BTreeMap<ClientId, Arc<Semaphore>>>>,
+}
+
+/// A client's turn to have a frame verified, while it is held.
+pub(crate) struct ClientTurn<'a> {
+    _all: Option<SemaphorePermit<'a>>,
+    _own: Option<OwnedSemaphorePermit>,
 }
 
 impl std::fmt::Debug for Inbox {
@@ -145,7 +152,7 @@ impl Inbox {
         replica: &Replica,
     ) -> (Self, Queues) {
         let (peers, peers_queue) = mpsc::channel(PEER_QUEUE);
-        let (clients, clients_queue) = mpsc::channel(CLIENT_QUEUE);
+        let (clients, clients_queue) = Turns::new();
         let (stop, stopped) = watch::channel(false);
         let limits = FrameLimits::new(&params);
         #[cfg(feature = "planted-bugs")]
@@ -173,6 +180,7 @@ impl Inbox {
                 position,
                 surplus,
                 client_turns,
+                own_turns: Arc::default(),
             },
             queues,
         )
@@ -183,16 +191,22 @@ impl Inbox {
         &self.metrics
     }
 
-    /// A connection's turn to have a client's frame verified; to be held meanwhile. Never fails: nobody closes the
-    /// semaphore.
-    pub(crate) async fn client_turn(&self) -> Option<SemaphorePermit<'_>> {
-        match self.client_turns.try_acquire() {
+    /// A client's turn to have a frame verified; to be held meanwhile. Clients take turns, however many connections each
+    /// has. Never fails: nobody closes the semaphores.
+    pub(crate) async fn client_turn(&self, client: ClientId) -> ClientTurn<'_> {
+        let own = {
+            let mut turns = self.own_turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(client).or_insert_with(|| Arc::new(Semaphore::new(1))))
+        };
+        let own = own.acquire_owned().await.ok();
+        let all = match self.client_turns.try_acquire() {
             Ok(turn) => Some(turn),
             Err(_) => {
                 self.metrics.throttled.add("verification");
                 self.client_turns.acquire().await.ok()
             }
-        }
+        };
+        ClientTurn { _all: all, _own: own }
     }
 
     /// How far the replica has come.
@@ -287,7 +301,7 @@ impl Inbox {
             ClientFrame::Request(request) => self.request(client, request),
             ClientFrame::StatusRequest => {
                 // A queue that is full will be full of what the answer would say.
-                let _ = self.clients.try_send(Event::Status(client));
+                let _ = self.clients.push(Some(client), Event::Status(client));
                 Ok(())
             }
             // Answered by the task of its connection, if at all; no business of the protocol.
@@ -304,7 +318,7 @@ impl Inbox {
         if request.body.client != client && !planted!(self.params, RequestOfAnotherClient) {
             return Err(refused(RefusalReason::NotYours));
         }
-        if self.clients.capacity() == 0 {
+        if self.clients.is_full(client) {
             // Before the signature costs anything.
             return Err(refused(RefusalReason::Overloaded));
         }
@@ -316,12 +330,11 @@ impl Inbox {
             }
             Err(rejection) => return Err(rejection.into()),
         };
-        self.clients.try_send(Event::Input(Box::new(Input::Request(message)))).map_err(
-            |e| match e {
-                mpsc::error::TrySendError::Full(_) => refused(RefusalReason::Overloaded),
-                mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
-            },
-        )
+        let event = Event::Input(Box::new(Input::Request(message)));
+        self.clients.push(Some(client), event).map_err(|not_taken| match not_taken {
+            NotTaken::Full => refused(RefusalReason::Overloaded),
+            NotTaken::Closed => InboxError::Stopped,
+        })
     }
 
     /// An input that needs no verification, such as [`Input::Suspect`].
@@ -333,17 +346,18 @@ impl Inbox {
     /// How the replica is, as its driver says.
     pub async fn report(&self) -> Result<StatusReport, InboxError> {
         let (sender, report) = oneshot::channel();
-        self.clients.send(Event::Report(sender)).await.map_err(|_| InboxError::Stopped)?;
+        self.clients.push(None, Event::Report(sender)).map_err(|_| InboxError::Stopped)?;
         report.await.map_err(|_| InboxError::Stopped)
     }
 
     /// Returns when everything delivered before has been stepped, made durable and released.
     pub async fn settled(&self) -> Result<(), InboxError> {
-        for queue in [&self.clients, &self.peers] {
-            let (done, is_done) = oneshot::channel();
-            queue.send(Event::Barrier(done)).await.map_err(|_| InboxError::Stopped)?;
-            is_done.await.map_err(|_| InboxError::Stopped)?;
-        }
+        let (done, is_done) = oneshot::channel();
+        self.clients.push(None, Event::Barrier(done)).map_err(|_| InboxError::Stopped)?;
+        is_done.await.map_err(|_| InboxError::Stopped)?;
+        let (done, is_done) = oneshot::channel();
+        self.peers.send(Event::Barrier(done)).await.map_err(|_| InboxError::Stopped)?;
+        is_done.await.map_err(|_| InboxError::Stopped)?;
         Ok(())
     }
 

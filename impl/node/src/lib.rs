@@ -55,6 +55,7 @@ pub mod store;
 mod timers;
 pub mod trace;
 pub mod transport;
+mod turns;
 
 /// The guide's programs, compiled.
 #[cfg(doctest)]

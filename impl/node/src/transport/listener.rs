@@ -5,10 +5,11 @@ use super::dialer::{Dialer, write};
 use super::handshake::{Acceptor, Connection, ended};
 use super::queue::FrameQueue;
 use super::quota::Quotas;
+use super::repeats::Repeats;
 use super::tls::{TlsIdentity, client_config, server_config};
 use crate::codec;
 use crate::config::Cluster;
-use crate::frame::{RefusalReason, ReplicaFrame};
+use crate::frame::{ClientFrame, RefusalReason, ReplicaFrame};
 use crate::inbox::{Inbox, InboxError};
 use crate::keys::SecretKey;
 use crate::metrics::{Gauge, Metrics};
@@ -77,6 +78,10 @@ pub fn serve(
         network: network.clone(),
         peers: Arc::default(),
         quotas: Quotas::default(),
+        repeats: Repeats::default(),
+        status_request: codec::encode(&ClientFrame::StatusRequest)
+            .map(Bytes::from)
+            .unwrap_or_default(),
     };
     tasks.spawn(host.run(listener));
     Ok(tasks)
@@ -102,7 +107,18 @@ struct Host {
     /// The task of each replica's latest connection.
     peers: Arc<Mutex<BTreeMap<ReplicaId, Owned>>>,
     quotas: Quotas,
+    repeats: Repeats,
+    /// The frame that asks for a status.
+    status_request: Bytes,
 }
+
+/// What a status request costs of its client's share, over all its connections: after a burst so many a second are read
+/// as are worth reading. The driver makes the answer, and commits for it.
+const STATUS_COST: Duration = Duration::from_millis(20);
+
+/// What a frame costs that is of no use: a correct client hardly ever sends one, and after a burst the next of its frames are
+/// read so much later.
+const WASTE_COST: Duration = Duration::from_millis(5);
 
 impl Host {
     async fn run(self, listener: TcpListener) {
@@ -192,7 +208,14 @@ impl Host {
                 };
                 let Some(Ok(frame)) = heard else { return };
                 self.quotas.charge(Principal::Client(id), frame.len(), &metrics).await;
-                let _turn = self.inbox.client_turn().await;
+                if frame == self.status_request {
+                    self.quotas.charge_for(Principal::Client(id), STATUS_COST, &metrics).await;
+                } else if self.repeats.is_repeated(id, &frame) {
+                    metrics.frames_refused.add("repeated");
+                    self.quotas.charge_for(Principal::Client(id), WASTE_COST, &metrics).await;
+                    continue;
+                }
+                let turn = self.inbox.client_turn(id).await;
                 if let Some(query) = self.inbox.limits().decode_query(&frame) {
                     self.ask(id, query, &queue, &mut asking);
                     continue;
@@ -202,6 +225,8 @@ impl Host {
                     Err(InboxError::Refused { answer, .. }) => {
                         let Ok(frame) = codec::encode(&answer) else { return };
                         queue.push(Bytes::from(frame));
+                        drop(turn);
+                        self.quotas.charge_for(Principal::Client(id), WASTE_COST, &metrics).await;
                     }
                     Err(error) => {
                         metrics.disconnections.add(error.kind());

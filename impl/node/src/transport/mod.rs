@@ -14,6 +14,7 @@ mod handshake;
 mod listener;
 mod queue;
 mod quota;
+mod repeats;
 mod tls;
 
 pub(crate) use handshake::greet;
