@@ -27,6 +27,8 @@ pub enum HashDomain {
     Cluster = 5,
     /// A request.
     Request = 6,
+    /// A VIEW-CHANGE or NEW-VIEW, where evidence tells one from another.
+    Statement = 7,
 }
 
 /// Hashes `bytes` in `domain`.

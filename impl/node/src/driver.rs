@@ -25,8 +25,9 @@ use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Request};
 use pbft_core::planted::planted;
 use pbft_core::surplus::Surplus;
-use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
+use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Timestamp};
 use pbft_core::{Effect, HaltReason, Input, Params, Position, Rejection, Replica};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -102,6 +103,7 @@ pub struct Driver {
     put_off_until: Option<tokio::time::Instant>,
     /// The last computed digest of the service's state, and the batch that it is of.
     state_digest: Option<(SeqNum, Digest)>,
+    accused: BTreeSet<ReplicaId>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -161,6 +163,7 @@ impl Driver {
             recovered,
             put_off_until: None,
             state_digest,
+            accused: BTreeSet::new(),
         };
         Ok((driver, inbox))
     }
@@ -215,12 +218,14 @@ impl Driver {
     /// Handles `first` and what else has arrived; commits; releases.
     fn group(&mut self, first: Option<Event>) -> Result<(), DriverError> {
         let mut waiting = Waiting::default();
-        let Self { replica, store, performer, observer, meter, queues, recovered, .. } = self;
+        let Self { replica, store, performer, observer, meter, queues, recovered, accused, .. } =
+            self;
         meter.metrics().peer_queue.set(queues.peers.len() as u64);
         meter.metrics().client_queue.set(queues.clients.len() as u64);
         let mut group = Group::new(store);
         let surplus = queues.surplus.clone();
-        let mut steps = Steps { replica, performer, observer, meter, surplus: &surplus, count: 0 };
+        let surplus = &surplus;
+        let mut steps = Steps { replica, performer, observer, meter, surplus, accused, count: 0 };
         steps.perform(std::mem::take(recovered), &mut group)?;
         let mut next = first.or_else(|| queues.next(0));
         for turn in 1..=GROUP_STEPS_MAX {
@@ -373,6 +378,8 @@ struct Steps<'d> {
     observer: &'d mut Option<Box<dyn Observer>>,
     meter: &'d mut Meter,
     surplus: &'d SharedSurplus,
+    /// Replicas of which evidence of a broken promise was kept since the start: once is enough.
+    accused: &'d mut BTreeSet<ReplicaId>,
     /// How many steps there were.
     count: u64,
 }
@@ -381,6 +388,13 @@ impl Steps<'_> {
     /// One input from outside, and the completions that follow from it.
     fn step(&mut self, input: Input, group: &mut Group<'_>) -> Result<(), DriverError> {
         let (refusable, vote) = (refusable(&input), SignedVote::in_input(&input));
+        let broken = vote.as_ref().and_then(|vote| self.replica.broken_promise(vote));
+        if let Some(contradiction) = broken.filter(|one| self.accused.insert(one.replica())) {
+            let (liar, (view, seq)) = (contradiction.replica(), contradiction.place());
+            tracing::warn!(%liar, "evidence of a fault: {contradiction}");
+            self.meter.metrics().equivocations.increment();
+            group.transaction()?.add_evidence(liar, view, seq, &contradiction)?;
+        }
         match self.observed(input) {
             Ok(effects) => self.perform(effects, group),
             Err(rejection) => {

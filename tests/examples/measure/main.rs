@@ -1,11 +1,13 @@
 //! Measures what operators ask for, on real processes: how long an outage of the primary lasts, how long a large state
-//! takes to transfer, what a replica costs, and what attacks cost.
+//! takes to transfer, what a replica costs, what attacks cost, and what a hostile
+//! client costs an honest one.
 //!
 //! ```text
-//! cargo run --release -p pbft-tests --example measure -- outage | transfer | idle | memory | attack
+//! cargo run --release -p pbft-tests --example measure -- outage | transfer | idle | memory | attack | fairness
 //! ```
 
 mod attack;
+mod fairness;
 
 use pbft_core::types::ReplicaId;
 use pbft_node::client::Client;
@@ -32,7 +34,11 @@ async fn main() -> Result<(), String> {
         Some("idle") => idle().await,
         Some("memory") => memory().await,
         Some("attack") => attack::attacks(std::env::args().nth(2).as_deref()).await,
-        _ => Err("say what to measure: outage, transfer, idle, memory or attack".to_owned()),
+        Some("fairness") => fairness::fairness().await,
+        _ => {
+            Err("say what to measure: outage, transfer, idle, memory, attack or fairness"
+                .to_owned())
+        }
     }
 }
 

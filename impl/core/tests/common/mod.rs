@@ -13,6 +13,7 @@ pub mod tape;
 use core::time::Duration;
 use keys::{CLUSTER, replica_key, verified};
 use oracle::Oracle;
+use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Reply, Request, Signed, StateData};
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{
@@ -172,6 +173,11 @@ impl Cluster {
         let Some(replica) = self.nodes[id as usize].replica.as_mut() else { return Ok(Vec::new()) };
         let before = self.compare_rejected.then(|| replica.clone());
         let shown = self.compare_rejected.then(|| input.clone());
+        let broken = SignedVote::in_input(&input).and_then(|vote| replica.broken_promise(&vote));
+        if let Some(evidence) = broken {
+            let liar = evidence.replica();
+            assert!(self.byzantine.contains(&liar), "against a correct replica: {evidence}");
+        }
         match replica.step(input) {
             Ok(effects) => {
                 let completions = self.perform(id, effects.clone());
