@@ -50,6 +50,8 @@ fn digest(vote: &SignedVote) -> Digest {
         SignedVote::Prepare(vote) => vote.body.digest,
         SignedVote::Commit(vote) => vote.body.digest,
         SignedVote::Checkpoint(vote) => vote.body.digest,
+        // No step refuses these as equivocation, so no probe has one.
+        SignedVote::ViewChange(_) | SignedVote::NewView(_) => Digest::default(),
     }
 }
 
@@ -60,6 +62,8 @@ fn unsigned(mut vote: SignedVote) -> SignedVote {
         SignedVote::Prepare(vote) => &mut vote.signature,
         SignedVote::Commit(vote) => &mut vote.signature,
         SignedVote::Checkpoint(vote) => &mut vote.signature,
+        SignedVote::ViewChange(one) => &mut std::sync::Arc::make_mut(one).signature,
+        SignedVote::NewView(one) => &mut std::sync::Arc::make_mut(one).signature,
     };
     *signature = Signature::default();
     vote
