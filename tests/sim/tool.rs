@@ -49,7 +49,7 @@ fn the_page_on_reliability_has_the_rules_and_the_numbers() {
         assert!(page.contains(&row), "{row}");
     }
     assert!(page.contains(&format!("{} of them", Behaviour::ALL.len())), "strategies of liars");
-    assert_eq!(ClientLie::ALL.len(), 10, "and what the page says of clients");
+    assert_eq!(ClientLie::ALL.len(), 11, "and what the page says of clients");
     for (name, _) in UNREACHABLE {
         assert!(page.contains(&format!("`{name}`")), "{name} and why no run shows it");
     }
