@@ -22,6 +22,7 @@ use pbft_model::run_args::{RunArgs, usage};
 use pbft_model::trace::mermaid::sequence_diagram;
 use pbft_model::trace::write_trace;
 use pbft_output::errln;
+use stateright::Model as _;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -92,7 +93,8 @@ enum Command {
     },
     /// Replays one trace, as a run directory keeps it beside a divergence, on the core and through the node.
     Trace {
-        /// The file: JSON with `config`, `origin` and `actions`, or a counterexample of the model as ITF JSON.
+        /// The file: JSON with `config`, `origin` and `actions`, or a counterexample of the model as ITF JSON. One of a
+        /// model with a planted bug is compared as far as the protocol goes.
         file: PathBuf,
     },
     /// Decides whether the model allows a recorded run: the trace files of a cluster's replicas.
@@ -321,12 +323,17 @@ fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {
 }
 
 fn replay_file(common: &Common, file: &Path) -> ExitCode {
-    match read_trace(file).and_then(|trace| replay_trace(common, &trace)) {
-        Ok(None) => {
-            say(&"code and model agree along this trace\n");
+    let replayed = read_trace(file).and_then(|read| {
+        let end = Comparable::of(&read)?;
+        let trace = Trace { actions: end.steps.clone(), ..read.trace };
+        Ok((replay_trace(common, &trace)?, end))
+    });
+    match replayed {
+        Ok((None, end)) => {
+            say(&format_args!("code and model agree along {}\n", end.what));
             ExitCode::Holds
         }
-        Ok(Some(divergence)) => {
+        Ok((Some(divergence), _)) => {
             common.run.print(&divergence, |divergence| format!("{divergence}\n"));
             ExitCode::Finding
         }
@@ -340,18 +347,66 @@ fn replay_file(common: &Common, file: &Path) -> ExitCode {
 /// The longest trace file that is read: a trace of the model's bounds is a hundred times smaller.
 const TRACE_BYTES_MAX: u64 = 1 << 20;
 
-fn read_trace(file: &Path) -> Result<Trace, String> {
+/// A trace from a file.
+struct Read {
+    trace: Trace,
+    /// The rule that the model was without when it made it.
+    mutant: Option<model::Mutant>,
+}
+
+fn read_trace(file: &Path) -> Result<Read, String> {
     let open = std::fs::File::open(file).map_err(|error| error.to_string())?;
     let mut text = String::new();
     let read = open.take(TRACE_BYTES_MAX).read_to_string(&mut text);
     read.map_err(|error| error.to_string())?;
     if let Ok(trace) = serde_json::from_str(&text) {
-        return Ok(trace);
+        return Ok(Read { trace, mutant: None });
     }
     let counterexample =
         model::trace::Trace::parse(text.as_bytes()).map_err(|error| error.to_string())?;
     let origin = counterexample.headline();
-    Ok(Trace { config: counterexample.config, origin, actions: counterexample.actions })
+    let (mutant, config) = (counterexample.mutant, counterexample.config);
+    Ok(Read { trace: Trace { config, origin, actions: counterexample.actions }, mutant })
+}
+
+/// What of a trace the code can be held against: the steps that the protocol takes. A mutant's counterexample leaves
+/// it somewhere.
+struct Comparable {
+    steps: Vec<model::Action>,
+    what: String,
+}
+
+impl Comparable {
+    fn of(read: &Read) -> Result<Self, String> {
+        let steps = &read.trace.actions;
+        let model = model::Pbft::new(replayable(&read.trace.config)?);
+        let mut state = model::State::initial(model.config());
+        let allowed = steps.iter().take_while(|step| {
+            let next = model.is_enabled(&state, step).then(|| model.next_state(&state, **step));
+            next.flatten().map(|next| state = next).is_some()
+        });
+        let allowed = allowed.count();
+        let Some(foreign) = steps.get(allowed) else {
+            return Ok(Self { steps: steps.clone(), what: "this trace".to_owned() });
+        };
+        let at = format!("step {}, `{foreign}`,", allowed + 1);
+        match read.mutant {
+            Some(mutant) if allowed > 0 => Ok(Self {
+                steps: steps[..allowed].to_vec(),
+                what: format!(
+                    "the first {allowed} steps of this trace; {at} is taken only by a model with the bug {mutant}, \
+                     so the code has nothing to do with the rest: see it with `cargo trace FILE`"
+                ),
+            }),
+            Some(mutant) => Err(format!(
+                "{at} is taken only by a model with the bug {mutant}, so there is nothing to hold the code against; \
+                 see it with `cargo trace FILE`"
+            )),
+            None => Err(format!(
+                "{at} is not one that this model allows there; the trace is of another version: make it again"
+            )),
+        }
+    }
 }
 
 /// The first divergence on the core, then through the node.
