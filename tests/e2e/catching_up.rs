@@ -66,7 +66,7 @@ async fn a_lost_or_damaged_disk_is_refused_and_the_others_go_on() {
 
     // The same key must not vote from two processes.
     let twice = start();
-    assert_eq!(twice.status.code(), Some(5), "{twice:?}");
+    assert_eq!(twice.status.code(), Some(6), "{twice:?}");
     let message = String::from_utf8_lossy(&twice.stderr).into_owned();
     assert!(message.contains("data.redb: another process has this store open"), "{message}");
     assert_eq!(reports(&client).await.len(), 4, "the first process is not disturbed");

@@ -12,6 +12,7 @@ mod crashes;
 mod durability;
 mod help;
 mod junk;
+mod logging;
 mod operations;
 mod readme;
 mod tutorial;

@@ -10,6 +10,7 @@ pub use error::DriverError;
 
 use crate::blocking::blocking;
 use crate::codec::{self, CodecError};
+use crate::events::Cause;
 use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
 use crate::inbox::{Event, Inbox, Queues, SharedSurplus};
 use crate::meter::Meter;
@@ -433,6 +434,9 @@ impl Steps<'_> {
     /// The trace point: every step of every replica passes here and nowhere else.
     fn observed(&mut self, input: Input) -> Result<Vec<Effect>, Rejection> {
         self.count += 1;
+        let cause = Cause::from(&input);
+        let view = self.replica.status().view.0;
+        let _step = tracing::debug_span!("step", view, %cause).entered();
         let outcome = match self.observer {
             None => self.replica.step(input),
             Some(observer) => {
@@ -442,7 +446,7 @@ impl Steps<'_> {
                 outcome
             }
         };
-        self.meter.on_step(&outcome);
+        self.meter.on_step(cause, &outcome, self.replica);
         if let Ok(effects) = &outcome
             && Surplus::is_settled_by(effects)
         {

@@ -21,6 +21,7 @@
 //! * [`client`]: submits operations and believes f+1 equal replies.
 //! * [`trace`]: what the replica did, in a file, for checking the run against the model.
 //! * [`metrics`]: what it counts while it runs; [`admin`] shows it over HTTP.
+//! * [`supervise`]: tasks that may not end unnoticed.
 //! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together; [`cli`] is the command.
 //!
 //! A replica without its store refuses to start; [`recover`] lets it come back. [`inspect`] reads a store that nobody
@@ -34,6 +35,7 @@ pub mod codec;
 pub mod config;
 mod directory;
 pub mod driver;
+mod events;
 pub mod frame;
 pub mod hex;
 pub mod inbox;
@@ -41,6 +43,7 @@ pub mod inspect;
 pub mod keyring;
 pub mod keys;
 pub mod ledger;
+mod lost_lines;
 pub mod mac;
 mod meter;
 pub mod metrics;
@@ -52,6 +55,7 @@ pub mod recover;
 pub mod service;
 pub mod state;
 pub mod store;
+pub mod supervise;
 mod timers;
 pub mod trace;
 pub mod transport;

@@ -1,5 +1,6 @@
 //! Counts what a replica does, step by step.
 
+use crate::events::{Cause, Events};
 use crate::metrics::Metrics;
 use pbft_core::types::SeqNum;
 use pbft_core::{Effect, Params, Record, Rejection, Replica};
@@ -20,6 +21,7 @@ pub(crate) struct Meter {
     metrics: Arc<Metrics>,
     window: u64,
     view: u64,
+    events: Events,
     /// Batches on their way, none outside the window.
     passed: BTreeMap<SeqNum, Passed>,
 }
@@ -28,7 +30,8 @@ impl Meter {
     /// A meter for a replica as it starts.
     pub(crate) fn new(metrics: Arc<Metrics>, params: &Params, replica: &Replica) -> Self {
         let view = replica.status().view.0;
-        let mut meter = Self { metrics, window: params.window, view, passed: BTreeMap::new() };
+        let (window, events) = (params.window, Events::new(replica));
+        let mut meter = Self { metrics, window, view, events, passed: BTreeMap::new() };
         meter.on_group(replica);
         meter
     }
@@ -38,7 +41,13 @@ impl Meter {
     }
 
     /// The replica has handled one input.
-    pub(crate) fn on_step(&mut self, outcome: &Result<Vec<Effect>, Rejection>) {
+    pub(crate) fn on_step(
+        &mut self,
+        cause: Cause,
+        outcome: &Result<Vec<Effect>, Rejection>,
+        replica: &Replica,
+    ) {
+        self.events.on_step(cause, outcome, replica);
         match outcome {
             Ok(effects) => effects.iter().for_each(|effect| self.on_effect(effect)),
             Err(rejection) => {
@@ -75,6 +84,12 @@ impl Meter {
             }
             _ => {}
         }
+    }
+
+    /// The replica was built anew from its store.
+    pub(crate) fn on_restart(&mut self, replica: &Replica) {
+        self.events = Events::new(replica);
+        self.on_group(replica);
     }
 
     /// A group of steps has ended, with the replica like this.

@@ -3,6 +3,7 @@
 //!
 //! Counters start at zero with the process. Durations are in microseconds, sizes in bytes.
 
+pub use crate::lost_lines::LostLines;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -218,6 +219,9 @@ pub struct Metrics {
     /// Requests refused with an answer, by reason.
     pub requests_refused: ByReason,
 
+    /// Lines of the log that were lost, because nobody took them.
+    pub log_lines_dropped: LostLines,
+
     /// Connections that became authenticated.
     pub handshakes: Counter,
     /// Connections that did not, by reason.
@@ -264,6 +268,7 @@ impl Default for Metrics {
             client_bytes: Counter::default(),
             throttled: ByReason::new(&["peer", "client", "verification"]),
             requests_refused: ByReason::new(&["overloaded"]),
+            log_lines_dropped: LostLines::default(),
             handshakes: Counter::default(),
             handshakes_refused: ByReason::new(crate::transport::REFUSALS),
             peer_connections: Gauge::default(),
@@ -302,6 +307,12 @@ trait Shown {
 }
 
 impl Shown for Counter {
+    fn value(&self) -> Value {
+        Value::Counter(self.get())
+    }
+}
+
+impl Shown for LostLines {
     fn value(&self) -> Value {
         Value::Counter(self.get())
     }
@@ -369,6 +380,7 @@ impl Metrics {
             client_bytes "client_received_bytes_total" "Bytes received in frames of clients",
             throttled "throttled_total" "Times that a connection waited: for its quota of bytes, or for its turn to be verified",
             requests_refused "requests_refused_total" "Requests refused with an answer",
+            log_lines_dropped "log_lines_dropped_total" "Lines of the log that were lost because nobody took them",
             handshakes "handshakes_total" "Connections that became authenticated",
             handshakes_refused "handshakes_refused_total" "Connections that did not become authenticated",
             peer_connections "peer_connections" "Authenticated connections of other replicas",

@@ -10,18 +10,24 @@ use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::service::{Service, ServiceId};
 use crate::store::{Identity, Store, StoreError};
+use crate::supervise::{Crash, Tasks};
 use crate::trace::{Recorder, TraceError};
 use crate::transport::{self, TcpNetwork};
 use pbft_core::types::{Principal, ReplicaId};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 /// The name of a replica's key file in its directory.
 pub const REPLICA_KEY_FILE: &str = "replica.key";
+
+/// How long the driver may take to stop in order after another task has panicked.
+const CRASH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a replica does not start.
 #[derive(Debug, Error)]
@@ -48,6 +54,17 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The address has a name that is not known, or not known yet.
+    #[error(
+        "the name in {address} does not resolve: {source}; it may do so in a moment, once the network is up: try \
+         again, or change `address` or --listen"
+    )]
+    Resolve {
+        /// The address.
+        address: String,
+        /// What the resolver said.
+        source: std::io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; free the port, or change `address` or --listen")]
     Listen {
@@ -122,8 +139,8 @@ impl Setup {
 pub struct Node {
     driver: Driver,
     inbox: Inbox,
-    network: JoinSet<()>,
-    address: std::net::SocketAddr,
+    tasks: Tasks,
+    address: SocketAddr,
 }
 
 impl Node {
@@ -148,13 +165,7 @@ impl Node {
         let recorder = trace.as_deref().map(Recorder::open).transpose()?;
         let own = cluster.replicas().get(replica.0 as usize).map(|info| info.address.as_str());
         let address = listen.or(own).unwrap_or_default();
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| StartError::Listen { address: address.to_owned(), source })?;
-        let address = listener.local_addr().map_err(|source| {
-            let address = address.to_owned();
-            StartError::Listen { address, source }
-        })?;
+        let (listener, address) = listen_on(address).await?;
         let params = cluster.params(replica);
         let metrics = Arc::new(Metrics::default());
         let network = TcpNetwork::new(&params, Arc::clone(&metrics));
@@ -171,12 +182,12 @@ impl Node {
             observer: recorder.map(|recorder| Box::new(recorder) as Box<dyn Observer>),
             metrics,
         })?;
-        let network = transport::serve(&cluster, &key, listener, inbox.clone(), queries, &network)?;
-        Ok(Self { driver, inbox, network, address })
+        let tasks = transport::serve(&cluster, &key, listener, inbox.clone(), queries, &network)?;
+        Ok(Self { driver, inbox, tasks, address })
     }
 
     /// Where it listens.
-    pub fn address(&self) -> std::net::SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -195,9 +206,16 @@ impl Node {
         self.inbox.clone()
     }
 
-    /// Runs until it is stopped, or must not go on.
+    /// Runs `work` beside the replica. It ends with the replica, and the replica ends, with an error that says so, if
+    /// the work panics; `name` is for people.
+    pub fn attend(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(name, work);
+    }
+
+    /// Runs until it is stopped, or must not go on. A panic in any of its tasks is an error, not the caller's panic.
     pub async fn run(self) -> Result<(), DriverError> {
-        let Self { driver, network, .. } = self;
+        let Self { driver, inbox, mut tasks, .. } = self;
+        let span = tracing::info_span!("replica", id = driver.replica().params().replica.0);
         let (ended, end) = oneshot::channel();
         // A thread of its own: writing to the disk blocks it, and a crowd of connections that verify signatures on
         // the other threads must not keep the protocol waiting.
@@ -206,19 +224,43 @@ impl Node {
                 .enable_time()
                 .build()
                 .map_err(DriverError::Thread)
-                .and_then(|runtime| runtime.block_on(driver.run()));
+                .and_then(|runtime| runtime.block_on(driver.run().instrument(span)));
             // Nobody waits any more if the process is ending.
             let _ = ended.send(result);
         });
         let thread = thread.map_err(DriverError::Thread)?;
-        let result = match end.await {
+        tokio::pin!(end);
+        let result = tokio::select! {
+            result = &mut end => result,
+            crash = tasks.crashed() => {
+                inbox.stop();
+                // It may be stuck, and the crash is to be told.
+                let _ = tokio::time::timeout(CRASH_PATIENCE, end).await;
+                return Err(crash.into());
+            }
+        };
+        match result {
             Ok(result) => result,
             Err(_) => match thread.join() {
-                Err(panic) => std::panic::resume_unwind(panic),
+                Err(panic) => Err(Crash::new("the driver", &*panic).into()),
                 Ok(()) => Ok(()),
             },
-        };
-        drop(network);
-        result
+        }
     }
+}
+
+/// Listens on `address`, and says where that is.
+async fn listen_on(address: &str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let named = || address.to_owned();
+    let resolved = match tokio::net::lookup_host(address).await {
+        Ok(resolved) => resolved.collect::<Vec<_>>(),
+        Err(source) if source.kind() == std::io::ErrorKind::InvalidInput => {
+            return Err(StartError::Listen { address: named(), source });
+        }
+        Err(source) => return Err(StartError::Resolve { address: named(), source }),
+    };
+    let refused = |source| StartError::Listen { address: named(), source };
+    let listener = TcpListener::bind(&resolved[..]).await.map_err(refused)?;
+    let own = listener.local_addr().map_err(refused)?;
+    Ok((listener, own))
 }

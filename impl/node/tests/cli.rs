@@ -173,6 +173,117 @@ const SPOILERS: [Spoiler; 10] = [
     ),
 ];
 
+/// Outside fault F15: A store whose `store.id` is gone says itself whose it is, and starts.
+#[test]
+fn a_store_without_its_id_file_is_not_lost() {
+    let directory = testnet();
+    let replica = directory.path().join("cluster/replica-0");
+    let id = replica.join("store.id");
+    let text = std::fs::read_to_string(&id).expect("what testnet wrote");
+    std::fs::remove_file(&id).expect("removed");
+    // The store is in order, and whoever looks says so; the file is there again.
+    let recover = ["recover", "--dir", "cluster/replica-0", "--wait", "0"];
+    let (code, error) = refused(directory.path(), &recover);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("store.id was missing: it is written again"), "{error}");
+    assert!(error.contains("this store is in order"), "{error}");
+    assert_eq!(std::fs::read_to_string(&id).expect("written again"), text);
+    // Another replica's store is refused all the same, and nothing is written.
+    std::fs::remove_file(&id).expect("removed");
+    for file in ["data.redb", "store.seal"] {
+        let other = directory.path().join("cluster/replica-1").join(file);
+        std::fs::copy(other, replica.join(file)).expect("copied");
+    }
+    let (code, error) = refused(directory.path(), &["start", "--dir", "cluster/replica-0"]);
+    assert_eq!(code, Some(5), "{error}");
+    assert!(error.contains("replica is 1, expected 0"), "{error}");
+    assert!(!id.exists(), "nothing was written");
+}
+
+/// Outside fault F15: A check of the configuration names the field that is wrong.
+#[test]
+fn the_field_that_is_wrong_is_named() {
+    let directory = testnet();
+    let file = directory.path().join("cluster/cluster.toml");
+    let good = std::fs::read_to_string(&file).expect("what testnet wrote");
+    let cases = [
+        (
+            "view_timeout_ms = 90000",
+            "cluster.view_timeout_ms: 90000 is above 60000, which is view_timeout_max_ms; lower it, or raise \
+             view_timeout_max_ms",
+        ),
+        (
+            "view_timeout_max_ms = 18446744073709551615",
+            "cluster.view_timeout_max_ms: 18446744073709551615 is above 86400000, a day; lower it",
+        ),
+        (
+            "status_interval_ms = 10001",
+            "cluster.status_interval_ms: 10001 is above 10000, and replicas that are silent for 30s are cut off; \
+             lower it",
+        ),
+        ("status_interval_ms = 0", "status_interval is 0"),
+    ];
+    for (line, expected) in cases {
+        let field = line.split(' ').next().expect("a field");
+        let mut lines: Vec<&str> = good.lines().filter(|l| !l.starts_with(field)).collect();
+        let table = lines.iter().position(|l| *l == "[cluster]").expect("the table");
+        lines.insert(table + 1, line);
+        // 64 bits are more than TOML's integers have.
+        let text = lines.join("\n").replace("18446744073709551615", "9223372036854775807");
+        std::fs::write(&file, text).expect("written");
+        let expected = expected.replace("18446744073709551615", "9223372036854775807");
+        let (code, error) = refused(directory.path(), &["config", "check", "cluster/cluster.toml"]);
+        assert_eq!(code, Some(2), "{line}: {error}");
+        assert!(error.contains(&expected), "{line}: {error}");
+    }
+    let longest = good.replace("[cluster]", "[cluster]\nstatus_interval_ms = 10000");
+    std::fs::write(&file, longest).expect("written");
+    let (code, error) = refused(directory.path(), &["config", "check", "cluster/cluster.toml"]);
+    assert_eq!(code, Some(0), "{error}");
+}
+
+/// Outside fault F15: Which cluster and which client may be said behind the operation, too.
+#[test]
+fn the_cluster_may_be_named_behind_the_operation() {
+    let directory = testnet();
+    for words in ["bank balance alice --dir nowhere", "bank --dir nowhere balance alice"] {
+        let (code, error) = refused(directory.path(), &words.split(' ').collect::<Vec<_>>());
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("nowhere/cluster.toml"), "{words}: {error}");
+    }
+    let words = "bank balance alice --client nobody --dir cluster";
+    let (code, error) = refused(directory.path(), &words.split(' ').collect::<Vec<_>>());
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("--client nobody") && error.contains("client-0"), "{error}");
+}
+
+/// Outside fault F14: What passes by itself has an exit code of its own.
+#[test]
+fn what_passes_by_itself_is_to_be_tried_again() {
+    let directory = testnet();
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let busy = busy.local_addr().expect("bound").to_string();
+    let start = |more: &[&str]| {
+        refused(directory.path(), &[&["start", "--dir", "cluster/replica-0"], more].concat())
+    };
+    let (code, error) = start(&["--listen", &busy]);
+    assert_eq!(code, Some(6), "{error}");
+    assert!(error.contains(&format!("cannot listen on {busy}")), "{error}");
+    let (code, error) = start(&["--listen", "127.0.0.1:0", "--admin", &busy]);
+    assert_eq!(code, Some(6), "{error}");
+    // The name can never be one (RFC 6761).
+    let (code, error) = start(&["--listen", "replica-0.invalid:7000"]);
+    assert_eq!(code, Some(6), "{error}");
+    assert!(error.contains("replica-0.invalid:7000 does not resolve"), "{error}");
+    // What is wrong for good stays so.
+    for wrong in ["127.0.0.1", "127.0.0.1:port"] {
+        let (code, error) = start(&["--listen", wrong]);
+        assert_eq!(code, Some(2), "{wrong}: {error}");
+    }
+    let (code, error) = start(&["--admin", "localhost"]);
+    assert_eq!(code, Some(2), "{error}");
+}
+
 #[test]
 fn a_store_is_inspected_and_left_alone() {
     let directory = testnet();

@@ -8,6 +8,8 @@ use crate::keys::KeyError;
 use crate::node::StartError;
 use crate::recover::RecoverError;
 use crate::store::StoreError;
+use crate::trace::TraceError;
+use rustix::io::Errno;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use thiserror::Error;
@@ -27,6 +29,12 @@ pub enum Exit {
     NoQuorum = 4,
     /// Data that is corrupt or somebody else's.
     DataRefused = 5,
+    /// Something passes by itself or by making room: the same again may work.
+    TryAgain = 6,
+    /// What was done is done, but it could not be said.
+    OutputLost = pbft_output::OUTPUT_LOST as isize,
+    /// A task panicked: a bug.
+    Crashed = 101,
 }
 
 impl From<Exit> for ExitCode {
@@ -118,21 +126,21 @@ impl CliError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_)
-            | Self::Key(_)
-            | Self::Admin(_)
-            | Self::Usage { .. }
-            | Self::Write { .. }
-            | Self::Randomness(_)
-            | Self::Runtime(_)
-            | Self::Spawn { .. } => Exit::Usage,
-            Self::Store(_) => Exit::DataRefused,
+            Self::Config(_) | Self::Key(_) | Self::Usage { .. } | Self::Randomness(_) => {
+                Exit::Usage
+            }
+            Self::Write { source, .. } | Self::Runtime(source) | Self::Spawn { source, .. } => {
+                io_exit(source)
+            }
+            Self::Admin(AdminError::Listen { source, .. }) => io_exit(source),
+            Self::Admin(_) => Exit::Usage,
+            Self::Store(error) => store_exit(error),
             Self::Start(error) => start_exit(error),
             Self::Recover(error) => match error {
                 RecoverError::Start(error) => start_exit(error),
                 RecoverError::Sound { .. } => Exit::Finding,
                 RecoverError::Unknown { .. } => Exit::NoQuorum,
-                RecoverError::Store(_) => Exit::DataRefused,
+                RecoverError::Store(error) => store_exit(error),
             },
             Self::Driver(error) => driver_exit(error),
             Self::Client(error) => match error {
@@ -154,15 +162,43 @@ impl CliError {
     }
 }
 
+/// What the operating system refuses may be wrong for good, or pass.
+fn io_exit(error: &std::io::Error) -> Exit {
+    use std::io::ErrorKind::{
+        AddrInUse, AddrNotAvailable, OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull,
+        WouldBlock,
+    };
+    // What std has no kind for: too many open files, in the process and in the system.
+    let crowded = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    match error.kind() {
+        AddrInUse | AddrNotAvailable | OutOfMemory | QuotaExceeded | ResourceBusy | StorageFull
+        | WouldBlock => Exit::TryAgain,
+        _ if crowded.contains(&error.raw_os_error()) => Exit::TryAgain,
+        _ => Exit::Usage,
+    }
+}
+
+/// A full disk and a store in use pass; damage does not.
+fn store_exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Locked { .. } => Exit::TryAgain,
+        full if full.is_full() => Exit::TryAgain,
+        _ => Exit::DataRefused,
+    }
+}
+
 fn start_exit(error: &StartError) -> Exit {
     match error {
-        StartError::Store(_) => Exit::DataRefused,
+        StartError::Store(error) => store_exit(error),
+        StartError::Listen { source, .. } | StartError::Trace(TraceError::Open { source, .. }) => {
+            io_exit(source)
+        }
+        StartError::Resolve { .. } => Exit::TryAgain,
         StartError::Driver(error) => driver_exit(error),
         StartError::Config(_)
         | StartError::Key(_)
         | StartError::NotAReplica { .. }
         | StartError::OtherService { .. }
-        | StartError::Listen { .. }
         | StartError::Tls(_)
         | StartError::Trace(_) => Exit::Usage,
     }
@@ -170,8 +206,10 @@ fn start_exit(error: &StartError) -> Exit {
 
 fn driver_exit(error: &DriverError) -> Exit {
     match error {
-        DriverError::Store(_) => Exit::DataRefused,
-        DriverError::FramesTooLarge | DriverError::Thread(_) => Exit::Usage,
+        DriverError::Store(error) => store_exit(error),
+        DriverError::Crashed(_) => Exit::Crashed,
+        DriverError::FramesTooLarge => Exit::Usage,
+        DriverError::Thread(source) => io_exit(source),
         DriverError::Halted(_)
         | DriverError::ServicePanicked { .. }
         | DriverError::Completion(_)

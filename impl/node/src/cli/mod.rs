@@ -57,8 +57,8 @@ use std::process::ExitCode;
         pbft bank deposit alice 100         in another terminal\n  \
         pbft bank balance alice\n  \
         pbft status\n\n\
-        Exit codes: 0 done, 1 refused or differing, 2 usage or configuration, 3 inconclusive, 4 no quorum or \
-        timeout, 5 data refused.\n\
+        Exit codes: 0 done, 1 refused, differing or halted, 2 usage or configuration, 3 inconclusive, 4 no quorum or \
+        timeout, 5 data refused, 6 try again, 7 done but the output could not be written, 101 a bug.\n\
         NO_COLOR=1 turns colours off; PBFT_LOG=debug or --log debug shows more."
 )]
 pub struct Arguments {
@@ -148,10 +148,10 @@ pub enum Format {
 #[derive(Clone, Debug, Args)]
 pub struct AsClient {
     /// The cluster's directory, with cluster.toml and clients/NAME.key
-    #[arg(long, default_value = "cluster", value_name = "DIR")]
+    #[arg(long, default_value = "cluster", value_name = "DIR", global = true)]
     pub dir: PathBuf,
     /// The client to act as [default: the first one whose key is here]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub client: Option<String>,
 }
 
@@ -170,7 +170,9 @@ fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         _ => Settings::default(),
     };
     let filter = arguments.log.or(settings.log.clone()).unwrap_or_else(|| "info".to_owned());
-    logs::init(&filter, arguments.log_format.or(settings.log_format).unwrap_or_default())?;
+    let format = arguments.log_format.or(settings.log_format).unwrap_or_default();
+    // Written to its end before an error is printed.
+    let _logs = logs::init(&filter, format)?;
     match arguments.command {
         Command::Testnet(arguments) => testnet::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),

@@ -1,9 +1,9 @@
 //! `pbft start`: one replica, until it is told to stop.
 
+use super::logs::log_panics;
 use super::settings::Settings;
 use super::{CliError, Exit, runtime};
 use crate::admin::Admin;
-use crate::inbox::Inbox;
 use crate::ledger::Ledger;
 use crate::node::{Node, Setup};
 use clap::Args;
@@ -11,6 +11,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// How long the end may take after the replica has ended.
 const SHUTDOWN: Duration = Duration::from_millis(200);
@@ -49,6 +50,7 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
     let admin = arguments.admin.clone().or(settings.admin);
     let admin_remote = arguments.admin_remote || settings.admin_remote.unwrap_or(false);
     let trace = arguments.trace.clone().or(settings.trace);
+    log_panics();
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         // The store first: of two processes for one replica, the second is to say so.
@@ -57,15 +59,16 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
             Some(address) => Some(Admin::bind(&address, admin_remote).await?),
             None => None,
         };
-        let node = Node::with_service(setup, Box::new(Ledger), listen.as_deref()).await?;
+        let mut node = Node::with_service(setup, Box::new(Ledger), listen.as_deref()).await?;
         tracing::info!(replica = %node.replica(), address = %node.address(), "listening");
         if let Some(admin) = admin {
             tracing::info!(address = %admin.address(), "admin endpoint");
-            tokio::spawn(admin.serve(node.inbox(), node.metrics()));
+            let serving = admin.serve(node.inbox(), node.metrics());
+            node.attend("the admin endpoint", serving);
         }
-        stop_on_signal(node.inbox())?;
+        stop_on_signal(&mut node)?;
         if arguments.until_stdin_ends {
-            stop_on_end_of_input(node.inbox());
+            stop_on_end_of_input(&mut node);
         }
         node.run().await.map_err(CliError::from)
     });
@@ -76,10 +79,11 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
     result.map(|()| Exit::Done)
 }
 
-fn stop_on_signal(inbox: Inbox) -> Result<(), CliError> {
+fn stop_on_signal(node: &mut Node) -> Result<(), CliError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
-    tokio::spawn(async move {
+    let inbox = node.inbox();
+    node.attend("who waits for signals", async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -89,11 +93,18 @@ fn stop_on_signal(inbox: Inbox) -> Result<(), CliError> {
     Ok(())
 }
 
-fn stop_on_end_of_input(inbox: Inbox) {
+fn stop_on_end_of_input(node: &mut Node) {
+    let (reader, ended) = oneshot::channel::<()>();
     // A thread of its own: reading standard input cannot be cancelled.
     std::thread::spawn(move || {
+        let _reader = reader;
         let mut ignored = [0; 64];
         while matches!(std::io::stdin().read(&mut ignored), Ok(1..)) {}
+    });
+    let inbox = node.inbox();
+    node.attend("who waits for the end of input", async move {
+        // However the thread ends, whoever holds the other end cannot be heard any more.
+        let _ = ended.await;
         inbox.stop();
     });
 }

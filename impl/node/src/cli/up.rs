@@ -103,6 +103,8 @@ async fn supervise(dir: &Path, cluster: &Cluster, traces: Option<&Path>) -> Resu
             ended = running.join_next() => match ended {
                 Some(Ok(Some(2))) => last_exit = Exit::Usage,
                 Some(Ok(Some(5))) => last_exit = Exit::DataRefused,
+                Some(Ok(Some(6))) => last_exit = Exit::TryAgain,
+                Some(Ok(Some(101))) => last_exit = Exit::Crashed,
                 Some(_) => last_exit = Exit::Finding,
                 // Nobody is left to look after.
                 None => return Ok(last_exit),

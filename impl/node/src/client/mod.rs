@@ -17,6 +17,7 @@ use crate::config::Cluster;
 use crate::frame::{QueryAnswer, RefusalReason, StatusReport};
 use crate::keyring::{KeyRing, KeySigner};
 use crate::keys::SecretKey;
+use crate::supervise::guarded;
 use crate::transport::{FrameQueue, TlsIdentity, client_config};
 use lane::{Ended, Lanes, Routes};
 use link::Link;
@@ -282,7 +283,13 @@ impl Client {
                 queue: Arc::clone(queue),
                 shared: Arc::clone(&shared),
             };
-            links.spawn(link.run());
+            let told = Arc::clone(&shared);
+            links.spawn(async move {
+                // Who waits for this replica is to see why it does not answer.
+                if let Err(crash) = guarded("a connection", link.run()).await {
+                    told.trouble(replica, Some(crash.to_string()));
+                }
+            });
         }
         let lanes = Lanes::new(&shared);
         let addresses = cluster.replicas().iter().map(|info| info.address.clone()).collect();

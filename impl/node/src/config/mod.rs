@@ -14,6 +14,7 @@ use crate::keyring::{KeyRing, KeySigner};
 use crate::keys::{PublicKey, SecretKey};
 use crate::mac::{self, MacKeys};
 use crate::service::ServiceId;
+use crate::transport::PEER_IDLE;
 use pbft_core::canonical::{HashDomain, hash};
 use pbft_core::params::{ClientAuthentication, OnPanic};
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
@@ -342,6 +343,7 @@ impl Checker<'_> {
             status_interval: millis(table.status_interval_ms, default.status_interval),
             ..default
         };
+        self.check_times(&params)?;
         params.validate().map_err(|e| bad(e.to_string()))?;
         if !FrameLimits::new(&params).are_possible() {
             let problem = "a message of these sizes would not fit into a frame";
@@ -367,6 +369,39 @@ impl Checker<'_> {
             return Err(self.bad("cluster", problem, remedy));
         }
         Ok(params)
+    }
+}
+
+/// The longest timeout: who waits for more than a day does not wait for a computer.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest pause between two statuses: three of them may be lost before the others take a replica for gone.
+const STATUS_INTERVAL_MAX: Duration = PEER_IDLE.checked_div(3).expect("3 is not 0");
+
+impl Checker<'_> {
+    /// Times that each are possible, and contradict each other or what the node does.
+    fn check_times(&self, params: &Params) -> Result<(), ConfigError> {
+        let Params { view_timeout, view_timeout_max, status_interval, .. } = *params;
+        let bad = |field: &str, problem: String, remedy| {
+            Err(self.bad(format!("cluster.{field}"), problem, remedy))
+        };
+        let above = |time: Duration, max: Duration, why: &str| {
+            format!("{} is above {}, {why}", time.as_millis(), max.as_millis())
+        };
+        if view_timeout_max > TIMEOUT_MAX {
+            let problem = above(view_timeout_max, TIMEOUT_MAX, "a day");
+            return bad("view_timeout_max_ms", problem, "lower it");
+        }
+        if view_timeout > view_timeout_max {
+            let problem = above(view_timeout, view_timeout_max, "which is view_timeout_max_ms");
+            return bad("view_timeout_ms", problem, "lower it, or raise view_timeout_max_ms");
+        }
+        if status_interval > STATUS_INTERVAL_MAX {
+            let why = format!("and replicas that are silent for {PEER_IDLE:?} are cut off");
+            let problem = above(status_interval, STATUS_INTERVAL_MAX, &why);
+            return bad("status_interval_ms", problem, "lower it");
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::codec::CodecError;
 use crate::store::StoreError;
+use crate::supervise::Crash;
 use pbft_core::types::{Digest, SeqNum};
 use pbft_core::{HaltReason, Rejection};
 use thiserror::Error;
@@ -40,6 +41,9 @@ pub enum DriverError {
     /// There is no thread for it.
     #[error("cannot start the driver's thread: {0}; check ulimit -u")]
     Thread(std::io::Error),
+    /// A task of the replica has panicked.
+    #[error(transparent)]
+    Crashed(#[from] Crash),
     /// The parameters' messages would not fit into frames.
     #[error("messages could be larger than any frame; lower `window` or `operation_bytes_max`")]
     FramesTooLarge,

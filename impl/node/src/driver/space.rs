@@ -82,7 +82,7 @@ impl Driver {
         if let Some(observer) = &mut self.observer {
             observer.on_start(&self.replica);
         }
-        self.meter.on_group(&self.replica);
+        self.meter.on_restart(&self.replica);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Whose store it is. Kept twice: in the store, and in a small text file beside it, so that a foreign store is
-//! refused before its database is opened (opening alone may write to it).
+//! refused before its database is opened (opening alone may write to it). If only the file is lost, the store's own word
+//! is enough, and the file is written again.
 
 use super::StoreError;
 use crate::hex;
@@ -73,10 +74,15 @@ impl Identity {
         write().map_err(|source| StoreError::Io { path: path.clone(), source })
     }
 
-    pub(super) fn check(&self, directory: &Path) -> Result<(), StoreError> {
+    /// Refuses a directory whose file names another. `false` if there is no file: then the store itself has to say
+    /// whose it is.
+    pub(super) fn check(&self, directory: &Path) -> Result<bool, StoreError> {
         let path = directory.join(IDENTITY_FILE);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| StoreError::Io { path: path.clone(), source })?;
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(StoreError::Io { path, source }),
+        };
         let mut lines = text.lines();
         let mut found = [String::new(), String::new(), String::new()];
         for ((field, _), found) in self.fields().into_iter().zip(&mut found) {
@@ -84,7 +90,8 @@ impl Identity {
             let Some(value) = value else { return Err(unreadable(path, field)) };
             value.clone_into(found);
         }
-        self.compare_fields(found, &path)
+        self.compare_fields(found, &path)?;
+        Ok(true)
     }
 }
 

@@ -107,13 +107,19 @@ impl Store {
             }
             Err(source) => return Err(StoreError::Io { path, source }),
         }
-        identity.check(directory)?;
+        let is_named = identity.check(directory)?;
         refuse_foreign(&path, &identity)?;
         let (seal, sealed) = Seal::open(directory)?;
         let database = medium::open_verified(directory)?;
         let medium = Medium::Directory(directory.to_owned(), seal);
         let store = Self::load(database, medium, path, identity)?;
         store.check_seal(sealed)?;
+        if !is_named {
+            identity.write(directory)?;
+            tracing::warn!(
+                "the store is this replica's, but store.id was missing: it is written again"
+            );
+        }
         store.counted()
     }
 

@@ -1,5 +1,6 @@
 //! The connections that a replica dials: one to each other replica, for what it has to say.
 
+use super::complaints::{Complaints, Source};
 use super::handshake::{Connection, connect, ended};
 use super::queue::FrameQueue;
 use bytes::Bytes;
@@ -8,12 +9,17 @@ use pbft_core::types::{Digest, ReplicaId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The first pause between attempts; doubles up to [`BACKOFF_MAX`].
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 
 /// The longest pause between attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// A connection that lasted so long was one: the next attempt may follow soon. Two that end each other would do so
+/// for ever.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// A write that takes longer means that nobody reads.
 pub(super) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -25,6 +31,7 @@ pub(super) struct Dialer {
     pub(super) tls: Arc<rustls::ClientConfig>,
     pub(super) cluster: Digest,
     pub(super) queue: Arc<FrameQueue>,
+    pub(super) complaints: Arc<Complaints>,
 }
 
 impl Dialer {
@@ -35,16 +42,27 @@ impl Dialer {
             // The other end says nothing after its hello, so its frames need no room.
             match connect(&self.address, Arc::clone(&self.tls), self.cluster, 0).await {
                 Ok(connection) => {
-                    tracing::info!(to = %self.to, "connected");
-                    backoff = BACKOFF_MIN;
+                    let began = Instant::now();
+                    self.inform("connected", "connected");
                     let reason = self.feed(connection).await;
-                    tracing::info!(to = %self.to, "disconnected: {reason}");
+                    self.inform("disconnected", &format!("disconnected: {reason}"));
+                    if began.elapsed() >= STEADY {
+                        backoff = BACKOFF_MIN;
+                    }
                 }
-                Err(error) => tracing::debug!(to = %self.to, address = self.address, "{error}"),
+                Err(error) => {
+                    let what = format!("cannot connect to {}: {error}", self.address);
+                    self.inform(error.kind(), &what);
+                }
             }
             tokio::time::sleep(jittered(backoff)).await;
             backoff = backoff.saturating_mul(2).min(BACKOFF_MAX);
         }
+    }
+
+    fn inform(&self, reason: &'static str, what: &str) {
+        tracing::debug!(to = %self.to, "{what}");
+        self.complaints.inform(Source::To(self.to), reason, what);
     }
 
     /// Writes what is queued, until the connection ends.

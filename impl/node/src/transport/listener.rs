@@ -1,6 +1,7 @@
 //! The connections that others dial: replicas with something to say, and clients.
 
 use super::TcpNetwork;
+use super::complaints::{Complaints, Source, TOLD_EVERY};
 use super::dialer::{Dialer, write};
 use super::handshake::{Acceptor, Connection, ended};
 use super::queue::FrameQueue;
@@ -14,6 +15,7 @@ use crate::inbox::{Inbox, InboxError};
 use crate::keys::SecretKey;
 use crate::metrics::{Gauge, Metrics};
 use crate::queries::Queries;
+use crate::supervise::{Tasks, joined};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use pbft_core::types::{ClientId, Principal, ReplicaId};
@@ -30,13 +32,13 @@ use tokio_rustls::TlsAcceptor;
 const HANDSHAKES_MAX: usize = 256;
 
 /// A replica says what it has several times a second; one that is silent for so long is gone.
-const PEER_IDLE: Duration = Duration::from_secs(30);
+pub(crate) const PEER_IDLE: Duration = Duration::from_secs(30);
 
 /// A client that is silent for so long has to connect again.
 const CLIENT_IDLE: Duration = Duration::from_secs(600);
 
 /// Connects `inbox` and `network` to the world: accepts connections on `listener` and dials the other replicas, until
-/// the returned set of tasks is dropped.
+/// the returned tasks are dropped.
 pub fn serve(
     cluster: &Cluster,
     key: &SecretKey,
@@ -44,13 +46,14 @@ pub fn serve(
     inbox: Inbox,
     queries: Queries,
     network: &TcpNetwork,
-) -> Result<JoinSet<()>, rustls::Error> {
+) -> Result<Tasks, rustls::Error> {
     let identity = TlsIdentity::new(key)?;
     #[cfg(feature = "planted-bugs")]
     let identity = identity.with_planted(network.planted);
     let ring = Arc::new(cluster.key_ring());
     let tls = TlsAcceptor::from(Arc::new(server_config(&identity, Arc::clone(&ring))?));
-    let mut tasks = JoinSet::new();
+    let mut tasks = Tasks::default();
+    let complaints = Arc::new(Complaints::default());
     for (id, queue) in network.peers.iter() {
         let Some(info) = cluster.replicas().get(id.0 as usize) else { continue };
         let dialer = Dialer {
@@ -59,8 +62,9 @@ pub fn serve(
             tls: Arc::new(client_config(&identity, info.key)?),
             cluster: cluster.id(),
             queue: Arc::clone(queue),
+            complaints: Arc::clone(&complaints),
         };
-        tasks.spawn(dialer.run());
+        tasks.spawn("a dialer", dialer.run());
     }
     let limits = *inbox.limits();
     let host = Host {
@@ -82,8 +86,9 @@ pub fn serve(
         status_request: codec::encode(&ClientFrame::StatusRequest)
             .map(Bytes::from)
             .unwrap_or_default(),
+        complaints,
     };
-    tasks.spawn(host.run(listener));
+    tasks.spawn("the listener", host.run(listener));
     Ok(tasks)
 }
 
@@ -110,6 +115,7 @@ struct Host {
     repeats: Repeats,
     /// The frame that asks for a status.
     status_request: Bytes,
+    complaints: Arc<Complaints>,
 }
 
 /// What a status request costs of its client's share, over all its connections: after a burst so many a second are read
@@ -125,6 +131,7 @@ impl Host {
         // Dropping the sets ends their tasks.
         let (mut handshakes, mut connections) = (JoinSet::new(), JoinSet::new());
         let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+        let mut tell = tokio::time::interval(TOLD_EVERY);
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -140,16 +147,18 @@ impl Host {
                     }
                     Err(error) => {
                         // Out of file descriptors, most likely: wait for connections to end.
-                        tracing::warn!("cannot accept connections: {error}");
+                        let what = format!("cannot accept connections: {error}");
+                        self.complaints.warn(Source::Here, "accept", &what);
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
                 Some(greeted) = handshakes.join_next() => {
-                    if let Ok(Some((principal, connection))) = greeted {
+                    if let Some(Some((principal, connection))) = joined(greeted) {
                         self.host(principal, connection, &mut connections);
                     }
                 }
-                Some(_) = connections.join_next() => {}
+                Some(ended) = connections.join_next() => drop(joined(ended)),
+                _ = tell.tick() => self.complaints.tell(),
             }
         }
     }
@@ -162,7 +171,9 @@ impl Host {
             }
             Err(error) => {
                 self.refused(error.kind());
-                tracing::warn!(%from, "connection refused: {error}");
+                let what = format!("connection refused: {error}");
+                tracing::debug!(%from, "{what}");
+                self.complaints.warn(Source::address(from.ip()), error.kind(), &what);
                 None
             }
         }
@@ -185,7 +196,8 @@ impl Host {
                 }
                 None => {
                     self.refused("too-many-clients");
-                    tracing::warn!(client = %id, "connection refused: too many clients");
+                    let what = "connection refused: too many clients";
+                    self.complaints.warn(Source::Client(id), "too-many-clients", what);
                 }
             },
         }
@@ -230,7 +242,8 @@ impl Host {
                     }
                     Err(error) => {
                         metrics.disconnections.add(error.kind());
-                        tracing::warn!(client = %id, "disconnected: {error}");
+                        let what = format!("disconnected: {error}");
+                        self.complaints.warn(Source::Client(id), error.kind(), &what);
                         return;
                     }
                 }
@@ -287,7 +300,9 @@ impl Host {
                 queue.push(Bytes::from(frame));
             }
         };
-        while asking.try_join_next().is_some() {}
+        while let Some(answered) = asking.try_join_next() {
+            joined(answered);
+        }
         if !asking.is_empty() {
             return answer_with(queue, Err(RefusalReason::Overloaded));
         }
@@ -318,6 +333,7 @@ impl Host {
                 }
             }
         };
-        tracing::info!(from = %id, "connection ended: {reason}");
+        let what = format!("connection ended: {reason}");
+        self.complaints.inform(Source::From(id), "ended", &what);
     }
 }

@@ -9,6 +9,7 @@
 //! repair what is forgotten.
 
 mod clients;
+mod complaints;
 mod dialer;
 mod handshake;
 mod listener;
@@ -19,6 +20,7 @@ mod tls;
 
 pub(crate) use handshake::greet;
 pub use handshake::{Connection, FrameCodec, HandshakeError, REFUSALS, connect, read_hello};
+pub(crate) use listener::PEER_IDLE;
 pub use listener::serve;
 pub use queue::FrameQueue;
 use queue::Held;

@@ -1,5 +1,6 @@
 //! Clusters of production replicas over TCP and TLS on loopback, in one process.
 
+mod crashes;
 mod harness;
 mod intruders;
 mod macs;
