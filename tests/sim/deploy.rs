@@ -30,6 +30,26 @@ fn jobs() -> Vec<(String, i64, String)> {
     .collect()
 }
 
+/// Outside fault F14: What passes by itself is started again, a halt and a wrong configuration are not.
+#[test]
+fn supervisors_agree_with_the_exit_codes() {
+    let unit = std::fs::read_to_string(commands::root().join("deploy/pbft@.service"));
+    let unit = unit.expect("the unit");
+    let value = |name: &str| {
+        let mut values = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        values.next().unwrap_or_else(|| panic!("{name} is not in the unit")).to_owned()
+    };
+    assert_eq!(value("Restart"), "on-failure");
+    assert_eq!(value("RestartPreventExitStatus"), "1 2 5");
+    assert_eq!(value("StartLimitIntervalSec"), "0", "what passes may take long");
+    let compose = &documents("deploy/compose.yaml")[0];
+    for id in 0..4 {
+        let replica = &compose["services"][format!("replica-{id}").as_str()];
+        let restart = replica["<<"]["restart"].as_str().or(replica["restart"].as_str());
+        assert_eq!(restart, Some("on-failure:20"), "not for ever: {replica:?}");
+    }
+}
+
 /// Runs a line as a shell in the container would, with the simulator in the path.
 fn shell(directory: &Path, line: &str, index: i64) -> (Option<i32>, String) {
     let program = Path::new(env!("CARGO_BIN_EXE_pbft-sim")).parent().expect("a directory");
