@@ -9,8 +9,9 @@
 //! | is between views | iff it has VIEW-CHANGEs of q replicas for this view or later ones, its own among them |
 //!
 //! Nor has the model durations. How long a timer runs follows from the views that the replica has left since its last
-//! start (§4.5.2): the first patience, doubled for each of them in which it executed no request, up to the greatest; and
-//! the first one again after progress.
+//! start (§4.5.2): the first patience, doubled for each of them in which it executed no request though it waited for
+//! something, up to the greatest; and halved for each checkpoint that became stable in an active view, if no view was left
+//! since the one before. (It is halved after 32 patiences of quiet, too: no replayed path has so many ticks.)
 
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
@@ -41,8 +42,18 @@ pub struct TimerWatch {
     stopped_in_vain: bool,
     /// The view that the replica is in, or changes to.
     view: View,
-    /// How often patience has doubled.
+    /// How often patience has doubled, less how often it was halved.
     doublings: u32,
+    /// Whether the replica is between views.
+    changing: bool,
+    /// Whether a view was left since the last checkpoint that became stable in an active one.
+    suspected: bool,
+    /// A checkpoint has become stable in this step, unless it proves to be the one that a NEW-VIEW begins with.
+    stable: bool,
+    /// The next stable checkpoint is a fetched one.
+    installing: bool,
+    /// A timer was stopped in this step.
+    cancelled: bool,
     /// Whether nothing was executed since the last view was left.
     idle: bool,
     /// What the clock was asked for last, and how often patience had doubled by then.
@@ -66,6 +77,15 @@ impl TimerWatch {
             },
             Delivery::Timer(_) | Delivery::Suspect => {}
         }
+        self.settle();
+        self.cancelled = false;
+    }
+
+    /// A checkpoint that became stable was not a new view's.
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.stable) && !std::mem::take(&mut self.suspected) {
+            self.doublings = self.doublings.saturating_sub(1);
+        }
     }
 
     /// The timer runs out: the clock has stopped.
@@ -77,18 +97,30 @@ impl TimerWatch {
     pub fn note(&mut self, effect: &Effect) {
         match effect {
             Effect::SetTimer { timer: Timer::ViewChange, after } => {
+                self.settle();
                 (self.running, self.set) = (true, true);
                 self.asked_for = Some((*after, self.doublings));
             }
             Effect::CancelTimer(Timer::ViewChange) => {
                 self.stopped_in_vain |= !self.set;
-                (self.running, self.set) = (false, false);
+                (self.running, self.set, self.cancelled) = (false, false, true);
             }
-            Effect::Persist(Record::ViewChange(own)) => self.enter(own.body.view),
-            Effect::Persist(Record::NewView(known)) => self.enter(known.body.view),
-            Effect::Execute { requests, .. } if !requests.is_empty() => {
-                (self.idle, self.doublings) = (false, 0);
+            Effect::Persist(Record::Stable(_)) => {
+                let fetched = std::mem::take(&mut self.installing);
+                self.stable |= !fetched && !self.changing;
             }
+            Effect::Install { .. } => self.installing = true,
+            Effect::Persist(Record::ViewChange(own)) => {
+                self.settle();
+                self.enter(own.body.view);
+                self.changing = true;
+            }
+            Effect::Persist(Record::NewView(known)) => {
+                self.stable = false;
+                self.enter(known.body.view);
+                self.changing = false;
+            }
+            Effect::Execute { requests, .. } if !requests.is_empty() => self.idle = false,
             _ => {}
         }
     }
@@ -97,14 +129,15 @@ impl TimerWatch {
     fn enter(&mut self, view: View) {
         if view > self.view {
             self.view = view;
-            self.doublings += u32::from(self.idle);
-            self.idle = true;
+            let waited = self.changing || self.set || self.cancelled;
+            self.doublings += u32::from(self.idle && waited);
+            (self.idle, self.suspected) = (true, true);
         }
     }
 
     /// The replica was started again: whoever waits must ask again.
     pub fn restarted(&mut self) {
-        *self = Self { view: self.view, ..Self::default() };
+        *self = Self { view: self.view, changing: self.changing, ..Self::default() };
     }
 
     /// Whether the timer must run when the replica is in this state.

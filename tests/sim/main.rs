@@ -5,6 +5,7 @@ mod commands;
 mod deploy;
 mod determinism;
 mod laggards;
+mod liveness;
 mod oracles;
 mod output;
 mod tool;

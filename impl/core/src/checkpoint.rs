@@ -190,6 +190,9 @@ impl Replica {
         if seq > self.last_executed {
             self.target_transfer(certificate, effects);
         } else if !self.halt_if_diverged(&certificate, effects) {
+            if self.active && seq > self.log.low() {
+                self.timer.on_stable(&self.params);
+            }
             self.stabilise(seq, certificate, effects);
             self.propose(effects);
         }

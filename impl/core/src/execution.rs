@@ -84,7 +84,7 @@ impl Replica {
         let mut effects = Vec::new();
         self.last_executed = seq;
         if !executing.applied.is_empty() {
-            self.timer.on_progress(&self.params);
+            self.timer.on_progress();
         }
         for (request, result) in executing.applied.iter().zip(results) {
             let id = request.body.id();
@@ -93,6 +93,7 @@ impl Replica {
             self.replies.record(id.client, id.lane, reply);
         }
         let executed = executing.batch.len();
+        self.note_wait(|id| executing.batch.contains(&id));
         for id in executing.batch {
             self.pending.settle(id.client, id.lane, &self.replies);
         }

@@ -47,7 +47,7 @@ impl Footprint {
             fetched: window,
             // The stable one, and those in the window.
             manifests: checkpoints + 1,
-            reports: 2 * n,
+            reports: 4 * n,
         }
     }
 
@@ -83,7 +83,10 @@ impl Replica {
             view_changes: self.view_changes.len(),
             fetched: self.fetched.len(),
             manifests: self.manifests.len(),
-            reports: self.answered.len() + self.reported.len(),
+            reports: self.answered.len()
+                + self.reported.len()
+                + self.strays.len()
+                + self.pace.len(),
         }
     }
 }

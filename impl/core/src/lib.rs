@@ -17,7 +17,8 @@
 //! *View change* (§4.4). Each replica has a timer for the request that waits longest. When it runs out, the replica votes
 //! in the view no more and tells all what has prepared. With q such messages the next primary computes what must be
 //! ordered again (for every number the certificate of the highest view; null where there is none), and everybody else
-//! computes it, too, before they follow. Timers double until requests are executed again.
+//! computes it, too, before they follow. Timers double while nothing is executed, and are halved
+//! at a checkpoint without a suspicion.
 //!
 //! # Where it is
 //!
@@ -27,6 +28,7 @@
 //! | §4.1, §4.2: requests, votes, execution | `normal_case`, `pending`, `execution`, [`replies`] |
 //! | §4.3: checkpoints, the log's window, state transfer | `checkpoint`, `log`, [`manifest`], `transfer` |
 //! | §4.4: leaving a view, beginning one, O, the timer | `view_change`, `new_view`, `timer` |
+//! | slow primaries, replicas that left a view alone | `pace`, `participation` |
 //! | retransmission | `status` |
 //! | what is on disk, and restart | [`durable`], `recovery` |
 //! | messages, certificates, canonical bytes, signatures | [`message`], `certificate`, [`canonical`], [`crypto`] |
@@ -89,7 +91,9 @@ pub mod membership;
 pub mod message;
 mod new_view;
 mod normal_case;
+mod pace;
 pub mod params;
+mod participation;
 mod pending;
 pub mod planted;
 mod recovery;

@@ -11,6 +11,10 @@ use thiserror::Error;
 /// The largest log window, L: bounds the log, and the size of VIEW-CHANGE and NEW-VIEW.
 pub const WINDOW_MAX: u64 = 4096;
 
+/// The default of [`Params::slow_primary_percent`]: four times faster than what the timer alone enforces, and still well
+/// above what a batch takes where the timeout is as long as it should be.
+pub const SLOW_PRIMARY_PERCENT: u32 = 25;
+
 /// How clients and replicas prove to each other who they are, in REQUEST and REPLY. All else is always signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,6 +77,9 @@ pub struct Params {
     pub view_timeout_max: Duration,
     /// How often a replica says what it has.
     pub status_interval: Duration,
+    /// A primary under which requests typically wait for more than this part of the patience is left:
+    /// [`crate::pace`]. 0 is never to leave one for that.
+    pub slow_primary_percent: u32,
     /// The bug that this replica is built to have, to show that conformance notices it.
     #[cfg(feature = "planted-bugs")]
     pub planted: Option<crate::planted::PlantedBug>,
@@ -103,6 +110,14 @@ pub enum ParamsError {
         /// K.
         interval: u64,
     },
+    /// A part of something is more than all of it.
+    #[error(
+        "slow_primary_percent is {got}; it must be at most 100, or 0 to leave no primary for being slow"
+    )]
+    Percent {
+        /// The parameter.
+        got: u32,
+    },
     /// A size or duration that must be positive is zero.
     #[error("{field} is 0; it must be at least 1")]
     Zero {
@@ -131,6 +146,7 @@ impl Params {
             view_timeout: Duration::from_secs(2),
             view_timeout_max: Duration::from_secs(60),
             status_interval: Duration::from_millis(250),
+            slow_primary_percent: SLOW_PRIMARY_PERCENT,
             #[cfg(feature = "planted-bugs")]
             planted: None,
         }
@@ -147,6 +163,9 @@ impl Params {
         }
         if window > WINDOW_MAX || window % interval != 0 || window / interval < 2 {
             return Err(ParamsError::Window { window, interval });
+        }
+        if self.slow_primary_percent > 100 {
+            return Err(ParamsError::Percent { got: self.slow_primary_percent });
         }
         let positive = [
             ("pipeline", self.pipeline != 0),

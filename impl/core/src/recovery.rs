@@ -9,6 +9,7 @@ use crate::effect::Effect;
 use crate::input::{ServiceState, Timer};
 use crate::log::{Log, Prepared};
 use crate::message::{Batch, Commit, Message, PrePrepare, Prepare};
+use crate::pace::Pace;
 use crate::params::Params;
 use crate::pending::Pending;
 use crate::planted::planted;
@@ -52,6 +53,8 @@ impl Replica {
             timer: ViewTimer::new(&params),
             answered: BTreeMap::new(),
             reported: BTreeMap::new(),
+            strays: BTreeMap::new(),
+            pace: Pace::default(),
             abstains: durable.abstains,
             halted: durable.halted.clone(),
             null: Batch::default().digest(),

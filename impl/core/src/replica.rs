@@ -10,7 +10,9 @@ use crate::input::{Input, Timer};
 use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::message::{Batch, Message, NewView, Signed, ViewChange};
+use crate::pace::Pace;
 use crate::params::Params;
+use crate::participation::{Report, Stray};
 use crate::pending::Pending;
 use crate::planted::planted;
 use crate::rejection::Rejection;
@@ -76,8 +78,12 @@ pub struct Replica {
     /// The replicas whose STATUS was answered since the last tick; with the low water mark that it told, above which
     /// it is answered once more, or with nothing.
     pub(crate) answered: BTreeMap<ReplicaId, Option<SeqNum>>,
-    /// The last batch that each peer executed, as its latest STATUS says.
-    pub(crate) reported: BTreeMap<ReplicaId, SeqNum>,
+    /// What each peer's latest STATUS says.
+    pub(crate) reported: BTreeMap<ReplicaId, Report>,
+    /// The peers that have waited ahead of this replica: [`crate::participation`].
+    pub(crate) strays: BTreeMap<ReplicaId, Stray>,
+    /// How long requests wait: [`crate::pace`].
+    pub(crate) pace: Pace,
     /// The replica has lost its memory: [`crate::amnesia`].
     pub(crate) abstains: Option<SeqNum>,
     pub(crate) halted: Option<HaltReason>,

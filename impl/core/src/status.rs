@@ -5,6 +5,7 @@ use crate::effect::Effect;
 use crate::input::Timer;
 use crate::log::Slot;
 use crate::message::{Message, Signed, Status};
+use crate::participation::Report;
 use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
@@ -24,6 +25,7 @@ impl Replica {
         self.must_sign.tick();
         let mut effects =
             vec![Effect::SetTimer { timer: Timer::Status, after: self.params.status_interval }];
+        self.judge_view(&mut effects);
         let mut status = self.status();
         if planted!(self.params, StatusTellsTooMuch) {
             status.last_executed = status.last_executed.next();
@@ -60,7 +62,7 @@ impl Replica {
         };
         // All checks passed; nothing has changed yet.
         self.answered.insert(from, again);
-        self.reported.insert(from, status.last_executed);
+        self.reported.insert(from, Report::new(status));
         let mut messages = Vec::new();
         self.help_with_state(status, &mut messages);
         self.help_with_view(status, &mut messages);
@@ -142,7 +144,8 @@ impl Replica {
     /// that executed a batch without ever voting for it in this view.
     fn open_slots(&self, executed_there: SeqNum) -> Vec<&Slot> {
         let between_us = executed_there.min(self.last_executed);
-        let behind = self.reported.values().copied().min().unwrap_or(between_us);
+        let executed = self.reported.values().map(|report| report.last_executed);
+        let behind = executed.min().unwrap_or(between_us);
         let open = self.log.slots().filter(|(seq, slot)| {
             *seq > behind.min(between_us) && slot.committed.is_none() && slot.proposal.is_some()
         });

@@ -13,12 +13,30 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Replica {
-    /// §4.4: the timer ran out, so the primary is suspected.
+    /// §4.4: the timer ran out, so the primary is suspected; unless it is this replica that lags behind.
     pub(crate) fn on_view_timer(&mut self) -> Outcome {
         if !self.timer.is_running() && !planted!(self.params, StoppedTimerRunsOut) {
             return Err(Rejection::TimerNotRunning);
         }
-        self.on_suspect()
+        match self.is_behind() {
+            true => Ok(self.wait_again()),
+            false => self.on_suspect(),
+        }
+    }
+
+    /// A tick: the view is left if its primary is too slow, or if a replica that has left it alone has waited for the
+    /// others long enough.
+    pub(crate) fn judge_view(&mut self, effects: &mut Vec<Effect>) {
+        let (is_slow, is_awaited) = (self.is_primary_slow(), self.is_awaited_ahead());
+        if !self.active {
+            return;
+        }
+        self.timer.on_calm_tick(&self.params);
+        let next = self.view.next().filter(|_| is_slow || is_awaited);
+        if let Some(next) = next {
+            self.show_view_changes(effects);
+            self.start_view_change(next, effects);
+        }
     }
 
     /// Leaves the current view for the next.
@@ -35,6 +53,8 @@ impl Replica {
     /// §4.4: votes in no view before `to` from now on, and tells the others what prepared here.
     fn start_view_change(&mut self, to: View, effects: &mut Vec<Effect>) {
         assert!(to > self.view, "views only rise");
+        self.reach_strays();
+        self.remember_pace();
         self.stop_timer_for_view_change(effects);
         self.let_go_of_authenticators();
         let view_change = Arc::new(self.make_view_change(to));
@@ -274,6 +294,8 @@ impl Replica {
         // Before the old view's pre-prepares are forgotten: one of them may hold the only copy of a batch.
         let proposals = self.proposals_of(&new_view);
         if self.view != new_view.body.view {
+            self.reach_strays();
+            self.remember_pace();
             self.stop_timer_for_view_change(effects);
             self.let_go_of_authenticators();
             self.log.leave_view();

@@ -103,6 +103,7 @@ impl Meter {
         self.metrics.high_water_mark.set(status.low_water_mark.0.saturating_add(self.window));
         self.metrics.last_executed.set(status.last_executed.0);
         self.metrics.not_voting.set(u64::from(replica.abstains().is_some()));
+        self.metrics.participants.set(replica.participants() as u64);
         self.passed = self.passed.split_off(&status.last_executed.next());
     }
 }

@@ -165,6 +165,8 @@ pub struct Metrics {
     pub last_executed: Gauge,
     /// 1 while the replica must not vote: it is being recovered, or its disk is full.
     pub not_voting: Gauge,
+    /// How many replicas take part in this replica's view, as far as it has heard lately.
+    pub participants: Gauge,
     /// How often the replica has left a view.
     pub view_changes: Counter,
     /// Steps that the replica refused, by [`pbft_core::Rejection::kind`].
@@ -243,6 +245,7 @@ impl Default for Metrics {
             high_water_mark: Gauge::default(),
             last_executed: Gauge::default(),
             not_voting: Gauge::default(),
+            participants: Gauge::default(),
             view_changes: Counter::default(),
             rejections: ByReason::new(&[]),
             equivocations: Counter::default(),
@@ -355,6 +358,7 @@ impl Metrics {
             high_water_mark "high_water_mark" "The last sequence number in the window, H",
             last_executed "last_executed" "The last batch executed",
             not_voting "not_voting" "1 while the replica must not vote: it is being recovered, or its disk is full",
+            participants "participants" "How many replicas take part in this replica's view, itself included, by their last status",
             view_changes "view_changes_total" "How often the replica has left a view",
             rejections "rejections_total" "Inputs that the replica refused",
             equivocations "equivocations_total" "Contradicting statements of one replica that were found",

@@ -7,7 +7,7 @@
 use super::bank::Operation;
 use super::event::{Event, Node};
 use super::fault::{Fault, FaultKind, Plan, Submission};
-use super::level::Frontiers;
+use super::level::{self, Frontiers};
 use super::network::Network;
 use super::oracle::Rule;
 use super::rng::Rng;
@@ -478,7 +478,7 @@ impl Run {
                 return Some(format!("replica {host} has executed {executed}, another one {owed}"));
             }
         }
-        None
+        level::stray(&self.world)
     }
 }
 

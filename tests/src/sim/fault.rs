@@ -268,6 +268,7 @@ impl Plan {
         plan.interval = 2 + rng.below(4);
         plan.heal_at = ms(3000 + rng.below(5000));
         plan.delay = (ms(1), ms(2 + rng.below(30)));
+        plan.draw_links(seed);
         plan.draw_faulty(&mut rng);
         if rng.percent(40) {
             let mut lies = Vec::new();
@@ -282,6 +283,16 @@ impl Plan {
         plan.faults.sort_by_key(|fault| fault.from);
         plan.draw_authentication(&mut Rng::new(seed).fork("authentication"));
         plan
+    }
+
+    /// In some runs the links are so long that what a request needs, five times one way, takes about as long as the
+    /// first patience, or longer.
+    fn draw_links(&mut self, seed: u64) {
+        let mut rng = Rng::new(seed).fork("links");
+        if rng.percent(4) {
+            let least = 60 + rng.below(120);
+            self.delay = (ms(least), ms(least + 1 + rng.below(20)));
+        }
     }
 
     /// Who is faulty for good, and how.

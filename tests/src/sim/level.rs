@@ -4,6 +4,7 @@
 //! that lies need not ever stop. A replica that can only follow by what peers hand it at its STATUS is then always some
 //! batches behind, and none for long: it must have executed what any other one had executed two status intervals ago.
 
+use super::world::World;
 use core::time::Duration;
 use pbft_core::types::SeqNum;
 use std::collections::VecDeque;
@@ -37,6 +38,20 @@ impl Frontiers {
     pub fn owed(&self) -> SeqNum {
         self.seen.front().map_or(SeqNum::default(), |(_, frontier)| *frontier)
     }
+}
+
+/// What keeps a correct replica from taking part in the view of the others: one more that fails would stop them.
+#[must_use]
+pub fn stray(world: &World) -> Option<String> {
+    let statuses =
+        world.correct().filter_map(|host| Some((host, world.hosts[host].replica()?.status())));
+    let statuses: Vec<_> = statuses.collect();
+    let latest = statuses.iter().map(|(_, status)| status.view).max()?;
+    let stray = statuses.iter().find(|(_, status)| status.view != latest || !status.active);
+    stray.map(|(host, status)| {
+        let does = if status.active { "takes part" } else { "waits" };
+        format!("replica {host} {does} in {}, the latest is {latest}", status.view)
+    })
 }
 
 #[cfg(test)]

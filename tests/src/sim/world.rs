@@ -89,7 +89,7 @@ pub fn params(plan: &Plan, membership: Membership, replica: ReplicaId) -> Params
 }
 
 /// How long correct clients wait.
-const PATIENCE: Patience =
+pub const PATIENCE: Patience =
     Patience { first: Duration::from_millis(250), max: Duration::from_millis(2000) };
 
 impl World {

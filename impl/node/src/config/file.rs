@@ -53,6 +53,8 @@ pub struct ClusterTable {
     pub view_timeout_max_ms: Option<u64>,
     /// How often a replica says what it has.
     pub status_interval_ms: Option<u64>,
+    /// Which part of the patience requests may typically wait under one primary.
+    pub slow_primary_percent: Option<u32>,
 }
 
 /// `[[replica]]`.

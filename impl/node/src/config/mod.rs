@@ -341,6 +341,9 @@ impl Checker<'_> {
             view_timeout: millis(table.view_timeout_ms, default.view_timeout),
             view_timeout_max: millis(table.view_timeout_max_ms, default.view_timeout_max),
             status_interval: millis(table.status_interval_ms, default.status_interval),
+            slow_primary_percent: table
+                .slow_primary_percent
+                .unwrap_or(default.slow_primary_percent),
             ..default
         };
         self.check_times(&params)?;
@@ -444,6 +447,10 @@ fn cluster_id(cluster: &Cluster, nonce: [u8; 16]) -> Digest {
     if service != (ServiceId::LEDGER.name(), ServiceId::LEDGER.version(), OnPanic::Refuse as u8) {
         // The same, if they have the ledger.
         bytes.extend(codec::encode(&("service", service)).unwrap_or_default());
+    }
+    if params.slow_primary_percent != pbft_core::params::SLOW_PRIMARY_PERCENT {
+        bytes.extend(b"slow-primary");
+        bytes.extend(params.slow_primary_percent.to_le_bytes());
     }
     hash(HashDomain::Cluster, &bytes)
 }

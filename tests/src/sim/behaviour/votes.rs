@@ -75,11 +75,16 @@ pub(super) fn for_a_half(hand: &mut Hand, heard: &Message) -> Vec<(ReplicaId, Me
     others.flat_map(|to| votes.iter().map(move |vote| (to, vote.clone()))).collect()
 }
 
-/// Proposals and new views come when nine tenths of the others' patience are over.
+/// How long a simulated client waits before it asks all replicas.
+const ASKS_ALL: Duration = crate::sim::world::PATIENCE.first;
+
+/// Proposals and new views come when nine tenths of the others' patience are over, which begins for a proposal when
+/// its client has asked everybody.
 pub(super) fn slow(hand: &Hand, draft: Draft) -> Draft {
     let wait = hand.params.view_timeout * 9 / 10;
     let delay = |(after, message): (Duration, Message)| match message {
-        Message::PrePrepare(_) | Message::NewView(_) => (after + wait, message),
+        Message::PrePrepare(_) => (after + ASKS_ALL + wait, message),
+        Message::NewView(_) => (after + wait, message),
         _ => (after, message),
     };
     draft.into_iter().map(delay).collect()

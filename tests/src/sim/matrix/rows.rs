@@ -162,8 +162,8 @@ pub const ROWS: &[Row] = &[
     Row {
         number: 18,
         fault: "the primary is slow, just under the timeout",
-        expected: "S L",
-        simulated: runs("slow_primary", plans::slow_primary, plans::nothing_more),
+        expected: "S L after a view change",
+        simulated: runs("slow_primary", plans::slow_primary, plans::changes_views),
         real: &[("tests/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody")],
     },
     Row {
