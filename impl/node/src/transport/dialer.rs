@@ -21,8 +21,17 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// for ever.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// A write that takes longer means that nobody reads.
-pub(super) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a frame may take that is no longer than what fits into the buffers: if it takes longer, nobody reads.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The slowest link that a frame is written to: a large frame has so much more time, however slow the link is and
+/// whatever waits behind it.
+const BYTES_PER_SECOND_MIN: u32 = 16 * 1024;
+
+/// The time that one frame has.
+fn deadline(frame: usize) -> Duration {
+    WRITE_DEADLINE + Duration::from_secs(frame as u64) / BYTES_PER_SECOND_MIN
+}
 
 /// Everything about one link.
 pub(super) struct Dialer {
@@ -86,18 +95,27 @@ impl Dialer {
     }
 }
 
-/// Writes frames, and flushes once.
+/// Writes frames, and flushes once. Each frame has a deadline of its own, so that a connection lasts as long as frames
+/// get through, also if all of them together take long.
 pub(super) async fn write<S>(sink: &mut S, frames: VecDeque<Bytes>) -> std::io::Result<()>
 where
     S: futures_util::Sink<Bytes, Error = std::io::Error> + Unpin,
 {
-    let all = async {
-        for frame in frames {
-            sink.feed(frame).await?;
-        }
-        sink.flush().await
-    };
-    match tokio::time::timeout(WRITE_DEADLINE, all).await {
+    // A frame is written out when the next one is fed.
+    let mut before = 0;
+    for frame in frames {
+        let len = frame.len();
+        in_time(before + len, sink.feed(frame)).await?;
+        before = len;
+    }
+    in_time(before, sink.flush()).await
+}
+
+async fn in_time(
+    bytes: usize,
+    write: impl Future<Output = std::io::Result<()>>,
+) -> std::io::Result<()> {
+    match tokio::time::timeout(deadline(bytes), write).await {
         Ok(result) => result,
         Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
     }
@@ -114,6 +132,27 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A sink that takes so many bytes a second, as a frame codec on a slow link does.
+    fn slow(rate: u32) -> impl futures_util::Sink<Bytes, Error = std::io::Error> + Unpin {
+        Box::pin(futures_util::sink::unfold((), move |(), frame: Bytes| async move {
+            tokio::time::sleep(Duration::from_secs(frame.len() as u64) / rate).await;
+            Ok(())
+        }))
+    }
+
+    /// Outside fault F3: A state's frames on a slow link end the connection, whatever gets through.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_link_lasts_as_long_as_frames_get_through() {
+        let frames = |count| (0..count).map(|_| Bytes::from(vec![0; 64 * 1024])).collect();
+        let began = tokio::time::Instant::now();
+        write(&mut slow(60_000), frames(120)).await.expect("131 s for 7.5 MiB");
+        assert!(began.elapsed() > Duration::from_secs(120));
+        let large = VecDeque::from([Bytes::from(vec![0; 2 * 1024 * 1024])]);
+        write(&mut slow(60_000), large).await.expect("35 s for one frame");
+        let dead = write(&mut slow(100), frames(2)).await.map_err(|error| error.kind());
+        assert_eq!(dead, Err(std::io::ErrorKind::TimedOut));
+    }
 
     #[test]
     fn pauses_stay_within_their_bounds() {
