@@ -6,9 +6,10 @@ use toml::{Table, Value};
 /// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
 /// otherwise conformance would prove a thing equal to itself. All programs print in one way, which knows nothing of the
 /// protocol.
-const OURS: [(&str, &str, &[&str]); 6] = [
+const OURS: [(&str, &str, &[&str]); 7] = [
     ("output/Cargo.toml", "pbft-output", &[]),
     ("model/Cargo.toml", "pbft-model", &["pbft-output"]),
+    ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),
     ("impl/node/Cargo.toml", "pbft-node", &["pbft-core", "pbft-output"]),
     (

@@ -1,0 +1,232 @@
+//! `cargo prove`: the theorem, by two solvers.
+
+use clap::{Parser, ValueEnum};
+use pbft_output::{errln, outln};
+use pbft_proof::prove::{Finding, Outcome, obligations, prove};
+use pbft_proof::solver::{Answer, Solver};
+use pbft_proof::theory::Theory;
+use pbft_proof::weakened::{weakenings, without_each_conjunct};
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Proves that PBFT keeps agreement for any number of replicas, views and sequence numbers.
+///
+/// Each obligation (the invariant holds at the start, each action keeps each part of it, it implies the goals, no action is
+/// vacuous) goes to z3 and to cvc5, and both must show it. Then each weakened rule, and the invariant without each of its parts, must
+/// make the proof fail.
+///
+/// Exit status: 0 proved · 1 refuted, or a weakened rule that is not noticed · 2 wrong arguments · 3 a solver is missing or
+/// did not decide.
+#[derive(Parser)]
+#[command(name = "pbft-prove", version)]
+struct Arguments {
+    /// Ask only this solver.
+    #[arg(long, value_enum)]
+    solver: Option<Name>,
+    /// Seconds for each question.
+    #[arg(long, default_value_t = 120)]
+    limit: u64,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Write the questions as SMT-LIB files to this directory, and ask nobody.
+    #[arg(long, value_name = "DIR")]
+    smt: Option<std::path::PathBuf>,
+    /// Do not try the weakened rules, nor the invariant without each of its parts.
+    #[arg(long)]
+    no_weakened: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    Z3,
+    Cvc5,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let arguments = match pbft_output::arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    pbft_output::finish(run(&arguments).unwrap_or_else(|error| {
+        errln!("error: {error}");
+        2
+    }))
+}
+
+fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
+    let theory = Theory::pbft()?;
+    if let Some(directory) = &arguments.smt {
+        return write_questions(&theory, directory);
+    }
+    let solvers: Vec<Solver> = match arguments.solver {
+        Some(Name::Z3) => vec![Solver::Z3],
+        Some(Name::Cvc5) => vec![Solver::Cvc5],
+        None => Solver::ALL.to_vec(),
+    };
+    for solver in &solvers {
+        match solver.version() {
+            Some(version) => errln!("{}: {version}", solver.name()),
+            None => {
+                let name = solver.name();
+                errln!("error: `{name}` is not on the path");
+                errln!("  install it (Debian: apt-get install z3 cvc5) and run this again");
+                return Ok(3);
+            }
+        }
+    }
+    let limit = Duration::from_secs(arguments.limit);
+    let started = Instant::now();
+    let mut findings = Vec::new();
+    let total = obligations(&theory).len() * solvers.len();
+    let outcome = prove(&theory, &solvers, limit, &mut |finding| {
+        if !finding.shown {
+            errln!("{}", line(finding));
+        }
+        findings.push(finding.clone());
+        if findings.len() % 20 == 0 {
+            errln!("{} of {total} answers", findings.len());
+        }
+    });
+    let weakened = match arguments.no_weakened {
+        true => Vec::new(),
+        false => try_weakened(solvers[0], limit)?,
+    };
+    print(arguments.format, &findings, &weakened, outcome, started.elapsed());
+    let unnoticed = weakened.iter().any(|tried| tried.answer == Answer::Unsat);
+    let undecided = weakened.iter().any(|tried| !tried.noticed());
+    Ok(match outcome {
+        Outcome::Refuted => 1,
+        _ if unnoticed => 1,
+        Outcome::Undecided => 3,
+        Outcome::Proved if undecided => 3,
+        Outcome::Proved => 0,
+    })
+}
+
+/// What a solver said of a weakened rule.
+struct Tried {
+    name: String,
+    meaning: String,
+    fails: String,
+    answer: Answer,
+}
+
+impl Tried {
+    /// Whether there is a counterexample, as there must be.
+    fn noticed(&self) -> bool {
+        self.answer == Answer::Sat
+    }
+}
+
+fn try_weakened(solver: Solver, limit: Duration) -> Result<Vec<Tried>, Box<dyn Error>> {
+    let mut tried = Vec::new();
+    let whole = Theory::pbft()?;
+    for (conjunct, question) in without_each_conjunct(&whole)? {
+        let (answer, _) = solver.ask(&question, limit);
+        let (name, fails) = (format!("without {}", conjunct.name), conjunct.needed.clone());
+        tried.push(Tried { name, meaning: conjunct.why.clone(), fails, answer });
+    }
+    for rule in weakenings()? {
+        let theory = rule.theory()?;
+        let (answer, _) = solver.ask(&rule.query(&theory)?, limit);
+        let (name, meaning, fails) = (rule.name, rule.meaning, rule.fails);
+        tried.push(Tried { name, meaning, fails, answer });
+    }
+    Ok(tried)
+}
+
+fn write_questions(theory: &Theory, directory: &std::path::Path) -> Result<u8, Box<dyn Error>> {
+    std::fs::create_dir_all(directory)?;
+    for obligation in obligations(theory) {
+        let name = obligation.name(theory).replace(": ", ".");
+        std::fs::write(directory.join(format!("{name}.smt2")), obligation.query(theory))?;
+    }
+    Ok(0)
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { obligation, solver, answer, took, .. } = finding;
+    format!("{obligation:<48} {:<5} {:>7.2} s  {}", solver.name(), took.as_secs_f64(), said(answer))
+}
+
+fn said(answer: &Answer) -> &str {
+    match answer {
+        Answer::Unsat => "unsat",
+        Answer::Sat => "sat",
+        Answer::Unknown => "unknown",
+        Answer::Failed(words) => words,
+    }
+}
+
+const fn verdict(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Proved => "PROVED",
+        Outcome::Undecided => "UNDECIDED",
+        Outcome::Refuted => "REFUTED",
+    }
+}
+
+fn print(
+    format: Format,
+    findings: &[Finding],
+    weakened: &[Tried],
+    outcome: Outcome,
+    took: Duration,
+) {
+    if format == Format::Json {
+        let answers = findings.iter().map(|finding| {
+            serde_json::json!({
+                "obligation": finding.obligation,
+                "solver": finding.solver.name(),
+                "answer": said(&finding.answer),
+                "shown": finding.shown,
+                "seconds": finding.took.as_secs_f64(),
+            })
+        });
+        let rules = weakened.iter().map(|tried| {
+            serde_json::json!({
+                "rule": tried.name,
+                "meaning": tried.meaning,
+                "fails": tried.fails,
+                "answer": said(&tried.answer),
+                "noticed": tried.noticed(),
+            })
+        });
+        let whole = serde_json::json!({
+            "verdict": verdict(outcome),
+            "seconds": took.as_secs_f64(),
+            "answers": answers.collect::<Vec<_>>(),
+            "weakened": rules.collect::<Vec<_>>(),
+        });
+        outln!("{whole:#}");
+        return;
+    }
+    for finding in findings {
+        outln!("{}", line(finding));
+    }
+    for tried in weakened {
+        let Tried { name, fails, answer, .. } = tried;
+        outln!("weakened {name:<40} {fails:<44} {}", said(answer));
+    }
+    let noticed = weakened.iter().filter(|tried| tried.noticed()).count();
+    if !weakened.is_empty() {
+        outln!(
+            "{noticed} of {} weakened rules and missing conjuncts make the proof fail",
+            weakened.len()
+        );
+    }
+    outln!(
+        "{}: agreement for any number of replicas, views and sequence numbers ({} answers, {:.0} s)",
+        verdict(outcome),
+        findings.len(),
+        took.as_secs_f64()
+    );
+}

@@ -1,0 +1,24 @@
+//! The theorem: PBFT keeps agreement for any number of replicas, views and sequence numbers.
+//!
+//! `pbft.txt` has the transition system, with an action for each action of the model, and an invariant. It is read by
+//! [`theory`], and everything else is made from that one definition: the questions to solvers ([`smt`], [`prove`]), and
+//! the weakened rules that must make them fail ([`weakened`]). `docs/theorem.md` tells the argument in words.
+//!
+//! # What is assumed
+//!
+//! * Signatures: nobody can send in the name of an honest replica. Byzantine replicas have no steps of their own; their
+//!   votes are there whenever somebody asks for them, and their VIEW-CHANGEs may show any certificate that exists, or none.
+//! * Two quorums share an honest replica. That is all that is known of n, f and q.
+//! * An honest replica does not forget what it said: relations only grow.
+//! * A digest stands for one state.
+//!
+//! # What is not shown here
+//!
+//! Progress; that the model's and the code's steps are steps of this system; batches and messages as bytes.
+
+pub mod formula;
+pub mod prove;
+pub mod smt;
+pub mod solver;
+pub mod theory;
+pub mod weakened;
