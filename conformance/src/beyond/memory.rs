@@ -20,7 +20,8 @@ const LOST: u32 = 3;
 
 fn starts_from(params: &Params, heard: &[(u32, u64, u64)]) -> Result<Durable, AmnesiaError> {
     let position = |&(of, view, executed): &(u32, u64, u64)| {
-        (ReplicaId(of), Position { view: View(view), last_executed: SeqNum(executed) })
+        let (view, last_executed) = (View(view), SeqNum(executed));
+        (ReplicaId(of), Position { view, last_executed, ..Position::default() })
     };
     Durable::after_amnesia(params, &heard.iter().map(position).collect())
 }

@@ -25,19 +25,30 @@ use crate::membership::Membership;
 use crate::params::Params;
 use crate::rejection::Rejection;
 use crate::replica::Replica;
+use crate::standing::Standing;
 use crate::types::{ReplicaId, SeqNum, View};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-/// How far a replica has come: its view, active or not, and what it has executed. Told before anything that it says
-/// from there.
+/// How far a replica has come: its view, active or not, what it has executed, and whether it votes. Told before
+/// anything that it says from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The view that it is in or changes to.
     pub view: View,
     /// The last batch that it executed.
     pub last_executed: SeqNum,
+    /// Whether it votes. Of no use to the protocol, which cannot rely on it, but to whoever is about to take another
+    /// vote away.
+    pub standing: Standing,
+}
+
+impl Replica {
+    /// How far this replica has come.
+    pub fn position(&self) -> Position {
+        Position { view: self.view, last_executed: self.last_executed, standing: self.standing() }
+    }
 }
 
 /// Why a replica without memory cannot come back now.

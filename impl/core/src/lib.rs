@@ -30,6 +30,7 @@
 //! | §4.4: leaving a view, beginning one, O, the timer | `view_change`, `new_view`, `timer` |
 //! | slow primaries, replicas that left a view alone | `pace`, `participation` |
 //! | retransmission | `status` |
+//! | whether a replica votes | `standing` |
 //! | what is on disk, and restart | [`durable`], `recovery` |
 //! | messages, certificates, canonical bytes, signatures | [`message`], `certificate`, [`canonical`], [`crypto`] |
 //! | the client's side | [`client`] |
@@ -100,6 +101,7 @@ mod recovery;
 pub mod rejection;
 mod replica;
 pub mod replies;
+mod standing;
 mod status;
 pub mod summary;
 pub mod surplus;
@@ -118,4 +120,5 @@ pub use params::Params;
 pub use planted::PLANTED_BUGS;
 pub use rejection::Rejection;
 pub use replica::Replica;
+pub use standing::Standing;
 pub use summary::Summary;

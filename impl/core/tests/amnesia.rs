@@ -10,27 +10,26 @@ use core::time::Duration;
 use pbft_core::amnesia::AmnesiaError;
 use pbft_core::message::Message;
 use pbft_core::types::{ReplicaId, SeqNum, View};
-use pbft_core::{Durable, Input, Position};
+use pbft_core::{Durable, Input, Position, Standing};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const LOST: u32 = 3;
 
 /// How far the replicas that are up have come.
 fn positions(cluster: &Cluster) -> BTreeMap<ReplicaId, Position> {
     let up = cluster.ids().filter(|id| cluster.is_up(*id));
-    let position = |id| Position { view: cluster.view(id).0, last_executed: cluster.executed(id) };
-    up.map(|id| (ReplicaId(id), position(id))).collect()
+    up.map(|id| (ReplicaId(id), cluster.replica(id).position())).collect()
 }
 
-/// Replica 3 crashes, loses its disk, and comes back with what the others say.
-fn lose_memory(cluster: &mut Cluster) {
-    cluster.crash(LOST);
-    let durable = Durable::after_amnesia(&cluster.params(LOST), &positions(cluster));
-    let node = &mut cluster.nodes[LOST as usize];
+/// A replica crashes, loses its disk, and comes back with what the others say.
+fn lose_memory(cluster: &mut Cluster, id: u32) {
+    cluster.crash(id);
+    let durable = Durable::after_amnesia(&cluster.params(id), &positions(cluster));
+    let node = &mut cluster.nodes[id as usize];
     (node.durable, node.service) = (durable.expect("three answers"), Service::default());
-    cluster.oracle.on_amnesia(ReplicaId(LOST));
-    cluster.restart(LOST);
+    cluster.oracle.on_amnesia(ReplicaId(id));
+    cluster.restart(id);
 }
 
 /// Orders requests, with time for a replica that only hears of what is final. Returns what replica 3 said.
@@ -76,7 +75,7 @@ fn forgetful() -> Cluster {
     let mut cluster = Cluster::new(4);
     order(&mut cluster, 0, 1..=3);
     cluster.assert_all_at(3);
-    lose_memory(&mut cluster);
+    lose_memory(&mut cluster, LOST);
     assert_eq!(cluster.replica(LOST).abstains(), Some(SeqNum(11)));
     assert_eq!(cluster.view(LOST), (View(1), false));
     cluster
@@ -128,6 +127,62 @@ fn remembering() -> Cluster {
     cluster
 }
 
+/// Who sends something that orders a batch in so much time.
+fn voters(cluster: &mut Cluster, milliseconds: u64) -> BTreeSet<u32> {
+    let votes = ["pre-prepare", "prepare", "commit"];
+    let heard = RefCell::new(BTreeSet::new());
+    cluster.pass_where(Duration::from_millis(milliseconds), |envelope| {
+        if votes.contains(&envelope.message.kind()) {
+            heard.borrow_mut().insert(envelope.from.0);
+        }
+        true
+    });
+    heard.into_inner()
+}
+
+/// Who says that it votes.
+fn told(cluster: &Cluster) -> BTreeSet<u32> {
+    cluster.ids().filter(|id| cluster.replica(*id).standing().votes()).collect()
+}
+
+/// Outside fault F11: After two recoveries in a quiet cluster four replicas are up and two vote, and nobody knows.
+#[test]
+fn two_that_lost_their_memory_in_a_quiet_cluster_say_that_they_do_not_vote() {
+    let mut cluster = Cluster::new(4);
+    order(&mut cluster, 0, 1..=3);
+    assert_eq!(told(&cluster), BTreeSet::from([0, 1, 2, 3]));
+    cluster.request(0, &request(1, 4)).expect("a new request");
+    assert_eq!(voters(&mut cluster, 250), told(&cluster), "all do");
+    for (id, until, view) in [(3, 12, 1), (2, 12, 2)] {
+        lose_memory(&mut cluster, id);
+        cluster.pass(1000);
+        let recovering = Standing::Recovering { until: SeqNum(until), view: View(view) };
+        assert_eq!(cluster.replica(id).standing(), recovering);
+    }
+    assert_eq!(told(&cluster), BTreeSet::from([0, 1]));
+    // A request is proposed, and both that vote do so; the two are no quorum, now or later.
+    cluster.request_all(&request(1, 5));
+    let heard = voters(&mut cluster, 1000);
+    assert_eq!(heard, BTreeSet::from([0, 1]));
+    cluster.pass(60_000);
+    assert!((0..4).all(|id| cluster.executed(id) <= SeqNum(4)));
+    assert!(told(&cluster).len() < 3, "{:?}", told(&cluster));
+}
+
+/// Outside fault F11: A recovered replica that has learnt enough still waits for a view, and looks like a voter.
+#[test]
+fn one_that_has_learnt_enough_says_for_which_view_it_waits() {
+    let mut cluster = remembering();
+    assert_eq!(cluster.replica(LOST).standing(), Standing::AwaitsView { view: View(1) });
+    cluster.request(0, &request(1, 13)).expect("a new request");
+    assert_eq!(voters(&mut cluster, 250), BTreeSet::from([0, 1, 2]));
+    (0..3).for_each(|id| drop(cluster.input(id, Input::Suspect).expect("always possible")));
+    cluster.pass(500);
+    assert_eq!(cluster.replica(LOST).standing(), Standing::Votes);
+    cluster.request(1, &request(1, 14)).expect("a new request");
+    assert_eq!(voters(&mut cluster, 250), BTreeSet::from([0, 1, 2, 3]));
+}
+
 #[test]
 fn then_it_votes_in_the_next_view() {
     let mut cluster = remembering();
@@ -151,7 +206,11 @@ fn and_it_helps_to_leave_a_view() {
 #[test]
 fn it_starts_beyond_everything_that_it_hears_of() {
     let params = params(4, LOST);
-    let position = |view, executed| Position { view: View(view), last_executed: SeqNum(executed) };
+    let position = |view, executed| Position {
+        view: View(view),
+        last_executed: SeqNum(executed),
+        ..Position::default()
+    };
     let heard = |answers: &[(u32, Position)]| {
         let answers = answers.iter().map(|(id, position)| (ReplicaId(*id), *position)).collect();
         Durable::after_amnesia(&params, &answers)

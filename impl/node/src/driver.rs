@@ -4,6 +4,7 @@
 //! write to disk (group commit). Only then do their messages leave.
 
 mod error;
+mod report;
 mod space;
 
 pub use error::DriverError;
@@ -12,7 +13,7 @@ use crate::blocking::blocking;
 use crate::codec::{self, CodecError};
 use crate::events::Cause;
 use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
-use crate::inbox::{Event, Inbox, Queues, SharedSurplus};
+use crate::inbox::{AtDisk, Event, Inbox, Queues, SharedSurplus};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::network::{Network, Outgoing};
@@ -27,7 +28,7 @@ use pbft_core::message::{Message, Request};
 use pbft_core::planted::planted;
 use pbft_core::surplus::Surplus;
 use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Timestamp};
-use pbft_core::{Effect, HaltReason, Input, Params, Position, Rejection, Replica};
+use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -147,7 +148,8 @@ impl Driver {
         }
         let (inbox, queues) = Inbox::new(params, verifier, Arc::clone(&metrics), &replica);
         let meter = Meter::new(metrics, &performer.params, &replica);
-        queues.position.set(position(&replica));
+        meter.metrics().store_openings.set(store.incarnation());
+        queues.position.set(replica.position());
         if let Some(observer) = &mut observer {
             observer.on_start(&replica);
         }
@@ -238,6 +240,8 @@ impl Driver {
                 Some(Event::Status(client)) => waiting.status.push(client),
                 Some(Event::Report(sender)) => waiting.reports.push(sender),
                 Some(Event::Barrier(done)) => waiting.barriers.push(done),
+                // Whoever asked may have stopped waiting.
+                Some(Event::Ping(alive)) => drop(alive.send(())),
                 None => break,
             }
             if group.halt.is_some() {
@@ -263,7 +267,7 @@ impl Driver {
         }
         match must_commit {
             true if planted!(self.replica.params(), CommitDropped) => drop(writes),
-            true => commit(writes, self.meter.metrics(), halt.as_ref())?,
+            true => commit(writes, &self.queues.at_disk, self.meter.metrics(), halt.as_ref())?,
             false => writes.put_off(),
         }
         self.put_off_until = match self.store.is_behind() {
@@ -271,7 +275,7 @@ impl Driver {
             false => None,
         };
         self.meter.on_group(&self.replica);
-        self.queues.position.set(position(&self.replica));
+        self.queues.position.set(self.replica.position());
         self.release(outbox, waiting)?;
         match halt {
             Some(reason) => Err(DriverError::Halted(reason)),
@@ -303,26 +307,6 @@ impl Driver {
         }
         Ok(())
     }
-
-    fn report(&mut self) -> Result<StatusReport, StoreError> {
-        let status = self.replica.status();
-        let last_executed = self.store.last_executed()?;
-        let state = match self.state_digest {
-            Some((seq, digest)) if seq == last_executed => digest,
-            _ => blocking(|| self.store.state_digest())?,
-        };
-        self.state_digest = Some((last_executed, state));
-        Ok(StatusReport {
-            replica: status.replica,
-            view: status.view,
-            active: status.active,
-            low_water_mark: status.low_water_mark,
-            checkpoint: self.store.durable().stable.checkpoints.first().map(|c| c.body.digest),
-            last_executed,
-            state,
-            incarnation: self.store.incarnation(),
-        })
-    }
 }
 
 /// Returns at a moment; never, if there is none.
@@ -333,14 +317,10 @@ async fn until(moment: Option<tokio::time::Instant>) {
     }
 }
 
-fn position(replica: &Replica) -> Position {
-    let status = replica.status();
-    Position { view: status.view, last_executed: status.last_executed }
-}
-
 /// Makes a group's writes durable, if there are any. A replica that halts does so even if that cannot be written.
 fn commit(
     writes: Writes<'_>,
+    at_disk: &AtDisk,
     metrics: &Metrics,
     halt: Option<&HaltReason>,
 ) -> Result<(), DriverError> {
@@ -348,7 +328,7 @@ fn commit(
         return Ok(());
     }
     let began = Instant::now();
-    match (blocking(|| writes.commit()), halt) {
+    match (at_disk.during(|| blocking(|| writes.commit())), halt) {
         (Ok(()), _) => {}
         (Err(error), None) => return Err(error.into()),
         (Err(error), Some(reason)) => {

@@ -7,7 +7,7 @@ use crate::codec::{self, CodecError, FRAME_BYTES_MAX};
 use pbft_core::client::Spent;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, Lane, ReplicaId, SeqNum, Timestamp, View};
-use pbft_core::{Params, Position, Rejection};
+use pbft_core::{Params, Position, Rejection, Standing};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
@@ -25,13 +25,13 @@ pub struct Hello {
     pub version: u16,
     /// The cluster id, which covers the whole configuration that must be the same everywhere.
     pub cluster: Digest,
-    /// How far the accepting replica has come, for one that has lost its memory ([`crate::recover`]). The dialing end
-    /// says nothing here.
+    /// How far the accepting replica has come, and whether it votes, for one that has lost its memory
+    /// ([`crate::recover`]). The dialing end says nothing here.
     pub position: Position,
 }
 
-/// The bytes of a [`Hello`].
-pub const HELLO_BYTES: usize = 2 + 32 + 2 * NUMBER;
+/// The most bytes of a [`Hello`].
+pub const HELLO_BYTES: usize = 2 + 32 + 2 * NUMBER + STANDING;
 
 /// What a client sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,8 +173,10 @@ pub struct StatusReport {
     pub checkpoint: Option<Digest>,
     /// The last batch that it executed.
     pub last_executed: SeqNum,
-    /// The digest of the service's state after it.
-    pub state: Digest,
+    /// The digest of the service's state after it; `None` while the state cannot be read, since the disk is full.
+    pub state: Option<Digest>,
+    /// Whether it votes.
+    pub standing: Standing,
     /// How often its store was opened.
     pub incarnation: u64,
 }
@@ -204,6 +206,7 @@ const SIGNATURE: usize = 64;
 const VOTE: usize = 8 + 8 + 32 + 4 + SIGNATURE;
 const CHECKPOINT: usize = 8 + 32 + 4 + SIGNATURE;
 const REQUEST: usize = 4 + 2 + 8 + 8 + LIST + SIGNATURE;
+const STANDING: usize = TAG + 2 * NUMBER;
 const STATUS: usize = 4 + 8 + 1 + 8 + 8 + SIGNATURE;
 
 /// The most bytes of each kind of frame, computed from the parameters.

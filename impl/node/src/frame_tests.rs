@@ -140,9 +140,21 @@ fn client_frames_fit_their_limits() {
         result: vec![0; params.result_bytes_max].into(),
     }));
     assert_eq!(codec::encode(&reply).expect("encoded").len(), limits.replica_frame());
-    let hello =
-        Hello { version: WIRE_VERSION, cluster: Digest::default(), position: Default::default() };
-    assert_eq!(codec::encode(&hello).expect("encoded").len(), HELLO_BYTES);
+    let hello = |standing| {
+        let position = Position { standing, ..Default::default() };
+        let hello = Hello { version: WIRE_VERSION, cluster: Digest::default(), position };
+        codec::encode(&hello).expect("encoded").len()
+    };
+    let (until, view) = (SeqNum(1), View(1));
+    assert_eq!(hello(Standing::Recovering { until, view }), HELLO_BYTES);
+    let others = [
+        Standing::Votes,
+        Standing::AwaitsView { view },
+        Standing::FetchesState { seq: until },
+        Standing::Halted,
+        Standing::NoSpace,
+    ];
+    assert!(others.into_iter().all(|standing| hello(standing) < HELLO_BYTES));
 }
 
 #[test]

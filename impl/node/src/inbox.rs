@@ -16,12 +16,17 @@ use pbft_core::surplus::{Sifted, Surplus};
 use pbft_core::types::{ClientId, ReplicaId};
 use pbft_core::{Input, Params, Position, Rejection, Replica};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 /// Verified inputs from replicas that wait for the driver.
 const PEER_QUEUE: usize = 256;
+
+/// How often [`Inbox::life`] looks at what the driver is doing while it waits for a sign of life.
+const LOOKS: u32 = 10;
 
 /// Frames above this size are verified where blocking is allowed.
 const LARGE_FRAME: usize = 4 * 1024;
@@ -43,6 +48,8 @@ pub(crate) enum Event {
     Report(oneshot::Sender<StatusReport>),
     /// Somebody wants to know when everything before this has been performed.
     Barrier(oneshot::Sender<()>),
+    /// Somebody wants to know whether events are taken at all. Answered at once, whatever the disk does.
+    Ping(oneshot::Sender<()>),
 }
 
 /// The driver's ends of the queues.
@@ -52,6 +59,7 @@ pub(crate) struct Queues {
     pub(crate) clients: TakesTurns,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) position: Published,
+    pub(crate) at_disk: AtDisk,
     pub(crate) surplus: SharedSurplus,
 }
 
@@ -75,9 +83,40 @@ impl Published {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = position;
     }
 
-    fn get(&self) -> Position {
+    pub(crate) fn get(&self) -> Position {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the driver waits for its disk: then it takes no events, and is alive all the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AtDisk(Arc<AtomicBool>);
+
+impl AtDisk {
+    /// Does something with the disk that may take long.
+    pub(crate) fn during<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.store(true, Ordering::Relaxed);
+        let done = write();
+        self.0.store(false, Ordering::Relaxed);
+        done
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a replica is alive: a supervisor should end one that is not, and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Its protocol task takes events.
+    Alive,
+    /// It waits for the disk, and will go on as soon as the disk does. Another process would wait for the same.
+    AtDisk,
+    /// It takes no events, and nothing is known that it waits for.
+    Stuck,
+    /// It has ended.
+    Ended,
 }
 
 /// Why a frame did not reach the replica.
@@ -126,6 +165,7 @@ pub struct Inbox {
     clients: Turns,
     stop: Arc<watch::Sender<bool>>,
     position: Published,
+    at_disk: AtDisk,
     surplus: SharedSurplus,
     client_turns: Arc<Semaphore>,
     /// A turn of its own for each client that has connected; bounded, since only those on the allow-list do.
@@ -159,6 +199,7 @@ impl Inbox {
         let verifier = believing(&params, verifier);
         let stop = Arc::new(stop);
         let position = Published::default();
+        let at_disk = AtDisk::default();
         let surplus = SharedSurplus(Arc::new(Mutex::new(Surplus::new(replica))));
         let client_turns = Arc::new(Semaphore::new(client_turns()));
         let queues = Queues {
@@ -166,6 +207,7 @@ impl Inbox {
             clients: clients_queue,
             stop: stopped,
             position: position.clone(),
+            at_disk: at_disk.clone(),
             surplus: surplus.clone(),
         };
         (
@@ -178,6 +220,7 @@ impl Inbox {
                 clients,
                 stop,
                 position,
+                at_disk,
                 surplus,
                 client_turns,
                 own_turns: Arc::default(),
@@ -345,9 +388,36 @@ impl Inbox {
 
     /// How the replica is, as its driver says.
     pub async fn report(&self) -> Result<StatusReport, InboxError> {
-        let (sender, report) = oneshot::channel();
-        self.clients.push(None, Event::Report(sender)).map_err(|_| InboxError::Stopped)?;
-        report.await.map_err(|_| InboxError::Stopped)
+        loop {
+            let (sender, report) = oneshot::channel();
+            self.clients.push(None, Event::Report(sender)).map_err(|_| InboxError::Stopped)?;
+            if let Ok(report) = report.await {
+                return Ok(report);
+            }
+            // The driver is gone, or the disk is full since a moment and the question went with the write that it
+            // waited for.
+        }
+    }
+
+    /// Whether the driver lives. Waits up to `patience` for a sign of life; not so long if it is at its disk.
+    pub async fn life(&self, patience: Duration) -> Life {
+        let (sender, alive) = oneshot::channel();
+        let ping = async {
+            if self.clients.push(None, Event::Ping(sender)).is_ok() {
+                // An error is a ping that was dropped, with the events that waited for a write.
+                let _ = alive.await;
+            }
+        };
+        tokio::pin!(ping);
+        for _ in 0..LOOKS {
+            if tokio::time::timeout(patience / LOOKS, &mut ping).await.is_ok() {
+                return if self.clients.is_closed() { Life::Ended } else { Life::Alive };
+            }
+            if self.at_disk.get() {
+                return Life::AtDisk;
+            }
+        }
+        Life::Stuck
     }
 
     /// Returns when everything delivered before has been stepped, made durable and released.

@@ -60,6 +60,7 @@ mod timers;
 pub mod trace;
 pub mod transport;
 mod turns;
+pub mod voters;
 
 /// The guide's programs, compiled.
 #[cfg(doctest)]

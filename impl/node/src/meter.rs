@@ -3,7 +3,7 @@
 use crate::events::{Cause, Events};
 use crate::metrics::Metrics;
 use pbft_core::types::SeqNum;
-use pbft_core::{Effect, Params, Record, Rejection, Replica};
+use pbft_core::{Effect, Params, Record, Rejection, Replica, Standing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -102,8 +102,19 @@ impl Meter {
         self.metrics.low_water_mark.set(status.low_water_mark.0);
         self.metrics.high_water_mark.set(status.low_water_mark.0.saturating_add(self.window));
         self.metrics.last_executed.set(status.last_executed.0);
-        self.metrics.not_voting.set(u64::from(replica.abstains().is_some()));
+        self.on_standing(replica.standing());
         self.metrics.participants.set(replica.participants() as u64);
         self.passed = self.passed.split_off(&status.last_executed.next());
+    }
+
+    /// The replica votes, or does not.
+    pub(crate) fn on_standing(&self, standing: Standing) {
+        let until = match standing {
+            Standing::Recovering { until, .. } => until.0,
+            _ => 0,
+        };
+        self.metrics.recovering_until.set(until);
+        self.metrics.not_voting.set(u64::from(!standing.votes()));
+        self.metrics.standing.set(standing.kind());
     }
 }

@@ -4,6 +4,7 @@
 //! Counters start at zero with the process. Durations are in microseconds, sizes in bytes.
 
 pub use crate::lost_lines::LostLines;
+use pbft_core::Standing;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -88,6 +89,30 @@ impl ByReason {
     }
 }
 
+/// One of some names: the one that is so now.
+#[derive(Debug)]
+pub struct OneOf {
+    names: &'static [&'static str],
+    now: Mutex<&'static str>,
+}
+
+impl OneOf {
+    /// The first of `names`.
+    fn new(names: &'static [&'static str]) -> Self {
+        Self { names, now: Mutex::new(names.first().copied().unwrap_or_default()) }
+    }
+
+    /// `name` is so now.
+    pub fn set(&self, name: &'static str) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+
+    /// What is so now.
+    pub fn get(&self) -> &'static str {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Counts of values up to each of some bounds, and of those above the last.
 #[derive(Debug)]
 pub struct Histogram {
@@ -163,10 +188,16 @@ pub struct Metrics {
     pub high_water_mark: Gauge,
     /// The last batch executed.
     pub last_executed: Gauge,
-    /// 1 while the replica must not vote: it is being recovered, or its disk is full.
+    /// 1 while the replica does not vote, for whatever reason.
     pub not_voting: Gauge,
     /// How many replicas take part in this replica's view, as far as it has heard lately.
     pub participants: Gauge,
+    /// [`pbft_core::Standing::kind`]: why it does not vote, if it does not.
+    pub standing: OneOf,
+    /// The stable checkpoint that a recovering replica waits for; 0 for any other.
+    pub recovering_until: Gauge,
+    /// How often the replica's store was opened.
+    pub store_openings: Gauge,
     /// How often the replica has left a view.
     pub view_changes: Counter,
     /// Steps that the replica refused, by [`pbft_core::Rejection::kind`].
@@ -234,6 +265,8 @@ pub struct Metrics {
     pub client_connections: Gauge,
     /// Authenticated connections that this end closed, by reason.
     pub disconnections: ByReason,
+    /// Connections of the admin endpoint that were closed, and requests refused there, by reason.
+    pub admin_refused: ByReason,
 }
 
 impl Default for Metrics {
@@ -246,6 +279,9 @@ impl Default for Metrics {
             last_executed: Gauge::default(),
             not_voting: Gauge::default(),
             participants: Gauge::default(),
+            standing: OneOf::new(&Standing::KINDS),
+            recovering_until: Gauge::default(),
+            store_openings: Gauge::default(),
             view_changes: Counter::default(),
             rejections: ByReason::new(&[]),
             equivocations: Counter::default(),
@@ -277,6 +313,7 @@ impl Default for Metrics {
             peer_connections: Gauge::default(),
             client_connections: Gauge::default(),
             disconnections: ByReason::new(&["idle", "replaced", "slow-reader"]),
+            admin_refused: ByReason::new(&["crowded", "slow", "host"]),
         }
     }
 }
@@ -301,6 +338,8 @@ pub enum Value {
     Gauge(u64),
     /// Numbers that only rise, by reason.
     ByReason(Vec<(&'static str, u64)>),
+    /// 1 for one of some names, 0 for all others.
+    OneOf(Vec<(&'static str, u64)>),
     /// A distribution.
     Histogram(HistogramSnapshot),
 }
@@ -333,6 +372,13 @@ impl Shown for ByReason {
     }
 }
 
+impl Shown for OneOf {
+    fn value(&self) -> Value {
+        let now = self.get();
+        Value::OneOf(self.names.iter().map(|name| (*name, u64::from(*name == now))).collect())
+    }
+}
+
 impl Shown for Histogram {
     fn value(&self) -> Value {
         Value::Histogram(self.snapshot())
@@ -357,8 +403,11 @@ impl Metrics {
             low_water_mark "low_water_mark" "The last stable checkpoint, h",
             high_water_mark "high_water_mark" "The last sequence number in the window, H",
             last_executed "last_executed" "The last batch executed",
-            not_voting "not_voting" "1 while the replica must not vote: it is being recovered, or its disk is full",
+            not_voting "not_voting" "1 while the replica does not vote; pbft_standing says why",
             participants "participants" "How many replicas take part in this replica's view, itself included, by their last status",
+            standing "standing" "1 for what the replica does: it votes, or why it does not",
+            recovering_until "recovering_until" "The stable checkpoint that a recovering replica waits for, 0 for any other",
+            store_openings "store_openings" "How often the replica's store was opened",
             view_changes "view_changes_total" "How often the replica has left a view",
             rejections "rejections_total" "Inputs that the replica refused",
             equivocations "equivocations_total" "Contradicting statements of one replica that were found",
@@ -390,6 +439,7 @@ impl Metrics {
             peer_connections "peer_connections" "Authenticated connections of other replicas",
             client_connections "client_connections" "Authenticated connections of clients",
             disconnections "disconnections_total" "Authenticated connections that this end closed",
+            admin_refused "admin_refused_total" "Connections of the admin endpoint that were closed, and requests refused there",
         ]
     }
 }

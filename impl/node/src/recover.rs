@@ -10,9 +10,10 @@ use crate::keys::SecretKey;
 use crate::node::{Setup, StartError};
 use crate::store::{Identity, Store, StoreError};
 use crate::transport::{HandshakeError, TlsIdentity, client_config, greet};
+use crate::voters::Voters;
 use pbft_core::amnesia::AmnesiaError;
 use pbft_core::types::{ReplicaId, SeqNum, View};
-use pbft_core::{Durable, Params, Position};
+use pbft_core::{Durable, Params, Position, Standing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,6 +66,16 @@ pub enum RecoverError {
         /// The answers.
         answers: Answers,
     },
+    /// With this replica a learner, nobody would execute anything.
+    #[error(
+        "this replica would vote for nothing until the others have executed more, and the others are too few for \
+         that: {voters}; let those vote again first, or give this replica its own store back. To leave the cluster \
+         standing still, say --accept-standstill"
+    )]
+    Standstill {
+        /// Who would vote.
+        voters: Voters,
+    },
     /// The old store could not be looked at or moved, or the new one could not be made.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -75,12 +86,23 @@ fn reasons(answers: &Answers) -> String {
     failed.map(|(id, error)| format!("\n  {id}: {error}")).collect()
 }
 
+/// What to do if too few of the others vote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WithoutQuorum {
+    /// Nothing: a replica that is recovered votes for nothing until others have executed more, so nobody ever would.
+    #[default]
+    Refuse,
+    /// Recover it all the same; the cluster stands still until others vote again.
+    AcceptStandstill,
+}
+
 /// Makes a new store for the replica of `directory`, whose old one is lost. Waits up to `patience` for the others to
-/// answer; those in `without` are not asked.
+/// answer, and to vote; those in `without` are not asked, and count as if they did not vote.
 pub async fn recover(
     directory: &Path,
     without: &BTreeSet<ReplicaId>,
     patience: Duration,
+    without_quorum: WithoutQuorum,
 ) -> Result<Recovered, RecoverError> {
     let (cluster, key, replica) = Setup::owner(directory)?;
     let identity = Identity::new(cluster.id(), replica);
@@ -103,13 +125,38 @@ pub async fn recover(
         Ok(durable) => durable,
         Err(error) => return Err(RecoverError::Unknown { error, answers }),
     };
+    let voters = voters(&params, &answers);
+    if !voters.are_enough() && without_quorum == WithoutQuorum::Refuse {
+        return Err(RecoverError::Standstill { voters });
+    }
     let set_aside = Store::set_aside(directory)?;
     drop(Store::create_with(directory, identity, &durable)?);
     let (view, abstains) = (durable.view, durable.abstains.unwrap_or_default());
     Ok(Recovered { replica, answers, view, abstains, set_aside })
 }
 
-/// Asks each of the others how far it is.
+/// Who would vote beside a learner.
+fn voters(params: &Params, answers: &Answers) -> Voters {
+    let said = params.membership.others(params.replica).map(|id| {
+        let said = match answers.get(&id) {
+            Some(Ok(position)) => Ok((position.view, position.standing)),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("left out".to_owned()),
+        };
+        (id, said)
+    });
+    Voters::count(params.membership, said)
+}
+
+/// Whether somebody who stands like this may vote in a moment.
+fn may_vote_soon(standing: Standing) -> bool {
+    match standing {
+        Standing::AwaitsView { .. } | Standing::FetchesState { .. } | Standing::NoSpace => true,
+        Standing::Votes | Standing::Recovering { .. } | Standing::Halted => false,
+    }
+}
+
+/// Asks each of the others how far it is. Asks again, while there is time, who does not answer or may vote soon.
 async fn ask(
     cluster: &Cluster,
     key: &SecretKey,
@@ -127,7 +174,11 @@ async fn ask(
         asked.spawn(async move {
             loop {
                 let answer = greet(&address, Arc::clone(&tls), cluster, 0).await;
-                if answer.is_ok() || Instant::now() + RETRY > until {
+                let is_final = match &answer {
+                    Ok((_, position)) => !may_vote_soon(position.standing),
+                    Err(_) => false,
+                };
+                if is_final || Instant::now() + RETRY > until {
                     return (id, answer.map(|(_, position)| position));
                 }
                 tokio::time::sleep(RETRY).await;

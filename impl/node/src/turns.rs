@@ -63,9 +63,14 @@ impl Turns {
         self.lock().queues.get(&Some(client)).is_some_and(|queue| queue.len() >= OF_A_CLIENT)
     }
 
+    /// Whether the driver is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Adds an event.
     pub(crate) fn push(&self, owner: Owner, event: Event) -> Result<(), NotTaken> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(NotTaken::Closed);
         }
         let mut waiting = self.lock();

@@ -79,6 +79,7 @@ fn every_field_is_documented_with_its_default() {
         listen: Some(String::new()),
         admin: Some(String::new()),
         admin_remote: Some(false),
+        admin_hosts: Some(Vec::new()),
         log: Some(String::new()),
         log_format: Some(LogFormat::Json),
         trace: Some(Path::new("x").to_owned()),

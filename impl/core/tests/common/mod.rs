@@ -17,8 +17,8 @@ use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Reply, Request, Signed, StateData};
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{
-    Durable, Effect, Footprint, HaltReason, Input, Membership, Params, Rejection, Replica, Summary,
-    Timer,
+    Durable, Effect, Footprint, HaltReason, Input, Membership, Params, Rejection, Replica,
+    Standing, Summary, Timer,
 };
 use service::Service;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -178,8 +178,10 @@ impl Cluster {
             let liar = evidence.replica();
             assert!(self.byzantine.contains(&liar), "against a correct replica: {evidence}");
         }
+        let stood = replica.standing();
         match replica.step(input) {
             Ok(effects) => {
+                assert_voted_as_told([stood, replica.standing()], &effects);
                 let completions = self.perform(id, effects.clone());
                 if completions.is_empty() && self.compare_restarted {
                     self.assert_survives_restart(id);
@@ -396,4 +398,18 @@ impl Cluster {
 pub fn without(isolated: &[u32]) -> impl Fn(&Envelope) -> bool + use<> {
     let isolated: BTreeSet<_> = isolated.iter().map(|id| ReplicaId(*id)).collect();
     move |envelope| !isolated.contains(&envelope.from) && !isolated.contains(&envelope.to)
+}
+
+/// What orders batches is said by replicas only that say that they vote, before the step or after it. One that fetches
+/// a state may still vote for what nobody waits for.
+fn assert_voted_as_told(told: [Standing; 2], effects: &[Effect]) {
+    let is_vote = |effect: &Effect| {
+        let (Effect::Broadcast(message) | Effect::Send { message, .. }) = effect else {
+            return false;
+        };
+        matches!(message, Message::PrePrepare(_) | Message::Prepare(_) | Message::Commit(_))
+    };
+    let may =
+        |standing: Standing| matches!(standing, Standing::Votes | Standing::FetchesState { .. });
+    assert!(told.into_iter().any(may) || !effects.iter().any(is_vote), "{told:?}: {effects:?}");
 }

@@ -1,24 +1,30 @@
 //! The admin endpoint: whether a replica lives, whether it is ready, how it is, and its metrics, over HTTP/1.
 //!
-//! It answers four paths to `GET`, changes nothing, and knows no secret. It listens on the machine's own addresses
-//! only, unless it is told explicitly that others may see it. What a connection may cost is bounded: so many at a
-//! time, so many bytes of request, so much time.
+//! It answers four paths to `GET` and `HEAD`, changes nothing, and knows no secret. It listens on the machine's own
+//! addresses only, unless it is told explicitly that others may see it, and answers requests for its own names only.
+//! What a connection may cost is bounded: so many at a time and from one address, so many bytes of request, so much
+//! time; and whoever holds connections open keeps nobody else out.
 
 mod exposition;
+mod host;
+mod slots;
 
 pub use exposition::{CONTENT_TYPE, exposition};
 
 use crate::frame::StatusReport;
 use crate::hex;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Life};
 use crate::metrics::Metrics;
+use host::{HostError, Hosts};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE as CONTENT_TYPE_NAME};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE as CONTENT_TYPE_NAME, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pbft_core::Standing;
 use serde_json::{Value, json};
+use slots::{Admitted, Answering, Slots};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,20 +32,24 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
-/// The most connections at a time; others wait to be accepted.
-const CONNECTIONS_MAX: usize = 16;
 
 /// The most bytes of a request's head.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
+/// How long the head of a request may take to arrive.
+const HEAD_MAX: Duration = Duration::from_secs(2);
+
 /// How long a connection may take, from its first byte to its last.
 const CONNECTION_MAX: Duration = Duration::from_secs(10);
 
-/// A replica whose protocol task does not answer for so long is stuck: on its disk, for instance.
+/// A replica whose protocol task takes no events for so long is stuck, unless it is at its disk.
 const LIVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What is said of a protocol task that takes no events.
+const STUCK: &str = "the replica's protocol task does not answer\n";
+
+/// What is said of one that is gone.
+const ENDED: &str = "the replica has stopped\n";
 
 /// The most bytes of an answer that [`get`] reads.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -73,6 +83,7 @@ pub enum AdminError {
 pub struct Admin {
     listener: TcpListener,
     address: SocketAddr,
+    hosts: Hosts,
 }
 
 impl Admin {
@@ -86,7 +97,7 @@ impl Admin {
         let io = |source| AdminError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(io)?;
         let address = listener.local_addr().map_err(io)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, hosts: Hosts::default() })
     }
 
     /// Where it listens.
@@ -94,23 +105,30 @@ impl Admin {
         self.address
     }
 
+    /// The same, for requests to these names, too.
+    #[must_use]
+    pub fn with_hosts(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { hosts: Hosts::new(names), ..self }
+    }
+
     /// Answers for the replica behind `inbox` until it is dropped.
     pub async fn serve(self, inbox: Inbox, metrics: Arc<Metrics>) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
+        let Self { listener, hosts, .. } = self;
+        let responder = Arc::new(Responder { inbox, metrics, hosts });
+        let mut slots = Slots::default();
         loop {
-            while connections.try_join_next().is_some() {}
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let (inbox, metrics) = (inbox.clone(), Arc::clone(&metrics));
-                    connections.spawn(async move {
-                        // A client that takes longer than that is cut off.
-                        let _ =
-                            tokio::time::timeout(CONNECTION_MAX, converse(stream, inbox, metrics))
-                                .await;
-                        drop(permit);
-                    });
+            let accepted = tokio::select! {
+                () = slots.ended() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let own = Arc::clone(&responder);
+                    let admitted =
+                        slots.admit(peer.ip(), |answering| own.converse(stream, answering));
+                    if admitted != Admitted::Freely {
+                        responder.metrics.admin_refused.add("crowded");
+                    }
                 }
                 Err(error) => {
                     tracing::warn!("cannot accept admin connections: {error}");
@@ -121,61 +139,101 @@ impl Admin {
     }
 }
 
-async fn converse(stream: TcpStream, inbox: Inbox, metrics: Arc<Metrics>) {
-    let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        let (inbox, metrics) = (inbox.clone(), Arc::clone(&metrics));
-        async move {
-            Ok::<_, Infallible>(
-                answer(request.method(), request.uri().path(), &inbox, &metrics).await,
-            )
-        }
-    });
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(CONNECTION_MAX)
-        .max_buf_size(REQUEST_BYTES_MAX)
-        .keep_alive(false);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!("admin connection: {error}");
-    }
+/// Answers requests about one replica.
+struct Responder {
+    inbox: Inbox,
+    metrics: Arc<Metrics>,
+    hosts: Hosts,
 }
 
-/// How the protocol task is, if it answers.
-async fn report(inbox: &Inbox) -> Result<StatusReport, &'static str> {
-    match tokio::time::timeout(LIVE_WITHIN, inbox.report()).await {
-        Ok(Ok(report)) => Ok(report),
-        Ok(Err(_)) => Err("the replica has stopped"),
-        Err(_) => Err("the replica's protocol task does not answer; is its disk stuck?"),
-    }
-}
-
-async fn answer(
-    method: &Method,
-    path: &str,
-    inbox: &Inbox,
-    metrics: &Metrics,
-) -> Response<Full<Bytes>> {
-    if method != Method::GET {
-        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n");
-        refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
-        return refused;
-    }
-    let known = ["/live", "/ready", "/status", "/metrics"];
-    if !known.contains(&path) {
-        return text(StatusCode::NOT_FOUND, "there are /live, /ready, /status and /metrics\n");
-    }
-    let report = match report(inbox).await {
-        Ok(report) => report,
-        Err(why) => return text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
-    };
-    match path {
-        "/live" => text(StatusCode::OK, "live\n"),
-        "/ready" if report.active => text(StatusCode::OK, "ready\n"),
-        "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: it is changing its view\n"),
-        "/status" => {
-            with_type(StatusCode::OK, format!("{:#}\n", status(&report)), "application/json")
+impl Responder {
+    /// One connection, which has one request.
+    async fn converse(self: Arc<Self>, stream: TcpStream, answering: Answering) {
+        let service = service_fn(|request: Request<hyper::body::Incoming>| {
+            let (own, answering) = (&self, &answering);
+            async move {
+                answering.set(true);
+                let answer = own.answer(&request).await;
+                answering.set(false);
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEAD_MAX)
+            .max_buf_size(REQUEST_BYTES_MAX)
+            .keep_alive(false);
+        let conversation = http.serve_connection(TokioIo::new(stream), service);
+        match tokio::time::timeout(CONNECTION_MAX, conversation).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                if error.is_timeout() {
+                    self.metrics.admin_refused.add("slow");
+                }
+                tracing::debug!("admin connection: {error}");
+            }
+            Err(_) => self.metrics.admin_refused.add("slow"),
         }
-        _ => with_type(StatusCode::OK, exposition(&report, metrics), CONTENT_TYPE),
+    }
+
+    async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let (uri, headers) = (request.uri(), request.headers());
+        if let Err(error) = self.hosts.check(request.version(), uri, headers) {
+            self.metrics.admin_refused.add("host");
+            let code = match error {
+                HostError::Unclear => StatusCode::BAD_REQUEST,
+                HostError::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
+            };
+            return text(code, &format!("{error}\n"));
+        }
+        // The body of an answer to HEAD is left out by hyper.
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            let mut refused =
+                text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
+        }
+        match uri.path() {
+            "/live" => self.live().await,
+            "/ready" => self.ready().await,
+            "/status" => self.status().await,
+            "/metrics" => with_type(StatusCode::OK, exposition(&self.metrics), CONTENT_TYPE),
+            _ => text(StatusCode::NOT_FOUND, "there are /live, /ready, /status and /metrics\n"),
+        }
+    }
+
+    /// Whether another process would do better. The disk has no say in that: a replica whose disk is full or stuck
+    /// goes on by itself when it can, and a new one would wait for the same disk.
+    async fn live(&self) -> Response<Full<Bytes>> {
+        match self.inbox.life(LIVE_WITHIN).await {
+            Life::Alive => text(StatusCode::OK, "live\n"),
+            Life::AtDisk => text(StatusCode::OK, "live: waiting for the disk\n"),
+            Life::Stuck => text(StatusCode::SERVICE_UNAVAILABLE, STUCK),
+            Life::Ended => text(StatusCode::SERVICE_UNAVAILABLE, ENDED),
+        }
+    }
+
+    /// Whether the replica votes.
+    async fn ready(&self) -> Response<Full<Bytes>> {
+        let standing = self.inbox.position().standing;
+        let why = match self.inbox.life(LIVE_WITHIN).await {
+            Life::Alive if standing.votes() => return text(StatusCode::OK, "ready\n"),
+            Life::Alive => standing.to_string(),
+            Life::AtDisk => "waiting for the disk".to_owned(),
+            Life::Stuck => STUCK.trim_end().to_owned(),
+            Life::Ended => ENDED.trim_end().to_owned(),
+        };
+        text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {why}\n"))
+    }
+
+    async fn status(&self) -> Response<Full<Bytes>> {
+        match tokio::time::timeout(LIVE_WITHIN, self.inbox.report()).await {
+            Ok(Ok(report)) => {
+                with_type(StatusCode::OK, format!("{:#}\n", status(&report)), "application/json")
+            }
+            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, ENDED),
+            Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, STUCK),
+        }
     }
 }
 
@@ -188,13 +246,23 @@ pub fn status(report: &StatusReport) -> Value {
 
 /// How far a replica is, without who it is.
 pub(crate) fn progress(report: &StatusReport) -> Value {
+    let (checkpoint, view) = match report.standing {
+        Standing::Recovering { until, view } => (Some(until.0), Some(view.0)),
+        Standing::AwaitsView { view } => (None, Some(view.0)),
+        Standing::FetchesState { seq } => (Some(seq.0), None),
+        Standing::Votes | Standing::Halted | Standing::NoSpace => (None, None),
+    };
     json!({
         "view": report.view.0,
         "active": report.active,
+        "votes": report.standing.votes(),
+        "standing": report.standing.kind(),
+        "waits_for_checkpoint": checkpoint,
+        "waits_for_view": view,
         "low_water_mark": report.low_water_mark.0,
         "checkpoint": report.checkpoint.map(|digest| hex::encode(&digest.0)),
         "last_executed": report.last_executed.0,
-        "state": hex::encode(&report.state.0),
+        "state": report.state.map(|digest| hex::encode(&digest.0)),
         "incarnation": report.incarnation,
     })
 }
@@ -207,8 +275,8 @@ fn with_type(status: StatusCode, body: String, kind: &'static str) -> Response<F
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE_NAME, hyper::header::HeaderValue::from_static(kind));
-    headers.insert(CONNECTION, hyper::header::HeaderValue::from_static("close"));
+    headers.insert(CONTENT_TYPE_NAME, HeaderValue::from_static(kind));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -10,7 +10,7 @@ use crate::ledger::{Account, Operation, Outcome};
 use clap::Args;
 use comfy_table::{Table, presets};
 use pbft_core::Membership;
-use pbft_core::types::SeqNum;
+use pbft_core::types::{Digest, SeqNum};
 use pbft_output::{errln, outln};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +112,7 @@ pub(super) fn hash(arguments: &HashArguments) -> Result<Exit, CliError> {
     let verdict = Verdict {
         reachable: reports(&replicas).count(),
         quorum: membership.quorum(),
-        agree: agree(reports(&replicas).map(|r| (r.last_executed.0, r.state)))
+        agree: agree(reports(&replicas).filter_map(|r| Some((r.last_executed.0, r.state?))))
             && agree(reports(&replicas).filter_map(|r| Some((r.low_water_mark.0, r.checkpoint?)))),
         comparable: same(reports(&replicas).map(|report| report.last_executed)),
     };
@@ -155,7 +155,7 @@ fn digests(replica: &ReplicaStatus) -> Value {
         Ok(report) => json!({
             "id": replica.replica.0,
             "executed": report.last_executed.0,
-            "state": hex::encode(&report.state.0),
+            "state": report.state.map(|digest| hex::encode(&digest.0)),
             "stable": report.low_water_mark.0,
             "checkpoint": report.checkpoint.map(|digest| hex::encode(&digest.0)),
         }),
@@ -163,13 +163,15 @@ fn digests(replica: &ReplicaStatus) -> Value {
 }
 
 fn digest_line(report: &StatusReport) -> String {
-    let checkpoint = report.checkpoint.map(|digest| hex::encode(&digest.0));
-    let checkpoint = checkpoint.unwrap_or_else(|| "-".repeat(64));
+    let text = |digest: Option<Digest>| {
+        digest.map_or_else(|| "-".repeat(64), |digest| hex::encode(&digest.0))
+    };
+    let checkpoint = text(report.checkpoint);
     format!(
         "replica {}  executed {:<8} {}\n{:>11}stable   {:<8} {checkpoint}",
         report.replica.0,
         report.last_executed.0,
-        hex::encode(&report.state.0),
+        text(report.state),
         "",
         report.low_water_mark.0,
     )

@@ -139,7 +139,7 @@ impl CliError {
             Self::Recover(error) => match error {
                 RecoverError::Start(error) => start_exit(error),
                 RecoverError::Sound { .. } => Exit::Finding,
-                RecoverError::Unknown { .. } => Exit::NoQuorum,
+                RecoverError::Unknown { .. } | RecoverError::Standstill { .. } => Exit::NoQuorum,
                 RecoverError::Store(error) => store_exit(error),
             },
             Self::Driver(error) => driver_exit(error),

@@ -1,7 +1,7 @@
 //! `pbft recover`: lets a replica that lost its store come back.
 
 use super::{CliError, Exit, Format, print_json, runtime};
-use crate::recover::{Recovered, recover};
+use crate::recover::{Recovered, WithoutQuorum, recover};
 use clap::Args;
 use pbft_core::types::ReplicaId;
 use pbft_output::outln;
@@ -14,9 +14,9 @@ use std::time::Duration;
 #[command(
     after_help = "Example:\n  pbft recover --dir cluster/replica-0\n  pbft start --dir cluster/replica-0\n\n\
     Make sure first that no other process uses this replica's key. The others must be running: all of them, or all \
-    but one. The damaged files are kept, in DIR/lost-N. The replica then executes what the others decide, but votes \
+    but one; and a quorum of them must vote, or nothing would be executed ever after. The damaged files are kept, in DIR/lost-N. The replica then executes what the others decide, but votes \
     for nothing until its stable checkpoint has passed everything that it may have voted for, and a later view has \
-    begun; `pbft inspect` shows how far it is. Until then it counts among the f faulty replicas."
+    begun; `pbft status` shows how far it is. Until then it counts among the f faulty replicas."
 )]
 pub struct RecoverArguments {
     /// The replica's directory, with cluster.toml and replica.key
@@ -28,6 +28,10 @@ pub struct RecoverArguments {
     /// How long to wait for the others
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     pub wait: u64,
+    /// Recover the replica although fewer of the others vote than a quorum needs: the cluster then executes nothing
+    /// until more of them vote again, and this replica stays a learner for so long
+    #[arg(long)]
+    pub accept_standstill: bool,
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -36,7 +40,12 @@ pub struct RecoverArguments {
 pub(super) fn run(arguments: &RecoverArguments) -> Result<Exit, CliError> {
     let without = arguments.without.iter().map(|id| ReplicaId(*id)).collect();
     let patience = Duration::from_secs(arguments.wait);
-    let recovered = runtime()?.block_on(recover(&arguments.dir, &without, patience))?;
+    let without_quorum = match arguments.accept_standstill {
+        true => WithoutQuorum::AcceptStandstill,
+        false => WithoutQuorum::Refuse,
+    };
+    let recover = recover(&arguments.dir, &without, patience, without_quorum);
+    let recovered = runtime()?.block_on(recover)?;
     match arguments.format {
         Format::Json => print_json(&as_json(&recovered)),
         Format::Human => print(&recovered, arguments),
@@ -53,6 +62,7 @@ fn as_json(recovered: &Recovered) -> serde_json::Value {
                 "replica": id.0,
                 "view": position.view.0,
                 "last_executed": position.last_executed.0,
+                "standing": position.standing.kind(),
             }),
             Err(error) => json!({"replica": id.0, "error": error.to_string()}),
         })
@@ -70,7 +80,8 @@ fn print(recovered: &Recovered, arguments: &RecoverArguments) {
     for (id, answer) in &recovered.answers {
         match answer {
             Ok(at) => {
-                outln!("{id}: in view {}, executed up to {}", at.view.0, at.last_executed.0)
+                let (view, executed) = (at.view.0, at.last_executed.0);
+                outln!("{id}: in view {view}, executed up to {executed}, {}", at.standing);
             }
             Err(error) => outln!("{id}: no answer: {error}"),
         }

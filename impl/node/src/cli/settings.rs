@@ -29,6 +29,8 @@ pub struct Settings {
     pub admin: Option<String>,
     /// Whether `admin` may be another address than the machine's own (loopback).
     pub admin_remote: Option<bool>,
+    /// Names beside `localhost` under which the admin endpoint is asked.
+    pub admin_hosts: Option<Vec<String>>,
     /// What to log: a level or a filter.
     pub log: Option<String>,
     /// How to log it: `text` or `json`.

@@ -37,6 +37,9 @@ pub struct StartArguments {
     /// Let --admin be an address that other machines can reach
     #[arg(long)]
     pub admin_remote: bool,
+    /// A name beside localhost under which --admin is asked; may be repeated
+    #[arg(long = "admin-host", value_name = "NAME")]
+    pub admin_hosts: Vec<String>,
     /// Append each step of the replica to this file, for `pbft-conform validate`
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -49,6 +52,10 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
     let listen = arguments.listen.clone().or(settings.listen);
     let admin = arguments.admin.clone().or(settings.admin);
     let admin_remote = arguments.admin_remote || settings.admin_remote.unwrap_or(false);
+    let admin_hosts = match arguments.admin_hosts.is_empty() {
+        true => settings.admin_hosts.unwrap_or_default(),
+        false => arguments.admin_hosts.clone(),
+    };
     let trace = arguments.trace.clone().or(settings.trace);
     log_panics();
     let runtime = runtime()?;
@@ -56,7 +63,9 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
         // The store first: of two processes for one replica, the second is to say so.
         let setup = Setup { trace, ..Setup::load(&arguments.dir)? };
         let admin = match admin {
-            Some(address) => Some(Admin::bind(&address, admin_remote).await?),
+            Some(address) => {
+                Some(Admin::bind(&address, admin_remote).await?.with_hosts(admin_hosts))
+            }
             None => None,
         };
         let mut node = Node::with_service(setup, Box::new(Ledger), listen.as_deref()).await?;

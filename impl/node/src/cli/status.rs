@@ -6,6 +6,7 @@ use crate::client::{Client, ClientOptions, ReplicaStatus, Timestamps};
 use crate::config::Cluster;
 use crate::frame::StatusReport;
 use crate::hex;
+use crate::voters::{Missing, Voters};
 use clap::Args;
 use comfy_table::{Table, presets};
 use pbft_core::Membership;
@@ -13,14 +14,14 @@ use pbft_core::types::Digest;
 use pbft_output::{errln, outln};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// `pbft status`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  pbft status\n  pbft status --dir cluster --format json\n  \
     pbft status --all        every account at every replica, side by side\n\n\
-    Exits with 4 if fewer replicas answer than a quorum needs, and with 1 if two replicas executed the same \
-    batches and differ all the same; with --all also with 3 if they went on executing different ones.")]
+    Exits with 4 if fewer replicas vote than a quorum needs, and names those that do not: one that answers need \
+    not vote. Exits with 1 if two replicas executed the same batches and differ all the same; with --all also with 3 if they went on executing different ones.")]
 pub struct StatusArguments {
     /// Which cluster, as which client
     #[command(flatten)]
@@ -50,23 +51,42 @@ pub(super) fn run(arguments: &StatusArguments) -> Result<Exit, CliError> {
         // Nothing is submitted, so no timestamp is used.
         let timestamps = Timestamps::in_memory();
         let client = keys::connect(&arguments.who.dir, &cluster, &name, timestamps, options)?;
-        Ok::<_, CliError>((
-            client.membership(),
-            ask(&client, Duration::from_millis(arguments.wait)).await,
-        ))
+        let patience = Duration::from_millis(arguments.wait);
+        Ok::<_, CliError>((client.membership(), ask_for_voters(&client, patience).await))
     })?;
+    let health = Health::of(membership, &replicas);
     match arguments.format {
         Format::Json => print_json(&as_json(&cluster, membership, &replicas)),
-        Format::Human => print_table(&replicas, &Health::of(membership, &replicas)),
+        Format::Human => print_table(&replicas, &health),
     }
-    Ok(Health::of(membership, &replicas).exit())
+    health.verdict()
 }
 
 /// Asks and prints, for a session.
 pub(super) async fn show(client: &Client) {
     let replicas = ask(client, PATIENCE).await;
-    print_table(&replicas, &Health::of(client.membership(), &replicas));
+    let health = Health::of(client.membership(), &replicas);
+    print_table(&replicas, &health);
+    if let Err(error) = health.verdict() {
+        errln!("{error}");
+    }
 }
+
+/// Asks until a quorum votes or time is up: a view change passes in a moment, and is nothing to report.
+async fn ask_for_voters(client: &Client, patience: Duration) -> Vec<ReplicaStatus> {
+    let until = Instant::now() + patience;
+    loop {
+        let replicas = ask(client, until.saturating_duration_since(Instant::now())).await;
+        let enough = Health::of(client.membership(), &replicas).voters.are_enough();
+        if enough || Instant::now() + PAUSE >= until {
+            return replicas;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(200);
 
 pub(super) async fn ask(client: &Client, patience: Duration) -> Vec<ReplicaStatus> {
     client.status(patience).await
@@ -79,7 +99,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Health {
     reachable: usize,
-    quorum: usize,
+    voters: Voters,
     agree: bool,
 }
 
@@ -87,22 +107,36 @@ impl Health {
     fn of(membership: Membership, replicas: &[ReplicaStatus]) -> Self {
         let reports: Vec<&StatusReport> =
             replicas.iter().filter_map(|replica| replica.report.as_ref().ok()).collect();
-        let states = reports.iter().map(|r| (r.last_executed.0, r.state));
+        let states = reports.iter().filter_map(|r| Some((r.last_executed.0, r.state?)));
         let checkpoints = reports.iter().filter_map(|r| Some((r.low_water_mark.0, r.checkpoint?)));
         Self {
             reachable: reports.len(),
-            quorum: membership.quorum(),
+            voters: voters(membership, replicas),
             agree: agree(states) && agree(checkpoints),
         }
     }
 
-    fn exit(&self) -> Exit {
+    /// How the command ends. That replicas differ is worse than that too few vote.
+    fn verdict(&self) -> Result<Exit, CliError> {
         match self {
-            Self { agree: false, .. } => Exit::Finding,
-            Self { reachable, quorum, .. } if reachable < quorum => Exit::NoQuorum,
-            Self { .. } => Exit::Done,
+            Self { agree: false, .. } => Ok(Exit::Finding),
+            Self { voters, .. } if !voters.are_enough() => Err(CliError::NoQuorum {
+                problem: format!("nothing can be executed: {voters}"),
+                remedy: "docs/operations.md says for each reason what ends it".to_owned(),
+            }),
+            Self { .. } => Ok(Exit::Done),
         }
     }
+}
+
+/// Who votes, as the replicas say.
+pub(super) fn voters(membership: Membership, replicas: &[ReplicaStatus]) -> Voters {
+    let said = replicas.iter().map(|status| {
+        let report = status.report.as_ref();
+        let said = report.map(|report| (report.view, report.standing)).map_err(String::clone);
+        (status.replica, said)
+    });
+    Voters::count(membership, said)
 }
 
 /// Whether equal sequence numbers come with equal digests.
@@ -126,12 +160,16 @@ pub(super) fn as_json(
         json["id"] = json!(id);
         json["address"] = json!(address);
         json["reachable"] = json!(reachable);
+        json["votes"] = json!(health.voters.voting().contains(&status.replica));
+        json["why_not"] =
+            json!(health.voters.missing().get(&status.replica).map(Missing::to_string));
         json
     };
     json!({
         "cluster": hex::encode(&cluster.id().0),
         "reachable": health.reachable,
-        "quorum": health.quorum,
+        "quorum": health.voters.quorum(),
+        "voters": health.voters.voting().iter().map(|id| id.0).collect::<Vec<_>>(),
         "agree": health.agree,
         "replicas": replicas.iter().map(replica).collect::<Vec<_>>(),
     })
@@ -140,61 +178,84 @@ pub(super) fn as_json(
 fn print_table(replicas: &[ReplicaStatus], health: &Health) {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header(["replica", "address", "view", "stable", "executed", "state", "starts"]);
+    table.set_header([
+        "replica", "address", "view", "votes", "stable", "executed", "state", "starts",
+    ]);
+    let Health { reachable, voters, agree } = health;
     for status in replicas {
         let (id, address) = (status.replica.0.to_string(), status.address.clone());
+        if let Some(why) = voters.missing().get(&status.replica) {
+            errln!("replica {id} does not vote: {why}");
+        }
         match &status.report {
-            Err(error) => {
-                errln!("replica {id} does not answer: {error}");
-                table.add_row([id, address, "-".to_owned()])
-            }
+            Err(_) => table.add_row([id, address, "-".to_owned(), "no".to_owned()]),
             Ok(report) => {
-                let changing = if report.active { "" } else { " (changing)" };
+                let votes = voters.voting().contains(&status.replica);
                 table.add_row([
                     id,
                     address,
-                    format!("{}{changing}", report.view.0),
+                    report.view.0.to_string(),
+                    if votes { "yes" } else { "no" }.to_owned(),
                     report.low_water_mark.0.to_string(),
                     report.last_executed.0.to_string(),
-                    report.state.to_string(),
+                    report.state.map_or("-".to_owned(), |state| state.to_string()),
                     report.incarnation.to_string(),
                 ])
             }
         };
     }
     outln!("{table}");
-    let Health { reachable, quorum, agree } = health;
-    let verdict = match (agree, reachable < quorum) {
+    let verdict = match (agree, voters.are_enough()) {
         (false, _) => "replicas DIFFER after the same batches",
-        (true, true) => "no quorum: nothing can be executed",
-        (true, false) => "in agreement",
+        (true, false) => "nothing can be executed",
+        (true, true) => "in agreement",
     };
-    outln!("{reachable} of {} replicas answer, a quorum is {quorum}: {verdict}", replicas.len());
+    outln!(
+        "{reachable} of {} replicas answer, {} vote, a quorum is {}: {verdict}",
+        replicas.len(),
+        voters.voting().len(),
+        voters.quorum()
+    );
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pbft_core::Standing;
     use pbft_core::types::{ReplicaId, SeqNum, View};
 
-    fn status(id: u32, report: Option<(u64, u8)>) -> ReplicaStatus {
-        let report = report.map(|(seq, state)| StatusReport {
+    fn report(id: u32, seq: u64, state: u8) -> StatusReport {
+        StatusReport {
             replica: ReplicaId(id),
             view: View(0),
             active: true,
             low_water_mark: SeqNum(0),
             checkpoint: None,
             last_executed: SeqNum(seq),
-            state: Digest([state; 32]),
+            state: Some(Digest([state; 32])),
+            standing: Standing::Votes,
             incarnation: 1,
-        });
-        let report = report.ok_or_else(|| "no answer".to_owned());
-        ReplicaStatus { replica: ReplicaId(id), address: "a:1".into(), report }
+        }
+    }
+
+    fn health(reports: [Option<StatusReport>; 4]) -> Health {
+        let status = |(id, report): (u32, Option<StatusReport>)| ReplicaStatus {
+            replica: ReplicaId(id),
+            address: "a:1".into(),
+            report: report.ok_or_else(|| "no answer".to_owned()),
+        };
+        let replicas: Vec<_> = (0..).zip(reports).map(status).collect();
+        Health::of(Membership::new(4).expect("valid size"), &replicas)
     }
 
     fn exit(reports: [Option<(u64, u8)>; 4]) -> Exit {
-        let replicas: Vec<_> = (0..).zip(reports).map(|(id, r)| status(id, r)).collect();
-        Health::of(Membership::new(4).expect("valid size"), &replicas).exit()
+        let mut ids = 0..;
+        let report = |(seq, state)| report(0, seq, state);
+        let reports = reports.map(|told| {
+            let id = ids.next().unwrap_or_default();
+            told.map(report).map(|report| StatusReport { replica: ReplicaId(id), ..report })
+        });
+        health(reports).verdict().unwrap_or_else(|error| error.exit())
     }
 
     #[test]
@@ -205,5 +266,29 @@ mod tests {
         assert_eq!(exit([a, a, None, None]), Exit::NoQuorum);
         assert_eq!(exit([a, differs, a, a]), Exit::Finding);
         assert_eq!(exit([a, differs, None, None]), Exit::Finding, "differing is worse");
+    }
+
+    /// Outside fault F11: Four replicas answer, two vote, and the status says that they agree.
+    #[test]
+    fn replicas_that_answer_and_do_not_vote_make_no_quorum() {
+        let recovering = Standing::Recovering { until: SeqNum(13), view: View(1) };
+        let learner = |id| Some(StatusReport { standing: recovering, ..report(id, 5, 1) });
+        let voter = |id| Some(report(id, 5, 1));
+        assert_eq!(
+            health([voter(0), voter(1), voter(2), learner(3)]).verdict().ok(),
+            Some(Exit::Done)
+        );
+        let told = health([voter(0), voter(1), learner(2), learner(3)]);
+        assert_eq!((told.reachable, told.voters.voting().len()), (4, 2));
+        let error = told.verdict().expect_err("no quorum");
+        assert_eq!(error.exit(), Exit::NoQuorum);
+        let text = error.to_string();
+        assert!(text.contains("2 of 4 vote, a quorum is 3"), "{text}");
+        for id in [2, 3] {
+            assert!(
+                text.contains(&format!("replica {id}: recovering: votes again once checkpoint 13")),
+                "{text}"
+            );
+        }
     }
 }

@@ -184,18 +184,17 @@ fn prefix(id: usize) -> String {
     }
 }
 
-/// Says when a quorum answers.
+/// Says when a quorum votes.
 async fn announce(dir: &Path, cluster: &Cluster) -> Result<(), CliError> {
     let who = AsClient { dir: dir.to_owned(), client: None };
     let (_, name) = keys::choose(&who)?;
     let options = ClientOptions { lanes: 1, ..ClientOptions::default() };
     let client = keys::connect(dir, cluster, &name, Timestamps::in_memory(), options)?;
-    let quorum = client.membership().quorum();
     loop {
         let replicas = client.status(Duration::from_millis(500)).await;
-        let answering = replicas.iter().filter(|replica| replica.report.is_ok()).count();
-        if answering >= quorum {
-            outln!("ready: {answering} of {} replicas answer", replicas.len());
+        let voters = super::status::voters(client.membership(), &replicas);
+        if voters.are_enough() {
+            outln!("ready: {} of {} replicas vote", voters.voting().len(), replicas.len());
             let flag = match dir == Path::new("cluster") {
                 true => String::new(),
                 false => format!(" --dir {}", dir.display()),

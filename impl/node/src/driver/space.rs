@@ -2,12 +2,14 @@
 
 use super::{Driver, DriverError, refusable};
 use crate::blocking::blocking;
-use crate::frame::RefusalReason;
+use crate::codec;
+use crate::frame::{RefusalReason, ReplicaFrame};
 use crate::inbox::Event;
 use crate::store::StoreError;
 use crate::timers::Timers;
-use pbft_core::Replica;
+use bytes::Bytes;
 use pbft_core::surplus::Surplus;
+use pbft_core::{Position, Replica, Standing};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +23,16 @@ impl Driver {
         tracing::error!(
             "the disk is full, so this replica does not vote until there is space: {error}"
         );
-        self.meter.metrics().not_voting.set(1);
+        let position = self.queues.position.get();
+        self.queues.position.set(Position { standing: Standing::NoSpace, ..position });
+        self.meter.on_standing(Standing::NoSpace);
         loop {
             self.meter.metrics().disk_full.increment();
-            if !self.shed_load(SPACE_RETRY).await {
+            if !self.shed_load(SPACE_RETRY).await? {
                 return Ok(false);
             }
-            match blocking(|| self.store.reopen()) {
+            let reopened = self.queues.at_disk.clone().during(|| blocking(|| self.store.reopen()));
+            match reopened {
                 Ok(()) => break,
                 Err(error) if error.is_full() => {}
                 // A query still reads what it began to read.
@@ -40,23 +45,35 @@ impl Driver {
         Ok(true)
     }
 
-    /// Takes what arrives and does nothing about it; `false` if that is to stop.
-    async fn shed_load(&mut self, how_long: Duration) -> bool {
+    /// Takes what arrives and does nothing about it but to say so; `false` if that is to stop.
+    async fn shed_load(&mut self, how_long: Duration) -> Result<bool, DriverError> {
         let until = tokio::time::Instant::now() + how_long;
         loop {
             let event = tokio::select! {
                 biased;
-                _ = self.queues.stop.wait_for(|stop| *stop) => return false,
-                () = tokio::time::sleep_until(until) => return true,
+                _ = self.queues.stop.wait_for(|stop| *stop) => return Ok(false),
+                () = tokio::time::sleep_until(until) => return Ok(true),
                 Some(event) = self.queues.peers.recv() => event,
                 Some(event) = self.queues.clients.recv() => event,
             };
             let input = match event {
                 Event::Input(input) => input,
-                // What it would say is in the store, which cannot be read.
-                Event::Status(_) | Event::Report(_) => continue,
+                Event::Status(client) => {
+                    let frame = codec::encode(&ReplicaFrame::Status(self.report_without_space()))?;
+                    self.network.reply(client, Bytes::from(frame));
+                    self.network.flush();
+                    continue;
+                }
+                Event::Report(asked) => {
+                    // Whoever asked may have stopped waiting, here and below.
+                    let _ = asked.send(self.report_without_space());
+                    continue;
+                }
+                Event::Ping(alive) => {
+                    let _ = alive.send(());
+                    continue;
+                }
                 Event::Barrier(done) => {
-                    // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                     continue;
                 }
@@ -82,7 +99,9 @@ impl Driver {
         if let Some(observer) = &mut self.observer {
             observer.on_start(&self.replica);
         }
+        self.meter.metrics().store_openings.set(self.store.incarnation());
         self.meter.on_restart(&self.replica);
+        self.queues.position.set(self.replica.position());
         Ok(())
     }
 }

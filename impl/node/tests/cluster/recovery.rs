@@ -7,7 +7,7 @@ use pbft_node::config::{CLUSTER_FILE, Cluster};
 use pbft_node::inbox::Inbox;
 use pbft_node::ledger::Outcome;
 use pbft_node::node::{Node, REPLICA_KEY_FILE, Setup, StartError};
-use pbft_node::recover::{RecoverError, recover};
+use pbft_node::recover::{RecoverError, WithoutQuorum, recover};
 use pbft_node::store::{Identity, STORE_FILE, Store};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ async fn a_replica_with_a_damaged_store_learns_and_then_votes() {
     files.stop_replica(3).await;
     let directory = files.replica(3);
     let (nobody, patience) = (BTreeSet::new(), Duration::from_secs(30));
-    let sound = recover(&directory, &nobody, patience).await;
+    let sound = recover(&directory, &nobody, patience, WithoutQuorum::Refuse).await;
     assert!(matches!(sound, Err(RecoverError::Sound { .. })), "{sound:?}");
 
     // The middle of what is written.
@@ -103,7 +103,9 @@ async fn a_replica_with_a_damaged_store_learns_and_then_votes() {
     assert!(matches!(refused, StartError::Store(_)), "{refused}");
     assert!(refused.to_string().contains("pbft recover"), "{refused}");
 
-    let recovered = recover(&directory, &nobody, patience).await.expect("the others answer");
+    let recovered = recover(&directory, &nobody, patience, WithoutQuorum::Refuse)
+        .await
+        .expect("the others answer");
     assert_eq!(recovered.answers.len(), 3);
     assert!(recovered.abstains.0 >= 6 + 8, "{recovered:?}");
     let aside = recovered.set_aside.expect("files were there");
