@@ -100,7 +100,9 @@ impl fmt::Display for Voters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = self.voting.len() + self.missing.len();
         write!(f, "{} of {known} vote, a quorum is {}", self.voting.len(), self.quorum)?;
-        self.missing.iter().try_for_each(|(replica, why)| write!(f, "\n  {replica}: {why}"))
+        self.missing
+            .iter()
+            .try_for_each(|(replica, why)| write!(f, "\n  replica {}: {why}", replica.0))
     }
 }
 
