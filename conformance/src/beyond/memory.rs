@@ -244,7 +244,10 @@ pub(super) fn most(stage: &mut Stage<'_>) -> Outcome {
         // At 2 and at 4 of four replicas, and one beyond of each.
         checkpoint_votes: 3 * 4,
         view_changes: 4,
-        fetched: 4,
+        // Of four views a number.
+        bodies: 4 * 4,
+        // What four VIEW-CHANGEs may name.
+        fetched: 4 * 4,
         // At h, h+2 and h+4.
         manifests: 3,
         reports: 2 * 4,
@@ -259,6 +262,7 @@ pub(super) fn most(stage: &mut Stage<'_>) -> Outcome {
         ("replies", |held| &mut held.replies),
         ("checkpoint votes", |held| &mut held.checkpoint_votes),
         ("view changes", |held| &mut held.view_changes),
+        ("bodies", |held| &mut held.bodies),
         ("fetched", |held| &mut held.fetched),
         ("manifests", |held| &mut held.manifests),
         ("reports", |held| &mut held.reports),

@@ -47,7 +47,7 @@ pub const CORE: &[(&str, Compared)] = &[
     ("view_changes", At("NewView and joins, which come at the last VIEW-CHANGE; and the timer")),
     ("new_view", At("the reaction `a NEW-VIEW is handed on`")),
     ("awaited", At("the reaction `a NEW-VIEW that waits for state is followed`")),
-    ("fetched", At("EnterView, which comes when the last batch is here")),
+    ("fetching", At("EnterView, which comes when the last batch is here")),
     ("transfer", At("StateTransfer, which comes when the last chunk is here")),
     (
         "timer",

@@ -4,11 +4,13 @@
 //! before it sends it; then crash and restart is no protocol step at all. [`Durable`] is the fold of the records
 //! in the order they were written; a store may keep the records, or the fold, or both.
 
+use crate::bodies::Bodies;
 use crate::effect::HaltReason;
 use crate::message::{
-    Checkpoint, NewView, PreparedCertificate, Proposal, Signed, StableCertificate, ViewChange,
+    Batch, Checkpoint, NewView, PreparedCertificate, Proposal, Signed, StableCertificate,
+    ViewChange,
 };
-use crate::types::{SeqNum, View};
+use crate::types::{Digest, SeqNum, View};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,8 +54,8 @@ pub struct Durable {
     pub accepted: BTreeMap<SeqNum, Arc<Proposal>>,
     /// The prepared certificate of the highest view, by sequence number.
     pub prepared: BTreeMap<SeqNum, Arc<PreparedCertificate>>,
-    /// Batches that `prepared` names and `accepted` no longer holds.
-    pub batches: BTreeMap<SeqNum, Arc<Proposal>>,
+    /// The batches of pre-prepares that were accepted in views that were left: [`crate::bodies`].
+    pub bodies: BTreeMap<SeqNum, Bodies>,
     /// This replica's checkpoints at and above the stable one.
     pub checkpoints: BTreeMap<SeqNum, Signed<Checkpoint>>,
     /// The replica has lost its memory, and does not vote before its stable checkpoint has come so far:
@@ -70,7 +72,10 @@ impl Durable {
             Record::Accepted(proposal) => {
                 self.accepted.insert(proposal.pre_prepare.body.seq, Arc::clone(proposal));
             }
-            Record::Prepared(certificate) => self.apply_prepared(certificate),
+            Record::Prepared(certificate) => {
+                let seq = certificate.pre_prepare.body.seq;
+                self.prepared.insert(seq, Arc::clone(certificate));
+            }
             Record::Checkpoint(checkpoint) => {
                 self.checkpoints.insert(checkpoint.body.seq, checkpoint.clone());
             }
@@ -80,25 +85,38 @@ impl Durable {
                 self.changing = true;
                 self.view_change = Some(Arc::clone(view_change));
                 self.new_view = None;
-                self.accepted.clear();
+                self.leave_view();
             }
             Record::NewView(new_view) => {
                 self.view = new_view.body.view;
                 self.changing = false;
                 self.view_change.take_if(|own| own.body.view != new_view.body.view);
                 self.new_view = Some(Arc::clone(new_view));
-                self.accepted.clear();
+                self.leave_view();
             }
             Record::Halted(reason) => self.halted = Some(reason.clone()),
         }
     }
 
-    fn apply_prepared(&mut self, certificate: &Arc<PreparedCertificate>) {
-        let seq = certificate.pre_prepare.body.seq;
-        self.prepared.insert(seq, Arc::clone(certificate));
-        if let Some(proposal) = self.accepted.get(&seq) {
-            self.batches.insert(seq, Arc::clone(proposal));
+    /// What was accepted is of a view that is left: its batches stay.
+    fn leave_view(&mut self) {
+        for (seq, proposal) in std::mem::take(&mut self.accepted) {
+            let prepared = self.prepared.get(&seq);
+            let certified: Vec<Digest> =
+                prepared.iter().map(|certificate| certificate.pre_prepare.body.digest).collect();
+            let bodies = self.bodies.entry(seq).or_default();
+            bodies.keep(proposal, &certified);
         }
+        self.bodies.retain(|_, bodies| !bodies.is_empty());
+    }
+
+    /// The batch with `digest` at `seq`, of whichever view.
+    pub fn batch(&self, seq: SeqNum, digest: Digest) -> Option<Arc<Batch>> {
+        let current = self.accepted.get(&seq);
+        let current = current.filter(|proposal| proposal.pre_prepare.body.digest == digest);
+        let kept = || self.bodies.get(&seq)?.get(digest);
+        let null = || Some(Arc::<Batch>::default()).filter(|null| null.digest() == digest);
+        current.or_else(kept).map(|proposal| Arc::clone(&proposal.batch)).or_else(null)
     }
 
     fn apply_stable(&mut self, certificate: &Arc<StableCertificate>) {
@@ -108,7 +126,7 @@ impl Durable {
         self.stable = Arc::clone(certificate);
         self.accepted = self.accepted.split_off(&above);
         self.prepared = self.prepared.split_off(&above);
-        self.batches = self.batches.split_off(&above);
+        self.bodies = self.bodies.split_off(&above);
         self.checkpoints = self.checkpoints.split_off(&seq);
         self.abstains.take_if(|until| seq >= *until);
     }

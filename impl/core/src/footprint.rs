@@ -1,6 +1,7 @@
 //! How much a replica holds, and the most that it can hold: design and paper ask that a liar costs no memory, so every
 //! collection has a bound that follows from the parameters.
 
+use crate::bodies::BODIES_MAX;
 use crate::params::Params;
 use crate::replica::Replica;
 
@@ -21,6 +22,8 @@ pub struct Footprint {
     pub checkpoint_votes: usize,
     /// VIEW-CHANGEs.
     pub view_changes: usize,
+    /// Batches of proposals of views that were left.
+    pub bodies: usize,
     /// Batches that were asked for or came.
     pub fetched: usize,
     /// Checkpoints whose state can be served.
@@ -44,7 +47,9 @@ impl Footprint {
             // In the window one a replica and checkpoint, and one beyond it for each other replica.
             checkpoint_votes: (checkpoints + 1) * n,
             view_changes: n,
-            fetched: window,
+            bodies: window * BODIES_MAX,
+            // What the certificates in the VIEW-CHANGEs of all may name.
+            fetched: n * window,
             // The stable one, and those in the window.
             manifests: checkpoints + 1,
             reports: 4 * n,
@@ -61,6 +66,7 @@ impl Footprint {
             ("replies", self.replies, most.replies),
             ("checkpoint votes", self.checkpoint_votes, most.checkpoint_votes),
             ("view changes", self.view_changes, most.view_changes),
+            ("bodies", self.bodies, most.bodies),
             ("fetched", self.fetched, most.fetched),
             ("manifests", self.manifests, most.manifests),
             ("reports", self.reports, most.reports),
@@ -81,7 +87,8 @@ impl Replica {
             replies: self.replies.iter().count(),
             checkpoint_votes: self.checkpoints.len(),
             view_changes: self.view_changes.len(),
-            fetched: self.fetched.len(),
+            bodies: slots().map(|slot| slot.bodies.len()).sum(),
+            fetched: self.fetching.len(),
             manifests: self.manifests.len(),
             reports: self.answered.len()
                 + self.reported.len()

@@ -74,6 +74,7 @@
 
 pub mod amnesia;
 mod authenticators;
+pub mod bodies;
 pub mod canonical;
 mod certificate;
 mod checkpoint;
@@ -83,6 +84,7 @@ pub mod durable;
 pub mod effect;
 pub mod evidence;
 mod execution;
+mod fetching;
 pub mod footprint;
 pub mod input;
 mod invariants;

@@ -1,5 +1,6 @@
 //! The log: what is known about each sequence number in (h, H] (§4.2, §4.3).
 
+use crate::bodies::Bodies;
 use crate::membership::Membership;
 use crate::message::{
     Batch, Commit, CommitCertificate, Prepare, PreparedCertificate, Proposal, Signed,
@@ -39,6 +40,8 @@ pub(crate) struct Slot {
     pub(crate) prepared: Option<Prepared>,
     /// The commit certificate; final, whatever its view.
     pub(crate) committed: Option<Arc<CommitCertificate>>,
+    /// The batches of proposals of views that were left.
+    pub(crate) bodies: Bodies,
 }
 
 impl Slot {
@@ -65,7 +68,26 @@ impl Slot {
             .as_ref()
             .filter(|certificate| certificate.digest() == Some(digest))
             .map(|certificate| &certificate.batch);
-        proposed.or(prepared.map(|prepared| &prepared.batch)).or(committed)
+        let kept = || self.bodies.batch(digest);
+        proposed.or(prepared.map(|prepared| &prepared.batch)).or(committed).or_else(kept)
+    }
+
+    /// The digests of all batches in [`Self::batch`]'s reach.
+    fn digests(&self) -> impl Iterator<Item = Digest> {
+        let prepared = self.prepared.as_ref().map(Prepared::digest);
+        let committed = self.committed.as_ref().and_then(|certificate| certificate.digest());
+        self.accepted().into_iter().chain(prepared).chain(committed).chain(self.bodies.digests())
+    }
+
+    /// Forgets the pre-prepare and the votes of a view that is left. The batch stays: a certificate of that view may
+    /// name it.
+    fn leave_view(&mut self) {
+        let certified: Vec<Digest> = self.prepared.iter().map(Prepared::digest).collect();
+        if let Some(proposal) = self.proposal.take() {
+            self.bodies.keep(proposal, &certified);
+        }
+        self.prepares.clear();
+        self.commits.clear();
     }
 }
 
@@ -127,19 +149,20 @@ impl Log {
         self.slots = self.slots.split_off(&low.next());
     }
 
-    /// Forgets the current view's pre-prepares and votes; certificates stay (§4.4).
+    /// Forgets the current view's pre-prepares and votes; certificates (§4.4) and batches stay.
     pub(crate) fn leave_view(&mut self) {
-        for slot in self.slots.values_mut() {
-            slot.proposal = None;
-            slot.prepares.clear();
-            slot.commits.clear();
-        }
-        self.slots.retain(|_, slot| slot.prepared.is_some() || slot.committed.is_some());
+        self.slots.values_mut().for_each(Slot::leave_view);
+        self.slots.retain(|_, slot| *slot != Slot::default());
     }
 
     /// The batch with `digest`, if any slot has it.
     pub(crate) fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
         self.slots.values().find_map(|slot| slot.batch(digest))
+    }
+
+    /// The digests of all batches that some slot has.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = Digest> {
+        self.slots.values().flat_map(Slot::digests)
     }
 }
 

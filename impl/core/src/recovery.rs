@@ -6,6 +6,7 @@ use crate::checkpoint::Checkpoints;
 use crate::crypto::Signer;
 use crate::durable::Durable;
 use crate::effect::Effect;
+use crate::fetching::Fetching;
 use crate::input::{ServiceState, Timer};
 use crate::log::{Log, Prepared};
 use crate::message::{Batch, Commit, Message, PrePrepare, Prepare};
@@ -48,7 +49,7 @@ impl Replica {
             view_changes: BTreeMap::new(),
             new_view: durable.new_view.clone(),
             awaited: None,
-            fetched: BTreeMap::new(),
+            fetching: Fetching::default(),
             transfer: None,
             timer: ViewTimer::new(&params),
             answered: BTreeMap::new(),
@@ -73,9 +74,8 @@ impl Replica {
     fn restore_log(&mut self, durable: &Durable) {
         let own = self.params.replica;
         for (&seq, certificate) in &durable.prepared {
-            let Some(proposal) = durable.batches.get(&seq) else { continue };
             let PrePrepare { view, digest, .. } = certificate.pre_prepare.body;
-            let batch = Arc::clone(&proposal.batch);
+            let Some(batch) = durable.batch(seq, digest) else { continue };
             let commit = self.signed(Commit { view, seq, digest, replica: own });
             let current = self.active && view == self.view;
             let current = current && !planted!(self.params, RestartForgetsVotes);
@@ -84,6 +84,9 @@ impl Replica {
             if current {
                 slot.commits.insert(own, commit);
             }
+        }
+        for (&seq, bodies) in &durable.bodies {
+            self.log.slot_mut(seq).bodies = bodies.clone();
         }
         for (&seq, proposal) in &durable.accepted {
             let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;

@@ -6,10 +6,11 @@ use crate::crypto::{Body, Signer, Verified, sign};
 use crate::durable::Record;
 use crate::effect::{Effect, HaltReason};
 use crate::execution::Executing;
+use crate::fetching::Fetching;
 use crate::input::{Input, Timer};
 use crate::log::Log;
 use crate::manifest::Manifest;
-use crate::message::{Batch, Message, NewView, Signed, ViewChange};
+use crate::message::{Message, NewView, Signed, ViewChange};
 use crate::pace::Pace;
 use crate::params::Params;
 use crate::participation::{Report, Stray};
@@ -71,8 +72,8 @@ pub struct Replica {
     pub(crate) new_view: Option<Arc<Signed<NewView>>>,
     /// A valid NEW-VIEW that waits for state or batches.
     pub(crate) awaited: Option<Arc<Signed<NewView>>>,
-    /// Batches that the awaited NEW-VIEW needs: asked for, or here already.
-    pub(crate) fetched: BTreeMap<Digest, Option<Arc<Batch>>>,
+    /// Batches that a view change needs and the log lacks.
+    pub(crate) fetching: Fetching,
     pub(crate) transfer: Option<Transfer>,
     pub(crate) timer: ViewTimer,
     /// The replicas whose STATUS was answered since the last tick; with the low water mark that it told, above which

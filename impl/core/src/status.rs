@@ -36,8 +36,7 @@ impl Replica {
         {
             effects.push(Effect::Broadcast(Message::ViewChange(Arc::clone(own))));
         }
-        let missing = self.fetched.iter().filter(|(_, batch)| batch.is_none());
-        effects.extend(missing.map(|(digest, _)| Effect::Broadcast(Message::FetchBatch(*digest))));
+        self.fetching.ask_again(&mut effects);
         if self.active && !self.is_primary() {
             // The relay of a request may have been lost, or have gone to the primary of an earlier view.
             let waiting = self.pending.longest_waiting(RELAYS_PER_TICK).cloned();

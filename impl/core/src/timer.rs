@@ -150,7 +150,9 @@ impl Replica {
     fn waits_for_view(&self) -> Waits {
         let forgotten = !self.view_changes.contains_key(&self.params.replica);
         let known = self.view_changes.len() + usize::from(forgotten);
-        let wanted = known >= self.params.membership.quorum() && self.abstains.is_none();
+        // A NEW-VIEW shows a quorum, too. One that cannot be completed here is not waited for longer than others.
+        let shown = self.awaited.is_some() || known >= self.params.membership.quorum();
+        let wanted = shown && self.abstains.is_none();
         match wanted && !planted!(self.params, NoTimerInViewChange) {
             true => Waits::NewView,
             false => Waits::Nothing,

@@ -3,13 +3,12 @@
 use crate::certificate::check_view_change;
 use crate::durable::Record;
 use crate::effect::Effect;
-use crate::message::{Batch, Message, NewView, PrePrepare, Proposal, Signed, ViewChange};
+use crate::message::{Message, NewView, PrePrepare, Proposal, Signed, ViewChange};
 use crate::new_view::{Plan, plan};
 use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::types::{Digest, ReplicaId, View};
-use std::collections::BTreeSet;
+use crate::types::View;
 use std::sync::Arc;
 
 impl Replica {
@@ -161,7 +160,6 @@ impl Replica {
         if self.active || !self.is_primary() || self.awaited.is_some() {
             return;
         }
-        let chosen = self.choose_view_changes();
         let needed = match planted!(self.params, NewViewNeedsAll) {
             true => self.params.membership.n(),
             false => {
@@ -169,8 +167,13 @@ impl Replica {
                     - usize::from(planted!(self.params, NewViewQuorumOneShort))
             }
         };
-        if chosen.len() < needed || !self.view_changes.contains_key(&self.params.replica) {
+        let own = self.view_changes.contains_key(&self.params.replica);
+        if self.view_changes_for_this_view().count() < needed || !own {
             return;
+        }
+        let chosen = self.choose_view_changes();
+        if chosen.len() < needed {
+            return self.fetch_what_view_changes_name(effects);
         }
         let plan = plan(&self.params, self.null, chosen.iter().map(|known| &**known));
         if self.has_everything_for(&plan, effects) {
@@ -178,17 +181,49 @@ impl Replica {
         }
     }
 
-    /// The own VIEW-CHANGE for this view, and the first others, up to a quorum; in rising order of replica.
+    /// The VIEW-CHANGEs that V may hold, in rising order of replica.
+    fn view_changes_for_this_view(&self) -> impl Iterator<Item = &Arc<Signed<ViewChange>>> + Clone {
+        let stale = planted!(self.params, StaleViewChangeInV);
+        self.view_changes.values().filter(move |known| known.body.view == self.view || stale)
+    }
+
+    /// The own VIEW-CHANGE for this view, and the first others whose checkpoint and batches are here, up to a quorum; in
+    /// rising order of replica. One that shows what only its sender can serve, or shows the truth and is alone with it,
+    /// is waited for by nobody while q others can do without.
     fn choose_view_changes(&self) -> Vec<Arc<Signed<ViewChange>>> {
         let own = self.params.replica;
-        let stale = planted!(self.params, StaleViewChangeInV);
-        let fits = |known: &&Arc<Signed<ViewChange>>| known.body.view == self.view || stale;
-        let others = self.view_changes.values().filter(|known| known.body.replica != own);
+        let here = self.batches_here();
+        let low = self.log.low();
+        let is_complete = |known: &&Arc<Signed<ViewChange>>| {
+            let body = &known.body;
+            let claims = body.prepared.iter().map(|certificate| &certificate.pre_prepare.body);
+            let mut above = claims.filter(|claim| claim.seq > low);
+            let has_state = body.low_water_mark <= self.last_executed
+                || planted!(self.params, ViewEnteredWithoutState);
+            has_state && above.all(|claim| here.contains(&claim.digest))
+        };
+        let others = self.view_changes_for_this_view().filter(|known| known.body.replica != own);
         let needed = self.params.membership.quorum() - 1;
-        let mut chosen: Vec<_> = others.filter(fits).take(needed).cloned().collect();
+        let mut chosen: Vec<_> = others.filter(is_complete).take(needed).cloned().collect();
         chosen.extend(self.view_changes.get(&own).cloned());
         chosen.sort_by_key(|known| known.body.replica);
         chosen
+    }
+
+    /// There is no V whose state and batches are all here: asks for those of every VIEW-CHANGE. What those of correct
+    /// replicas name, their senders have, and these are q.
+    fn fetch_what_view_changes_name(&mut self, effects: &mut Vec<Effect>) {
+        let low = self.log.low();
+        let bodies = self.view_changes_for_this_view().map(|known| &known.body);
+        let ahead = bodies.clone().filter(|body| body.low_water_mark > self.last_executed);
+        let stable = ahead.max_by_key(|body| body.low_water_mark).map(|body| body.stable.clone());
+        let claims = bodies.flat_map(|body| &body.prepared).map(|known| &known.pre_prepare.body);
+        let named: Vec<_> = claims.filter(|c| c.seq > low).map(|claim| claim.digest).collect();
+        if let Some(stable) = stable {
+            self.learn_stable(Arc::new(stable), effects);
+            self.begin_transfer(effects);
+        }
+        self.fetch(named.into_iter(), effects);
     }
 
     fn begin_view(
@@ -229,8 +264,13 @@ impl Replica {
         let plan = self.check_new_view(&new_view.body)?;
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();
+        // Another one for the same view takes its place: a faulty primary may have sent one that nobody can complete
+        // here, and another one to those that went on.
         self.awaited = Some(new_view);
         self.follow_awaited(&plan, &mut effects);
+        if !self.active {
+            self.refresh_timer(&mut effects);
+        }
         Ok(effects)
     }
 
@@ -246,7 +286,9 @@ impl Replica {
         if body.replica != expected && !planted!(self.params, NewViewFromNonPrimary) {
             return Err(Rejection::NotPrimary { expected, got: body.replica });
         }
-        if self.awaited.as_ref().is_some_and(|awaited| awaited.body.view >= body.view) {
+        let awaited = self.awaited.as_ref().map(|awaited| &awaited.body);
+        let superseded = |awaited: &NewView| awaited.view > body.view || awaited == body;
+        if awaited.is_some_and(superseded) {
             return Err(Rejection::Duplicate);
         }
         check_v(&self.params, body)?;
@@ -336,7 +378,7 @@ impl Replica {
         self.active = true;
         let view = self.view;
         self.view_changes.retain(|_, known| known.body.view > view);
-        self.fetched.clear();
+        self.fetching.clear();
         if planted!(self.params, RepliesForgottenInViewChange) {
             self.replies = Default::default();
         }
@@ -374,55 +416,7 @@ impl Replica {
             return false;
         }
         let above = plan.order.range(self.log.low().next()..);
-        let missing: BTreeSet<Digest> =
-            above.map(|(_, digest)| *digest).filter(|d| self.find_batch(*d).is_none()).collect();
-        self.fetched.retain(|digest, batch| batch.is_some() || missing.contains(digest));
-        for digest in &missing {
-            if !self.fetched.contains_key(digest) {
-                self.fetched.insert(*digest, None);
-                effects.push(Effect::Broadcast(Message::FetchBatch(*digest)));
-            }
-        }
-        missing.is_empty()
-    }
-
-    /// The batch with `digest`, if it is here.
-    pub(crate) fn find_batch(&self, digest: Digest) -> Option<Arc<Batch>> {
-        if digest == self.null {
-            return Some(Arc::new(Batch::default()));
-        }
-        let fetched = || self.fetched.get(&digest).and_then(Option::as_ref);
-        self.log.batch(digest).or_else(fetched).cloned()
-    }
-
-    /// Another replica lacks a batch.
-    pub(crate) fn on_fetch_batch(&self, from: ReplicaId, digest: Digest) -> Outcome {
-        if planted!(self.params, BatchNotServed) {
-            return Err(Rejection::Unavailable);
-        }
-        let batch = match self.log.batch(digest) {
-            Some(batch) => Arc::clone(batch),
-            None if planted!(self.params, AnotherBatchServed) => Arc::default(),
-            None => return Err(Rejection::Unavailable),
-        };
-        Ok(vec![Effect::Send { to: from, message: Message::Batch(batch) }])
-    }
-
-    /// A batch that this replica asked for.
-    pub(crate) fn on_batch(&mut self, batch: Arc<Batch>) -> Outcome {
-        let digest = batch.digest();
-        match self.fetched.get(&digest) {
-            Some(None) => {}
-            Some(Some(_)) => return Err(Rejection::Duplicate),
-            None if planted!(self.params, UnaskedBatchTaken) => {}
-            None => return Err(Rejection::NotRequested),
-        }
-        // All checks passed; nothing has changed yet.
-        let mut effects = Vec::new();
-        self.fetched.insert(digest, Some(batch));
-        self.try_awaited(&mut effects);
-        self.try_new_view(&mut effects);
-        Ok(effects)
+        self.fetch(above.map(|(_, digest)| *digest), effects)
     }
 }
 

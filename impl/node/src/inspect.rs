@@ -173,7 +173,7 @@ fn slots(durable: &Durable) -> Vec<Slot> {
             Vote {
                 view: body.view.0,
                 digest: hex::encode(&body.digest.0),
-                requests: durable.batches.get(&seq).map(|batch| batch.batch.requests.len()),
+                requests: durable.batch(seq, body.digest).map(|batch| batch.requests.len()),
                 signers: ids(std::iter::once(body.replica).chain(backups)),
             }
         }),
