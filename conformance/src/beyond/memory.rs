@@ -254,7 +254,7 @@ pub(super) fn most(stage: &mut Stage<'_>) -> Outcome {
     };
     expect("the most that is held", expected, most)?;
     expect("what is beyond the most", None, most.beyond(&most))?;
-    let cases: [(&str, Field); 10] = [
+    let cases: [(&str, Field); 11] = [
         ("slots", |held| &mut held.slots),
         ("votes", |held| &mut held.votes),
         ("pending", |held| &mut held.pending),

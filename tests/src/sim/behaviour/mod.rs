@@ -80,6 +80,9 @@ behaviours! {
     HideCertificates = "hide-certificates",
     /// Its VIEW-CHANGEs hold the oldest certificates that it can put together.
     StaleCertificates = "stale-certificates",
+    /// It proposes to some when the others' patience ends, shows every certificate that it can put together, and serves
+    /// neither batches nor state.
+    WithholdBodies = "withhold-bodies",
     /// Its VIEW-CHANGEs claim checkpoints without a proof.
     UnprovenCheckpoint = "unproven-checkpoint",
     /// Its NEW-VIEWs order something else than V says.
@@ -256,6 +259,7 @@ impl Liar {
             Behaviour::ForgeCertificates => views::forge(hand, draft),
             Behaviour::HideCertificates => views::hide(hand, draft),
             Behaviour::StaleCertificates => views::stale(hand, draft),
+            Behaviour::WithholdBodies => views::withhold(hand, to, draft),
             Behaviour::UnprovenCheckpoint => views::unproven(hand, draft),
             Behaviour::WrongNewView => views::wrong_order(hand, to, draft),
             Behaviour::FakeNewView => views::fake(hand, draft),

@@ -43,6 +43,41 @@ pub(super) fn stale(hand: &mut Hand, draft: Draft) -> Draft {
     })
 }
 
+/// Proposals reach all but f replicas, and late enough for what follows to come after their patience; every certificate
+/// of the latest view for each number is shown, and nothing that a certificate names is served.
+pub(super) fn withhold(hand: &mut Hand, to: ReplicaId, draft: Draft) -> Draft {
+    let wait = hand.params.view_timeout * (94 + hand.rng.below(8) as u32) / 100;
+    let (n, faults) = (hand.params.membership.n() as u32, hand.params.membership.faults() as u32);
+    let is_skipped = (to.0 + n - hand.id.0) % n >= n - faults;
+    let is_served = |(_, message): &(Duration, Message)| match message {
+        Message::Batch(_) | Message::StateData(_) | Message::Committed(_) => false,
+        Message::PrePrepare(_) => !is_skipped,
+        _ => true,
+    };
+    let delay = |(after, message): (Duration, Message)| match message {
+        Message::PrePrepare(_) => (after + wait, message),
+        _ => (after, message),
+    };
+    let draft = draft.into_iter().filter(is_served).map(delay).collect();
+    own_view_changes(hand, draft, |hand, body| {
+        let enough = hand.params.membership.prepares();
+        let mut all = hand.certificates();
+        all.retain(|one| {
+            let claim = &one.pre_prepare.body;
+            let is_above = claim.view < body.view && body.low_water_mark < claim.seq;
+            is_above
+                && claim.seq.0 <= body.low_water_mark.0 + hand.params.window
+                && one.prepares.len() == enough
+        });
+        all.extend(body.prepared.iter().cloned());
+        all.sort_by_key(|one| {
+            (one.pre_prepare.body.seq, std::cmp::Reverse(one.pre_prepare.body.view))
+        });
+        all.dedup_by_key(|one| one.pre_prepare.body.seq);
+        ViewChange { prepared: all, ..body.clone() }
+    })
+}
+
 /// h without a proof.
 pub(super) fn unproven(hand: &mut Hand, draft: Draft) -> Draft {
     own_view_changes(hand, draft, |hand, body| {
