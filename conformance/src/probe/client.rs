@@ -210,7 +210,7 @@ pub(super) fn other_requests(
         let own = asking.scene.place.own;
         let (expected, got) = (asking.request.body.digest(), Digest([0xd1; 32]));
         let reply = asking.reply_of(own, |reply| reply.request = got);
-        let refused = Err(ClientRejection::AnotherWithItsTimestamp { expected, got });
+        let refused = Err(ClientRejection::AnotherRequest { expected, got });
         asking.hears("replies to another request with its timestamp are none", reply, &refused)?;
         for change in changes {
             let reply = asking.reply_of(own, change);

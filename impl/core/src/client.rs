@@ -22,10 +22,12 @@ pub enum ClientInput {
     Submit(Arc<Signed<Request>>),
     /// A reply, its signature checked.
     Reply(Signed<Reply>),
-    /// A replica says, over its own channel, that the outstanding request's timestamp is spent.
+    /// A replica says, over its own channel, that a request's timestamp is spent.
     Spent {
         /// The replica.
         from: ReplicaId,
+        /// The request's digest. Whoever else uses the client's key is told of its own requests in the same way.
+        request: Digest,
         /// How it was spent.
         spent: Spent,
     },
@@ -118,9 +120,9 @@ pub enum ClientRejection {
         /// Answered.
         got: Timestamp,
     },
-    /// The reply answers another request with the same timestamp.
-    #[error("reply to request {got}, waiting for {expected}")]
-    AnotherWithItsTimestamp {
+    /// What is said is about another request, of whoever else uses the client's key.
+    #[error("about request {got}, waiting for {expected}")]
+    AnotherRequest {
         /// Outstanding.
         expected: Digest,
         /// Answered.
@@ -205,7 +207,7 @@ impl ClientLane {
         match input {
             ClientInput::Submit(request) => self.on_submit(request),
             ClientInput::Reply(reply) => self.on_reply(reply.body),
-            ClientInput::Spent { from, spent } => self.on_spent(from, spent),
+            ClientInput::Spent { from, request, spent } => self.on_spent(from, request, spent),
             ClientInput::Timeout => self.on_timeout(),
         }
     }
@@ -254,7 +256,7 @@ impl ClientLane {
         }
         if reply.request != outstanding.digest && !any_timestamp {
             let (expected, got) = (outstanding.digest, reply.request);
-            return Err(ClientRejection::AnotherWithItsTimestamp { expected, got });
+            return Err(ClientRejection::AnotherRequest { expected, got });
         }
         let voter = match each_reply {
             true => ReplicaId(outstanding.replies.len() as u32),
@@ -285,6 +287,7 @@ impl ClientLane {
     fn on_spent(
         &mut self,
         from: ReplicaId,
+        request: Digest,
         spent: Spent,
     ) -> Result<Vec<ClientEffect>, ClientRejection> {
         let (weak, correct) =
@@ -293,6 +296,10 @@ impl ClientLane {
             return Err(ClientRejection::NotAMember(from));
         }
         let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
+        if request != outstanding.digest {
+            let (expected, got) = (outstanding.digest, request);
+            return Err(ClientRejection::AnotherRequest { expected, got });
+        }
         outstanding.spent.insert(from, spent);
         let for_another = outstanding.spent.values().filter(|spent| **spent == Spent::ForAnother);
         if for_another.count() >= weak {

@@ -133,14 +133,14 @@ fn a_reply_to_another_request_with_the_same_timestamp_does_not_count() {
         let ClientInput::Reply(mut other) = reply(replica, 0, 3, 1) else { unreachable!() };
         other.body.request = Digest([9; 32]);
         let (expected, got) = (request(3).body.digest(), Digest([9; 32]));
-        let refused = ClientRejection::AnotherWithItsTimestamp { expected, got };
+        let refused = ClientRejection::AnotherRequest { expected, got };
         assert_eq!(lane.step(ClientInput::Reply(other)), Err(refused));
     }
     assert!(lane.is_busy(), "it still waits for its own result");
 }
 
 fn spent(from: u32, spent: Spent) -> ClientInput {
-    ClientInput::Spent { from: ReplicaId(from), spent }
+    ClientInput::Spent { from: ReplicaId(from), request: request(3).body.digest(), spent }
 }
 
 fn old(last: u64) -> Spent {
@@ -165,6 +165,20 @@ fn f_plus_1_that_executed_another_request_settle_that_this_one_never_is() {
     let settled = lane.step(spent(2, Spent::ForAnother));
     assert_eq!(settled, Ok(gives_up(3, Fate::NeverExecuted, 3)));
     assert!(!lane.is_busy());
+}
+
+/// Outside fault F9: A refusal of a copy's operation makes a client ask again for one that was executed.
+#[test]
+fn a_refusal_of_another_request_does_not_count() {
+    let mut lane = lane(4);
+    lane.step(ClientInput::Submit(request(3))).expect("idle");
+    for from in (0..4).map(ReplicaId) {
+        let (request, spent) = (Digest([9; 32]), Spent::ForAnother);
+        let expected = self::request(3).body.digest();
+        let refused = ClientRejection::AnotherRequest { expected, got: request };
+        assert_eq!(lane.step(ClientInput::Spent { from, request, spent }), Err(refused));
+    }
+    assert!(lane.is_busy());
 }
 
 #[test]

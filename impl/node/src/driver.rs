@@ -24,10 +24,10 @@ use crate::timers::Timers;
 use bytes::Bytes;
 use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::evidence::SignedVote;
-use pbft_core::message::{Message, Request};
+use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
 use pbft_core::surplus::Surplus;
-use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Timestamp};
+use pbft_core::types::{ClientId, Digest, ReplicaId, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -386,7 +386,7 @@ impl Steps<'_> {
                 if let (Some(request), Some(reason), true) =
                     (refusable, RefusalReason::of(&rejection), told)
                 {
-                    group.outbox.push(request.refused(reason)?);
+                    group.outbox.push(refused(&request.body, reason)?);
                 }
                 Ok(())
             }
@@ -436,26 +436,19 @@ impl Steps<'_> {
     }
 }
 
-/// The lane and timestamp of a client's own request: the one kind of input whose rejection somebody waits for.
-fn refusable(input: &Input) -> Option<RequestId> {
+/// A client's own request: the one kind of input whose rejection somebody waits for.
+fn refusable(input: &Input) -> Option<Arc<Signed<Request>>> {
     let Input::Request(message) = input else { return None };
-    let Message::Request(request) = message.get() else { return None };
-    let Request { client, lane, timestamp, .. } = request.body;
-    Some(RequestId { client, lane, timestamp })
-}
-
-struct RequestId {
-    client: ClientId,
-    lane: Lane,
-    timestamp: Timestamp,
-}
-
-impl RequestId {
-    fn refused(self, reason: RefusalReason) -> Result<Outgoing, CodecError> {
-        let Self { client, lane, timestamp } = self;
-        let frame = codec::encode(&ReplicaFrame::Refused { lane, timestamp, reason })?;
-        Ok(Outgoing::Reply { client, frame: Bytes::from(frame) })
+    match message.get() {
+        Message::Request(request) => Some(Arc::clone(request)),
+        _ => None,
     }
+}
+
+/// Tells a client that its request is refused.
+fn refused(request: &Request, reason: RefusalReason) -> Result<Outgoing, CodecError> {
+    let frame = codec::encode(&ReplicaFrame::refusal(request, reason))?;
+    Ok(Outgoing::Reply { client: request.client, frame: Bytes::from(frame) })
 }
 
 /// A replica that contradicts itself is faulty: that is worth keeping, with both signatures.

@@ -64,6 +64,8 @@ pub enum ReplicaFrame {
         lane: Lane,
         /// The request's timestamp.
         timestamp: Timestamp,
+        /// The request's digest: all connections of a client hear of it, and some may be another process's.
+        request: Digest,
         /// Why.
         reason: RefusalReason,
     },
@@ -76,6 +78,14 @@ pub enum ReplicaFrame {
         /// What the service says.
         answer: QueryAnswer,
     },
+}
+
+impl ReplicaFrame {
+    /// Says that `request` is refused.
+    pub fn refusal(request: &Request, reason: RefusalReason) -> Self {
+        let Request { lane, timestamp, .. } = *request;
+        Self::Refused { lane, timestamp, request: request.digest(), reason }
+    }
 }
 
 /// Why a replica refuses a request.

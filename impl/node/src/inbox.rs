@@ -354,8 +354,7 @@ impl Inbox {
 
     fn request(&self, client: ClientId, request: Arc<Signed<Request>>) -> Result<(), InboxError> {
         let refused = |reason| {
-            let Request { lane, timestamp, .. } = request.body;
-            let answer = ReplicaFrame::Refused { lane, timestamp, reason };
+            let answer = ReplicaFrame::refusal(&request.body, reason);
             InboxError::Refused { reason, answer }
         };
         if request.body.client != client && !planted!(self.params, RequestOfAnotherClient) {

@@ -60,5 +60,5 @@ impl Group {
 }
 
 pub(super) fn refused(request: &Request, reason: RefusalReason) -> ReplicaFrame {
-    ReplicaFrame::Refused { lane: request.lane, timestamp: request.timestamp, reason }
+    ReplicaFrame::refusal(request, reason)
 }

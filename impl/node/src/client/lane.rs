@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Fate};
 use pbft_core::crypto::sign;
 use pbft_core::message::{Reply, Request, Signed};
-use pbft_core::types::{Lane, ReplicaId, Timestamp, View};
+use pbft_core::types::{Digest, Lane, ReplicaId, Timestamp, View};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,8 +43,8 @@ struct Route {
 
 #[derive(Debug, Default)]
 struct RouteState {
-    /// The request that is outstanding.
-    waits_for: Option<Timestamp>,
+    /// The digest of the request that is outstanding: other processes with this key may use its timestamp, too.
+    waits_for: Option<Digest>,
     /// At most a reply and a refusal of each replica, however often one repeats itself.
     events: VecDeque<LaneEvent>,
 }
@@ -54,10 +54,10 @@ impl Route {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on only what is about `timestamp` is taken; nothing, if there is none.
-    fn wait_for(&self, timestamp: Option<Timestamp>) {
+    /// From now on only what is about `request` is taken; nothing, if there is none.
+    fn wait_for(&self, request: Option<Digest>) {
         let mut state = self.lock();
-        state.waits_for = timestamp;
+        state.waits_for = request;
         state.events.clear();
     }
 
@@ -86,17 +86,17 @@ impl Routes {
         self.0.get(usize::from(lane.0))
     }
 
-    /// Whether `lane` waits for an answer to `timestamp`.
-    pub(super) fn waits_for(&self, lane: Lane, timestamp: Timestamp) -> bool {
-        self.route(lane).is_some_and(|route| route.lock().waits_for == Some(timestamp))
+    /// Whether `lane` waits for an answer to `request`.
+    pub(super) fn waits_for(&self, lane: Lane, request: Digest) -> bool {
+        self.route(lane).is_some_and(|route| route.lock().waits_for == Some(request))
     }
 
-    /// Hands over what a replica says about `timestamp`, if it is still of interest.
-    pub(super) fn deliver(&self, lane: Lane, timestamp: Timestamp, event: LaneEvent) {
+    /// Hands over what a replica says about `request`, if it is still of interest.
+    pub(super) fn deliver(&self, lane: Lane, request: Digest, event: LaneEvent) {
         let Some(route) = self.route(lane) else { return };
         let mut state = route.lock();
         let again = || state.events.iter().any(|waiting| waiting.source() == event.source());
-        if state.waits_for == Some(timestamp) && !again() {
+        if state.waits_for == Some(request) && !again() {
             state.events.push_back(event);
             drop(state);
             route.arrived.notify_one();
@@ -182,6 +182,7 @@ pub(super) enum Ended {
 
 /// One operation under way.
 struct Attempt {
+    request: Digest,
     timeout: Duration,
     resend_at: Instant,
     ended: Option<Ended>,
@@ -213,14 +214,16 @@ impl BusyLane {
         deadline: Instant,
     ) -> Result<Ended, ClientError> {
         let (client, lane, session) = (self.shared.id, self.lane, self.shared.session);
-        self.route.wait_for(Some(timestamp));
         let body = Request { client, lane, timestamp, session, operation: operation.clone() };
+        let digest = body.digest();
+        self.route.wait_for(Some(digest));
         let request = Arc::new(match self.shared.signs() {
             true => self.shared.signed(body),
             false => sign(&self.shared.signer, self.shared.params.cluster, body),
         });
         let after = self.shared.options.deadline;
         let mut attempt = Attempt {
+            request: digest,
             timeout: after,
             resend_at: deadline,
             ended: None,
@@ -283,7 +286,7 @@ impl BusyLane {
         attempt: &mut Attempt,
     ) -> Result<Option<ClientInput>, ClientError> {
         if let Some(spent) = reason.spent() {
-            return Ok(Some(ClientInput::Spent { from, spent }));
+            return Ok(Some(ClientInput::Spent { from, request: attempt.request, spent }));
         }
         let first = attempt.refusals.is_empty();
         attempt.refusals.insert(from, reason);
@@ -355,7 +358,7 @@ fn frame(request: &Arc<Signed<Request>>) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pbft_core::types::{ClientId, Digest, Signature};
+    use pbft_core::types::{ClientId, Signature};
 
     fn reply(replica: u32, result: &[u8]) -> LaneEvent {
         let body = Reply {
@@ -375,13 +378,13 @@ mod tests {
         let routes = Routes::new(1);
         let refusal =
             || LaneEvent::Refused { from: ReplicaId(2), reason: RefusalReason::Overloaded };
-        routes.deliver(Lane(0), Timestamp(5), reply(2, b"early"));
-        routes.route(Lane(0)).expect("a lane").wait_for(Some(Timestamp(5)));
+        routes.deliver(Lane(0), Digest::default(), reply(2, b"early"));
+        routes.route(Lane(0)).expect("a lane").wait_for(Some(Digest::default()));
         for lie in 0..10_000u32 {
-            routes.deliver(Lane(0), Timestamp(5), reply(2, &lie.to_le_bytes()));
-            routes.deliver(Lane(0), Timestamp(5), refusal());
+            routes.deliver(Lane(0), Digest::default(), reply(2, &lie.to_le_bytes()));
+            routes.deliver(Lane(0), Digest::default(), refusal());
         }
-        routes.deliver(Lane(0), Timestamp(5), reply(3, b"good"));
+        routes.deliver(Lane(0), Digest::default(), reply(3, b"good"));
         let state = routes.route(Lane(0)).expect("a lane").lock();
         let sources: Vec<_> = state.events.iter().map(LaneEvent::source).collect();
         let of = |replica, refuses| (ReplicaId(replica), refuses);

@@ -106,21 +106,21 @@ impl Link {
     fn receive(&self, frame: &[u8]) -> Result<(), String> {
         match codec::decode(frame).map_err(|e| format!("the replica's frame {e}"))? {
             ReplicaFrame::Reply(reply) => {
-                let Reply { lane, timestamp, replica: from, .. } = reply.body;
+                let Reply { lane, request, replica: from, .. } = reply.body;
                 if from != self.replica {
                     return Err(format!("the replica sent a reply of {from}"));
                 }
                 // f+1 replies are enough: one that nobody waits for any more is not worth a signature check.
-                if self.shared.routes.waits_for(lane, timestamp) {
+                if self.shared.routes.waits_for(lane, request) {
                     let reply = verify_reply(&self.shared.params, &self.shared.ring, reply)
                         .map_err(|rejection| rejection.to_string())?;
                     let event = LaneEvent::Reply(reply.into_inner());
-                    self.shared.routes.deliver(lane, timestamp, event);
+                    self.shared.routes.deliver(lane, request, event);
                 }
             }
-            ReplicaFrame::Refused { lane, timestamp, reason } => {
+            ReplicaFrame::Refused { lane, request, reason, .. } => {
                 let event = LaneEvent::Refused { from: self.replica, reason };
-                self.shared.routes.deliver(lane, timestamp, event);
+                self.shared.routes.deliver(lane, request, event);
             }
             ReplicaFrame::Status(report) => {
                 let mut reports =

@@ -1,6 +1,6 @@
 //! A disk without space: the replica says nothing until there is some, and then goes on by itself.
 
-use super::{Driver, DriverError, refusable};
+use super::{Driver, DriverError, refusable, refused};
 use crate::blocking::blocking;
 use crate::codec;
 use crate::frame::{RefusalReason, ReplicaFrame};
@@ -78,7 +78,8 @@ impl Driver {
                     continue;
                 }
             };
-            let refused = refusable(&input).map(|id| id.refused(RefusalReason::Overloaded));
+            let request = refusable(&input);
+            let refused = request.map(|request| refused(&request.body, RefusalReason::Overloaded));
             if let Some(Ok(refused)) = refused {
                 refused.release(&mut *self.network);
                 self.network.flush();
