@@ -121,6 +121,7 @@ impl<'r> NodeHost<'r> {
             let mut watched = self.watch.lock();
             watched.replica = Some(driver.replica().clone());
             watched.timer.restarted();
+            watched.accused.clear();
         }
         let task = self.runtime.spawn(driver.run());
         self.running = Some(Running { inbox, wire, task });

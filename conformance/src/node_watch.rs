@@ -3,6 +3,7 @@
 use crate::service;
 use crate::timers::TimerWatch;
 use crate::wire::Wire;
+use pbft_core::evidence::SignedVote;
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{Effect, Input, Rejection, Replica, Timer};
 use pbft_model as model;
@@ -28,8 +29,10 @@ pub(crate) struct Watched {
     pub(crate) history: Vec<model::Value>,
     /// How often the view-change timer ran out.
     pub(crate) timeouts: u64,
-    /// The equivocations that the replica has noticed.
+    /// The equivocations and broken promises that the replica has noticed.
     pub(crate) equivocations: BTreeSet<(ReplicaId, View, SeqNum)>,
+    /// Whose broken promises it has noticed since it started: one of each is kept.
+    pub(crate) accused: BTreeSet<ReplicaId>,
 }
 
 /// Watches one driver.
@@ -56,6 +59,7 @@ impl Observer for Watcher {
         replica: &Replica,
     ) {
         let mut watched = self.watch.lock();
+        watched.note_broken_promise(input);
         if matches!(input, Input::Timer(Timer::ViewChange)) {
             watched.timeouts += 1;
             watched.timer.ran_out();
@@ -96,6 +100,17 @@ fn must_be_kept(effect: &Effect) -> bool {
 }
 
 impl Watched {
+    /// A COMMIT and a VIEW-CHANGE that convict their signer, one of which is in `input`, the other known before.
+    fn note_broken_promise(&mut self, input: &Input) {
+        let before = self.replica.as_ref();
+        let vote = SignedVote::in_input(input);
+        let broken = before.zip(vote).and_then(|(before, vote)| before.broken_promise(&vote));
+        if let Some(broken) = broken.filter(|broken| self.accused.insert(broken.replica())) {
+            let (view, seq) = broken.place();
+            self.equivocations.insert((broken.replica(), view, seq));
+        }
+    }
+
     fn note(&mut self, effect: &Effect) {
         self.timer.note(effect);
         match effect {

@@ -73,7 +73,8 @@ pub(super) fn held_in_a_view(stage: &mut Stage<'_>) -> Outcome {
     let primary = Footprint { votes: votes - 1, pending: 2, ..held };
     expect("what the primary holds", primary, stage.footprint(0)?)?;
     stage.answers(2, status(3, 0, true, 2, 4), &[THIRD.as_slice(), &FOURTH].concat())?;
-    let told = Footprint { reports: 2, ..held };
+    // The answer and the report of 3; and since the tick how long each of the three others has waited ahead.
+    let told = Footprint { reports: 2 + 3, ..held };
     expect("what a backup holds that heard a STATUS", told, stage.footprint(2)?)?;
     // After a restart: the own votes, and no one else's; the PREPARE of each number, the COMMIT of three.
     stage.restart(2)?;
