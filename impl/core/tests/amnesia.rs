@@ -176,7 +176,7 @@ fn two_that_lost_their_memory_in_a_quiet_cluster_say_that_they_do_not_vote() {
 fn one_that_waits_says_for_which_checkpoint_or_view_and_votes_once_it_says_so() {
     let mut cluster = forgetful();
     let recovering = Standing::Recovering { until: SeqNum(11), view: View(1) };
-    let mut stood = vec![recovering];
+    let mut stood = vec![cluster.replica(LOST).standing()];
     for timestamp in 4..=12 {
         cluster.request_all(&request(1, timestamp));
         for _ in 0..25 {
