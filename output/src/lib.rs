@@ -15,9 +15,6 @@ use std::sync::{Mutex, PoisonError};
 /// The exit code of a program that did its work, but could not write what it had to say.
 pub const OUTPUT_LOST: u8 = 7;
 
-/// The exit code of a program whose reader has gone: what a shell shows for one that SIGPIPE ended.
-pub const READER_GONE: u8 = 128 + 13;
-
 /// What went wrong first on standard output.
 static TROUBLE: Mutex<Option<Trouble>> = Mutex::new(None);
 
@@ -125,7 +122,9 @@ pub fn arguments<A: clap::Parser>() -> Result<A, ExitCode> {
         let coloured = match error.use_stderr() {
             true => io::IsTerminal::is_terminal(&io::stderr()),
             false => io::IsTerminal::is_terminal(&io::stdout()),
-        } && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        } || std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let coloured = coloured && !refused;
         let text = if coloured { text.ansi().to_string() } else { text.to_string() };
         match error.use_stderr() {
             true => err!("{text}"),
@@ -135,7 +134,8 @@ pub fn arguments<A: clap::Parser>() -> Result<A, ExitCode> {
     })
 }
 
-/// How `main` ends: with `code`, unless the program did what it should (0) and could not say so.
+/// How `main` ends: with `code`, unless the program did what it should (0) and could not say so. A reader that has gone
+/// has heard enough, and changes no verdict.
 pub fn finish(code: u8) -> ExitCode {
     // The result is in TROUBLE.
     let _ = Stdout.flush();
@@ -148,7 +148,6 @@ pub fn finish(code: u8) -> ExitCode {
     }
     ExitCode::from(match (code, trouble) {
         (0, Some(Trouble::Lost(_))) => OUTPUT_LOST,
-        (0, Some(Trouble::ReaderGone)) => READER_GONE,
         (code, _) => code,
     })
 }

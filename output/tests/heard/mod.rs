@@ -7,9 +7,6 @@ use std::process::{Command, Output, Stdio};
 /// Its work is done, and what it said is lost.
 const OUTPUT_LOST: i32 = 7;
 
-/// Its reader has gone: 128 and the number of SIGPIPE.
-const READER_GONE: i32 = 141;
-
 fn run(program: &str, directory: &Path, words: &str, stdout: impl Into<Stdio>) -> Output {
     let mut command = Command::new(program);
     command.args(words.split(' ')).current_dir(directory).env("NO_COLOR", "1");
@@ -41,7 +38,7 @@ pub(crate) fn a_reader_may_go(program: &str, directory: &Path, commands: &[&str]
         drop(reader);
         let ended = run(program, directory, command, writer);
         let error = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(READER_GONE), "{command}: {error}");
+        assert_eq!(ended.status.code(), Some(0), "{command}: {error}");
         assert!(!error.contains("panicked") && !error.contains("error"), "{command}: {error}");
     }
 }
