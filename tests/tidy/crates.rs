@@ -7,7 +7,7 @@ use toml::{Table, Value};
 /// otherwise conformance would prove a thing equal to itself. All programs print in one way, which knows nothing of the
 /// protocol.
 const OURS: [(&str, &str, &[&str]); 7] = [
-    ("output/Cargo.toml", "pbft-output", &[]),
+    ("impl/output/Cargo.toml", "pbft-output", &[]),
     ("model/Cargo.toml", "pbft-model", &["pbft-output"]),
     ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),

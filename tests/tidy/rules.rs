@@ -113,7 +113,7 @@ fn tokens(line: &str) -> Vec<&str> {
 pub(crate) fn programs_print_in_one_way(text: &Text) -> Vec<String> {
     // What tests share is read by whoever runs them.
     let shared_by_tests = text.path == "tests/src/cluster.rs";
-    let is_program = text.path.contains("/src/") && !text.path.starts_with("output/");
+    let is_program = text.path.contains("/src/") && !text.path.starts_with("impl/output/");
     if !text.is_rust() || text.is_test() || shared_by_tests || !is_program {
         return Vec::new();
     }
@@ -212,7 +212,7 @@ mod tests {
         for code in bad {
             assert_eq!(found(rule, "a/src/b.rs", code), 1, "{code}");
             assert_eq!(found(rule, "a/examples/b.rs", code), 0, "{code}");
-            assert_eq!(found(rule, "output/src/b.rs", code), 0, "{code}");
+            assert_eq!(found(rule, "impl/output/src/b.rs", code), 0, "{code}");
         }
         let good = ["outln!(\"x\");", "// println!(", "let n: u8 = text.parse();"];
         assert!(good.iter().all(|code| found(rule, "a/src/b.rs", code) == 0));

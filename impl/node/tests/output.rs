@@ -1,6 +1,6 @@
 //! What the program has to say reaches its reader, or the program says that it did not.
 
-#[path = "../../../output/tests/heard/mod.rs"]
+#[path = "../../output/tests/heard/mod.rs"]
 mod heard;
 
 use std::fs::File;
