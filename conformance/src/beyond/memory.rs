@@ -57,6 +57,12 @@ fn catch_up(stage: &mut Stage<'_>, arrives: impl Fn(&Message) -> bool) -> Outcom
     Ok(())
 }
 
+/// With a timeout of so many ticks that the others do not come to a replica that waits in the next view.
+pub(super) fn bounds(params: &mut Params) {
+    super::lacks::bounds(params);
+    params.view_timeout = params.view_timeout_max;
+}
+
 /// It has promised nothing, and says nothing that binds it.
 fn is_silent(stage: &Stage<'_>) -> Outcome {
     let seen = &stage.seen[LOST as usize];

@@ -208,6 +208,23 @@ fn then_it_votes_in_the_next_view() {
     cluster.assert_all_at(14);
 }
 
+/// With a timeout that is too long for the others to have come to it.
+#[test]
+fn and_it_helps_to_leave_a_view_in_which_it_never_was() {
+    let mut cluster = Cluster::with(4, |params| params.view_timeout = Duration::from_secs(10));
+    order(&mut cluster, 0, 1..=3);
+    lose_memory(&mut cluster);
+    order(&mut cluster, 0, 4..=12);
+    cluster.pass(500);
+    assert_eq!(cluster.replica(LOST).abstains(), None);
+    assert_eq!(cluster.view(LOST), (View(1), false));
+    cluster.crash(0);
+    cluster.request_all(&request(1, 13));
+    cluster.pass(40_000);
+    cluster.assert_all_at(13);
+    assert!(cluster.view(LOST).1);
+}
+
 #[test]
 fn and_it_helps_to_leave_a_view() {
     let mut cluster = remembering();

@@ -244,7 +244,10 @@ impl World {
                     self.speak_up(index, None);
                 }
             }
-            Event::Suspect { .. } if host.replica().is_some() => self.input(index, Input::Suspect),
+            // Nobody asks a replica that is between views: it would get further ahead than its timer may take it.
+            Event::Suspect { .. } if host.replica().is_some_and(|r| r.status().active) => {
+                self.input(index, Input::Suspect);
+            }
             Event::Synced { .. } if host.is_writing() => self.with_host(index, Host::synced),
             Event::Start { .. } => {
                 if host.replica().is_some() || matches!(host.down(), Some(Down::Halted(_))) {
