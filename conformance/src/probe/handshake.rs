@@ -73,7 +73,8 @@ fn harness(error: impl std::fmt::Display) -> Difference {
 /// The text of a cluster file. Nobody listens at its addresses: the node is told another one.
 fn cluster_file(nonce: char) -> String {
     let nonce = nonce.to_string().repeat(32);
-    let mut text = format!("[cluster]\nname = \"door\"\nnonce = \"{nonce}\"\n");
+    let service = "service = \"history/1\"";
+    let mut text = format!("[cluster]\nname = \"door\"\nnonce = \"{nonce}\"\n{service}\n");
     for id in 0..REPLICAS {
         let key = secret(Principal::Replica(ReplicaId(id))).public().to_hex();
         let address = format!("127.0.0.1:{}", id + 1);
