@@ -213,7 +213,7 @@ fn then_it_votes_in_the_next_view() {
 fn and_it_helps_to_leave_a_view_in_which_it_never_was() {
     let mut cluster = Cluster::with(4, |params| params.view_timeout = Duration::from_secs(10));
     order(&mut cluster, 0, 1..=3);
-    lose_memory(&mut cluster);
+    lose_memory(&mut cluster, LOST);
     order(&mut cluster, 0, 4..=12);
     cluster.pass(500);
     assert_eq!(cluster.replica(LOST).abstains(), None);
