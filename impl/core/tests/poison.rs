@@ -38,6 +38,9 @@ fn authenticated(request: &Arc<Signed<Request>>, good: &[usize]) -> Arc<Signed<R
     Arc::new(Signed { body: request.body.clone(), signature: Signature::from_bytes(&bytes) })
 }
 
+/// What one replica executed at a number.
+type Executed = (SeqNum, Vec<Arc<Signed<Request>>>);
+
 /// Four replicas that take authenticators, on a network that delivers in order.
 struct Cluster {
     params: Vec<Arc<Params>>,
@@ -46,7 +49,7 @@ struct Cluster {
     timers: BTreeMap<(usize, Timer), (Duration, u64)>,
     now: Duration,
     set: u64,
-    executed: Vec<Vec<(SeqNum, Vec<Arc<Signed<Request>>>)>>,
+    executed: Vec<Vec<Executed>>,
     refused: Vec<(usize, Rejection)>,
 }
 

@@ -103,15 +103,15 @@ impl Events {
     fn on_effect(&mut self, cause: Cause, effect: &Effect, replica: &Replica) {
         match effect {
             Effect::Persist(record) => self.on_record(cause, record, replica),
-            Effect::Send { to, message: Message::FetchState(fetch) } => {
-                if self.fetching != Some(fetch.seq) {
-                    self.fetching = Some(fetch.seq);
-                    let behind = replica.status().last_executed.0;
-                    tracing::info!(
-                        seq = fetch.seq.0, executed = behind, %to,
-                        "behind a stable checkpoint: fetching its state"
-                    );
-                }
+            Effect::Send { to, message: Message::FetchState(fetch) }
+                if self.fetching != Some(fetch.seq) =>
+            {
+                self.fetching = Some(fetch.seq);
+                let behind = replica.status().last_executed.0;
+                tracing::info!(
+                    seq = fetch.seq.0, executed = behind, %to,
+                    "behind a stable checkpoint: fetching its state"
+                );
             }
             Effect::Send { to, message } => {
                 tracing::trace!(%to, kind = message.kind(), "sent");

@@ -134,7 +134,7 @@ pub enum InboxError {
         /// Why.
         reason: RefusalReason,
         /// The frame that says so.
-        answer: ReplicaFrame,
+        answer: Box<ReplicaFrame>,
     },
     /// The driver is gone.
     #[error("the replica has stopped")]
@@ -355,7 +355,7 @@ impl Inbox {
     fn request(&self, client: ClientId, request: Arc<Signed<Request>>) -> Result<(), InboxError> {
         let refused = |reason| {
             let answer = ReplicaFrame::refusal(&request.body, reason);
-            InboxError::Refused { reason, answer }
+            InboxError::Refused { reason, answer: Box::new(answer) }
         };
         if request.body.client != client && !planted!(self.params, RequestOfAnotherClient) {
             return Err(refused(RefusalReason::NotYours));

@@ -216,7 +216,7 @@ async fn an_overloaded_replica_says_so() {
         panic!("the queue has no bound: {refused:?}")
     };
     assert_eq!(reason, RefusalReason::Overloaded);
-    assert!(matches!(answer, ReplicaFrame::Refused { .. }));
+    assert!(matches!(*answer, ReplicaFrame::Refused { .. }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -222,7 +222,10 @@ impl Host {
         let request = match codec::decode(frame).map_err(FrameError::from)? {
             ClientFrame::Request(request) if request.body.client == client => request,
             ClientFrame::Request(request) => {
-                return Err(Unread::Refused(refused(&request.body, RefusalReason::NotYours)));
+                return Err(Unread::Refused(Box::new(refused(
+                    &request.body,
+                    RefusalReason::NotYours,
+                ))));
             }
             _ => return Err(Unread::NoRequest),
         };
@@ -230,9 +233,10 @@ impl Host {
             verify(&self.params, &*self.verifier, Message::Request(Arc::clone(&request)));
         match verified {
             Ok(message) => Ok(Input::Request(message)),
-            Err(Rejection::OperationTooLarge { .. }) => {
-                Err(Unread::Refused(refused(&request.body, RefusalReason::OperationTooLarge)))
-            }
+            Err(Rejection::OperationTooLarge { .. }) => Err(Unread::Refused(Box::new(refused(
+                &request.body,
+                RefusalReason::OperationTooLarge,
+            )))),
             Err(rejection) => Err(rejection.into()),
         }
     }

@@ -53,7 +53,7 @@ pub enum Unread {
     Rejected(#[from] Rejection),
     /// It will not be worked on, and its client is told.
     #[error("refused")]
-    Refused(ReplicaFrame),
+    Refused(Box<ReplicaFrame>),
     /// It asks for something else than an execution.
     #[error("no request")]
     NoRequest,

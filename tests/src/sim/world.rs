@@ -338,12 +338,12 @@ impl World {
         match read {
             Ok(input) => self.hear_and_input(index, input),
             Err(Unread::Refused(frame)) => {
-                if let ReplicaFrame::Refused { reason, .. } = &frame
+                if let ReplicaFrame::Refused { reason, .. } = &*frame
                     && !self.faulty.contains(&index)
                 {
                     self.coverage.refused(*reason);
                 }
-                let Ok(frame) = codec::encode(&frame) else { return true };
+                let Ok(frame) = codec::encode(&*frame) else { return true };
                 self.send(Node::Host(index), from, Duration::ZERO, frame.into());
             }
             Err(Unread::Rejected(rejection)) if !self.faulty.contains(&index) => {

@@ -235,7 +235,7 @@ impl Host {
                 match self.inbox.client_frame(id, &frame) {
                     Ok(()) => {}
                     Err(InboxError::Refused { answer, .. }) => {
-                        let Ok(frame) = codec::encode(&answer) else { return };
+                        let Ok(frame) = codec::encode(&*answer) else { return };
                         queue.push(Bytes::from(frame));
                         drop(turn);
                         self.quotas.charge_for(Principal::Client(id), WASTE_COST, &metrics).await;
