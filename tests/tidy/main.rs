@@ -2,6 +2,7 @@
 
 mod commands;
 mod crates;
+mod faults;
 mod paper;
 mod rules;
 mod source;
@@ -107,4 +108,25 @@ fn the_rules_see_the_whole_repository() {
     assert!(has("README.md") && has("impl/core/src/replica.rs") && has("tests/tidy/main.rs"));
     assert!(!texts.iter().any(|text| text.path.starts_with("target/")));
     assert!(texts.len() > 100, "{} files", texts.len());
+}
+
+/// `RENEW=1` writes the table instead of comparing it.
+#[test]
+fn faults_found_from_outside_have_tests_or_are_listed_as_open() {
+    let root = workspace_root();
+    let shown = faults::shown(&all_texts(&root)).expect("marks that lead to tests");
+    // Kinds that are open: the table says so. A kind that has a test keeps one.
+    const OPEN: [usize; 3] = [8, 17, 19];
+    assert_eq!(faults::without_test(&shown), OPEN, "kinds that no test says that it is about");
+    let path = root.join("docs/past-bugs.md");
+    let document = std::fs::read_to_string(&path).expect("the document");
+    let renewed = faults::renewed(&document, &faults::table(&shown)).expect("marks of the table");
+    if std::env::var_os("RENEW").is_some() {
+        std::fs::write(&path, renewed).expect("written");
+    } else {
+        assert!(
+            document == renewed,
+            "renew it: RENEW=1 cargo test -p pbft-tests --test tidy faults"
+        );
+    }
 }
