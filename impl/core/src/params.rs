@@ -78,7 +78,7 @@ pub struct Params {
     /// How often a replica says what it has.
     pub status_interval: Duration,
     /// A primary under which requests typically wait for more than this part of the patience is left:
-    /// [`crate::pace`]. 0 is never to leave one for that.
+    /// `pace.rs`. 0 is never to leave one for that.
     pub slow_primary_percent: u32,
     /// The bug that this replica is built to have, to show that conformance notices it.
     #[cfg(feature = "planted-bugs")]
