@@ -84,7 +84,7 @@ impl Replica {
         let mut effects = Vec::new();
         self.last_executed = seq;
         if !executing.applied.is_empty() {
-            self.timer.on_progress();
+            self.timer.on_progress(&self.params);
         }
         for (request, result) in executing.applied.iter().zip(results) {
             let id = request.body.id();

@@ -62,8 +62,8 @@ impl ViewTimer {
     }
 
     /// A request was executed: this primary, and the patience with it, will do.
-    pub(crate) fn on_progress(&mut self) {
-        self.progress = true;
+    pub(crate) fn on_progress(&mut self, params: &Params) {
+        self.progress = !planted!(params, PatienceNotRestored);
     }
 
     /// A checkpoint has become stable in an active view: half the patience may do, if nobody was suspected since the
@@ -77,9 +77,7 @@ impl ViewTimer {
 
     fn halve(&mut self, params: &Params) {
         self.calm = 0;
-        if !planted!(params, PatienceNotRestored) {
-            self.patience = (self.patience / 2).max(params.view_timeout);
-        }
+        self.patience = (self.patience / 2).max(params.view_timeout);
     }
 
     /// A tick in an active view.
