@@ -52,10 +52,7 @@ impl Replica {
     /// §4.4: votes in no view before `to` from now on, and tells the others what prepared here.
     fn start_view_change(&mut self, to: View, effects: &mut Vec<Effect>) {
         assert!(to > self.view, "views only rise");
-        self.reach_strays();
-        self.remember_pace();
-        self.stop_timer_for_view_change(effects);
-        self.let_go_of_authenticators();
+        self.end_view(effects);
         let view_change = Arc::new(self.make_view_change(to));
         self.view = to;
         self.active = false;
@@ -70,6 +67,15 @@ impl Replica {
         effects.push(Effect::Broadcast(Message::ViewChange(view_change)));
         self.refresh_timer(effects);
         self.try_new_view(effects);
+    }
+
+    /// What ends with a view that is left, for whatever reason. While the log still has its proposals: those that did not
+    /// prepare say whose authenticators failed.
+    fn end_view(&mut self, effects: &mut Vec<Effect>) {
+        self.reach_strays();
+        self.remember_pace();
+        self.stop_timer_for_view_change(effects);
+        self.let_go_of_authenticators();
     }
 
     /// P: for every sequence number above h that prepared here, in whichever view, the certificate of the
@@ -336,10 +342,7 @@ impl Replica {
         // Before the old view's pre-prepares are forgotten: one of them may hold the only copy of a batch.
         let proposals = self.proposals_of(&new_view);
         if self.view != new_view.body.view {
-            self.reach_strays();
-            self.remember_pace();
-            self.stop_timer_for_view_change(effects);
-            self.let_go_of_authenticators();
+            self.end_view(effects);
             self.log.leave_view();
             self.view = new_view.body.view;
         }
