@@ -31,8 +31,8 @@ pub struct Bodies(Vec<Arc<Proposal>>);
 
 impl Bodies {
     /// Keeps the batch of a proposal whose view is left. If there are too many, the one of the earliest view goes that
-    /// no certificate of this replica names; `certified` are the digests of those.
-    pub(crate) fn keep(&mut self, proposal: Arc<Proposal>, certified: &[Digest]) {
+    /// is not `certified`, the digest that this replica's certificate for the number names.
+    pub(crate) fn keep(&mut self, proposal: Arc<Proposal>, certified: Option<Digest>) {
         if proposal.batch.is_null() {
             return;
         }
@@ -41,7 +41,7 @@ impl Bodies {
         let at = self.0.partition_point(|known| view_of(known) <= view);
         self.0.insert(at, proposal);
         if self.0.len() > BODIES_MAX {
-            let spare = self.0.iter().position(|known| !certified.contains(&digest_of(known)));
+            let spare = self.0.iter().position(|known| Some(digest_of(known)) != certified);
             self.0.remove(spare.unwrap_or(0));
         }
     }
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn the_latest_views_are_kept_and_what_a_certificate_names() {
         let mut bodies = Bodies::default();
-        let certified = [digest_of(&proposal(0, 10))];
+        let certified = Some(digest_of(&proposal(0, 10)));
         for view in 0..6 {
-            bodies.keep(proposal(view, 10 + view), &certified);
+            bodies.keep(proposal(view, 10 + view), certified);
         }
         assert_eq!(kept(&bodies), [(0, 10), (3, 13), (4, 14), (5, 15)]);
-        bodies.keep(proposal(6, 13), &certified);
+        bodies.keep(proposal(6, 13), certified);
         assert_eq!(kept(&bodies), [(0, 10), (4, 14), (5, 15), (6, 13)], "one a digest");
-        bodies.keep(proposal(7, 17), &[]);
+        bodies.keep(proposal(7, 17), None);
         assert_eq!(kept(&bodies), [(4, 14), (5, 15), (6, 13), (7, 17)]);
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let mut null = Proposal::clone(&proposal(0, 1));
         null.batch = Arc::default();
         let mut bodies = Bodies::default();
-        bodies.keep(Arc::new(null), &[]);
+        bodies.keep(Arc::new(null), None);
         assert!(bodies.is_empty());
     }
 }

@@ -102,10 +102,8 @@ impl Durable {
     fn leave_view(&mut self) {
         for (seq, proposal) in std::mem::take(&mut self.accepted) {
             let prepared = self.prepared.get(&seq);
-            let certified: Vec<Digest> =
-                prepared.iter().map(|certificate| certificate.pre_prepare.body.digest).collect();
-            let bodies = self.bodies.entry(seq).or_default();
-            bodies.keep(proposal, &certified);
+            let certified = prepared.map(|certificate| certificate.pre_prepare.body.digest);
+            self.bodies.entry(seq).or_default().keep(proposal, certified);
         }
         self.bodies.retain(|_, bodies| !bodies.is_empty());
     }

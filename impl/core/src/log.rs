@@ -82,9 +82,9 @@ impl Slot {
     /// Forgets the pre-prepare and the votes of a view that is left. The batch stays: a certificate of that view may
     /// name it.
     fn leave_view(&mut self) {
-        let certified: Vec<Digest> = self.prepared.iter().map(Prepared::digest).collect();
+        let certified = self.prepared.as_ref().map(Prepared::digest);
         if let Some(proposal) = self.proposal.take() {
-            self.bodies.keep(proposal, &certified);
+            self.bodies.keep(proposal, certified);
         }
         self.prepares.clear();
         self.commits.clear();
