@@ -47,16 +47,16 @@ impl Sort {
         }
     }
 
-    /// Its name, for solvers and readers.
+    /// Its name, for solvers: some have a sort `Seq` of their own.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Replica => "replica",
-            Self::Quorum => "quorum",
-            Self::View => "view",
-            Self::Seq => "seq",
-            Self::Value => "value",
-            Self::Digest => "digest",
+            Self::Replica => "Replica",
+            Self::Quorum => "Quorum",
+            Self::View => "View",
+            Self::Seq => "Number",
+            Self::Value => "Value",
+            Self::Digest => "Digest",
         }
     }
 }

@@ -43,13 +43,13 @@ impl Obligation<'_> {
     pub fn query(&self, theory: &Theory) -> String {
         let invariant = || theory.conjuncts.iter().map(|conjunct| &conjunct.formula);
         let text = match self {
-            Self::Initiation(conjunct) => theory.initiation(&conjunct.formula).text,
+            Self::Initiation(conjunct) => theory.consequence(&theory.initially, &conjunct.formula),
             Self::Consecution(action, conjunct) => {
-                theory.consecution(invariant(), action, &conjunct.formula).text
+                theory.consecution(invariant(), action, &conjunct.formula)
             }
             Self::Goal(goal) => {
                 let before = theory.goals[..*goal].iter().map(|goal| &goal.formula);
-                theory.consequence(invariant().chain(before), &theory.goals[*goal].formula).text
+                theory.consequence(invariant().chain(before), &theory.goals[*goal].formula)
             }
             Self::Possible(action) => theory.step(invariant(), action),
         };

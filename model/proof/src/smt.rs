@@ -1,15 +1,8 @@
-//! The same definitions as SMT-LIB 2, for solvers.
+//! The same definitions as SMT-LIB 2, for solvers: questions, each without its `(check-sat)`.
 
-use crate::formula::{Comparison, Formula, Sort, Term};
+use crate::formula::{Comparison, Formula, Sort};
 use crate::theory::{Action, Addition, Theory};
 use std::fmt::Write as _;
-
-/// A question to a solver: it answers `unsat` if the assumptions imply the goal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
-    /// The whole input, without `(check-sat)`.
-    pub text: String,
-}
 
 /// Whether relations are meant as they were before the step, or after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +16,13 @@ impl Theory {
     fn preamble(&self) -> String {
         let mut text = String::from("(set-logic UF)\n");
         for sort in Sort::ALL {
-            let _ = writeln!(text, "(declare-sort {} 0)", sort_of(sort));
+            let _ = writeln!(text, "(declare-sort {} 0)", sort.name());
         }
         text.push_str("(declare-const zero View)\n");
         text.push_str("(declare-fun le_view (View View) Bool)\n");
-        text.push_str("(declare-fun le_seq (Seq_ Seq_) Bool)\n");
+        text.push_str("(declare-fun le_seq (Number Number) Bool)\n");
         for relation in &self.relations {
-            let sorts: Vec<_> = relation.sorts.iter().map(|sort| sort_of(*sort)).collect();
+            let sorts: Vec<_> = relation.sorts.iter().map(|sort| sort.name()).collect();
             let _ = writeln!(text, "(declare-fun {} ({}) Bool)", relation.name, sorts.join(" "));
         }
         for axiom in &self.axioms {
@@ -38,43 +31,32 @@ impl Theory {
         text
     }
 
-    /// Does what holds at the start imply `formula`?
-    #[must_use]
-    pub fn initiation(&self, formula: &Formula) -> Query {
-        let mut text = self.preamble();
-        for initially in &self.initially {
-            assert_that(&mut text, initially, When::Before);
-        }
-        assert_that(&mut text, &formula.clone().negated(), When::Before);
-        Query { text }
-    }
-
-    /// Do these imply `formula`, in one state?
+    /// Do these imply `formula`, in one state? A solver answers `unsat` if they do.
     #[must_use]
     pub fn consequence<'a>(
         &self,
         assumptions: impl IntoIterator<Item = &'a Formula>,
         formula: &Formula,
-    ) -> Query {
+    ) -> String {
         let mut text = self.preamble();
         for assumption in assumptions {
             assert_that(&mut text, assumption, When::Before);
         }
         assert_that(&mut text, &formula.clone().negated(), When::Before);
-        Query { text }
+        text
     }
 
-    /// If these hold and the step is taken, does `formula` hold afterwards?
+    /// If these hold and the step is taken, does `formula` hold afterwards? A solver answers `unsat` if it does.
     #[must_use]
     pub fn consecution<'a>(
         &self,
         assumptions: impl IntoIterator<Item = &'a Formula>,
         action: &Action,
         formula: &Formula,
-    ) -> Query {
+    ) -> String {
         let mut text = self.step(assumptions, action);
         assert_that(&mut text, &formula.clone().negated(), When::After);
-        Query { text }
+        text
     }
 
     /// Assumptions, and one step from there: `sat` if the step can be taken.
@@ -87,7 +69,7 @@ impl Theory {
         let mut text = self.preamble();
         for parameter in &action.parameters {
             if let Some(sort) = Sort::of(parameter) {
-                let _ = writeln!(text, "(declare-const {parameter} {})", sort_of(sort));
+                let _ = writeln!(text, "(declare-const {parameter} {})", sort.name());
             }
         }
         for assumption in assumptions {
@@ -101,8 +83,7 @@ impl Theory {
             let arguments: Vec<String> =
                 (0..relation.sorts.len()).map(|at| format!("x{at}")).collect();
             let typed = arguments.iter().zip(&relation.sorts);
-            let typed: Vec<_> =
-                typed.map(|(x, sort)| format!("({x} {})", sort_of(*sort))).collect();
+            let typed: Vec<_> = typed.map(|(x, sort)| format!("({x} {})", sort.name())).collect();
             let mut cases = format!("({} {})", relation.name, arguments.join(" "));
             for addition in adds {
                 let _ = write!(cases, " {}", added(addition, action, &arguments));
@@ -137,17 +118,6 @@ fn assert_that(text: &mut String, formula: &Formula, when: When) {
     let _ = writeln!(text, "(assert {})", written(formula, when));
 }
 
-const fn sort_of(sort: Sort) -> &'static str {
-    match sort {
-        Sort::Replica => "Replica",
-        Sort::Quorum => "Quorum",
-        Sort::View => "View",
-        Sort::Seq => "Seq_",
-        Sort::Value => "Value",
-        Sort::Digest => "Digest",
-    }
-}
-
 fn written(formula: &Formula, when: When) -> String {
     let all = |parts: &[Formula]| parts.iter().map(|part| written(part, when)).collect::<Vec<_>>();
     match formula {
@@ -174,7 +144,7 @@ fn written(formula: &Formula, when: When) -> String {
 
 fn quantified(which: &str, variables: &[String], inner: &Formula, when: When) -> String {
     let typed = variables.iter().map(|variable| {
-        let sort = Term(variable.clone()).sort().map_or("Replica", sort_of);
+        let sort = Sort::of(variable).map_or("Replica", Sort::name);
         format!("({variable} {sort})")
     });
     format!("({which} ({}) {})", typed.collect::<Vec<_>>().join(" "), written(inner, when))
