@@ -64,15 +64,25 @@ impl Service for Counting {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_service_that_is_not_deterministic_halts_at_the_next_checkpoint() {
-    let odd = |id| Box::new(Counting(AtomicU64::new(if id == 2 { 1000 } else { 0 })));
-    let mut cluster = TcpCluster::start_with(4, |id| odd(id) as Box<dyn Service>).await;
+/// The service of a replica; that of replica 2 has counted otherwise.
+fn counting(id: u32) -> Box<dyn Service> {
+    Box::new(Counting(AtomicU64::new(if id == 2 { 1000 } else { 0 })))
+}
+
+/// A cluster in which replica 2 has come to a checkpoint with another state than the others, and a client of it.
+async fn with_one_that_counts_otherwise() -> (TcpCluster, Client) {
+    let cluster = TcpCluster::start_with(4, counting).await;
     let client = cluster.client(0);
     // The harness takes a checkpoint every four batches.
     for _ in 0..6 {
         assert_eq!(text(&client, "count").await, "done", "the others go on");
     }
+    (cluster, client)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_service_that_is_not_deterministic_halts_at_the_next_checkpoint() {
+    let (mut cluster, client) = with_one_that_counts_otherwise().await;
     let end = cluster.end_of_replica(2).await;
     let Err(error @ DriverError::Halted(HaltReason::StateDiverged { .. })) = end else {
         panic!("{end:?}")
@@ -135,16 +145,11 @@ async fn a_state_outside_of_the_checkpoints_is_noticed() {
 /// Outside fault F7: A halted replica runs again after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_replica_that_has_halted_does_not_start_again() {
-    let odd = |id| Box::new(Counting(AtomicU64::new(if id == 2 { 1000 } else { 0 })));
-    let mut cluster = TcpCluster::start_with(4, |id| odd(id) as Box<dyn Service>).await;
-    let client = cluster.client(0);
-    for _ in 0..6 {
-        assert_eq!(text(&client, "count").await, "done", "the others go on");
-    }
+    let (mut cluster, client) = with_one_that_counts_otherwise().await;
     let end = cluster.end_of_replica(2).await;
     let Err(DriverError::Halted(reason)) = end else { panic!("{end:?}") };
     for _ in 0..2 {
-        let again = cluster.node(2, odd(2)).await;
+        let again = cluster.node(2, counting(2)).await;
         let Err(error @ StartError::Driver(DriverError::Halted(_))) = again else {
             panic!("{again:?}")
         };
