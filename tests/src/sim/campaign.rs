@@ -43,6 +43,11 @@ pub enum Task {
         /// Its number.
         scenario: u64,
     },
+    /// One lie of one liar, at four replicas: the lies take turns.
+    Lie {
+        /// Its number.
+        number: u64,
+    },
 }
 
 impl Task {
@@ -52,6 +57,7 @@ impl Task {
         match self {
             Self::Seed { n, seed } => Plan::draw(seed, n),
             Self::Twins { scenario } => twins::plan(scenario),
+            Self::Lie { number } => Plan::lie(number),
         }
     }
 
@@ -61,6 +67,7 @@ impl Task {
         match self {
             Self::Seed { n, seed } => format!("cargo sim replay {seed} --replicas {n}"),
             Self::Twins { scenario } => format!("cargo sim twins --scenario {scenario}"),
+            Self::Lie { number } => format!("cargo sim lie {number}"),
         }
     }
 }

@@ -285,6 +285,28 @@ impl Plan {
         plan
     }
 
+    /// A plan in which a certain lie is told: each of a replica's and each of a client's lies takes its turn, and with
+    /// each round the replica does. What else goes wrong is drawn; the other side may lie, too.
+    #[must_use]
+    pub fn lie(number: u64) -> Self {
+        let mut plan = Self::draw(number, 4);
+        let lies = (Behaviour::ALL.len() + ClientLie::ALL.len()) as u64;
+        let (round, turn) = ((number / lies) as usize, (number % lies) as usize);
+        let Some(behaviour) = Behaviour::ALL.get(turn) else {
+            let lie = ClientLie::ALL[turn - Behaviour::ALL.len()];
+            plan.lying_clients.insert(plan.clients, vec![lie]);
+            return plan;
+        };
+        let breaks = |kind: &FaultKind| {
+            use FaultKind::{DiskLies, Diverge, Flip, Wipe};
+            matches!(kind, Flip { .. } | Wipe { .. } | DiskLies { .. } | Diverge { .. })
+        };
+        plan.faults.retain(|fault| !breaks(&fault.kind));
+        plan.broken.clear();
+        plan.liars = BTreeMap::from([(round % 4, vec![*behaviour])]);
+        plan
+    }
+
     /// In some runs the links are so long that what a request needs, five times one way, takes about as long as the
     /// first patience, or longer.
     fn draw_links(&mut self, seed: u64) {

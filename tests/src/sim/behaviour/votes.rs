@@ -237,7 +237,13 @@ fn bad_proposal(hand: &mut Hand, proposal: &Proposal) -> Message {
         requests.iter_mut().for_each(change);
         Arc::new(Batch { requests })
     };
-    match hand.rng.below(9) {
+    match hand.rng.below(10) {
+        9 => {
+            // Requests of long ago, which everybody has executed.
+            let past = hand.proposals.values().next().map(|past| Arc::clone(&past.batch));
+            let past = past.unwrap_or(batch);
+            hand.propose(view, seq, past.digest(), past)
+        }
         8 => {
             let max = hand.params.operation_bytes_max;
             let huge = changed(&mut |request| request.body.operation = vec![1; max + 1]);

@@ -78,8 +78,8 @@ pub(super) fn replay(common: &Common, which: &Which) -> ExitCode {
     }
 }
 
-pub(super) fn twins(common: &Common, scenario: u64) -> ExitCode {
-    show(common, &Task::Twins { scenario }.plan())
+pub(super) fn task(common: &Common, task: Task) -> ExitCode {
+    show(common, &task.plan())
 }
 
 /// Shows a whole run.

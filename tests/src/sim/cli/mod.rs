@@ -6,7 +6,7 @@ mod matrix;
 mod planted;
 mod seeds;
 
-use super::campaign::{Preset, Shard};
+use super::campaign::{Preset, Shard, Task};
 use super::keys::Scheme;
 use crate::experiment::cli::Settings;
 use crate::experiment::{self, elections, rows as all_rows};
@@ -108,6 +108,14 @@ enum Command {
         #[arg(long)]
         scenario: Option<u64>,
     },
+    /// Runs a plan in which one certain lie is told, shown as `replay` shows a seed: each lie of a replica or a client has
+    /// its turn, and what else goes wrong is drawn.
+    #[command(after_help = "Example:
+  cargo sim lie 53")]
+    Lie {
+        /// Which.
+        number: u64,
+    },
     /// Runs the scenarios of the fault matrix, and prints it.
     Matrix {
         /// Only these rows.
@@ -143,7 +151,7 @@ enum Command {
         /// Also those that are out of the simulator's reach, or were never seen.
         #[arg(long, conflicts_with = "bugs")]
         all: bool,
-        /// The most seeds for each.
+        /// The most runs of each kind (a drawn plan, one lie, twins) for each bug.
         #[arg(long, default_value_t = 400)]
         seeds: u64,
     },
@@ -185,7 +193,10 @@ fn run(cli: Cli) -> ExitCode {
         Command::Replay { which } => case::replay(&cli.common, &which),
         Command::Shrink { which } => case::shrink(&cli.common, &which),
         Command::Twins { extent, scenario: None } => seeds::twins(&cli.common, &extent),
-        Command::Twins { scenario: Some(scenario), .. } => case::twins(&cli.common, scenario),
+        Command::Twins { scenario: Some(scenario), .. } => {
+            case::task(&cli.common, Task::Twins { scenario })
+        }
+        Command::Lie { number } => case::task(&cli.common, Task::Lie { number }),
         Command::Matrix { rows } => matrix::matrix(&cli.common, &rows),
         Command::Elections(arguments) => elections::cli::run(&arguments, cli.common.run.format),
         Command::Experiment(command) => {

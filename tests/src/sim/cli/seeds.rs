@@ -205,5 +205,6 @@ pub(super) fn name(task: Task) -> String {
     match task {
         Task::Seed { n, seed } => format!("n{n}-seed{seed}"),
         Task::Twins { scenario } => format!("twins{scenario}"),
+        Task::Lie { number } => format!("lie{number}"),
     }
 }
