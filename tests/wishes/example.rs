@@ -26,7 +26,8 @@ fn i15_a_replicated_register_takes_at_most_60_lines() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let directory = directory.path();
     let base_port = free_ports(4).to_string();
-    let testnet = ["testnet", "--base-port", &base_port, "--admin-base-port", "0"];
+    let ports = ["--base-port", &base_port, "--admin-base-port", "0"];
+    let testnet = [["testnet", "--service", "register/1"].as_slice(), ports.as_slice()].concat();
     assert!(run_pbft(directory, &testnet).status.success());
     assert_eq!(register(directory), "read: empty\nwrite 42: written\nread: 42\n");
     assert_eq!(register(directory), "read: 42\nwrite 42: written\nread: 42\n", "it is durable");
