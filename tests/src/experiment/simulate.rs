@@ -117,6 +117,7 @@ impl Observed {
                     self.latencies.push(run.now.saturating_sub(since));
                     self.answers.push(run.now);
                 }
+                Moment::Never(id) => drop(self.invoked.remove(id)),
             }
         }
         self.seen = run.world.history.len();
@@ -268,6 +269,7 @@ fn in_order(world: &World) -> Result<(), String> {
                 }
                 latest = latest.max(Some(place));
             }
+            Moment::Never(id) => drop(floor.remove(id)),
         }
     }
     Ok(())

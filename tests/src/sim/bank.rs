@@ -3,9 +3,11 @@
 
 use pbft_core::manifest::chunk_digest;
 use pbft_core::types::Digest;
+use pbft_node::service::PANICKED;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 /// The chunks of a state.
@@ -92,6 +94,9 @@ impl fmt::Display for Operation {
     }
 }
 
+/// An operation on which the service panics, half-way through, as a mistake in it would have it.
+pub const POISON: &[u8] = &[250; 3];
+
 /// What the service answers to an operation that it cannot read.
 pub const MALFORMED: &[u8] = b"malformed";
 
@@ -130,6 +135,13 @@ impl Accounts {
 
     /// Applies an operation's bytes, whatever they are, and returns the result.
     pub fn execute(&mut self, operation: &[u8]) -> Arc<[u8]> {
+        if operation == POISON {
+            let before = self.clone();
+            let panicked = catch_unwind(AssertUnwindSafe(|| self.break_down())).is_err();
+            assert!(panicked, "it is poison");
+            *self = before;
+            return PANICKED.into();
+        }
         let Some(operation) = Operation::decode(operation) else { return MALFORMED.into() };
         match operation {
             Operation::Deposit { account, amount } => {
@@ -155,6 +167,12 @@ impl Accounts {
             }
             Operation::Read { account } => self.balance(account).to_le_bytes().into(),
         }
+    }
+
+    /// Changes something, and panics. Nothing is printed of it.
+    fn break_down(&mut self) {
+        self.set(0, self.balance(0) + 1);
+        resume_unwind(Box::new("a mistake in the service"));
     }
 
     fn chunk(&self, index: usize) -> Arc<[u8]> {
@@ -216,6 +234,7 @@ mod tests {
         for bytes in [&[][..], &[0], &[1, 2], &[9; 40]] {
             assert_eq!(&*accounts.execute(bytes), MALFORMED);
         }
+        assert_eq!(&*accounts.execute(POISON), PANICKED);
         assert_eq!(accounts, Accounts::default(), "nothing was done");
     }
 

@@ -5,7 +5,7 @@ use super::event::RequestId;
 use super::rng::Rng;
 use core::time::Duration;
 use pbft_core::Params;
-use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Patience};
+use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Fate, Patience};
 use pbft_core::crypto::{Signer, Verifier, sign, sign_for_everybody, verify_reply};
 use pbft_core::message::{Request, Signed};
 use pbft_core::types::{ClientId, Lane, ReplicaId, Session, Signature, Timestamp};
@@ -24,6 +24,8 @@ pub struct Answer {
     pub timer: Option<Option<Duration>>,
     /// A result was accepted.
     pub done: Option<(RequestId, Arc<[u8]>)>,
+    /// The request gets no result: its fate, and the last timestamp that was used.
+    pub spent: Option<(RequestId, Fate, Timestamp)>,
     /// A request was made.
     pub requested: Option<Arc<Signed<Request>>>,
 }
@@ -31,6 +33,7 @@ pub struct Answer {
 /// A correct client.
 pub struct Client {
     id: ClientId,
+    session: Session,
     params: Arc<Params>,
     signer: Arc<dyn Signer>,
     verifier: Arc<dyn Verifier>,
@@ -45,15 +48,22 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client that has not asked for anything.
+    /// A client that has not asked for anything, in a process of its own.
     #[must_use]
     pub fn new(
-        id: u32,
+        (id, process): (u32, u32),
         params: Arc<Params>,
         (signer, verifier): (Arc<dyn Signer>, Arc<dyn Verifier>),
         patience: Patience,
     ) -> Self {
-        Self { id: ClientId(id), params, signer, verifier, lanes: BTreeMap::new(), patience }
+        let (id, session) = (ClientId(id), Session(process.into()));
+        Self { id, session, params, signer, verifier, lanes: BTreeMap::new(), patience }
+    }
+
+    /// Whose key it has.
+    #[must_use]
+    pub fn id(&self) -> ClientId {
+        self.id
     }
 
     /// Whether a lane waits for a result.
@@ -73,7 +83,7 @@ impl Client {
             client: self.id,
             lane: Lane(lane),
             timestamp: Timestamp(timestamp),
-            session: Session::default(),
+            session: self.session,
             operation: operation.encode(),
         };
         let request = Arc::new(sign(&*self.signer, self.params.cluster, body));
@@ -91,7 +101,14 @@ impl Client {
 
     /// A frame from a replica.
     pub fn hear(&mut self, from: ReplicaId, frame: &[u8]) -> Answer {
-        let Ok(ReplicaFrame::Reply(reply)) = codec::decode(frame) else { return Answer::default() };
+        let reply = match codec::decode(frame) {
+            Ok(ReplicaFrame::Reply(reply)) => reply,
+            Ok(ReplicaFrame::Refused { lane, request, reason, .. }) => {
+                let Some(spent) = reason.spent() else { return Answer::default() };
+                return self.step(lane.0, ClientInput::Spent { from, request, spent });
+            }
+            _ => return Answer::default(),
+        };
         if reply.body.replica != from || reply.body.client != self.id {
             return Answer::default();
         }
@@ -129,7 +146,10 @@ impl Client {
                 }
                 ClientEffect::SetTimer(after) => answer.timer = Some(Some(after)),
                 ClientEffect::CancelTimer => answer.timer = Some(None),
-                ClientEffect::Spent { .. } => {}
+                ClientEffect::Spent { timestamp, fate, last } => {
+                    let id = RequestId { client, lane: Lane(lane), timestamp };
+                    answer.spent = Some((id, fate, last));
+                }
                 ClientEffect::Done { timestamp, result, .. } => {
                     let id = RequestId { client, lane: Lane(lane), timestamp };
                     answer.done = Some((id, result));
@@ -172,7 +192,7 @@ macro_rules! lies {
 lies! {
     /// Two operations with one timestamp, to different replicas.
     SameTimestamp = "client-same-timestamp",
-    /// Operations that the service cannot read.
+    /// Operations that the service cannot read, and one on which it panics.
     MalformedOperation = "client-malformed-operation",
     /// Operations larger than the cluster allows.
     HugeOperation = "client-huge-operation",

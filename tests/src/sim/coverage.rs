@@ -32,6 +32,12 @@ pub struct Coverage {
     pub messages: Counts,
     /// Executions that clients may have been told of, and a crash made their replica forget (D26).
     pub forgotten: u64,
+    /// Requests of copied clients whose timestamps others had used.
+    #[serde(default)]
+    pub spent: u64,
+    /// Starts of processes whose replicas had halted.
+    #[serde(default)]
+    pub halted_starts: u64,
 }
 
 fn count(counts: &mut Counts, name: &str, by: u64) {
@@ -198,6 +204,8 @@ impl Coverage {
         self.steps += other.steps;
         self.deliveries += other.deliveries;
         self.forgotten += other.forgotten;
+        self.spent += other.spent;
+        self.halted_starts += other.halted_starts;
         let pairs = [
             (&mut self.faults, &other.faults),
             (&mut self.behaviours, &other.behaviours),
@@ -233,6 +241,12 @@ impl Coverage {
         }
         if self.forgotten == 0 {
             missing.push("execution that a crash made its replica forget".to_owned());
+        }
+        if self.spent == 0 {
+            missing.push("copied client whose timestamps were used".to_owned());
+        }
+        if self.halted_starts == 0 {
+            missing.push("start of a replica that had halted".to_owned());
         }
         missing
     }

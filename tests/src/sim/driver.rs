@@ -111,6 +111,8 @@ pub struct Run {
     client_timers: BTreeMap<(u32, u16), u64>,
     scripts: BTreeMap<(u32, u16), VecDeque<Submission>>,
     timestamps: BTreeMap<(u32, u16), u64>,
+    /// What each lane has asked for last.
+    asked: BTreeMap<(u32, u16), Submission>,
     frontiers: Frontiers,
     healed: bool,
     over: bool,
@@ -152,6 +154,7 @@ impl Run {
             client_timers: BTreeMap::new(),
             scripts: BTreeMap::new(),
             timestamps: BTreeMap::new(),
+            asked: BTreeMap::new(),
             frontiers: Frontiers::new(status_interval),
             healed: false,
             over: false,
@@ -247,7 +250,9 @@ impl Run {
             return;
         }
         let next = self.scripts.get_mut(&(client, lane)).and_then(VecDeque::pop_front);
-        let Some(Submission { operation, .. }) = next else { return };
+        let Some(next) = next else { return };
+        self.asked.insert((client, lane), next);
+        let operation = next.operation;
         let timestamp = self.timestamps.entry((client, lane)).or_default();
         *timestamp += 1;
         let timestamp = *timestamp;
@@ -314,6 +319,9 @@ impl Run {
                     }
                 }
                 Output::Answered { client, lane } => self.plan_submission(client, lane),
+                Output::Spent { client, lane, last, again } => {
+                    self.on_spent(client, lane, last, again);
+                }
                 Output::Writing { host } => {
                     let at = self.now + self.rng.span(Duration::from_millis(1), SYNC_MAX);
                     self.at(at, Pending::Event(Event::Synced { host }));
@@ -325,6 +333,18 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// A request gets no result: its client goes on above the last timestamp, with the same operation if it was not
+    /// executed.
+    fn on_spent(&mut self, client: u32, lane: u16, last: u64, again: bool) {
+        let timestamp = self.timestamps.entry((client, lane)).or_default();
+        *timestamp = last.max(*timestamp);
+        let asked = self.asked.get(&(client, lane)).copied().filter(|_| again);
+        if let Some(submission) = asked {
+            self.scripts.entry((client, lane)).or_default().push_front(submission);
+        }
+        self.plan_submission(client, lane);
     }
 
     fn begin_fault(&mut self, index: usize) {

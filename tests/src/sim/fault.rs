@@ -199,6 +199,9 @@ pub struct Plan {
     pub lying_clients: BTreeMap<u32, Vec<ClientLie>>,
     /// Replicas whose disks or services are allowed to fail for good; counted with the liars.
     pub broken: Vec<usize>,
+    /// Whether the last correct client's process uses the first one's key, as one with a copied directory does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copied_client: bool,
     /// Replicas with a second process under the same key.
     pub twins: Vec<usize>,
     /// What goes wrong, and when.
@@ -247,6 +250,7 @@ impl Plan {
             liars: BTreeMap::new(),
             lying_clients: BTreeMap::new(),
             broken: Vec::new(),
+            copied_client: false,
             twins: Vec::new(),
             faults: Vec::new(),
             submissions: submissions(&mut rng, 3, 48),
@@ -282,6 +286,7 @@ impl Plan {
         }
         plan.faults.sort_by_key(|fault| fault.from);
         plan.draw_authentication(&mut Rng::new(seed).fork("authentication"));
+        plan.copied_client = Rng::new(seed).fork("copied client").percent(15);
         plan
     }
 

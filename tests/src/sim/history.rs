@@ -22,6 +22,8 @@ pub enum Moment {
     Invoked(RequestId, Operation),
     /// Its result was accepted.
     Returned(RequestId, Arc<[u8]>),
+    /// The client was told that it was never executed.
+    Never(RequestId),
 }
 
 /// An operation between its two ends.
@@ -106,6 +108,10 @@ fn spans(history: &[Moment]) -> Result<Vec<Span>, String> {
                 }
                 Some(_) | None => return Err(format!("{id:?} returned out of turn")),
             },
+            Moment::Never(id) => match spans.remove(id) {
+                Some(span) if span.returned.is_none() => {}
+                Some(_) | None => return Err(format!("{id:?} ended out of turn")),
+            },
         }
     }
     Ok(spans.into_values().collect())
@@ -180,6 +186,7 @@ mod tests {
         for moment in history {
             match moment {
                 Moment::Invoked(id, operation) => tester.on_invoke(id.client, *operation).map(drop),
+                Moment::Never(_) => unreachable!("not made here"),
                 Moment::Returned(id, result) => {
                     tester.on_return(id.client, result.to_vec()).map(drop)
                 }

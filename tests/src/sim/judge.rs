@@ -98,9 +98,13 @@ pub fn judge(plan: &Plan, judging: Judging) -> Judged {
 
 /// What can be said of a world after its last event.
 pub(super) fn judge_world(judged: &mut Judged, plan: &Plan, world: &World, judging: Judging) {
-    let ends = world.history.iter().filter(|moment| matches!(moment, Moment::Returned(..))).count();
-    judged.operations = (world.history.len() - ends) as u64;
-    judged.answered = ends as u64;
+    for moment in &world.history {
+        match moment {
+            Moment::Invoked(..) => judged.operations += 1,
+            Moment::Returned(..) => judged.answered += 1,
+            Moment::Never(_) => judged.operations -= 1,
+        }
+    }
     judged.executed = world.oracle.executed();
     for host in world.correct() {
         if let Some(replica) = world.hosts[host].replica() {

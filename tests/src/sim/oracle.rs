@@ -15,7 +15,7 @@ use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{HaltReason, Input, Rejection, Replica};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -72,6 +72,8 @@ rules! {
     RejectionChangesNothing = "rejection-changes-nothing", "a rejected input leaves the replica as it was";
     /// Halts.
     NoHalt = "no-halt", "no correct replica stops while at most f are faulty";
+    /// Halts after restarts.
+    HaltIsFinal = "halt-is-final", "a replica that has halted does not run again, however often it is started";
     /// Panics.
     NoPanic = "no-panic", "nothing that arrives makes a step panic";
     /// Memory.
@@ -142,7 +144,9 @@ pub struct Oracle {
     checkpoints: BTreeMap<SeqNum, Digest>,
     promised: BTreeMap<ReplicaId, View>,
     /// What clients asked for: a number for the operation's bytes.
-    requested: BTreeMap<RequestId, u64>,
+    requested: BTreeMap<RequestId, BTreeSet<u64>>,
+    /// The digests of executed requests.
+    digests: BTreeMap<RequestId, Digest>,
     /// Clients that sign whatever they like.
     lying_clients: Vec<u32>,
     /// The bank after the agreed batches so far, and what it answered.
@@ -206,7 +210,8 @@ impl Oracle {
 
     /// A correct client submits a request.
     pub fn on_request(&mut self, request: &Request) {
-        self.requested.insert(RequestId::of(request), fingerprint(17, &request.operation));
+        let number = fingerprint(17, &request.operation);
+        self.requested.entry(RequestId::of(request)).or_default().insert(number);
     }
 
     /// A correct client accepts a result.
@@ -215,6 +220,27 @@ impl Oracle {
         self.demand(agreed.as_ref() == Some(result), Rule::ClientResult, || {
             format!("{id}: the client accepts {result:02x?}, the agreed order gives {agreed:02x?}")
         });
+    }
+
+    /// What is acknowledged to a correct client was executed, and not another request with its name.
+    pub fn on_acknowledged(&mut self, id: RequestId, request: Digest) {
+        let executed = self.digests.get(&id).copied();
+        self.demand(executed == Some(request), Rule::ClientResult, || {
+            format!("{id}: request {request} is acknowledged, {executed:?} was executed")
+        });
+    }
+
+    /// A correct client is told that its request was never executed.
+    pub fn on_never(&mut self, id: RequestId, request: Digest) {
+        let executed = self.digests.get(&id).copied();
+        self.demand(executed != Some(request), Rule::ClientResult, || {
+            format!("{id}: request {request} was executed, and its client is told that it was not")
+        });
+    }
+
+    /// A process whose replica has halted runs again.
+    pub fn on_unhalted(&mut self, host: usize) {
+        self.accuse(Rule::HaltIsFinal, || format!("process {host} had halted, and runs again"));
     }
 
     /// Views, water marks and executed numbers after a step.
@@ -319,7 +345,8 @@ impl Oracle {
         for (request, result) in requests.iter().zip(results) {
             let body = &request.body;
             let id = RequestId::of(body);
-            let asked = self.requested.get(&id) == Some(&fingerprint(17, &body.operation));
+            let number = fingerprint(17, &body.operation);
+            let asked = self.requested.get(&id).is_some_and(|asked| asked.contains(&number));
             let asked = asked || self.lying_clients.contains(&id.client);
             self.demand(asked, Rule::Validity, || format!("{id} at {seq} was never asked for"));
             let earlier = self.executed.insert(id, seq);
@@ -336,6 +363,7 @@ impl Oracle {
                 format!("{id} at {seq}: {result:02x?}, the agreed order gives {expected:02x?}")
             });
             self.results.insert(id, expected);
+            self.digests.insert(id, body.digest());
         }
     }
 

@@ -44,6 +44,17 @@ pub enum Output {
         /// Its lane.
         lane: u16,
     },
+    /// A client's request gets no result, because its timestamp is spent.
+    Spent {
+        /// The client.
+        client: u32,
+        /// Its lane.
+        lane: u16,
+        /// The last timestamp that was used.
+        last: u64,
+        /// Whether the operation was not executed, and is asked for again.
+        again: bool,
+    },
     /// A process waits for its disk.
     Writing {
         /// The process.

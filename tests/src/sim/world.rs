@@ -17,7 +17,7 @@ pub use super::output::Output;
 use super::rng::{Rng, fingerprint};
 use super::watch::Watch;
 use core::time::Duration;
-use pbft_core::client::Patience;
+use pbft_core::client::{Fate, Patience};
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_core::{Footprint, Input, Membership, Params, Timer};
@@ -54,6 +54,8 @@ pub struct World {
     /// The Byzantine clients.
     pub lying_clients: BTreeMap<u32, LyingClient>,
     clients: Vec<Client>,
+    /// The digest of each lane's last request.
+    asked: BTreeMap<(u32, u16), Digest>,
     liars: BTreeMap<usize, Liar>,
     faulty: BTreeSet<usize>,
     mode: Mode,
@@ -119,10 +121,12 @@ impl World {
             let verifier = keys.verifier_of(Some(ReplicaId(id as u32)));
             hosts.push(Host::new(params_of(id as u32), signer, verifier, file));
         }
-        let client = |id: u32| {
+        let client = |process: u32| {
+            let is_copy = plan.copied_client && process + 1 == plan.clients;
+            let id = if is_copy { 0 } else { process };
             let keys = (keys.signer(Principal::Client(ClientId(id))), Arc::clone(&verifier));
             let patience = plan.tuning.map_or(PATIENCE, |tuning| tuning.patience());
-            Client::new(id, params_of(0), keys, patience)
+            Client::new((id, process), params_of(0), keys, patience)
         };
         let rng = Rng::new(plan.seed);
         let lying_client = |(id, lies): (&u32, &Vec<_>)| {
@@ -146,6 +150,7 @@ impl World {
             history: Vec::new(),
             lying_clients: plan.lying_clients.iter().map(lying_client).collect(),
             clients: (0..plan.clients).map(client).collect(),
+            asked: BTreeMap::new(),
             liars: plan.liars.iter().map(liar).collect(),
             most: Footprint::most(&params_of(0), allowed as usize),
             hosts,
@@ -212,7 +217,9 @@ impl World {
                 let Some(request) = &answer.requested else { return false };
                 self.oracle.on_request(&request.body);
                 let id = super::event::RequestId::of(&request.body);
-                self.history.push(Moment::Invoked(id, *operation));
+                self.asked.insert((*client, *lane), request.body.digest());
+                let own = super::event::RequestId { client: *client, ..id };
+                self.history.push(Moment::Invoked(own, *operation));
                 self.on_answer(*client, *lane, answer);
                 true
             }
@@ -250,10 +257,17 @@ impl World {
             }
             Event::Synced { .. } if host.is_writing() => self.with_host(index, Host::synced),
             Event::Start { .. } => {
-                if host.replica().is_some() || matches!(host.down(), Some(Down::Halted(_))) {
+                if host.replica().is_some() {
                     return false;
                 }
+                let had_halted = matches!(host.down(), Some(Down::Halted(_)));
                 self.with_host(index, Host::start);
+                if had_halted {
+                    self.coverage.halted_starts += 1;
+                    if self.hosts[index].replica().is_some() {
+                        self.oracle.on_unhalted(index);
+                    }
+                }
             }
             Event::Crash { tail, .. } if host.replica().is_some() => {
                 host.crash(Down::Crashed, *tail);
@@ -313,7 +327,9 @@ impl World {
                 let id = self.hosts[sender].id;
                 let Some(one) = self.clients.get_mut(client as usize) else { return false };
                 let answer = one.hear(id, frame);
-                let lane = answer.done.as_ref().map_or(0, |(id, _)| id.lane.0);
+                let done = answer.done.as_ref().map(|(id, _)| id);
+                let id = done.or(answer.spent.as_ref().map(|(id, ..)| id));
+                let lane = id.map_or(0, |id| id.lane.0);
                 self.on_answer(client, lane, answer);
                 true
             }
@@ -333,7 +349,7 @@ impl World {
         let host = &self.hosts[index];
         let read = match from {
             Node::Host(sender) => host.read(self.hosts[sender].id, frame),
-            Node::Client(client) => host.read_client(ClientId(client), frame),
+            Node::Client(client) => host.read_client(self.id_of(client), frame),
         };
         match read {
             Ok(input) => self.hear_and_input(index, input),
@@ -448,15 +464,29 @@ impl World {
                 all.map(|to| (Node::Host(to), Arc::clone(&frame))).collect()
             }
             Said::Reply(reply) => {
-                let to = Node::Client(reply.body.client.0);
-                let frame = codec::encode(&ReplicaFrame::Reply(reply));
-                frame.map(|frame| vec![(to, frame.into())]).unwrap_or_default()
+                let client = reply.body.client;
+                self.to_client(client, &ReplicaFrame::Reply(reply))
             }
-            Said::Refused(client, frame) => {
-                let frame = codec::encode(&frame);
-                frame.map(|frame| vec![(Node::Client(client.0), frame.into())]).unwrap_or_default()
-            }
+            Said::Refused(client, frame) => self.to_client(client, &frame),
         }
+    }
+
+    /// A frame for each process that has this client's key.
+    fn to_client(&self, client: ClientId, frame: &ReplicaFrame) -> Vec<(Node, Arc<[u8]>)> {
+        let Ok(frame) = codec::encode(frame) else { return Vec::new() };
+        let frame: Arc<[u8]> = frame.into();
+        let copies = self.clients.iter().zip(0..).filter(|(one, _)| one.id() == client);
+        let mut processes: Vec<u32> = copies.map(|(_, process)| process).collect();
+        if processes.is_empty() {
+            processes.push(client.0);
+        }
+        let to = |process| (Node::Client(process), Arc::clone(&frame));
+        processes.into_iter().map(to).collect()
+    }
+
+    /// Whose key a client's process has.
+    fn id_of(&self, process: u32) -> ClientId {
+        self.clients.get(process as usize).map_or(ClientId(process), Client::id)
     }
 
     fn send(&mut self, from: Node, to: Node, after: Duration, frame: Arc<[u8]>) {
@@ -490,8 +520,21 @@ impl World {
         }
         if let Some((id, result)) = answer.done {
             self.oracle.on_accepted(id, &result);
-            self.history.push(Moment::Returned(id, result));
+            if let Some(request) = self.asked.get(&(client, lane)) {
+                self.oracle.on_acknowledged(id, *request);
+            }
+            let own = super::event::RequestId { client, ..id };
+            self.history.push(Moment::Returned(own, result));
             self.output.push(Output::Answered { client, lane });
+        }
+        if let Some((id, fate, last)) = answer.spent {
+            self.coverage.spent += 1;
+            let again = fate == Fate::NeverExecuted;
+            if again && let Some(request) = self.asked.get(&(client, lane)) {
+                self.oracle.on_never(id, *request);
+                self.history.push(Moment::Never(super::event::RequestId { client, ..id }));
+            }
+            self.output.push(Output::Spent { client, lane, last: last.0, again });
         }
     }
 }

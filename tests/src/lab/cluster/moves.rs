@@ -256,7 +256,7 @@ impl Cluster {
                 }
                 Output::Answered { .. } => self.take_answer(),
                 Output::Ended { host } => self.timers.retain(|(whose, _), _| *whose != host),
-                Output::Writing { .. } => {}
+                Output::Writing { .. } | Output::Spent { .. } => {}
             }
         }
         happened
