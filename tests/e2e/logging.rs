@@ -3,12 +3,12 @@
 use pbft_node::admin;
 use pbft_tests::binary::pbft_binary;
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement};
-use pbft_tests::process::{PATIENCE, POLL, wait_until};
+use pbft_tests::process::{PATIENCE, POLL, Process, pbft, wait_until};
 use pbft_tests::workload::bank;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Runs a command whose standard error is a pipe that nobody reads, and which finds its disk full beyond a limit on the
 /// size of files.
@@ -125,4 +125,40 @@ async fn the_log_tells_how_views_change_and_why() {
     cluster.start_replica(0);
     agreement(&client, 4).await;
     cluster.finish();
+}
+
+/// Outside fault F15: Two processes with one key are named at both ends, and do not fight many times a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_with_one_key_are_named() {
+    let mut cluster = ProcessCluster::create(Shape::default());
+    let (own, twin) = (cluster.replica_directory(3), cluster.directory().join("twin"));
+    std::fs::create_dir(&twin).expect("created");
+    for file in ["cluster.toml", "replica.key", "data.redb", "store.id", "store.seal"] {
+        std::fs::copy(own.join(file), twin.join(file)).expect("copied");
+    }
+    (0..4).for_each(|id| cluster.start_replica(id));
+    agreement(&cluster.client(0), 4).await;
+    let log = cluster.directory().join("twin.log");
+    let arguments = ["start", "--until-stdin-ends", "--dir", "twin", "--listen", "127.0.0.1:0"];
+    let twin = Process::spawn(&mut pbft(cluster.directory(), &arguments), &log);
+    let handshakes = cluster.metric(0, "handshakes_total").await.expect("a metric");
+    let began = Instant::now();
+    let here = "the key of r3 is used by two processes, at 127.0.0.1:";
+    let there = "is this replica's key used by another process, too?";
+    wait_until("both ends name it", || {
+        let ends = [twin.log(), cluster.process(3).log()];
+        cluster.process(0).log().contains(here) && ends.iter().any(|log| log.contains(there))
+    });
+    while began.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(POLL).await;
+    }
+    let fought = cluster.metric(0, "handshakes_total").await.expect("a metric") - handshakes;
+    let seconds = began.elapsed().as_secs();
+    assert!(fought < 30 + 3 * seconds, "{fought} handshakes in {seconds} s");
+    let lines = cluster.process(0).log().lines().filter(|line| line.contains(here)).count();
+    assert!(lines <= 2, "{lines} lines");
+    // Without the twin all is as before.
+    drop(twin);
+    let client = cluster.client(1);
+    bank(&client, "deposit alice 1").await.expect("executed");
 }

@@ -19,7 +19,13 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// A connection that lasted so long was one: the next attempt may follow soon. Two that end each other would do so
 /// for ever.
-const STEADY: Duration = Duration::from_secs(10);
+pub(super) const STEADY: Duration = Duration::from_secs(10);
+
+/// So many connections in a row that the other end ended at once are no chance: two processes use one key.
+pub(super) const FIGHTS: u32 = 3;
+
+/// The longest pause between attempts while that goes on.
+const FIGHT_BACKOFF_MAX: Duration = Duration::from_secs(8);
 
 /// How long a frame may take that is no longer than what fits into the buffers: if it takes longer, nobody reads.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -46,7 +52,7 @@ pub(super) struct Dialer {
 impl Dialer {
     /// Keeps the link up for ever.
     pub(super) async fn run(self) {
-        let mut backoff = BACKOFF_MIN;
+        let (mut backoff, mut fights) = (BACKOFF_MIN, 0_u32);
         loop {
             // The other end says nothing after its hello, so its frames need no room.
             match connect(&self.address, Arc::clone(&self.tls), self.cluster, 0).await {
@@ -55,8 +61,17 @@ impl Dialer {
                     self.inform("connected", "connected");
                     let reason = self.feed(connection).await;
                     self.inform("disconnected", &format!("disconnected: {reason}"));
+                    fights = fights.saturating_add(1);
                     if began.elapsed() >= STEADY {
-                        backoff = BACKOFF_MIN;
+                        (backoff, fights) = (BACKOFF_MIN, 0);
+                    }
+                    if fights >= FIGHTS {
+                        let what = format!(
+                            "{} ends each connection soon after it has begun ({reason}): is this replica's key used by \
+                             another process, too? Stop one of them",
+                            self.to
+                        );
+                        self.complaints.warn(Source::Key(self.to), "fight", &what);
                     }
                 }
                 Err(error) => {
@@ -65,7 +80,8 @@ impl Dialer {
                 }
             }
             tokio::time::sleep(jittered(backoff)).await;
-            backoff = backoff.saturating_mul(2).min(BACKOFF_MAX);
+            let max = if fights >= FIGHTS { FIGHT_BACKOFF_MAX } else { BACKOFF_MAX };
+            backoff = backoff.saturating_mul(2).min(max);
         }
     }
 

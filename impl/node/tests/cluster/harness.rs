@@ -12,6 +12,7 @@ use pbft_node::service::Service;
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
@@ -35,6 +36,20 @@ pub(crate) fn parsed(file: &ClusterFile) -> Cluster {
     Cluster::parse(&text, Path::new("cluster.toml")).expect("good")
 }
 
+/// Ports that nobody listens on, other ones each time. They are below those that operating systems give to outgoing
+/// connections, so that no connection takes the port of a replica that is down.
+fn free_ports() -> impl Iterator<Item = u16> {
+    const FIRST: u16 = 27_000;
+    const COUNT: u32 = 5000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let offset = std::process::id();
+    let ports = (0..COUNT).map(move |_| {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(offset) % COUNT;
+        FIRST + number as u16
+    });
+    ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+}
+
 /// Its file.
 pub(crate) fn cluster_text(n: u32, nonce: char) -> String {
     toml::to_string(&cluster_file(n, nonce)).expect("writable")
@@ -42,12 +57,9 @@ pub(crate) fn cluster_text(n: u32, nonce: char) -> String {
 
 /// The same, to be changed.
 pub(crate) fn cluster_file(n: u32, nonce: char) -> ClusterFile {
-    // Held open together, so that they differ.
-    let listeners: Vec<TcpListener> =
-        (0..n).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    let replica = (0u32..).zip(&listeners).map(|(id, listener)| ReplicaEntry {
+    let replica = (0u32..).zip(free_ports().take(n as usize)).map(|(id, port)| ReplicaEntry {
         id,
-        address: listener.local_addr().expect("bound").to_string(),
+        address: format!("127.0.0.1:{port}"),
         public_key: replica_key(id).public().to_hex(),
     });
     let client = (0..2).map(|id| ClientEntry {
