@@ -27,6 +27,8 @@ pub(super) enum Source {
     Address(IpAddr),
     /// A client that is let in.
     Client(ClientId),
+    /// The key of a replica.
+    Key(ReplicaId),
     /// The connection that a replica dialed.
     From(ReplicaId),
     /// The connection that is dialed to a replica.
@@ -53,6 +55,7 @@ impl fmt::Display for Source {
             Self::Here => f.write_str("this machine"),
             Self::Address(address) => write!(f, "{address}"),
             Self::Client(id) => write!(f, "client {id}"),
+            Self::Key(id) => write!(f, "key of {id}"),
             Self::From(id) => write!(f, "from {id}"),
             Self::To(id) => write!(f, "to {id}"),
             Self::Others => f.write_str("other addresses"),

@@ -24,9 +24,6 @@ pub(super) const STEADY: Duration = Duration::from_secs(10);
 /// So many connections in a row that the other end ended at once are no chance: two processes use one key.
 pub(super) const FIGHTS: u32 = 3;
 
-/// The longest pause between attempts while that goes on.
-const FIGHT_BACKOFF_MAX: Duration = Duration::from_secs(8);
-
 /// How long a frame may take that is no longer than what fits into the buffers: if it takes longer, nobody reads.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -75,13 +72,13 @@ impl Dialer {
                     }
                 }
                 Err(error) => {
+                    fights = 0;
                     let what = format!("cannot connect to {}: {error}", self.address);
                     self.inform(error.kind(), &what);
                 }
             }
             tokio::time::sleep(jittered(backoff)).await;
-            let max = if fights >= FIGHTS { FIGHT_BACKOFF_MAX } else { BACKOFF_MAX };
-            backoff = backoff.saturating_mul(2).min(max);
+            backoff = backoff.saturating_mul(2).min(BACKOFF_MAX);
         }
     }
 

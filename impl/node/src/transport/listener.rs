@@ -2,7 +2,7 @@
 
 use super::TcpNetwork;
 use super::complaints::{Complaints, Source, TOLD_EVERY};
-use super::dialer::{Dialer, write};
+use super::dialer::{Dialer, FIGHTS, STEADY, write};
 use super::handshake::{Acceptor, Connection, ended};
 use super::queue::FrameQueue;
 use super::quota::Quotas;
@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// The most handshakes at a time; one more ends the oldest. A correct peer's handshake takes milliseconds, so a
@@ -102,6 +103,16 @@ impl Drop for Owned {
     }
 }
 
+/// A replica's latest connection.
+#[derive(Debug)]
+struct Latest {
+    task: Owned,
+    from: Option<SocketAddr>,
+    /// How often in a row it took the place of one that was alive, and soon after that one had begun.
+    fights: u32,
+    began: Instant,
+}
+
 /// The accepting end.
 #[derive(Clone)]
 struct Host {
@@ -109,8 +120,8 @@ struct Host {
     inbox: Inbox,
     queries: Queries,
     network: TcpNetwork,
-    /// The task of each replica's latest connection.
-    peers: Arc<Mutex<BTreeMap<ReplicaId, Owned>>>,
+    /// Each replica's latest connection.
+    peers: Arc<Mutex<BTreeMap<ReplicaId, Latest>>>,
     quotas: Quotas,
     repeats: Repeats,
     /// The frame that asks for a status.
@@ -182,13 +193,9 @@ impl Host {
     fn host(&self, principal: Principal, connection: Connection, tasks: &mut JoinSet<()>) {
         match principal {
             Principal::Replica(id) => {
-                let task = tasks.spawn(self.clone().listen_to_peer(id, connection));
-                let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-                // A replica that dials again has given up the connection before.
-                let before = peers.insert(id, Owned(task));
-                if before.is_some_and(|before| !before.0.is_finished()) {
-                    self.inbox.metrics().disconnections.add("replaced");
-                }
+                let from = connection.get_ref().get_ref().0.peer_addr().ok();
+                let task = Owned(tasks.spawn(self.clone().listen_to_peer(id, connection)));
+                self.replace(id, Latest { task, from, fights: 0, began: Instant::now() });
             }
             Principal::Client(id) => match self.network.clients.enter(id) {
                 Some(queue) => {
@@ -201,6 +208,30 @@ impl Host {
                 }
             },
         }
+    }
+
+    /// A replica that dials again has given up the connection before. One whose connections end each other again and
+    /// again is two processes.
+    fn replace(&self, id: ReplicaId, mut latest: Latest) {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = peers.remove(&id);
+        if let Some(before) = before.filter(|before| !before.task.0.is_finished()) {
+            self.inbox.metrics().disconnections.add("replaced");
+            if before.began.elapsed() < STEADY {
+                latest.fights = before.fights.saturating_add(1);
+            }
+            if latest.fights >= FIGHTS {
+                let show = |from: Option<SocketAddr>| from.map_or("?".into(), |f| f.to_string());
+                let what = format!(
+                    "the key of {id} is used by two processes, at {} and at {}, which end each other's connections: \
+                     stop one of them, and if somebody else has the key, replace it",
+                    show(before.from),
+                    show(latest.from)
+                );
+                self.complaints.warn(Source::Key(id), "fight", &what);
+            }
+        }
+        peers.insert(id, latest);
     }
 
     fn refused(&self, reason: &'static str) {
