@@ -4,8 +4,10 @@
 //! timers that were set. Who decides what happens next, and when, is somebody else's business: the
 //! [`super::driver`] with a virtual clock and a plan of faults, the shrinker with a list that it shortens, or a person.
 
+mod clients;
+
 use super::behaviour::{Addressee, Behaviour, Liar, Utterance};
-use super::client::{Answer, Client, LyingClient};
+use super::client::{Client, LyingClient};
 use super::coverage::Coverage;
 use super::event::{Event, Node};
 use super::fault::Plan;
@@ -17,7 +19,7 @@ pub use super::output::Output;
 use super::rng::{Rng, fingerprint};
 use super::watch::Watch;
 use core::time::Duration;
-use pbft_core::client::{Fate, Patience};
+use pbft_core::client::Patience;
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_core::{Footprint, Input, Membership, Params, Timer};
@@ -412,17 +414,6 @@ impl World {
         }
     }
 
-    /// A Byzantine client says what it likes.
-    pub fn client_lies(&mut self, client: u32) {
-        let Some(liar) = self.lying_clients.get_mut(&client) else { return };
-        let frames = liar.speak();
-        for (to, frame) in frames {
-            for to in self.processes_of(to) {
-                self.send(Node::Client(client), Node::Host(to), Duration::ZERO, Arc::clone(&frame));
-            }
-        }
-    }
-
     fn processes_of(&self, id: ReplicaId) -> Vec<usize> {
         (0..self.hosts.len()).filter(|index| self.hosts[*index].id == id).collect()
     }
@@ -471,24 +462,6 @@ impl World {
         }
     }
 
-    /// A frame for each process that has this client's key.
-    fn to_client(&self, client: ClientId, frame: &ReplicaFrame) -> Vec<(Node, Arc<[u8]>)> {
-        let Ok(frame) = codec::encode(frame) else { return Vec::new() };
-        let frame: Arc<[u8]> = frame.into();
-        let copies = self.clients.iter().zip(0..).filter(|(one, _)| one.id() == client);
-        let mut processes: Vec<u32> = copies.map(|(_, process)| process).collect();
-        if processes.is_empty() {
-            processes.push(client.0);
-        }
-        let to = |process| (Node::Client(process), Arc::clone(&frame));
-        processes.into_iter().map(to).collect()
-    }
-
-    /// Whose key a client's process has.
-    fn id_of(&self, process: u32) -> ClientId {
-        self.clients.get(process as usize).map_or(ClientId(process), Client::id)
-    }
-
     fn send(&mut self, from: Node, to: Node, after: Duration, frame: Arc<[u8]>) {
         if self.mode.replay {
             self.sent.insert((from, to, fingerprint(23, &frame)));
@@ -503,38 +476,5 @@ impl World {
             Node::Client(client) => self.lying_clients.contains_key(&client),
         };
         anything || self.sent.contains(&(from, to, fingerprint(23, frame)))
-    }
-
-    fn on_answer(&mut self, client: u32, lane: u16, answer: Answer) {
-        for (to, frame) in answer.frames {
-            let all: Vec<usize> = match to {
-                Some(to) => self.processes_of(to),
-                None => (0..self.hosts.len()).collect(),
-            };
-            for to in all {
-                self.send(Node::Client(client), Node::Host(to), Duration::ZERO, Arc::clone(&frame));
-            }
-        }
-        if let Some(after) = answer.timer {
-            self.output.push(Output::ClientTimer { client, lane, after });
-        }
-        if let Some((id, result)) = answer.done {
-            self.oracle.on_accepted(id, &result);
-            if let Some(request) = self.asked.get(&(client, lane)) {
-                self.oracle.on_acknowledged(id, *request);
-            }
-            let own = super::event::RequestId { client, ..id };
-            self.history.push(Moment::Returned(own, result));
-            self.output.push(Output::Answered { client, lane });
-        }
-        if let Some((id, fate, last)) = answer.spent {
-            self.coverage.spent += 1;
-            let again = fate == Fate::NeverExecuted;
-            if again && let Some(request) = self.asked.get(&(client, lane)) {
-                self.oracle.on_never(id, *request);
-                self.history.push(Moment::Never(super::event::RequestId { client, ..id }));
-            }
-            self.output.push(Output::Spent { client, lane, last: last.0, again });
-        }
     }
 }
