@@ -67,7 +67,7 @@ pub const OUT_OF_REACH: &[(&str, &str)] = &[
     ),
 ];
 
-/// Bugs that the simulator could find, and did not within 400 runs of each kind: it takes a lie or a coincidence that its liars
+/// Bugs that the simulator could find, and did not within 600 runs of each kind: it takes a lie or a coincidence that its liars
 /// and its chance do not come to. Conformance finds them all. They are hunted with `--all`.
 pub const NOT_SEEN: &[&str] = &[
     "another-batch-served",
