@@ -2,7 +2,7 @@
 //! how much it holds meanwhile. The model's network never loses anything.
 
 use super::label::about;
-use super::stage::{Letter, Outcome, Stage, expect};
+use super::stage::{Letter, Outcome, Stage, expect, from};
 use crate::refinement::action::Delivery;
 use pbft_core::message::{Message, Status};
 use pbft_core::types::{ReplicaId, SeqNum, View};
@@ -60,6 +60,39 @@ pub(super) fn lacks_in_a_view(stage: &mut Stage<'_>) -> Outcome {
     stage.answers(0, status(3, 0, true, 2, 2), &own)
 }
 
+/// As [`bounds`], and a peer is given no more than one message of each kind between two ticks, and what is small.
+pub(super) fn sparing(params: &mut Params) {
+    bounds(params);
+    params.help_bytes_max = 1;
+}
+
+/// Whoever asks for more than its share until the next tick is refused by name, and of an answer it gets a part.
+pub(super) fn given_enough(stage: &mut Stage<'_>) -> Outcome {
+    four_stages(stage)?;
+    let open = [THIRD.as_slice(), &FOURTH[1..]].concat();
+    let all = [["COMMITTED 1", CHECKPOINT].as_slice(), &open].concat();
+    stage.answers(2, status(3, 0, true, 0, 0), &all)?;
+    stage.answers(
+        2,
+        status(3, 0, true, 0, 1),
+        &[["COMMITTED 2", CHECKPOINT].as_slice(), &open].concat(),
+    )?;
+    let proposals = stage.seen[0].broadcasts.iter().filter_map(|message| match message {
+        Message::PrePrepare(proposal) => Some(proposal.batch.digest()),
+        _ => None,
+    });
+    let Some(digest) = proposals.last() else { return Ok(()) };
+    let fetch = from(3, Message::FetchBatch(digest));
+    for _ in 0..2 {
+        let seen = stage.demand(2, &fetch)?;
+        expect("what is served", 1, seen.sends.len())?;
+        stage.refuse(2, &fetch, "over-budget")?;
+        stage.demand(2, &from(1, Message::FetchBatch(digest)))?;
+        stage.tick(2)?;
+    }
+    Ok(())
+}
+
 /// What is held of the four stages, piece by piece.
 pub(super) fn held_in_a_view(stage: &mut Stage<'_>) -> Outcome {
     let lost = four_stages(stage)?;
@@ -73,8 +106,9 @@ pub(super) fn held_in_a_view(stage: &mut Stage<'_>) -> Outcome {
     let primary = Footprint { votes: votes - 1, pending: 2, ..held };
     expect("what the primary holds", primary, stage.footprint(0)?)?;
     stage.answers(2, status(3, 0, true, 2, 4), &[THIRD.as_slice(), &FOURTH].concat())?;
-    // The answer and the report of 3; and since the tick how long each of the three others has waited ahead.
-    let told = Footprint { reports: 2 + 3, ..held };
+    // The answer to 3, its bytes, and the report of 3; and since the tick how long each of the three others has waited
+    // ahead.
+    let told = Footprint { reports: 3 + 3, ..held };
     expect("what a backup holds that heard a STATUS", told, stage.footprint(2)?)?;
     // After a restart: the own votes, and no one else's; the PREPARE of each number, the COMMIT of three.
     stage.restart(2)?;

@@ -256,8 +256,8 @@ pub(super) fn most(stage: &mut Stage<'_>) -> Outcome {
         fetched: 4 * 4,
         // At h, h+2 and h+4.
         manifests: 3,
-        // Answers, reports, who waits ahead, and the pace of primaries.
-        reports: 4 * 4,
+        // Answers, what was given, reports, who waits ahead, and the pace of primaries.
+        reports: 5 * 4,
     };
     expect("the most that is held", expected, most)?;
     expect("what is beyond the most", None, most.beyond(&most))?;

@@ -63,6 +63,7 @@ const SCENARIOS: &[Scenario] = &[
     both("a liar's batches", ordering::small_batches, ordering::batches_of_a_liar),
     both("what O orders is ordered", ordering::short_window, ordering::what_o_orders_is_ordered),
     both("what a peer in this view lacks", lacks::bounds, lacks::lacks_in_a_view),
+    both("a peer that was given enough", lacks::sparing, lacks::given_enough),
     both("what is held in a view", lacks::bounds, lacks::held_in_a_view),
     both("what a peer lacks after a restart", lacks::bounds, lacks::lacks_after_a_restart),
     both("what a peer in another view lacks", lacks::bounds, lacks::lacks_of_a_view),

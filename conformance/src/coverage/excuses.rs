@@ -37,6 +37,10 @@ pub const REJECTIONS: &[(&str, &str)] = &[
         "the model's timestamps are small; `the_last_timestamps_are_refused` in impl/core/tests has large ones",
     ),
     (
+        "over-budget",
+        "what a replay asks for is small; the scenario `a peer that was given enough` asks for more than its share",
+    ),
+    (
         "halted",
         "a replica that stops is a divergence, so none is asked for more; \
          `two_certificates_for_one_sequence_number_stop_the_replica` in impl/core/tests asks one",

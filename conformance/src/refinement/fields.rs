@@ -60,6 +60,7 @@ pub const CORE: &[(&str, Compared)] = &[
         "answered",
         Not("bounds how often a peer is answered between ticks; the model's network loses nothing"),
     ),
+    ("budget", Not("bounds how much a peer is given between ticks; the same")),
     (
         "reported",
         Not(

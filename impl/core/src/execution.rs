@@ -1,5 +1,6 @@
 //! §4.1, §4.2: execution in sequence order, each request exactly once, and the replies.
 
+use crate::budget::Help;
 use crate::effect::Effect;
 use crate::message::{Reply, Request, Signed};
 use crate::pending::RequestId;
@@ -7,7 +8,8 @@ use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::replies::LastReply;
-use crate::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
+use crate::size;
+use crate::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -131,6 +133,20 @@ impl Replica {
             Some(last) => Err(Rejection::OldTimestamp { last: last.timestamp, got: id.timestamp }),
             None => Err(Rejection::Duplicate),
         }
+    }
+
+    /// The same for a request that a peer has relayed: as often as the peer's budget allows.
+    pub(crate) fn reply_again_for(&mut self, peer: ReplicaId, request: &Request) -> Outcome {
+        let effects = self.reply_again(request)?;
+        let results = effects.iter().map(|effect| match effect {
+            Effect::Reply(reply) => size::REPLY + reply.body.result.len(),
+            _ => 0,
+        });
+        let (bytes, max) = (results.sum(), self.params.help_bytes_max);
+        self.budget.check(peer, Help::Reply, bytes, max)?;
+        // All checks passed; nothing has changed yet.
+        self.budget.spend(peer, Some(Help::Reply), bytes);
+        Ok(effects)
     }
 
     fn reply(&self, id: RequestId, reply: &LastReply) -> Effect {

@@ -1,6 +1,7 @@
 //! Batches that a view change needs and this replica lacks: asked for by their digests, a few at a time, of all others
 //! (§4.4). Any correct replica that accepted a batch serves it until a stable checkpoint covers it: [`crate::bodies`].
 
+use crate::budget::Help;
 use crate::effect::Effect;
 use crate::message::{Batch, Message};
 use crate::planted::planted;
@@ -124,7 +125,7 @@ impl Replica {
     }
 
     /// Another replica lacks a batch.
-    pub(crate) fn on_fetch_batch(&self, from: ReplicaId, digest: Digest) -> Outcome {
+    pub(crate) fn on_fetch_batch(&mut self, from: ReplicaId, digest: Digest) -> Outcome {
         if planted!(self.params, BatchNotServed) {
             return Err(Rejection::Unavailable);
         }
@@ -133,7 +134,12 @@ impl Replica {
             None if planted!(self.params, AnotherBatchServed) => Arc::default(),
             None => return Err(Rejection::Unavailable),
         };
-        Ok(vec![Effect::Send { to: from, message: Message::Batch(batch) }])
+        let message = Message::Batch(batch);
+        let (bytes, max) = (message.size(), self.params.help_bytes_max);
+        self.budget.check(from, Help::Batch, bytes, max)?;
+        // All checks passed; nothing has changed yet.
+        self.budget.spend(from, Some(Help::Batch), bytes);
+        Ok(vec![Effect::Send { to: from, message }])
     }
 
     /// A batch that this replica asked for.

@@ -52,7 +52,7 @@ impl Footprint {
             fetched: n * window,
             // The stable one, and those in the window.
             manifests: checkpoints + 1,
-            reports: 4 * n,
+            reports: 5 * n,
         }
     }
 
@@ -91,6 +91,7 @@ impl Replica {
             fetched: self.fetching.len(),
             manifests: self.manifests.len(),
             reports: self.answered.len()
+                + self.budget.len()
                 + self.reported.len()
                 + self.strays.len()
                 + self.pace.len(),

@@ -29,7 +29,7 @@
 //! | §4.3: checkpoints, the log's window, state transfer | `checkpoint`, `log`, [`manifest`], `transfer` |
 //! | §4.4: leaving a view, beginning one, O, the timer | `view_change`, `new_view`, `timer` |
 //! | slow primaries, replicas that left a view alone | `pace`, `participation` |
-//! | retransmission | `status` |
+//! | retransmission, and how much of it | `status`, `budget`, `size` |
 //! | whether a replica votes | `standing` |
 //! | what is on disk, and restart | [`durable`], `recovery` |
 //! | messages, certificates, canonical bytes, signatures | [`message`], `certificate`, [`canonical`], [`crypto`] |
@@ -75,6 +75,7 @@
 pub mod amnesia;
 mod authenticators;
 pub mod bodies;
+mod budget;
 pub mod canonical;
 mod certificate;
 mod checkpoint;
@@ -103,6 +104,7 @@ mod recovery;
 pub mod rejection;
 mod replica;
 pub mod replies;
+mod size;
 mod standing;
 mod status;
 pub mod summary;

@@ -22,7 +22,7 @@ impl Replica {
     pub(crate) fn on_request(
         &mut self,
         request: Arc<Signed<Request>>,
-        from_client: bool,
+        relayed_by: Option<ReplicaId>,
     ) -> Outcome {
         let id = request.body.id();
         if id.lane.0 >= self.params.lanes_max && !planted!(self.params, LaneUnbounded) {
@@ -30,8 +30,12 @@ impl Replica {
         }
         check_timestamp(&request.body)?;
         if self.replies.is_executed(id.client, id.lane, id.timestamp) {
-            return self.reply_again(&request.body);
+            return match relayed_by {
+                None => self.reply_again(&request.body),
+                Some(peer) => self.reply_again_for(peer, &request.body),
+            };
         }
+        let from_client = relayed_by.is_none();
         self.check_proof(&request, from_client)?;
         let from_client = from_client || planted!(self.params, RelayedOn);
         let relays = from_client && self.active && !self.is_primary();

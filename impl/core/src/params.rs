@@ -15,6 +15,11 @@ pub const WINDOW_MAX: u64 = 4096;
 /// above what a batch takes where the timeout is as long as it should be.
 pub const SLOW_PRIMARY_PERCENT: u32 = 25;
 
+/// The default of [`Params::help_bytes_max`]: 16 MiB a second at the default status interval. With it a replica that is
+/// a whole window of 128 of the largest batches behind has them after 19 ticks, and a source of state gives a link of
+/// 100 Mbit/s as much as it takes.
+pub const HELP_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How clients and replicas prove to each other who they are, in REQUEST and REPLY. All else is always signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -80,6 +85,9 @@ pub struct Params {
     /// A primary under which requests typically wait for more than this part of the patience is left:
     /// `pace.rs`. 0 is never to leave one for that.
     pub slow_primary_percent: u32,
+    /// The most bytes that a replica gives one peer between two ticks because the peer asked: `budget.rs`. One message of
+    /// each kind is given in any case.
+    pub help_bytes_max: usize,
     /// The bug that this replica is built to have, to show that conformance notices it.
     #[cfg(feature = "planted-bugs")]
     pub planted: Option<crate::planted::PlantedBug>,
@@ -147,6 +155,7 @@ impl Params {
             view_timeout_max: Duration::from_secs(60),
             status_interval: Duration::from_millis(250),
             slow_primary_percent: SLOW_PRIMARY_PERCENT,
+            help_bytes_max: HELP_BYTES_MAX,
             #[cfg(feature = "planted-bugs")]
             planted: None,
         }
@@ -176,6 +185,7 @@ impl Params {
             ("view_timeout", !self.view_timeout.is_zero()),
             ("view_timeout_max", self.view_timeout_max >= self.view_timeout),
             ("status_interval", !self.status_interval.is_zero()),
+            ("help_bytes_max", self.help_bytes_max != 0),
         ];
         match positive.into_iter().find(|(_, ok)| !ok) {
             Some((field, _)) => Err(ParamsError::Zero { field }),

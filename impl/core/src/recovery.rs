@@ -2,6 +2,7 @@
 //! a crash is no protocol step. Votes of others are not kept; their senders are asked again by STATUS.
 
 use crate::authenticators::MustSign;
+use crate::budget::Budget;
 use crate::checkpoint::Checkpoints;
 use crate::crypto::Signer;
 use crate::durable::Durable;
@@ -53,6 +54,7 @@ impl Replica {
             transfer: None,
             timer: ViewTimer::new(&params),
             answered: BTreeMap::new(),
+            budget: Budget::default(),
             reported: BTreeMap::new(),
             strays: BTreeMap::new(),
             pace: Pace::default(),

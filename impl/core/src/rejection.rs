@@ -246,6 +246,20 @@ pub enum Rejection {
     /// What was asked for is not here.
     #[error("not here")]
     Unavailable,
+    /// The peer was given as much as it may have until the next tick.
+    #[error(
+        "{replica} was given {given} bytes since the last tick; with {bytes} more it were above {max}"
+    )]
+    OverBudget {
+        /// The peer.
+        replica: ReplicaId,
+        /// What it was given.
+        given: usize,
+        /// What it asked for.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
     /// A completion that does not match what was asked for.
     #[error("completion for {got}, expected {expected:?}")]
     UnexpectedCompletion {
@@ -313,6 +327,7 @@ kinds! {
     Self::WrongStateData { .. } => "wrong-state-data",
     Self::UnreadableStateData => "unreadable-state-data",
     Self::Unavailable => "unavailable",
+    Self::OverBudget { .. } => "over-budget",
     Self::UnexpectedCompletion { .. } => "unexpected-completion",
     Self::Halted(_) => "halted",
 }

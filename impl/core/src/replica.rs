@@ -1,6 +1,7 @@
 //! The replica: its state, and the one function that changes it.
 
 use crate::authenticators::MustSign;
+use crate::budget::Budget;
 use crate::checkpoint::Checkpoints;
 use crate::crypto::{Body, Signer, Verified, sign};
 use crate::durable::Record;
@@ -79,6 +80,8 @@ pub struct Replica {
     /// The replicas whose STATUS was answered since the last tick; with the low water mark that it told, above which
     /// it is answered once more, or with nothing.
     pub(crate) answered: BTreeMap<ReplicaId, Option<SeqNum>>,
+    /// What each peer was given since the last tick: [`crate::budget`].
+    pub(crate) budget: Budget,
     /// What each peer's latest STATUS says.
     pub(crate) reported: BTreeMap<ReplicaId, Report>,
     /// The peers that have waited ahead of this replica: [`crate::participation`].
@@ -153,7 +156,7 @@ impl Replica {
             return Err(Rejection::OwnMessage);
         }
         match message.into_inner() {
-            Message::Request(request) => self.on_request(request, false),
+            Message::Request(request) => self.on_request(request, Some(from)),
             Message::PrePrepare(proposal) => self.on_pre_prepare(proposal),
             Message::Prepare(prepare) => self.on_prepare(from, prepare),
             Message::Commit(commit) => self.on_commit(from, commit),
@@ -172,7 +175,7 @@ impl Replica {
 
     fn on_client_message(&mut self, message: Verified<Message>) -> Outcome {
         match message.into_inner() {
-            Message::Request(request) => self.on_request(request, true),
+            Message::Request(request) => self.on_request(request, None),
             Message::PrePrepare(_)
             | Message::Prepare(_)
             | Message::Commit(_)

@@ -22,6 +22,7 @@ impl Replica {
     /// Says what this replica has, and asks again for what it waits for.
     pub(crate) fn on_status_timer(&mut self) -> Outcome {
         self.answered.clear();
+        self.budget.tick();
         self.must_sign.tick();
         let mut effects =
             vec![Effect::SetTimer { timer: Timer::Status, after: self.params.status_interval }];
@@ -50,7 +51,7 @@ impl Replica {
     }
 
     /// Answers a peer's STATUS with what it lacks: once a peer between two own ticks, and once more if it has
-    /// fetched a state since, and can use what it could not before.
+    /// fetched a state since, and can use what it could not before. No more than its budget allows: [`crate::budget`].
     pub(crate) fn on_status(&mut self, from: ReplicaId, status: &Status) -> Outcome {
         self.check_vote_origin(from, status.replica)?;
         let low = status.low_water_mark;
@@ -66,16 +67,20 @@ impl Replica {
         self.help_with_state(status, &mut messages);
         self.help_with_view(status, &mut messages);
         self.help_with_votes(status, &mut messages);
+        let messages = self.budget.fit(from, messages, self.params.help_bytes_max);
         let send = |message| Effect::Send { to: from, message };
         Ok(messages.into_iter().map(send).collect())
     }
 
-    /// Batches that are final here, or the proof of a checkpoint beyond the peer's reach.
+    /// Batches that are final here and in the peer's window, or the proof of a checkpoint beyond its reach.
     fn help_with_state(&self, status: &Status, messages: &mut Vec<Message>) {
         if status.low_water_mark < self.log.low() && !planted!(self.params, StableNotHandedOn) {
             messages.push(Message::Stable(Arc::clone(&self.checkpoints.stable)));
         }
-        let lacks = self.log.slots().filter(|(seq, _)| *seq > status.last_executed);
+        // What is above its window it cannot use.
+        let high = SeqNum(status.low_water_mark.0.saturating_add(self.params.window));
+        let lacks = self.log.slots();
+        let lacks = lacks.filter(|(seq, _)| *seq > status.last_executed && *seq <= high);
         let final_here = lacks.filter_map(|(_, slot)| slot.committed.as_ref());
         let certificates = final_here.take(SLOTS_PER_ANSWER).cloned();
         if !planted!(self.params, CommittedNotHandedOn) {
@@ -150,6 +155,12 @@ impl Replica {
         });
         let (urgent, others): (Vec<_>, Vec<_>) = open.partition(|(seq, _)| *seq > between_us);
         urgent.into_iter().chain(others).map(|(_, slot)| slot).collect()
+    }
+
+    /// How many messages were left out of answers to STATUS since the start, because their peer had been given as much
+    /// as it may have until the next tick.
+    pub fn help_withheld(&self) -> u64 {
+        self.budget.withheld()
     }
 
     /// What this replica has, as its STATUS says it.

@@ -2,6 +2,7 @@
 //! executing fetches its state. The target is a stable certificate, so every part can be checked by its digest
 //! and no source needs to be trusted; a source that says nothing is replaced at the next tick.
 
+use crate::budget::Help;
 use crate::effect::Effect;
 use crate::manifest::{Manifest, chunk_digest};
 use crate::message::{FetchState, Message, StableCertificate, StateData, StatePart};
@@ -15,6 +16,9 @@ use std::sync::Arc;
 
 /// Chunks asked for at a time: bounds what is on its way to this replica.
 const CHUNKS_IN_FLIGHT: usize = 16;
+
+/// What a chunk counts for: services cut their state into chunks of about this size.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A transfer, planned or under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +125,7 @@ impl Replica {
     }
 
     /// Another replica asks for state.
-    pub(crate) fn on_fetch_state(&self, from: ReplicaId, fetch: FetchState) -> Outcome {
+    pub(crate) fn on_fetch_state(&mut self, from: ReplicaId, fetch: FetchState) -> Outcome {
         let known = match (self.manifests.get(&fetch.seq), fetch.part) {
             (None, _) => planted!(self.params, UnknownStateServed),
             (Some(_), StatePart::Manifest) => true,
@@ -132,7 +136,20 @@ impl Replica {
         if !known {
             return Err(Rejection::Unavailable);
         }
+        let (bytes, max) = (self.part_size(fetch), self.params.help_bytes_max);
+        self.budget.check(from, Help::State, bytes, max)?;
+        // All checks passed; nothing has changed yet.
+        self.budget.spend(from, Some(Help::State), bytes);
         Ok(vec![Effect::ServeState { to: from, seq: fetch.seq, part: fetch.part }])
+    }
+
+    /// How many bytes a part has, as far as it is known here.
+    fn part_size(&self, fetch: FetchState) -> usize {
+        let manifest = self.manifests.get(&fetch.seq);
+        match fetch.part {
+            StatePart::Manifest => manifest.map_or(0, |manifest| manifest.encode().len()),
+            StatePart::Chunk(_) => CHUNK_BYTES,
+        }
     }
 
     /// State that this replica asked for.

@@ -21,6 +21,8 @@ pub(crate) struct Meter {
     metrics: Arc<Metrics>,
     window: u64,
     view: u64,
+    /// What the replica says that it has withheld.
+    withheld: u64,
     events: Events,
     /// Batches on their way, none outside the window.
     passed: BTreeMap<SeqNum, Passed>,
@@ -31,7 +33,8 @@ impl Meter {
     pub(crate) fn new(metrics: Arc<Metrics>, params: &Params, replica: &Replica) -> Self {
         let view = replica.status().view.0;
         let (window, events) = (params.window, Events::new(replica));
-        let mut meter = Self { metrics, window, view, events, passed: BTreeMap::new() };
+        let withheld = 0;
+        let mut meter = Self { metrics, window, view, withheld, events, passed: BTreeMap::new() };
         meter.on_group(replica);
         meter
     }
@@ -97,6 +100,9 @@ impl Meter {
         let status = replica.status();
         self.metrics.view_changes.add(status.view.0.saturating_sub(self.view));
         self.view = status.view.0;
+        let withheld = replica.help_withheld();
+        self.metrics.help_withheld.add(withheld.saturating_sub(self.withheld));
+        self.withheld = withheld;
         self.metrics.view.set(status.view.0);
         self.metrics.active.set(u64::from(status.active));
         self.metrics.low_water_mark.set(status.low_water_mark.0);

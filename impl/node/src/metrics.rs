@@ -202,6 +202,8 @@ pub struct Metrics {
     pub view_changes: Counter,
     /// Steps that the replica refused, by [`pbft_core::Rejection::kind`].
     pub rejections: ByReason,
+    /// Messages that a peer was not given because it had been given enough ([`pbft_core::Replica::help_withheld`]).
+    pub help_withheld: Counter,
     /// Contradicting statements of one replica that were found.
     pub equivocations: Counter,
     /// Batches executed, the null batch included.
@@ -284,6 +286,7 @@ impl Default for Metrics {
             store_openings: Gauge::default(),
             view_changes: Counter::default(),
             rejections: ByReason::new(&[]),
+            help_withheld: Counter::default(),
             equivocations: Counter::default(),
             batches_executed: Counter::default(),
             requests_executed: Counter::default(),
@@ -410,6 +413,7 @@ impl Metrics {
             store_openings "store_openings" "How often the replica's store was opened",
             view_changes "view_changes_total" "How often the replica has left a view",
             rejections "rejections_total" "Inputs that the replica refused",
+            help_withheld "help_withheld_total" "Messages left out of answers to a peer that had been given enough until the next status",
             equivocations "equivocations_total" "Contradicting statements of one replica that were found",
             batches_executed "batches_executed_total" "Batches executed, null batches included",
             requests_executed "requests_executed_total" "Requests executed",

@@ -50,6 +50,7 @@ fn cluster_table(params: &Params) -> ClusterTable {
         view_timeout_max_ms: Some(params.view_timeout_max.as_millis() as u64),
         status_interval_ms: Some(params.status_interval.as_millis() as u64),
         slow_primary_percent: Some(params.slow_primary_percent),
+        help_bytes_max: Some(params.help_bytes_max),
     }
 }
 

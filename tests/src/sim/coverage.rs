@@ -68,7 +68,7 @@ pub const UNREACHABLE: [(&str, &str); 4] = [
 ];
 
 /// The rejections of the core, by the names that [`Rejection::kind`] gives them. A test compares the list with the source.
-pub const REJECTIONS: [&str; 38] = [
+pub const REJECTIONS: [&str; 39] = [
     "bad-signature",
     "bad-authenticator",
     "not-signed",
@@ -105,6 +105,7 @@ pub const REJECTIONS: [&str; 38] = [
     "wrong-state-data",
     "unreadable-state-data",
     "unavailable",
+    "over-budget",
     "unexpected-completion",
     "halted",
 ];

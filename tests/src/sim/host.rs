@@ -338,6 +338,7 @@ impl Host {
             }
             Effect::ServeState { to, seq, part } => {
                 if let Some(bytes) = self.disk.image().part(seq, part) {
+                    watch.on_serve(self.replica.as_ref()?, to, bytes.len());
                     let data = StateData { seq, part, bytes };
                     group.say(Said::To(to, Message::StateData(Arc::new(data))));
                 }

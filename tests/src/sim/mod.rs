@@ -14,7 +14,7 @@
 //!    World: processes, clients, liars                  world, host, disk, client, behaviour
 //!               │ every step, every message
 //!               ▼
-//!    Oracle, history, recordings                       oracle, history, judge
+//!    Oracle, history, recordings                       oracle, help, history, judge
 //! ```
 //!
 //! A [`driver::Run`] decides what happens next and when; a [`world::World`] makes it happen. A run is therefore a list of
@@ -31,6 +31,7 @@ pub mod driver;
 pub mod event;
 pub mod fault;
 mod group;
+pub mod help;
 pub mod history;
 pub mod host;
 pub mod judge;

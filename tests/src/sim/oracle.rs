@@ -7,13 +7,14 @@
 use super::bank::Accounts;
 use super::disk::Image;
 use super::event::RequestId;
+use super::help::Help;
 use super::host::Said;
 use super::rng::fingerprint;
 use super::statement::{is_durable, spoken};
 use pbft_conformance::validate::needs::Kind;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
-use pbft_core::{HaltReason, Input, Rejection, Replica};
+use pbft_core::{Effect, HaltReason, Input, Rejection, Replica};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -78,6 +79,8 @@ rules! {
     NoPanic = "no-panic", "nothing that arrives makes a step panic";
     /// Memory.
     Memory = "memory", "what a replica holds stays below its computed bound";
+    /// Help.
+    HelpIsBounded = "help-is-bounded", "between two ticks a replica gives a peer no more than its budget, and one message of each kind";
     /// Client results.
     ClientResult = "client-result", "a client accepts the result that the agreed order gives";
     /// Linearizability.
@@ -154,6 +157,7 @@ pub struct Oracle {
     reference_seq: SeqNum,
     results: BTreeMap<RequestId, Arc<[u8]>>,
     progress: BTreeMap<ReplicaId, (View, SeqNum, SeqNum)>,
+    help: BTreeMap<ReplicaId, Help>,
     /// Executions that could be known, and that their replica has forgotten since.
     pub forgotten: u64,
     /// The same as `progress` when the replica's disk last had everything.
@@ -169,7 +173,8 @@ impl Oracle {
 
     /// Notes the first violation.
     pub fn accuse(&mut self, rule: Rule, detail: impl FnOnce() -> String) {
-        let always = [Rule::NoPanic, Rule::Memory, Rule::RejectionChangesNothing];
+        let always =
+            [Rule::NoPanic, Rule::Memory, Rule::RejectionChangesNothing, Rule::HelpIsBounded];
         if self.excess && !always.contains(&rule) {
             if self.beyond.iter().all(|known| known.rule != rule) {
                 self.beyond.push(Violation { rule, detail: detail() });
@@ -252,6 +257,22 @@ impl Oracle {
         self.demand(rises, Rule::Monotonic, || format!("{id} was at {last:?} and is at {now:?}"));
     }
 
+    /// What the current replica gives its peers in a step.
+    pub fn on_help(&mut self, replica: &Replica, input: &Input, effects: &[Effect]) {
+        let (id, help) = (self.current, self.help.entry(self.current).or_default());
+        if let Some(much) = help.on_step(input, effects, replica.params()) {
+            self.accuse(Rule::HelpIsBounded, || format!("{id} {much}"));
+        }
+    }
+
+    /// The current replica serves a part of a state.
+    pub fn on_serve(&mut self, replica: &Replica, to: ReplicaId, bytes: usize) {
+        let (id, help) = (self.current, self.help.entry(self.current).or_default());
+        if let Some(much) = help.on_serve(to, bytes, replica.params()) {
+            self.accuse(Rule::HelpIsBounded, || format!("{id} {much}"));
+        }
+    }
+
     /// The disk of the current replica has everything that it knows.
     pub fn on_settled(&mut self) {
         if let Some(now) = self.progress.get(&self.current) {
@@ -261,6 +282,7 @@ impl Oracle {
 
     /// The current replica starts: it may have lost what its disk never had and nobody was told, and nothing else.
     pub fn on_start(&mut self, replica: &Replica) {
+        self.help.remove(&self.current);
         let settled = self.settled.get(&self.current).copied().unwrap_or_default();
         let before = self.progress.insert(self.current, settled).unwrap_or_default();
         let kept = replica.status().last_executed;

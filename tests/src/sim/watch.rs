@@ -5,7 +5,7 @@ use super::disk::Image;
 use super::host::Said;
 use super::oracle::Oracle;
 use pbft_core::message::{Request, Signed};
-use pbft_core::types::SeqNum;
+use pbft_core::types::{ReplicaId, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Rejection, Replica};
 use std::sync::Arc;
 
@@ -50,7 +50,17 @@ impl Watch<'_> {
                 oracle.on_changed_by_rejection(replica, input, rejection);
             }
         }
+        if let Ok(effects) = outcome {
+            oracle.on_help(replica, input, effects);
+        }
         oracle.on_state(replica);
+    }
+
+    /// A part of a state is served.
+    pub fn on_serve(&mut self, replica: &Replica, to: ReplicaId, bytes: usize) {
+        if let Some(oracle) = &mut self.oracle {
+            oracle.on_serve(replica, to, bytes);
+        }
     }
 
     /// An effect is performed.

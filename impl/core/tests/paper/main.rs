@@ -88,6 +88,7 @@ fn every_kind_of_rejection_is_provoked() {
         normal_case::certified_batches_are_taken_without_their_tags,
         normal_case::prepares_are_the_backups_own_votes_of_the_view_in_the_window,
         normal_case::a_commit_certificate_is_q_equal_commits_with_their_batch,
+        normal_case::a_peer_is_given_enough_until_the_next_tick,
         normal_case::two_certificates_for_one_sequence_number_stop_the_replica,
         checkpoint::checkpoints_are_at_multiples_of_k_above_h,
         view_change::the_timer_must_be_running,

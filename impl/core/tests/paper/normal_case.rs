@@ -10,7 +10,7 @@ use pbft_core::crypto::verify;
 use pbft_core::message::{Batch, Message};
 use pbft_core::params::{ClientAuthentication, Params};
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId, SeqNum, View};
-use pbft_core::{Effect, HaltReason, Input, Record, Rejection};
+use pbft_core::{Effect, HaltReason, Input, Record, Rejection, Timer};
 use std::sync::Arc;
 
 /// Messages come over another member's channel.
@@ -336,4 +336,19 @@ fn the_own_prepare_counts_after_a_restart() {
     cluster.restart(1);
     let effects = cluster.inject(2, 1, prepare(0, 1, batch.digest(), 2)).expect("logged");
     assert_eq!(words(&effects), ["persist", "commit"]);
+}
+
+/// Retransmission has a bound a peer and tick. A batch of one operation of three bytes has 8 + 94 + 3.
+#[test]
+pub(super) fn a_peer_is_given_enough_until_the_next_tick() {
+    let mut cluster = Cluster::with(4, |params| params.help_bytes_max = 1);
+    cluster.inject(0, 1, proposal(0, 1, &batch(1), 0)).expect("accepted");
+    for _ in 0..2 {
+        let fetch = Message::FetchBatch(batch(1).digest());
+        assert_eq!(words(&cluster.inject(2, 1, fetch.clone()).expect("the first")), ["batch"]);
+        let replica = ReplicaId(2);
+        let more = Rejection::OverBudget { replica, given: 105, bytes: 105, max: 1 };
+        refused(cluster.inject(2, 1, fetch), more);
+        cluster.input(1, Input::Timer(Timer::Status)).expect("always running");
+    }
 }

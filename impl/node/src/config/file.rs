@@ -55,6 +55,8 @@ pub struct ClusterTable {
     pub status_interval_ms: Option<u64>,
     /// Which part of the patience requests may typically wait under one primary.
     pub slow_primary_percent: Option<u32>,
+    /// The most bytes that a replica gives a peer between two statuses because it asked.
+    pub help_bytes_max: Option<usize>,
 }
 
 /// `[[replica]]`.

@@ -344,6 +344,7 @@ impl Checker<'_> {
             slow_primary_percent: table
                 .slow_primary_percent
                 .unwrap_or(default.slow_primary_percent),
+            help_bytes_max: table.help_bytes_max.unwrap_or(default.help_bytes_max),
             ..default
         };
         self.check_times(&params)?;
@@ -451,6 +452,10 @@ fn cluster_id(cluster: &Cluster, nonce: [u8; 16]) -> Digest {
     if params.slow_primary_percent != pbft_core::params::SLOW_PRIMARY_PERCENT {
         bytes.extend(b"slow-primary");
         bytes.extend(params.slow_primary_percent.to_le_bytes());
+    }
+    if params.help_bytes_max != pbft_core::params::HELP_BYTES_MAX {
+        bytes.extend(b"help");
+        bytes.extend((params.help_bytes_max as u64).to_le_bytes());
     }
     hash(HashDomain::Cluster, &bytes)
 }

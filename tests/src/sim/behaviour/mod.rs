@@ -111,6 +111,8 @@ behaviours! {
     BadBatches = "bad-batches",
     /// It hands out final batches and stable checkpoints that are neither.
     FakeProofs = "fake-proofs",
+    /// It asks for everything that it has heard of, again and again.
+    AskWithoutEnd = "ask-without-end",
     /// It answers clients with wrong results.
     LieToClients = "lie-to-clients",
     /// It says anything.
@@ -274,6 +276,7 @@ impl Liar {
             | Behaviour::Malformed
             | Behaviour::Replay
             | Behaviour::FakeProofs
+            | Behaviour::AskWithoutEnd
             | Behaviour::LieToClients
             | Behaviour::Random => draft,
         }
@@ -317,6 +320,7 @@ impl Liar {
                 (Behaviour::BadSignatures, None) => noise::bad_signatures(hand),
                 (Behaviour::Replay, None) => noise::replay(hand),
                 (Behaviour::FakeProofs, None) => noise::fake_proofs(hand),
+                (Behaviour::AskWithoutEnd, None) => noise::questions(hand),
                 (Behaviour::Random, None) => noise::random(hand),
                 (Behaviour::LyingSource, None) => vec![noise::unasked_state(hand)],
                 (Behaviour::Malformed, None) => {

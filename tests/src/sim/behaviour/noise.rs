@@ -13,6 +13,12 @@ use std::sync::Arc;
 /// Bad signatures that are sent at each tick.
 const FLOOD: usize = 8;
 
+/// How often each part of a state is asked for at each tick: more often than the budget allows.
+const PARTS: usize = 24;
+
+/// How often each other question is asked.
+const QUESTIONS: usize = 4;
+
 fn status(hand: &Hand, view: View, seq: SeqNum) -> Message {
     let body =
         Status { replica: hand.id, view, active: true, low_water_mark: seq, last_executed: seq };
@@ -139,6 +145,24 @@ fn heard_commits(hand: &Hand) -> Vec<pbft_core::message::Signed<Commit>> {
     commits.sort_by_key(|vote| vote.body.replica);
     commits.dedup_by_key(|vote| vote.body.replica);
     commits
+}
+
+/// Small questions with large answers: batches and state that there are, executed requests, and a STATUS of one that has
+/// nothing; all of them often.
+pub(super) fn questions(hand: &mut Hand) -> Vec<Message> {
+    let interval = hand.params.checkpoint_interval;
+    let latest = SeqNum(hand.top.0 / interval * interval);
+    let parts = [StatePart::Manifest, StatePart::Chunk(0), StatePart::Chunk(1)];
+    let parts = parts.map(|part| Message::FetchState(FetchState { seq: latest, part }));
+    let batches = hand.proposals.values().rev().take(4).map(|one| one.batch.digest());
+    let requests = hand.requests.iter().rev().take(4).cloned();
+    let others: Vec<_> = batches
+        .map(Message::FetchBatch)
+        .chain(requests.map(Message::Request))
+        .chain([status(hand, hand.view, SeqNum(0))])
+        .collect();
+    let often = others.iter().cycle().take(others.len() * QUESTIONS).cloned();
+    parts.iter().cycle().take(parts.len() * PARTS).cloned().chain(often).collect()
 }
 
 /// Messages with fields around the interesting values.
