@@ -35,6 +35,7 @@ const BESIDE_A_CLUSTER: &[(&str, i32)] = &[
     ("pbft key new replica.key", 0),
     ("pbft key public replica.key", 0),
     ("pbft debug bundle --out bundle.json", 0),
+    ("pbft suspect --dir cluster/replica-1 --dir cluster/replica-2", 0),
     ("pbft completions bash", 0),
     ("source <(pbft completions bash)", 0),
 ];

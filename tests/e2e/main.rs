@@ -15,4 +15,5 @@ mod junk;
 mod logging;
 mod operations;
 mod readme;
+mod suspect;
 mod tutorial;

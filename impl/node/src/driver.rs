@@ -13,7 +13,7 @@ use crate::blocking::blocking;
 use crate::codec::{self, CodecError};
 use crate::events::Cause;
 use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
-use crate::inbox::{AtDisk, Event, Inbox, Queues, SharedSurplus};
+use crate::inbox::{AtDisk, Event, Inbox, Queues, SharedSurplus, Suspected};
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::network::{Network, Outgoing};
@@ -28,7 +28,7 @@ use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
 use pbft_core::surplus::Surplus;
 use pbft_core::types::{ClientId, Digest, ReplicaId, SeqNum};
-use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica};
+use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica, Standing};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -119,12 +119,15 @@ impl std::fmt::Debug for Driver {
 struct Waiting {
     status: Vec<ClientId>,
     reports: Vec<oneshot::Sender<StatusReport>>,
+    suspicions: Vec<(oneshot::Sender<Suspected>, Suspected)>,
     barriers: Vec<oneshot::Sender<()>>,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.status.is_empty() && self.reports.is_empty() && self.barriers.is_empty()
+        let Self { status, reports, suspicions, barriers } = self;
+        let asked = status.is_empty() && reports.is_empty() && suspicions.is_empty();
+        asked && barriers.is_empty()
     }
 }
 
@@ -239,6 +242,9 @@ impl Driver {
                 Some(Event::Input(input)) => steps.step(*input, &mut group)?,
                 Some(Event::Status(client)) => waiting.status.push(client),
                 Some(Event::Report(sender)) => waiting.reports.push(sender),
+                Some(Event::Suspect(asked)) => {
+                    waiting.suspicions.push((asked, steps.suspect(&mut group)?));
+                }
                 Some(Event::Barrier(done)) => waiting.barriers.push(done),
                 // Whoever asked may have stopped waiting.
                 Some(Event::Ping(alive)) => drop(alive.send(())),
@@ -300,6 +306,10 @@ impl Driver {
         self.network.flush();
         if let Some(observer) = &mut self.observer {
             observer.on_release();
+        }
+        for (sender, suspected) in waiting.suspicions {
+            // Whoever asked may have stopped waiting.
+            let _ = sender.send(suspected);
         }
         for done in waiting.barriers {
             // Whoever asked may have stopped waiting.
@@ -390,6 +400,18 @@ impl Steps<'_> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// An operator suspects the primary. Only a replica that votes may leave its view: one that has left it already would
+    /// go further ahead than a recovered replica allows for.
+    fn suspect(&mut self, group: &mut Group<'_>) -> Result<Suspected, DriverError> {
+        match self.replica.standing() {
+            Standing::Votes => {
+                self.step(Input::Suspect, group)?;
+                Ok(Ok(self.replica.position().view))
+            }
+            standing => Ok(Err(standing)),
         }
     }
 

@@ -13,8 +13,8 @@ use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
 use pbft_core::surplus::{Sifted, Surplus};
-use pbft_core::types::{ClientId, ReplicaId};
-use pbft_core::{Input, Params, Position, Rejection, Replica};
+use pbft_core::types::{ClientId, ReplicaId, View};
+use pbft_core::{Input, Params, Position, Rejection, Replica, Standing};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,9 @@ fn client_turns() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
+/// What became of an operator's suspicion: the view that the replica is changing to, or why it cannot leave its view.
+pub type Suspected = Result<View, Standing>;
+
 /// One thing in a driver's queue.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -46,6 +49,8 @@ pub(crate) enum Event {
     Status(ClientId),
     /// This process asks how the replica is.
     Report(oneshot::Sender<StatusReport>),
+    /// An operator wants the primary to be left.
+    Suspect(oneshot::Sender<Suspected>),
     /// Somebody wants to know when everything before this has been performed.
     Barrier(oneshot::Sender<()>),
     /// Somebody wants to know whether events are taken at all. Answered at once, whatever the disk does.
@@ -383,6 +388,14 @@ impl Inbox {
     pub async fn input(&self, input: Input) -> Result<(), InboxError> {
         let event = Event::Input(Box::new(input));
         self.peers.send(event).await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// An operator suspects the primary: the replica asks for the next view, if it votes. `None` if it cannot say so now,
+    /// for the disk is full or the replica ends.
+    pub async fn suspect(&self) -> Option<Suspected> {
+        let (sender, answer) = oneshot::channel();
+        self.clients.push(None, Event::Suspect(sender)).ok()?;
+        answer.await.ok()
     }
 
     /// How the replica is, as its driver says.

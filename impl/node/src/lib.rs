@@ -33,6 +33,7 @@ pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod config;
+pub mod control;
 mod directory;
 pub mod driver;
 mod events;

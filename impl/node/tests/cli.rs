@@ -363,7 +363,9 @@ fn wrong_usage_ends_with_2_and_help_has_examples() {
         assert_eq!(code, Some(2), "{arguments:?}: {error}");
         assert!(!error.is_empty());
     }
-    for command in ["testnet", "start", "up", "bank", "status", "load", "recover", "inspect"] {
+    for command in
+        ["testnet", "start", "up", "bank", "status", "load", "recover", "suspect", "inspect"]
+    {
         let output = pbft(directory.path(), &[command, "--help"]);
         let help = String::from_utf8(output.stdout).expect("text");
         assert!(help.contains(&format!("pbft {command}")) && help.contains("Example"), "{help}");

@@ -20,6 +20,7 @@ mod settings;
 mod start;
 mod status;
 mod submit;
+mod suspect;
 mod testnet;
 mod up;
 
@@ -40,6 +41,7 @@ pub use settings::{LogFormat, SETTINGS_FILE, Settings};
 pub use start::StartArguments;
 pub use status::StatusArguments;
 pub use submit::SubmitArguments;
+pub use suspect::SuspectArguments;
 pub use testnet::TestnetArguments;
 pub use up::UpArguments;
 
@@ -84,6 +86,8 @@ pub enum Command {
     Start(StartArguments),
     /// Lets a replica that lost its store come back
     Recover(RecoverArguments),
+    /// Lets replicas leave their primary, although it seems to be well
+    Suspect(SuspectArguments),
     /// Shows what is in the store of a replica that is not running
     Inspect(InspectArguments),
     /// Runs all replicas of a cluster on this machine; makes the cluster if there is none
@@ -178,6 +182,7 @@ fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Start(arguments) => start::run(&arguments, settings),
         Command::Recover(arguments) => recover::run(&arguments),
+        Command::Suspect(arguments) => suspect::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Up(arguments) => up::run(&arguments),
         Command::Bank(arguments) => bank::run(&arguments),

@@ -4,6 +4,7 @@ use super::logs::log_panics;
 use super::settings::Settings;
 use super::{CliError, Exit, runtime};
 use crate::admin::Admin;
+use crate::control::Control;
 use crate::ledger::Ledger;
 use crate::node::{Node, Setup};
 use clap::Args;
@@ -74,6 +75,10 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
             tracing::info!(address = %admin.address(), "admin endpoint");
             let serving = admin.serve(node.inbox(), node.metrics());
             node.attend("the admin endpoint", serving);
+        }
+        match Control::bind(&arguments.dir) {
+            Ok(control) => node.attend("the control socket", control.serve(node.inbox())),
+            Err(error) => tracing::warn!("`pbft suspect` will not reach this replica: {error}"),
         }
         stop_on_signal(&mut node)?;
         if arguments.until_stdin_ends {

@@ -73,6 +73,8 @@ impl Driver {
                     let _ = alive.send(());
                     continue;
                 }
+                // Whoever asked sees that there is no answer.
+                Event::Suspect(_) => continue,
                 Event::Barrier(done) => {
                     let _ = done.send(());
                     continue;
