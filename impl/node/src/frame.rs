@@ -287,9 +287,26 @@ impl FrameLimits {
         self.reply.max(256).saturating_add(TAG)
     }
 
+    /// The largest frame of all: its kind, its most bytes, and the parameters that these follow from.
+    pub fn largest(&self) -> (&'static str, usize, &'static str) {
+        let certificates = "the number of replicas, window";
+        let batches = "batch_requests_max, operation_bytes_max";
+        let kinds = [
+            ("state-data", 2 * NUMBER + LIST + STATE_BYTES_MAX, ""),
+            ("reply", self.reply, "result_bytes_max"),
+            ("request", self.request, "operation_bytes_max"),
+            ("pre-prepare", self.batch.saturating_add(VOTE), batches),
+            ("committed", self.committed, batches),
+            ("view-change", self.view_change, certificates),
+            ("new-view", self.new_view, certificates),
+        ];
+        let largest = kinds.into_iter().max_by_key(|(_, bytes, _)| *bytes).unwrap_or_default();
+        (largest.0, largest.1.saturating_add(TAG), largest.2)
+    }
+
     /// Whether every frame fits into what the codec allows.
     pub fn are_possible(&self) -> bool {
-        self.peer_frame().max(self.client_frame()).max(self.replica_frame()) <= FRAME_BYTES_MAX
+        self.largest().1 <= FRAME_BYTES_MAX
     }
 
     /// The most bytes of a message of the kind with this tag, and the kind's name.

@@ -242,6 +242,35 @@ fn the_field_that_is_wrong_is_named() {
     assert_eq!(code, Some(0), "{error}");
 }
 
+/// Outside fault F8: Sizes that cannot work together are found out when views change, and not when a replica starts.
+#[test]
+fn sizes_that_cannot_work_together_start_nothing() {
+    let directory = testnet();
+    let (code, error) =
+        refused(directory.path(), &["testnet", "--replicas", "128", "--dir", "many"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("a NEW-VIEW holds up to 954299 signatures"), "{error}");
+    assert!(!directory.path().join("many").exists(), "nothing was written");
+    let good = ["config", "check", "cluster/cluster.toml"];
+    let said = pbft(directory.path(), &good);
+    let said = String::from_utf8(said.stdout).expect("text");
+    // (3 + 3) · (4 + 3 · 128) + 129.
+    assert!(said.contains("a view change holds up to 2457 signatures, 0.1 s of work"), "{said}");
+    for file in ["cluster/cluster.toml", "cluster/replica-0/cluster.toml"] {
+        let file = directory.path().join(file);
+        let text = std::fs::read_to_string(&file).expect("what testnet wrote");
+        let sizes = "[cluster]\nwindow = 4096\nview_timeout_max_ms = 2000";
+        std::fs::write(&file, text.replace("[cluster]", sizes)).expect("written");
+    }
+    for words in [&good[..], &["start", "--dir", "cluster/replica-0"]] {
+        let (code, error) = refused(directory.path(), words);
+        assert_eq!(code, Some(2), "{words:?}: {error}");
+        // (3 + 3) · (4 + 3 · 4,096) + 4,097 are 77,849; with 1,051 it is 19,994, one second of work.
+        assert!(error.contains("a view change 77849"), "{words:?}: {error}");
+        assert!(error.contains("lower window to at most 1051"), "{words:?}: {error}");
+    }
+}
+
 /// Outside fault F15: Which cluster and which client may be said behind the operation, too.
 #[test]
 fn the_cluster_may_be_named_behind_the_operation() {

@@ -2,6 +2,7 @@
 
 use super::{CliError, Exit, Format, print_json};
 use crate::config::Cluster;
+use crate::config::feasible::{self, ViewChangeSize};
 use crate::hex;
 use pbft_core::types::ReplicaId;
 use pbft_output::outln;
@@ -12,6 +13,7 @@ pub(super) fn run(file: &Path, format: Format) -> Result<Exit, CliError> {
     let cluster = Cluster::load(file)?;
     let params = cluster.params(ReplicaId(0));
     let membership = params.membership;
+    let size = ViewChangeSize::of(&params);
     match format {
         Format::Json => print_json(&json!({
             "name": cluster.name(),
@@ -22,6 +24,11 @@ pub(super) fn run(file: &Path, format: Format) -> Result<Exit, CliError> {
             "clients": cluster.clients().len(),
             "checkpoint_interval": params.checkpoint_interval,
             "window": params.window,
+            "view_change": {
+                "new_view_signatures": size.new_view,
+                "signatures": size.all,
+                "milliseconds": size.time().as_millis() as u64,
+            },
         })),
         Format::Human => {
             outln!("{}: good", file.display());
@@ -37,6 +44,14 @@ pub(super) fn run(file: &Path, format: Format) -> Result<Exit, CliError> {
                 "checkpoint every {} batches, window {}",
                 params.checkpoint_interval,
                 params.window
+            );
+            outln!(
+                "a view change holds up to {} signatures, {:.1} s of work at {} µs each; half of the longest view \
+                 timeout is {:.1} s",
+                size.all,
+                size.time().as_secs_f64(),
+                feasible::SIGNATURE.as_micros(),
+                params.view_timeout_max.as_secs_f64() / 2.0
             );
         }
     }

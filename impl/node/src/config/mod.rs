@@ -2,13 +2,14 @@
 //! It holds no secret; every replica and every client has a copy.
 
 mod error;
+pub mod feasible;
 mod file;
 
 pub use error::ConfigError;
 pub use file::{ClientEntry, ClusterFile, ClusterTable, ReplicaEntry};
 
 use crate::codec;
-use crate::frame::{FrameLimits, STATE_BYTES_MAX};
+use crate::frame::STATE_BYTES_MAX;
 use crate::hex;
 use crate::keyring::{KeyRing, KeySigner};
 use crate::keys::{PublicKey, SecretKey};
@@ -349,12 +350,7 @@ impl Checker<'_> {
         };
         self.check_times(&params)?;
         params.validate().map_err(|e| bad(e.to_string()))?;
-        if !FrameLimits::new(&params).are_possible() {
-            let problem = "a message of these sizes would not fit into a frame";
-            let remedy =
-                "lower window, batch_requests_max, operation_bytes_max or result_bytes_max";
-            return Err(self.bad("cluster", problem, remedy));
-        }
+        feasible::check(&params).map_err(|e| self.bad("cluster", e.to_string(), e.remedy()))?;
         if params.client_authentication == ClientAuthentication::Macs
             && !mac::are_possible(membership)
         {

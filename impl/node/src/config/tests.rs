@@ -14,7 +14,7 @@ fn file(replicas: u8) -> ClusterFile {
     let client = (0..2u8).map(|id| ClientEntry {
         id: id.into(),
         name: format!("client-{id}"),
-        public_key: key(100 + id),
+        public_key: key(200 + id),
     });
     let cluster =
         ClusterTable { name: "test".into(), nonce: "0".repeat(32), ..ClusterTable::default() };
@@ -109,7 +109,8 @@ fn unknown_and_missing_fields_are_named_with_their_line() {
 fn the_cluster_id_covers_everything_but_the_addresses() {
     let id = |file: &ClusterFile| parse(file).expect("good").id();
     let original = id(&file(4));
-    let changes: [fn(&mut ClusterFile); 12] = [
+    let changes: [fn(&mut ClusterFile); 13] = [
+        |f| f.cluster.help_bytes_max = Some(1),
         |f| f.cluster.client_authentication = Some(ClientAuthentication::Macs),
         |f| f.cluster.service = Some("key-value/1".into()),
         |f| f.cluster.service = Some("ledger/2".into()),
@@ -132,4 +133,79 @@ fn the_cluster_id_covers_everything_but_the_addresses() {
     moved.replica[0].address = "example.org:1".into();
     moved.cluster.service = Some("ledger/1".into());
     assert_eq!(id(&moved), original);
+}
+
+/// Outside fault F8: A window and a number of replicas whose view change nobody can verify in time are accepted.
+#[test]
+fn a_view_change_that_ends_too_late_is_refused_with_what_would_do() {
+    // f = 42 and q = 86: a VIEW-CHANGE holds 1 + 86 + 128 · 86 = 11,095 signatures, a NEW-VIEW 1 + 128 + 86 · 11,095 =
+    // 954,299, and with the 127 others' VIEW-CHANGEs it is 954,299 + 1,409,065 = 2,363,364, at 50 µs 118.2 s.
+    let error = parse(&file(128)).expect_err("too much").to_string();
+    for words in [
+        "cluster.toml: cluster: with 128 replicas and a window of 128, a NEW-VIEW holds up to 954299 signatures",
+        "a view change 2363364; at 50 µs each these are 118.2 s, more than half of view_timeout_max_ms, 60000",
+        // (86 + 127) · (1 + 86 + 32 · 86) + 1 + 32 = 604,740, 30.2 s; with 31 it is 586,421, 29.3 s.
+        "lower window to at most 31, or raise view_timeout_max_ms to 236337; or have fewer replicas",
+    ] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let mut patient = file(128);
+    patient.cluster.view_timeout_max_ms = Some(236_337);
+    parse(&patient).expect("long enough");
+    patient.cluster.view_timeout_max_ms = Some(236_336);
+    parse(&patient).expect_err("0.4 ms too short");
+}
+
+#[test]
+fn what_a_view_change_holds_is_as_computed_by_hand() {
+    // n, q, and the signatures of a VIEW-CHANGE, a NEW-VIEW and all together, with a window of 128.
+    for (n, expected) in [
+        // q = 3: 1 + 3 + 384; 1 + 128 + 3 · 388; and 3 · 388 more.
+        (4, [388, 1_293, 2_457]),
+        // q = 11: 1 + 11 + 1,408; 1 + 128 + 11 · 1,420; and 15 · 1,420 more.
+        (16, [1_420, 15_749, 37_049]),
+        // q = 21: 1 + 21 + 2,688; 1 + 128 + 21 · 2,710; and 30 · 2,710 more.
+        (31, [2_710, 57_039, 138_339]),
+    ] {
+        let cluster = parse(&file(n)).expect("these go on working");
+        let size = feasible::ViewChangeSize::of(&cluster.params(ReplicaId(0)));
+        assert_eq!([size.view_change, size.new_view, size.all], expected, "{n} replicas");
+    }
+}
+
+/// Outside fault F8: Sizes of which no message can be made are refused without the names of the parameters.
+#[test]
+fn what_does_not_fit_together_is_named() {
+    let cases: [(fn(&mut ClusterFile), &str); 5] = [
+        (
+            |f| f.cluster.operation_bytes_max = Some(1 << 25),
+            "a committed has up to 268473424 bytes, 268435456 fit into a frame (batch_requests_max, operation_bytes_max)",
+        ),
+        (
+            |f| f.cluster.batch_requests_max = Some(1 << 22),
+            "(batch_requests_max, operation_bytes_max)",
+        ),
+        (|f| f.cluster.result_bytes_max = Some(1 << 28), "a reply has up to 268435590 bytes"),
+        (
+            |f| {
+                // A NEW-VIEW of 27 VIEW-CHANGEs with 4,096 certificates of 27 votes.
+                *f = file(40);
+                f.cluster.window = Some(4096);
+            },
+            "a new-view has up to",
+        ),
+        (
+            |f| {
+                f.cluster.view_timeout_ms = Some(2);
+                f.cluster.batch_delay_us = Some(2_000);
+            },
+            "batch_delay_us, 2000 µs, is not below view_timeout_ms, 2000 µs; lower batch_delay_us",
+        ),
+    ];
+    for (spoil, words) in cases {
+        let mut file = file(4);
+        spoil(&mut file);
+        let error = parse(&file).expect_err(words).to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
 }
