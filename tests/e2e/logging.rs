@@ -32,6 +32,7 @@ async fn wait_for_ready(cluster: &ProcessCluster, id: u32, ready: bool) {
 }
 
 /// Outside fault F13: A replica whose log nobody reads goes on, and heals when its full disk has room again.
+/// Outside fault F12: With a full disk the replica is said to have stopped, and probes kill it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_log_reader_and_a_full_disk_stop_nobody() {
     let mut cluster = ProcessCluster::create(Shape::default());
@@ -56,6 +57,11 @@ async fn a_dead_log_reader_and_a_full_disk_stop_nobody() {
         bank(&client, "deposit alice 1").await.expect("executed by the others");
     }
     wait_for_ready(&cluster, 1, false).await;
+    // Nothing that restarts what does not live may do so: it heals by itself.
+    let probe = async |path| admin::get(&cluster.admin_address(1), path).await.expect("an answer");
+    assert_eq!(probe("/live").await.0, 200);
+    assert_eq!(probe("/ready").await, (503, "not ready: disk full, waiting for space\n".into()));
+    assert_eq!((probe("/status").await.0, probe("/metrics").await.0), (200, 200));
     cluster.assert_all_run();
     limit_files(process, None);
     wait_for_ready(&cluster, 1, true).await;

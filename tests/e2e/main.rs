@@ -10,6 +10,7 @@ mod commands;
 mod copies;
 mod crashes;
 mod durability;
+mod health;
 mod help;
 mod junk;
 mod logging;
