@@ -217,7 +217,7 @@ impl<R: BufRead> Recording<R> {
                     }
                 }
                 Some((line, Line::Header(header))) => {
-                    if !has_happened(&group, &header.state) {
+                    if !has_happened(&group, &header) {
                         group.clear();
                     }
                     self.ahead = Some((line, Line::Header(header)));
@@ -249,8 +249,9 @@ impl<R: BufRead> Recording<R> {
 }
 
 /// Whether what a group wrote down is part of the state that the replica restarted from. A group is durable as a whole
-/// or not at all.
-fn has_happened(group: &[Placed], state: &Resumed) -> bool {
+/// or not at all. VIEW-CHANGEs of others, which are handed on, are written down by nobody.
+fn has_happened(group: &[Placed], header: &Header) -> bool {
+    let (own, state) = (header.replica, &header.state);
     let outputs = group.iter().flat_map(|placed| &placed.step.out);
     let in_view = |view: u64| state.view > view || (state.view == view && state.active);
     let executed = |placed: &Placed| match placed.step.input {
@@ -265,7 +266,7 @@ fn has_happened(group: &[Placed], state: &Resumed) -> bool {
         }
         Output::All(Body::Prepare(vote)) => accepted(state, vote.view, vote.seq, vote.digest),
         Output::All(Body::Checkpoint(vote)) => vote.seq <= state.executed,
-        Output::All(Body::ViewChange(change)) => change.view <= state.view,
+        Output::All(Body::ViewChange(change)) => change.replica != own || change.view <= state.view,
         Output::All(Body::NewView(new_view)) => in_view(new_view.view),
         Output::Enter { view } => in_view(*view),
         Output::Stable(proof) => proof.seq <= state.low,
@@ -284,4 +285,40 @@ fn accepted(state: &Resumed, view: u64, seq: u64, digest: pbft_node::trace::Shor
     state.view > view
         || seq <= state.low
         || (state.view == view && (!state.active || state.accepted.contains(&(seq, digest))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pbft_node::trace::ShortDigest;
+    use pbft_node::trace::format::{Body, Input, ViewChange};
+
+    fn says(view_changes: &[(u32, u64)]) -> Placed {
+        let body = |(replica, view)| {
+            let (low, stable, prepared) = (0, None, Vec::new());
+            Output::All(Body::ViewChange(ViewChange { view, replica, low, stable, prepared }))
+        };
+        let out = view_changes.iter().copied().map(body).collect();
+        let input = Input::StatusTimer;
+        Placed { line: 2, step: Box::new(Step { number: 1, group: 1, input, refused: None, out }) }
+    }
+
+    #[test]
+    fn a_group_happened_if_the_state_has_what_the_replica_itself_wrote() {
+        let digest = ShortDigest(7);
+        let header = Header {
+            format: FORMAT,
+            program: String::new(),
+            cluster: digest,
+            replicas: 4,
+            replica: 1,
+            interval: 2,
+            window: 4,
+            null: digest,
+            state: Resumed { view: 1, ..Resumed::default() },
+        };
+        assert!(has_happened(&[says(&[(1, 1)])], &header));
+        assert!(!has_happened(&[says(&[(1, 2)])], &header), "its own of a later view is lost");
+        assert!(has_happened(&[says(&[(0, 2), (1, 1)])], &header), "another one's is handed on");
+    }
 }

@@ -38,6 +38,9 @@ pub struct Coverage {
     /// Starts of processes whose replicas had halted.
     #[serde(default)]
     pub halted_starts: u64,
+    /// Votes that contradict what their replica had promised.
+    #[serde(default)]
+    pub evidence: u64,
 }
 
 fn count(counts: &mut Counts, name: &str, by: u64) {
@@ -207,6 +210,7 @@ impl Coverage {
         self.forgotten += other.forgotten;
         self.spent += other.spent;
         self.halted_starts += other.halted_starts;
+        self.evidence += other.evidence;
         let pairs = [
             (&mut self.faults, &other.faults),
             (&mut self.behaviours, &other.behaviours),
@@ -245,6 +249,9 @@ impl Coverage {
         }
         if self.spent == 0 {
             missing.push("copied client whose timestamps were used".to_owned());
+        }
+        if self.evidence == 0 {
+            missing.push("evidence of a broken promise".to_owned());
         }
         if self.halted_starts == 0 {
             missing.push("start of a replica that had halted".to_owned());

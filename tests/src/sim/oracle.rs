@@ -65,6 +65,8 @@ rules! {
     NoEquivocation = "no-equivocation", "a correct replica signs one statement a kind, view and sequence number, also across restarts";
     /// Promises.
     Promise = "promise", "a correct replica votes in no view that it has left, also across restarts";
+    /// Evidence.
+    NoFalseEvidence = "no-false-evidence", "nothing that a correct replica signs is taken for evidence of a fault";
     /// Durability.
     Durable = "durable", "a vote is on its replica's disk before it leaves";
     /// Monotony.
@@ -240,6 +242,13 @@ impl Oracle {
         let executed = self.digests.get(&id).copied();
         self.demand(executed != Some(request), Rule::ClientResult, || {
             format!("{id}: request {request} was executed, and its client is told that it was not")
+        });
+    }
+
+    /// A correct replica keeps evidence against another correct one.
+    pub fn on_evidence(&mut self, against: ReplicaId, what: &str) {
+        self.accuse(Rule::NoFalseEvidence, || {
+            format!("against {against}, which is correct: {what}")
         });
     }
 

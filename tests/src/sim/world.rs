@@ -20,6 +20,7 @@ use super::rng::{Rng, fingerprint};
 use super::watch::Watch;
 use core::time::Duration;
 use pbft_core::client::Patience;
+use pbft_core::evidence::SignedVote;
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_core::{Footprint, Input, Membership, Params, Timer};
@@ -373,7 +374,10 @@ impl World {
     }
 
     fn hear_and_input(&mut self, index: usize, input: Input) {
-        let Some(liar) = self.liars.get_mut(&index) else { return self.input(index, input) };
+        let Some(liar) = self.liars.get_mut(&index) else {
+            self.look_for_evidence(index, &input);
+            return self.input(index, input);
+        };
         let message: Option<Message> = match &input {
             Input::Message { message, .. } | Input::Request(message) => Some(message.get().clone()),
             _ => None,
@@ -383,6 +387,19 @@ impl World {
             self.input(index, input);
         }
         self.speak_up(index, Some(&message));
+    }
+
+    /// Evidence that a replica would keep must be against a faulty one.
+    fn look_for_evidence(&mut self, index: usize, input: &Input) {
+        let vote = SignedVote::in_input(input);
+        let replica = self.hosts[index].replica();
+        let found = replica.zip(vote).and_then(|(replica, vote)| replica.broken_promise(&vote));
+        let Some(found) = found else { return };
+        let against = found.replica();
+        self.coverage.evidence += 1;
+        if self.processes_of(against).iter().all(|process| !self.faulty.contains(process)) {
+            self.oracle.on_evidence(against, &found.to_string());
+        }
     }
 
     /// A liar says what it likes.
