@@ -85,7 +85,8 @@ impl Observer for Watcher {
 /// Whether the effect must be on the disk before anything after it leaves.
 fn must_be_kept(effect: &Effect) -> bool {
     match effect {
-        Effect::Persist(_) | Effect::StoreCheckpoint { .. } | Effect::Install { .. } => true,
+        Effect::Persist(record) => record.is_binding(),
+        Effect::StoreCheckpoint { .. } | Effect::Install { .. } => true,
         // What a certificate has made final is executed again after a crash: D26.
         Effect::Execute { .. }
         | Effect::StageChunk { .. }

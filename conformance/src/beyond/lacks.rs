@@ -44,9 +44,10 @@ pub(super) fn lacks_in_a_view(stage: &mut Stage<'_>) -> Outcome {
     stage.answers(2, status(3, 0, true, 0, 0), &[final_too.as_slice(), &open].concat())?;
     stage.answers(2, status(3, 0, true, 0, 1), &[&final_too[1..], &open].concat())?;
     stage.answers(2, status(3, 0, true, 0, 2), &[&[CHECKPOINT], open.as_slice()].concat())?;
-    // A peer whose h is 2 has the checkpoint; one that is ahead may still lack these votes.
+    // A peer whose h is 2 has the checkpoint; one that is ahead can prove what it has executed.
     stage.answers(2, status(3, 0, true, 2, 2), &open)?;
-    stage.answers(2, status(3, 0, true, 2, 4), &open)?;
+    stage.answers(2, status(3, 0, true, 2, 3), &FOURTH)?;
+    stage.answers(2, status(3, 0, true, 2, 4), &[])?;
     // The primary has sent the pre-prepares itself.
     let votes = [&THIRD[1..], &FOURTH[1..]].concat();
     stage.answers(2, status(0, 0, true, 2, 2), &votes)?;
@@ -105,7 +106,7 @@ pub(super) fn held_in_a_view(stage: &mut Stage<'_>) -> Outcome {
     // The primary sends no PREPARE, and has two requests that wait.
     let primary = Footprint { votes: votes - 1, pending: 2, ..held };
     expect("what the primary holds", primary, stage.footprint(0)?)?;
-    stage.answers(2, status(3, 0, true, 2, 4), &[THIRD.as_slice(), &FOURTH].concat())?;
+    stage.answers(2, status(3, 0, true, 2, 2), &[THIRD.as_slice(), &FOURTH].concat())?;
     // The answer to 3, its bytes, and the report of 3; and since the tick how long each of the three others has waited
     // ahead.
     let told = Footprint { reports: 3 + 3, ..held };
@@ -130,25 +131,18 @@ fn is_checkpoint_of(letter: &Letter, sender: u32) -> bool {
     letter.from == sender && matches!(letter.message, Message::Checkpoint(_))
 }
 
-/// A restart forgets commit certificates: the votes are said again, first to whoever asks, then for those that somebody
-/// else waits for.
+/// A restart forgets the votes of others, and nothing that proves what is final.
 pub(super) fn lacks_after_a_restart(stage: &mut Stage<'_>) -> Outcome {
     four_stages(stage)?;
     stage.restart(2)?;
-    let first = ["PRE-PREPARE 1@0 of 0", "PREPARE 1@0 of 2", "COMMIT 1@0 of 2"];
-    let second = ["PRE-PREPARE 2@0 of 0", "PREPARE 2@0 of 2", "COMMIT 2@0 of 2"];
     let open = [THIRD.as_slice(), &FOURTH].concat();
-    let from_second = [second.as_slice(), &open].concat();
+    let final_too = ["COMMITTED 1", "COMMITTED 2", CHECKPOINT];
     stage.answers(2, status(3, 0, true, 2, 2), &open)?;
-    stage.answers(2, status(3, 0, true, 2, 1), &from_second)?;
-    let all = [first.as_slice(), &second, &open].concat();
-    stage.answers(2, status(1, 0, true, 2, 0), &all)?;
-    // 1 lacks both, and perhaps asks another replica, which needs these votes from here.
-    let urgent_first = [open.as_slice(), &first, &second].concat();
-    stage.answers(2, status(3, 0, true, 2, 2), &urgent_first)?;
-    stage.answers(2, status(1, 0, true, 2, 1), &from_second)?;
-    let urgent_first = [open.as_slice(), &second].concat();
-    stage.answers(2, status(3, 0, true, 2, 2), &urgent_first)
+    stage.answers(2, status(3, 0, true, 2, 1), &[&["COMMITTED 2"], open.as_slice()].concat())?;
+    stage.answers(2, status(1, 0, true, 0, 0), &[final_too.as_slice(), &open].concat())?;
+    // In whichever view the peer is.
+    stage.answers(2, status(1, 1, false, 0, 0), &final_too)?;
+    stage.answers(2, status(3, 0, true, 2, 4), &[])
 }
 
 /// Between views and in a later one: VIEW-CHANGEs to whoever is behind, then the NEW-VIEW, and nothing to who has it.

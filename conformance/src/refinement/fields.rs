@@ -26,7 +26,7 @@ pub const MODEL: &[(&str, Compared)] = &[
     ("certificates", Alpha),
     ("applied", Alpha),
     ("served", Alpha),
-    ("executed", At("each execution, with its replies")),
+    ("executed", At("each execution, with its replies; what it rests on above h by α")),
     ("sent", At("the messages of each step; own checkpoints above h by α")),
 ];
 

@@ -7,11 +7,12 @@
 //! | `last_executed` | `Summary::last_executed` |
 //! | `accepted` | `Summary::accepted`, each digest translated |
 //! | `certificates` | `Summary::prepared`, each digest translated |
+//! | `executed` above h | `Summary::committed`, each digest translated: what proves it to others |
 //! | `applied` | the service's history |
 //! | `served` | the clients in `Summary::replies` |
 //! | `sent.checkpoints` above h | `Summary::checkpoints` |
 //! | the rest of `sent` | not in the replica: the network. Compared message by message, see [`super::message`] |
-//! | `executed` | a history that no rule reads: compared at each `Effect::Execute` |
+//! | `executed` up to h | a history that no rule reads: compared at each `Effect::Execute` |
 
 use super::vocabulary::{Vocabulary, model_slot, model_view};
 use pbft_core::Summary;
@@ -29,6 +30,7 @@ pub struct Local {
     last_executed: model::Slot,
     accepted: [model::Value; model::MAX_SLOTS],
     certificates: [Option<model::Certificate>; model::MAX_SLOTS],
+    committed: [model::Value; model::MAX_SLOTS],
     applied: model::Applied,
     served: model::ValueSet,
     checkpoints: BTreeMap<model::Slot, Digest>,
@@ -68,6 +70,10 @@ impl Local {
             last_executed: replica.last_executed,
             accepted: replica.accepted,
             certificates: replica.certificates,
+            committed: std::array::from_fn(|index| match above(&model::Slot::at(index)) {
+                true => replica.executed[index],
+                false => model::Value::NONE,
+            }),
             applied: replica.applied,
             served: replica.served,
             checkpoints,
@@ -94,6 +100,10 @@ impl Local {
             let certificate = model::Certificate { view: view(*prepared)?, value: value(*digest)? };
             certificates[slot(*seq)?.index()] = Some(certificate);
         }
+        let mut committed = [model::Value::NONE; model::MAX_SLOTS];
+        for (seq, digest) in &summary.committed {
+            committed[slot(*seq)?.index()] = value(*digest)?;
+        }
         let mut applied = model::Applied::default();
         history.iter().for_each(|value| applied.push(*value));
         let mut served = model::ValueSet::EMPTY;
@@ -108,6 +118,7 @@ impl Local {
             last_executed: slot_or_genesis(summary.last_executed)?,
             accepted,
             certificates,
+            committed,
             applied,
             served,
             checkpoints: checkpoints
@@ -132,6 +143,7 @@ impl Local {
         field("last executed", &self.last_executed.0, &core.last_executed.0);
         field("accepted", &values(&self.accepted), &values(&core.accepted));
         field("certificates", &show(&self.certificates), &show(&core.certificates));
+        field("commit certificates", &values(&self.committed), &values(&core.committed));
         field("applied", &self.applied.to_string(), &core.applied.to_string());
         field("reply table", &self.served.to_string(), &core.served.to_string());
         field("own checkpoints", &self.checkpoints, &core.checkpoints);

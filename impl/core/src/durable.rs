@@ -7,8 +7,8 @@
 use crate::bodies::Bodies;
 use crate::effect::HaltReason;
 use crate::message::{
-    Batch, Checkpoint, NewView, PreparedCertificate, Proposal, Signed, StableCertificate,
-    ViewChange,
+    Batch, Checkpoint, Commit, CommitCertificate, NewView, PreparedCertificate, Proposal, Signed,
+    StableCertificate, ViewChange,
 };
 use crate::types::{Digest, SeqNum, View};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,14 @@ pub enum Record {
     Accepted(Arc<Proposal>),
     /// A batch prepared. Before COMMIT.
     Prepared(Arc<PreparedCertificate>),
+    /// A batch is final, and is executed now. Together with what its execution writes: whoever remembers that it executed
+    /// a batch can prove to others that they may.
+    Committed {
+        /// q COMMITs that match.
+        commits: Vec<Signed<Commit>>,
+        /// The batch, unless an earlier record has it.
+        batch: Option<Arc<Batch>>,
+    },
     /// A checkpoint was taken. Before CHECKPOINT.
     Checkpoint(Signed<Checkpoint>),
     /// A checkpoint is stable; everything at or below it may be forgotten. Before anything is.
@@ -33,6 +41,14 @@ pub enum Record {
     NewView(Arc<Signed<NewView>>),
     /// The replica stops for good. Before it does.
     Halted(HaltReason),
+}
+
+impl Record {
+    /// Whether it must be on the disk before anything that follows leaves the machine. A replica that has forgotten what
+    /// it executed may be told again that it is final, and by what.
+    pub fn is_binding(&self) -> bool {
+        !matches!(self, Self::Committed { .. })
+    }
 }
 
 /// Everything that the records say.
@@ -54,6 +70,8 @@ pub struct Durable {
     pub accepted: BTreeMap<SeqNum, Arc<Proposal>>,
     /// The prepared certificate of the highest view, by sequence number.
     pub prepared: BTreeMap<SeqNum, Arc<PreparedCertificate>>,
+    /// The commit certificates of what was executed above the stable checkpoint.
+    pub committed: BTreeMap<SeqNum, Arc<CommitCertificate>>,
     /// The batches of pre-prepares that were accepted in views that were left: [`crate::bodies`].
     pub bodies: BTreeMap<SeqNum, Bodies>,
     /// This replica's checkpoints at and above the stable one.
@@ -76,6 +94,7 @@ impl Durable {
                 let seq = certificate.pre_prepare.body.seq;
                 self.prepared.insert(seq, Arc::clone(certificate));
             }
+            Record::Committed { commits, batch } => self.apply_committed(commits, batch.as_ref()),
             Record::Checkpoint(checkpoint) => {
                 self.checkpoints.insert(checkpoint.body.seq, checkpoint.clone());
             }
@@ -117,6 +136,18 @@ impl Durable {
         current.or_else(kept).map(|proposal| Arc::clone(&proposal.batch)).or_else(null)
     }
 
+    fn apply_committed(&mut self, commits: &[Signed<Commit>], batch: Option<&Arc<Batch>>) {
+        let Some(&Commit { seq, digest, .. }) = commits.first().map(|commit| &commit.body) else {
+            return;
+        };
+        // Its pre-prepare may be forgotten before the certificate is.
+        let batch = batch.cloned().or_else(|| self.batch(seq, digest));
+        if let Some(batch) = batch {
+            let certificate = CommitCertificate { commits: commits.to_vec(), batch };
+            self.committed.insert(seq, Arc::new(certificate));
+        }
+    }
+
     fn apply_stable(&mut self, certificate: &Arc<StableCertificate>) {
         let Some(first) = certificate.checkpoints.first() else { return };
         let (seq, above) = (first.body.seq, first.body.seq.next());
@@ -124,6 +155,7 @@ impl Durable {
         self.stable = Arc::clone(certificate);
         self.accepted = self.accepted.split_off(&above);
         self.prepared = self.prepared.split_off(&above);
+        self.committed = self.committed.split_off(&above);
         self.bodies = self.bodies.split_off(&above);
         self.checkpoints = self.checkpoints.split_off(&seq);
         self.abstains.take_if(|until| seq >= *until);

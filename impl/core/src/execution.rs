@@ -35,9 +35,9 @@ impl Replica {
                 self.log.slots().filter(|(at, slot)| *at >= seq && slot.committed.is_some());
             seq = ahead.next().map_or(seq, |(at, _)| at);
         }
-        let Some(certificate) = self.log.slot(seq).and_then(|slot| slot.committed.clone()) else {
-            return;
-        };
+        let Some(slot) = self.log.slot(seq) else { return };
+        let Some(certificate) = slot.committed.clone() else { return };
+        effects.push(Effect::Persist(slot.record_of(&certificate)));
         let requests = self.not_yet_executed(&certificate.batch.requests);
         let batch = certificate.batch.requests.iter().map(|request| request.body.id()).collect();
         self.executing = Some(Executing { seq, batch, applied: requests.clone() });

@@ -1,6 +1,7 @@
 //! What is true of a replica after every step, whatever its peers sent.
 
 use crate::replica::Replica;
+use crate::types::SeqNum;
 
 impl Replica {
     /// Asserts the invariants of one replica. Cheap enough to run after every step; a planted bug may break
@@ -27,6 +28,12 @@ impl Replica {
                 .slots()
                 .all(|(_, slot)| { slot.prepared.as_ref().is_none_or(|p| p.view() <= self.view) }),
             "nothing prepared in a later view"
+        );
+        debug_assert!(
+            (low.0 + 1..=self.last_executed.0).all(|seq| {
+                self.log.slot(SeqNum(seq)).is_some_and(|slot| slot.committed.is_some())
+            }),
+            "what was executed above h can be proved"
         );
         debug_assert!(self.view_changes.len() <= self.params.membership.n(), "one a replica");
         debug_assert!(

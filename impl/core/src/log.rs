@@ -1,6 +1,7 @@
 //! The log: what is known about each sequence number in (h, H] (§4.2, §4.3).
 
 use crate::bodies::Bodies;
+use crate::durable::Record;
 use crate::membership::Membership;
 use crate::message::{
     Batch, Commit, CommitCertificate, Prepare, PreparedCertificate, Proposal, Signed,
@@ -77,6 +78,17 @@ impl Slot {
         let prepared = self.prepared.as_ref().map(Prepared::digest);
         let committed = self.committed.as_ref().and_then(|certificate| certificate.digest());
         self.accepted().into_iter().chain(prepared).chain(committed).chain(self.bodies.digests())
+    }
+
+    /// What makes the certificate durable, with the batch if no earlier record has it.
+    pub(crate) fn record_of(&self, certificate: &CommitCertificate) -> Record {
+        let is_durable = certificate.digest().is_some_and(|digest| {
+            self.accepted() == Some(digest) || self.bodies.get(digest).is_some()
+        });
+        Record::Committed {
+            commits: certificate.commits.clone(),
+            batch: (!is_durable).then(|| Arc::clone(&certificate.batch)),
+        }
     }
 
     /// Forgets the pre-prepare and the votes of a view that is left. The batch stays: a certificate of that view may

@@ -87,6 +87,9 @@ impl Replica {
                 slot.commits.insert(own, commit);
             }
         }
+        for (&seq, certificate) in &durable.committed {
+            self.log.slot_mut(seq).committed = Some(Arc::clone(certificate));
+        }
         for (&seq, bodies) in &durable.bodies {
             self.log.slot_mut(seq).bodies = bodies.clone();
         }

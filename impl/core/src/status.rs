@@ -122,7 +122,7 @@ impl Replica {
             return;
         }
         let own = self.params.replica;
-        for slot in self.open_slots(status.last_executed).into_iter().take(SLOTS_PER_ANSWER) {
+        for slot in self.open_slots(status.last_executed).take(SLOTS_PER_ANSWER) {
             if status.active {
                 // O's pre-prepares reach an inactive peer inside its NEW-VIEW.
                 let theirs = |p: &&Arc<_>| is_not_from(p, status.replica);
@@ -142,19 +142,11 @@ impl Replica {
         }
     }
 
-    /// The slots without a commit certificate that somebody waits for: first those that this peer or this replica
-    /// waits for, then those of others. The latter were executed here before a restart, which forgets commit
-    /// certificates; together the replicas of the view collect them again for a replica that needs them, also those
-    /// that executed a batch without ever voting for it in this view.
-    fn open_slots(&self, executed_there: SeqNum) -> Vec<&Slot> {
-        let between_us = executed_there.min(self.last_executed);
-        let executed = self.reported.values().map(|report| report.last_executed);
-        let behind = executed.min().unwrap_or(between_us);
-        let open = self.log.slots().filter(|(seq, slot)| {
-            *seq > behind.min(between_us) && slot.committed.is_none() && slot.proposal.is_some()
-        });
-        let (urgent, others): (Vec<_>, Vec<_>) = open.partition(|(seq, _)| *seq > between_us);
-        urgent.into_iter().chain(others).map(|(_, slot)| slot).collect()
+    /// The slots that are not final here, of those that the peer has not executed. What is final is handed on as such.
+    fn open_slots(&self, executed_there: SeqNum) -> impl Iterator<Item = &Slot> {
+        let lacking = self.log.slots().filter(move |(seq, _)| *seq > executed_there);
+        let open = lacking.filter(|(_, slot)| slot.committed.is_none() && slot.proposal.is_some());
+        open.map(|(_, slot)| slot)
     }
 
     /// How many messages were left out of answers to STATUS since the start, because their peer had been given as much

@@ -25,6 +25,8 @@ pub struct Summary {
     pub accepted: BTreeMap<SeqNum, Digest>,
     /// The prepared certificate of the highest view, by sequence number: view and digest.
     pub prepared: BTreeMap<SeqNum, (View, Digest)>,
+    /// The digest that a commit certificate proves final, by sequence number: above h all that was executed.
+    pub committed: BTreeMap<SeqNum, Digest>,
     /// The digest of the own checkpoints above h.
     pub checkpoints: BTreeMap<SeqNum, Digest>,
     /// The reply table.
@@ -50,6 +52,10 @@ impl Replica {
             accepted: slots().filter_map(|(seq, s)| Some((seq, s.accepted()?))).collect(),
             prepared: slots()
                 .filter_map(|(seq, s)| s.prepared.as_ref().map(|p| (seq, (p.view(), p.digest()))))
+                .collect(),
+            committed: slots()
+                .filter(|(seq, _)| *seq <= self.last_executed)
+                .filter_map(|(seq, s)| Some((seq, s.committed.as_ref()?.digest()?)))
                 .collect(),
             checkpoints: checkpoints.collect(),
             replies: self.replies.clone(),

@@ -1,5 +1,4 @@
-//! How a replica that lacks something gets it: the batches and the state that a NEW-VIEW names, what it slept through,
-//! and votes that a restart lost.
+//! How a replica that lacks something gets it: the batches and the state that a NEW-VIEW names, and what it slept through.
 
 mod common;
 
@@ -191,44 +190,6 @@ fn execution_that_overtakes_a_state_transfer_ends_it() {
     assert_eq!(cluster.summary(3).low_water_mark, SeqNum(2), "the proof was not forgotten");
     cluster.run();
     assert!(!cluster.seen.contains_key("install"));
-}
-
-#[test]
-fn votes_that_executed_replicas_lost_are_collected_again() {
-    let mut cluster = Cluster::new(4);
-    cluster.request(0, &request(1, 1)).expect("accepted");
-    cluster.run_where(without(&[3]));
-    assert_eq!((cluster.executed(0), cluster.executed(3)), (SeqNum(1), SeqNum(0)));
-    // Commit certificates do not survive a restart, and replica 3 is not in the view of the others.
-    (0..3).for_each(|id| {
-        cluster.crash(id);
-        cluster.restart(id);
-    });
-    cluster.input(3, Input::Suspect).expect("always possible");
-    cluster.queue.clear();
-    cluster.pass(1000);
-    assert_eq!(cluster.view(3), (View(1), false));
-    cluster.assert_all_at(1);
-}
-
-#[test]
-fn a_backup_that_executed_without_voting_votes_when_others_need_it() {
-    let mut cluster = Cluster::new(4);
-    let batch = craft::batch(1);
-    let digest = batch.digest();
-    cluster.corrupt(0);
-    // Replica 1 learns the batch by its certificate, then forgets the certificate in a restart.
-    cluster.inject(0, 1, craft::committed(0, 1, &batch, &[0, 2, 3])).expect("final");
-    cluster.crash(1);
-    cluster.restart(1);
-    for to in [2, 3] {
-        cluster.inject(0, to, craft::proposal(0, 1, &batch, 0)).expect("accepted");
-    }
-    cluster.run();
-    assert_eq!(cluster.summary(2).prepared[&SeqNum(1)], (View(0), digest));
-    assert_eq!(cluster.executed(2), SeqNum(0), "two COMMITs of three");
-    cluster.pass(300);
-    cluster.assert_all_at(1);
 }
 
 #[test]

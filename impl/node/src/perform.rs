@@ -15,7 +15,7 @@ use pbft_core::params::OnPanic;
 use pbft_core::planted::planted;
 use pbft_core::replies::LastReply;
 use pbft_core::types::{ReplicaId, SeqNum};
-use pbft_core::{Effect, HaltReason, Input, Params};
+use pbft_core::{Effect, HaltReason, Input, Params, Record};
 use std::sync::Arc;
 
 /// A result longer than the cluster's `result_bytes_max` is replaced by this one, the same everywhere.
@@ -105,6 +105,11 @@ impl<'s> Group<'s> {
         self.writes.open()
     }
 
+    fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.is_binding |= record.is_binding();
+        self.writes.open()?.append(record)
+    }
+
     /// Takes the replies that need not wait for the commit. What they say is final once q replicas have it on their
     /// disks as prepared, and this one only executes again what its store has forgotten (D26).
     pub(crate) fn take_early(&mut self) -> Vec<Outgoing> {
@@ -142,7 +147,7 @@ impl Performer {
         group: &mut Group<'_>,
     ) -> Result<(), DriverError> {
         match effect {
-            Effect::Persist(record) => group.transaction()?.append(&record)?,
+            Effect::Persist(record) => group.append(&record)?,
             Effect::Send { to, message } => group.send(to, &message)?,
             Effect::Broadcast(message) => {
                 let frame = Bytes::from(codec::encode(&message)?);

@@ -140,7 +140,7 @@ pub fn certificate(
     digest: ShortDigest,
 ) -> &'static str {
     let Some(seen) = cluster.seen.get(&host) else { return "" };
-    // Whoever starts again knows what it has executed, and not who committed it.
+    // What a replica knew when it started is not among what was seen since.
     let is_certain = |(_, prepared): &(u64, ShortDigest)| *prepared == digest;
     let executed = seq <= cluster.executed(host) && seen.prepared.get(&seq).is_some_and(is_certain);
     if seen.committed.get(&seq) == Some(&digest) || (executed && !seen.committed.contains_key(&seq))

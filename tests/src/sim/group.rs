@@ -36,7 +36,12 @@ impl Group {
     /// Whether something is written that must be durable before anything that follows from it leaves: all but what
     /// execution writes (D26).
     pub(super) fn is_binding(&self) -> bool {
-        self.writes.iter().any(|write| !matches!(write, Write::Executed { .. }))
+        self.writes.iter().any(|write| match write {
+            Write::Record(record) => record.is_binding(),
+            Write::Executed { .. } => false,
+            Write::Checkpoint { .. } | Write::Stage { .. } | Write::Install { .. } => true,
+            Write::Snapshot(_) => true,
+        })
     }
 
     /// Takes what is said. Replies need not wait for what execution writes, if nothing else is written.
