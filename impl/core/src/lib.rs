@@ -67,9 +67,6 @@
 //! * Proactive recovery: a replica is trusted until somebody replaces its key. One that lost its disk comes back as
 //!   [`amnesia`] says.
 //! * Changes of membership.
-//! * Commit certificates do not survive a restart. The replicas of the view collect them again when one of them falls
-//!   behind; if f others that had voted never return, a replica that left the view alone may stay behind until the next
-//!   request makes the others change the view, too.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 
 pub mod amnesia;
