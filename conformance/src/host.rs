@@ -268,14 +268,16 @@ impl Host {
     pub fn from_disk(vocabulary: &Vocabulary, replica: model::ReplicaId, durable: Durable) -> Self {
         let params = Arc::clone(vocabulary.params(replica));
         let signer = vocabulary.keys.signer(Principal::Replica(params.replica));
-        let (replica, _) =
+        let (replica, effects) =
             Replica::recover(params, signer, durable.clone(), ServiceState::default());
+        let mut timer = TimerWatch::default();
+        timer.restarted(&effects);
         Self {
             replica,
             durable,
             service: ServiceState::default(),
             history: Vec::new(),
-            timer: TimerWatch::default(),
+            timer,
             staged: Vec::new(),
             kept: BTreeMap::new(),
         }
@@ -283,8 +285,9 @@ impl Host {
 
     /// Crashes the replica and starts it again.
     pub fn restart(&mut self, vocabulary: &Vocabulary) {
-        self.replica = self.restarted(vocabulary).0;
-        self.timer.restarted();
+        let (replica, effects) = self.restarted(vocabulary);
+        self.replica = replica;
+        self.timer.restarted(&effects);
         self.staged.clear();
     }
 

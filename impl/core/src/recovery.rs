@@ -125,7 +125,7 @@ impl Replica {
         }
     }
 
-    fn restart_effects(&self) -> Vec<Effect> {
+    fn restart_effects(&mut self) -> Vec<Effect> {
         if let Some(reason) = &self.halted {
             return vec![Effect::Halt(reason.clone())];
         }
@@ -141,6 +141,9 @@ impl Replica {
             false => own,
         });
         effects.extend(own.map(|own| Effect::Broadcast(Message::ViewChange(own))));
+        if self.active {
+            self.refresh_timer(&mut effects);
+        }
         effects
     }
 }

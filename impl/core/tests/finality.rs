@@ -131,3 +131,60 @@ fn a_batch_is_written_once_and_before_its_execution() {
         assert_eq!(cluster.nodes[1].durable.committed[&SeqNum(1)].batch, batch);
     }
 }
+
+/// The primary orders #2, and nothing at #1. Nobody knows of a request that waits.
+fn ordered_beyond_a_gap() -> Cluster {
+    let mut cluster = cluster();
+    cluster.corrupt(0);
+    for to in [1, 2, 3] {
+        cluster.inject(0, to, craft::proposal(0, 2, &craft::batch(2), 0)).expect("accepted");
+    }
+    cluster.run();
+    for id in [1, 2, 3] {
+        assert_eq!(cluster.summary(id).prepared.len(), 1);
+        assert_eq!(cluster.executed(id), SeqNum(0), "#1 is missing");
+    }
+    cluster
+}
+
+/// Outside fault F2: What was accepted was not executed for ever, since no timer ran where no request waited.
+#[test]
+fn what_is_accepted_is_executed_though_nobody_asks_for_it() {
+    for restarted in [false, true] {
+        let mut cluster = ordered_beyond_a_gap();
+        if restarted {
+            power_fails(&mut cluster);
+            [1, 2, 3].into_iter().for_each(|id| cluster.restart(id));
+        }
+        for id in [1, 2, 3] {
+            assert!(cluster.replica(id).is_view_timer_running(), "r{id}");
+        }
+        cluster.pass(2000);
+        cluster.assert_all_at(2);
+        for id in [1, 2, 3] {
+            assert_eq!(cluster.view(id), (View(1), true), "r{id}");
+            assert!(!cluster.replica(id).is_view_timer_running(), "r{id}");
+        }
+    }
+}
+
+/// A client that is served asks its primary only. The backups' timers end with what they protect.
+#[test]
+fn nothing_is_waited_for_where_all_that_was_accepted_is_executed() {
+    let mut cluster = cluster();
+    cluster.request(0, &request(1, 1)).expect("a new request");
+    cluster.run_where(|envelope| envelope.message.kind() == "pre-prepare");
+    for id in cluster.ids() {
+        assert!(cluster.replica(id).is_view_timer_running(), "r{id}");
+    }
+    cluster.pass(200);
+    cluster.assert_all_at(1);
+    for id in cluster.ids() {
+        assert!(!cluster.replica(id).is_view_timer_running(), "r{id}");
+        cluster.crash(id);
+        cluster.restart(id);
+        assert!(!cluster.replica(id).is_view_timer_running(), "r{id}");
+    }
+    cluster.pass(10_000);
+    assert!(cluster.ids().all(|id| cluster.view(id) == (View(0), true)));
+}
