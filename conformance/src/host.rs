@@ -8,13 +8,12 @@ use crate::refinement::vocabulary::Vocabulary;
 use crate::service;
 use crate::timers::TimerWatch;
 use pbft_core::durable::{Durable, Record};
-use pbft_core::manifest::{Manifest, chunk_digest};
-use pbft_core::message::{Message, Reply, Signed, StateData, StatePart};
+use pbft_core::manifest::{ChunkId, KeptStates};
+use pbft_core::message::{Message, Reply, Signed, StateData};
 use pbft_core::replies::LastReply;
 use pbft_core::types::{Principal, ReplicaId, SeqNum};
 use pbft_core::{Effect, Input, Rejection, Replica, ServiceState, Summary, Timer};
 use pbft_model as model;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -104,9 +103,8 @@ pub struct Host {
     /// The operations that its service applied, in order.
     pub history: Vec<model::Value>,
     timer: TimerWatch,
-    staged: Vec<Arc<[u8]>>,
-    /// The chunks of the checkpoints that it can serve.
-    kept: BTreeMap<SeqNum, Arc<Vec<Vec<u8>>>>,
+    /// The checkpoints that it can serve, and what it fetches.
+    kept: KeptStates,
 }
 
 /// What one input made a replica do that others can see, or that survives a crash.
@@ -278,8 +276,7 @@ impl Host {
             service: ServiceState::default(),
             history: Vec::new(),
             timer,
-            staged: Vec::new(),
-            kept: BTreeMap::new(),
+            kept: KeptStates::default(),
         }
     }
 
@@ -288,7 +285,6 @@ impl Host {
         let (replica, effects) = self.restarted(vocabulary);
         self.replica = replica;
         self.timer.restarted(&effects);
-        self.staged.clear();
     }
 
     /// The same replica after a crash and a restart, and what it does first.
@@ -296,7 +292,12 @@ impl Host {
         let own = self.replica.params();
         let params = Arc::clone(vocabulary.params(model::ReplicaId(own.replica.0 as u8)));
         let signer = vocabulary.keys.signer(Principal::Replica(own.replica));
-        Replica::recover(params, signer, self.durable.clone(), self.service.clone())
+        let service = ServiceState {
+            manifests: self.kept.manifests().cloned().collect(),
+            staged: self.kept.staged().collect(),
+            ..self.service.clone()
+        };
+        Replica::recover(params, signer, self.durable.clone(), service)
     }
 
     /// Handles an input, and the completions that it leads to.
@@ -319,8 +320,7 @@ impl Host {
                 self.durable.apply(&record);
                 if let Record::Stable(_) = record {
                     let low = self.durable.low_water_mark;
-                    self.service.manifests.retain(|manifest| manifest.seq >= low);
-                    self.kept.retain(|seq, _| *seq >= low);
+                    self.kept.on_stable(low);
                 }
             }
             Effect::Broadcast(message) => {
@@ -333,52 +333,33 @@ impl Host {
             Effect::Execute { seq, requests, checkpoint } => {
                 return Some(self.execute(seq, &requests, checkpoint, seen));
             }
-            Effect::StoreCheckpoint { manifest, reply_chunk } => {
+            Effect::StoreCheckpoint { manifest, replies } => {
                 seen.stored += 1;
-                self.keep(manifest, reply_chunk.to_vec());
+                let history = service::chunks(&self.history).into_iter().map(Arc::from);
+                self.kept.keep(&manifest, replies.into_iter().chain(history));
             }
             Effect::Reply(reply) => seen.replies.push(reply),
             Effect::SetTimer { .. } => seen.timers_set += 1,
             Effect::CancelTimer(_) => seen.timers_cancelled += 1,
             Effect::ServeState { to, seq, part } => {
-                seen.sends.extend(self.state_data(seq, part).map(|data| (to, data)));
+                let bytes = self.kept.part(seq, part);
+                let data = bytes.map(|bytes| Arc::new(StateData { seq, part, bytes }));
+                seen.sends.extend(data.map(|data| (to, Message::StateData(data))));
             }
-            Effect::StageChunk { bytes, .. } => self.staged.push(bytes),
-            Effect::Install { manifest, replies } => {
+            Effect::StageChunk { digest, bytes } => self.kept.stage(digest, bytes),
+            Effect::RetainStaged { needed } => self.kept.retain_staged(&needed),
+            Effect::Install { manifest } => {
                 let seq = manifest.seq;
-                self.history = self.installed_history();
-                self.service.last_executed = seq;
-                self.keep(manifest, replies.encode());
-                self.service.replies = replies;
+                let (replies, chunks) = self.kept.install(&manifest).unwrap_or_default();
+                let history = chunks.first().map(|chunk| service::history(chunk));
+                self.history = history.unwrap_or_default();
+                (self.service.last_executed, self.service.replies) = (seq, replies.clone());
                 seen.installed = Some(seq);
-                return Some(Input::Installed { seq });
+                return Some(Input::Installed { seq, replies });
             }
             Effect::Halt(reason) => seen.halted = Some(reason.to_string()),
         }
         None
-    }
-
-    /// Keeps the state as it is now, to serve it.
-    fn keep(&mut self, manifest: Manifest, reply_chunk: Vec<u8>) {
-        let chunks = std::iter::once(reply_chunk).chain(service::chunks(&self.history));
-        self.kept.insert(manifest.seq, Arc::new(chunks.collect()));
-        self.service.manifests.push(manifest);
-    }
-
-    fn state_data(&self, seq: SeqNum, part: StatePart) -> Option<Message> {
-        let manifest = self.service.manifests.iter().find(|manifest| manifest.seq == seq)?;
-        let bytes = match part {
-            StatePart::Manifest => manifest.encode(),
-            StatePart::Chunk(index) => self.kept.get(&seq)?.get(index as usize)?.clone(),
-        };
-        let data = StateData { seq, part, bytes: bytes.into() };
-        Some(Message::StateData(Arc::new(data)))
-    }
-
-    /// Chunk 0 is the reply table, which the core keeps; chunk 1 is the history.
-    fn installed_history(&mut self) -> Vec<model::Value> {
-        let staged = std::mem::take(&mut self.staged);
-        staged.get(1).map(|chunk| service::history(chunk)).unwrap_or_default()
     }
 
     fn execute(
@@ -402,8 +383,8 @@ impl Host {
         }
         self.service.last_executed = seq;
         seen.executed.push((seq, applied));
-        let digests = || service::chunks(&self.history).iter().map(|c| chunk_digest(c)).collect();
-        let chunks = checkpoint.then(digests);
+        let ids = || service::chunks(&self.history).iter().map(|c| ChunkId::of(c)).collect();
+        let chunks = checkpoint.then(ids);
         Input::Executed { seq, results, chunks }
     }
 

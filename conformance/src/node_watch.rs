@@ -4,11 +4,11 @@ use crate::service;
 use crate::timers::TimerWatch;
 use crate::wire::Wire;
 use pbft_core::evidence::SignedVote;
-use pbft_core::types::{ReplicaId, SeqNum, View};
+use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{Effect, Input, Rejection, Replica, Timer};
 use pbft_model as model;
 use pbft_node::driver::Observer;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the observer has seen since it was last asked.
@@ -24,7 +24,7 @@ pub(crate) struct Watched {
     pub(crate) timers_set: usize,
     pub(crate) timers_cancelled: usize,
     pub(crate) timer: TimerWatch,
-    staged: Vec<Arc<[u8]>>,
+    staged: BTreeMap<Digest, Arc<[u8]>>,
     /// What the service applied.
     pub(crate) history: Vec<model::Value>,
     /// How often the view-change timer ran out.
@@ -96,6 +96,7 @@ fn must_be_kept(effect: &Effect) -> bool {
         | Effect::SetTimer { .. }
         | Effect::CancelTimer(_)
         | Effect::ServeState { .. }
+        | Effect::RetainStaged { .. }
         | Effect::Halt(_) => false,
     }
 }
@@ -123,12 +124,20 @@ impl Watched {
                 self.history.extend(&applied);
                 self.executed.push((*seq, applied));
             }
-            Effect::StageChunk { bytes, .. } => self.staged.push(Arc::clone(bytes)),
-            Effect::Install { manifest, .. } => {
+            Effect::StageChunk { digest, bytes } => {
+                self.staged.insert(*digest, Arc::clone(bytes));
+            }
+            Effect::Install { manifest } => {
                 self.installed = Some(manifest.seq);
                 let staged = std::mem::take(&mut self.staged);
-                self.history =
-                    staged.get(1).map(|chunk| service::history(chunk)).unwrap_or_default();
+                // A history that the replica had already is not fetched.
+                self.history = match manifest.service_chunks().first() {
+                    Some(chunk) => match staged.get(&chunk.digest) {
+                        Some(bytes) => service::history(bytes),
+                        None => std::mem::take(&mut self.history),
+                    },
+                    None => Vec::new(),
+                };
             }
             Effect::StoreCheckpoint { .. } => self.stored += 1,
             Effect::SetTimer { .. } => self.timers_set += 1,
@@ -137,6 +146,7 @@ impl Watched {
             | Effect::Broadcast(_)
             | Effect::Reply(_)
             | Effect::ServeState { .. }
+            | Effect::RetainStaged { .. }
             | Effect::Halt(_) => {}
         }
     }

@@ -6,8 +6,9 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use pbft_core::amnesia::AmnesiaError;
+use pbft_core::manifest::ChunkId;
 use pbft_core::message::{Batch, Commit, CommitCertificate, Message, Signed};
-use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
+use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{
     Durable, Effect, Footprint, HaltReason, Input, Params, Position, Record, Rejection, Replica,
     Timer,
@@ -156,7 +157,7 @@ fn executes(effects: &[Effect]) -> Vec<(u64, usize, bool)> {
     asked.collect()
 }
 
-fn completion(seq: u64, results: usize, chunks: Option<Vec<Digest>>) -> Input {
+fn completion(seq: u64, results: usize, chunks: Option<Vec<ChunkId>>) -> Input {
     Input::Executed { seq: SeqNum(seq), results: vec![Arc::from([7]); results], chunks }
 }
 
@@ -254,8 +255,8 @@ pub(super) fn most(stage: &mut Stage<'_>) -> Outcome {
         bodies: 4 * 4,
         // What four VIEW-CHANGEs may name.
         fetched: 4 * 4,
-        // At h, h+2 and h+4.
-        manifests: 3,
+        // At the checkpoint before h, h, h+2 and h+4.
+        manifests: 4,
         // Answers, what was given, reports, who waits ahead, and the pace of primaries.
         reports: 5 * 4,
     };

@@ -52,7 +52,7 @@ fn waiting_for_state(stage: &mut Stage<'_>) -> Outcome {
     let new_view = new_view.map(|letter| from(letter.from, letter.message.clone()));
     let new_view = new_view.ok_or_else(missing)?;
     let seen = stage.demand(LATE, &new_view)?;
-    expect("what is asked for", vec!["FETCH-STATE 8 Manifest".to_owned()], said(&seen))?;
+    expect("what is asked for", vec!["FETCH-STATE 8 Manifest".to_owned(); 2], said(&seen))?;
     expect("the view meanwhile", (0, true), view(stage, LATE)?)?;
     stage.refuse(LATE, &new_view, "duplicate")
 }

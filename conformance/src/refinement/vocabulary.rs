@@ -11,7 +11,7 @@
 use crate::keys::Keys;
 use crate::service;
 use pbft_core::crypto::{Body, Verified, sign, verify};
-use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::manifest::{ChunkId, Manifest};
 use pbft_core::message::{Batch, Message, Request, Signed};
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{
@@ -216,14 +216,16 @@ impl Vocabulary {
     /// The chunks of a model state: reply table first, then the service's.
     pub fn chunks(&self, state: &model::StateDigest) -> Vec<Vec<u8>> {
         let history: Vec<_> = state.applied.iter().collect();
-        let replies = self.replies(state).encode();
-        std::iter::once(replies).chain(service::chunks(&history)).collect()
+        let replies = self.replies(state).chunks();
+        replies.into_iter().chain(service::chunks(&history)).collect()
     }
 
     /// The manifest of a model state at a slot.
     pub fn manifest(&self, slot: model::Slot, state: &model::StateDigest) -> Manifest {
-        let chunks = self.chunks(state).iter().map(|chunk| chunk_digest(chunk)).collect();
-        Manifest { seq: seq(slot), chunks }
+        let history: Vec<_> = state.applied.iter().collect();
+        let ids = |chunks: Vec<Vec<u8>>| chunks.iter().map(|bytes| ChunkId::of(bytes)).collect();
+        let replies = ids(self.replies(state).chunks());
+        Manifest::new(seq(slot), replies, ids(service::chunks(&history)))
     }
 }
 

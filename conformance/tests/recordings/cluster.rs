@@ -5,8 +5,8 @@
 use core::time::Duration;
 use pbft_conformance::keys::{Keys, NameKeys};
 use pbft_core::crypto::{sign, verify};
-use pbft_core::manifest::{Manifest, chunk_digest};
-use pbft_core::message::{Message, Request, Signed, StateData, StatePart};
+use pbft_core::manifest::{ChunkId, KeptStates, Manifest};
+use pbft_core::message::{Message, Request, Signed, StateData};
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Session, Timestamp};
 use pbft_core::{Durable, Effect, Input, Membership, Params, Replica, ServiceState, Timer};
@@ -46,8 +46,7 @@ struct Disk {
     replies: ReplyTable,
     /// The service's state: a hash over everything that was applied.
     state: u64,
-    stored: BTreeMap<SeqNum, (Manifest, Chunks)>,
-    staged: BTreeMap<u32, Arc<[u8]>>,
+    kept: KeptStates,
 }
 
 impl Disk {
@@ -69,12 +68,10 @@ impl Disk {
         self.state.to_le_bytes().into()
     }
 
-    fn install(&mut self, manifest: Manifest, replies: ReplyTable) {
-        let chunk = self.staged.get(&1).expect("staged").clone();
-        self.state = u64::from_le_bytes(chunk[..].try_into().expect("eight bytes"));
+    fn install(&mut self, manifest: &Manifest) {
+        let (replies, chunks) = self.kept.install(manifest).expect("all chunks are here");
+        self.state = u64::from_le_bytes(chunks[0][..].try_into().expect("eight bytes"));
         (self.executed, self.replies) = (manifest.seq, replies);
-        let chunks = std::mem::take(&mut self.staged).into_values().collect();
-        self.stored.insert(manifest.seq, (manifest, chunks));
     }
 }
 
@@ -144,7 +141,8 @@ impl Cluster {
         let state = ServiceState {
             last_executed: node.disk.executed,
             replies: node.disk.replies.clone(),
-            manifests: node.disk.stored.values().map(|(manifest, _)| manifest.clone()).collect(),
+            manifests: node.disk.kept.manifests().cloned().collect(),
+            staged: node.disk.kept.staged().collect(),
         };
         let signer = NameKeys.signer(Principal::Replica(ReplicaId(id)));
         let durable = node.disk.durable.clone();
@@ -203,31 +201,28 @@ impl Cluster {
                 Effect::Persist(record) => {
                     node.disk.durable.apply(&record);
                     let low = node.disk.durable.low_water_mark;
-                    node.disk.stored = node.disk.stored.split_off(&low);
+                    node.disk.kept.on_stable(low);
                 }
                 Effect::Send { to, message } => sent.push((ReplicaId(id), to, message)),
                 Effect::Broadcast(message) => {
                     let others = (0..n).filter(|to| *to != id);
                     sent.extend(others.map(|to| (ReplicaId(id), ReplicaId(to), message.clone())));
                 }
-                Effect::StoreCheckpoint { manifest, reply_chunk } => {
-                    let chunks = vec![reply_chunk, node.disk.chunk()];
-                    node.disk.stored.insert(manifest.seq, (manifest, chunks));
+                Effect::StoreCheckpoint { manifest, replies } => {
+                    let chunk = node.disk.chunk();
+                    assert!(node.disk.kept.keep(&manifest, replies.into_iter().chain([chunk])));
                 }
                 Effect::SetTimer { timer, .. } => drop(node.timers.insert(timer)),
                 Effect::CancelTimer(timer) => drop(node.timers.remove(&timer)),
                 Effect::ServeState { to, seq, part } => {
-                    let (manifest, chunks) = &node.disk.stored[&seq];
-                    let bytes = match part {
-                        StatePart::Manifest => manifest.encode().into(),
-                        StatePart::Chunk(index) => chunks[index as usize].clone(),
-                    };
+                    let bytes = node.disk.kept.part(seq, part).expect("kept");
                     let data = StateData { seq, part, bytes };
                     sent.push((ReplicaId(id), to, Message::StateData(Arc::new(data))));
                 }
                 Effect::Halt(reason) => panic!("replica {id} halts: {reason}"),
                 Effect::Execute { .. }
                 | Effect::Install { .. }
+                | Effect::RetainStaged { .. }
                 | Effect::StageChunk { .. }
                 | Effect::Reply(_) => {}
             }
@@ -331,15 +326,15 @@ fn completions(disk: &mut Disk, effects: &[Effect]) -> Vec<Input> {
         match effect {
             Effect::Execute { seq, requests, checkpoint } => {
                 let results = disk.execute(*seq, requests);
-                let chunks = checkpoint.then(|| vec![chunk_digest(&disk.chunk())]);
+                let chunks = checkpoint.then(|| vec![ChunkId::of(&disk.chunk())]);
                 inputs.push(Input::Executed { seq: *seq, results, chunks });
             }
-            Effect::StageChunk { index, bytes, .. } => {
-                disk.staged.insert(*index, bytes.clone());
-            }
-            Effect::Install { manifest, replies } => {
-                disk.install(manifest.clone(), replies.clone());
-                inputs.push(Input::Installed { seq: manifest.seq });
+            Effect::StageChunk { digest, bytes } => disk.kept.stage(*digest, bytes.clone()),
+            Effect::RetainStaged { needed } => disk.kept.retain_staged(needed),
+            Effect::Install { manifest } => {
+                disk.install(manifest);
+                let replies = disk.replies.clone();
+                inputs.push(Input::Installed { seq: manifest.seq, replies });
             }
             _ => {}
         }

@@ -4,12 +4,12 @@ use crate::certificate::{check_checkpoint_seq, check_stable};
 use crate::durable::Record;
 use crate::effect::{Effect, HaltReason};
 use crate::log::Log;
-use crate::manifest::{Manifest, chunk_digest};
+use crate::manifest::{ChunkId, Manifest, oldest_kept};
 use crate::message::{Checkpoint, Message, Signed, StableCertificate};
 use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::types::{Digest, ReplicaId, SeqNum};
+use crate::types::{ReplicaId, SeqNum};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -83,25 +83,24 @@ impl Replica {
     pub(crate) fn take_checkpoint(
         &mut self,
         seq: SeqNum,
-        service_chunks: Vec<Digest>,
+        service: Vec<ChunkId>,
         effects: &mut Vec<Effect>,
     ) {
-        let reply_chunk: Arc<[u8]> = match planted!(self.params, RepliesNotInCheckpoint) {
-            true => Arc::default(),
-            false => self.replies.encode().into(),
+        let (chunks, replies) = match planted!(self.params, RepliesNotInCheckpoint) {
+            true => Default::default(),
+            false => self.reply_chunks.refresh(&self.replies),
         };
-        let chunks = std::iter::once(chunk_digest(&reply_chunk)).chain(service_chunks).collect();
-        let manifest = Manifest { seq, chunks };
+        let manifest = Manifest::new(seq, chunks, service);
         if self.abstains.is_some() {
             self.manifests.insert(seq, manifest.clone());
-            effects.push(Effect::StoreCheckpoint { manifest, reply_chunk });
+            effects.push(Effect::StoreCheckpoint { manifest, replies });
             return;
         }
         let digest = manifest.digest();
         let checkpoint = self.signed(Checkpoint { seq, digest, replica: self.params.replica });
         self.manifests.insert(seq, manifest.clone());
         self.checkpoints.insert(checkpoint.clone());
-        effects.push(Effect::StoreCheckpoint { manifest, reply_chunk });
+        effects.push(Effect::StoreCheckpoint { manifest, replies });
         effects.push(Effect::Persist(Record::Checkpoint(checkpoint.clone())));
         effects.push(Effect::Broadcast(Message::Checkpoint(checkpoint)));
         self.try_stabilise(seq, effects);
@@ -229,10 +228,11 @@ impl Replica {
         self.log.truncate(seq);
         self.checkpoints.truncate(&self.log);
         self.checkpoints.stable = certificate;
-        self.manifests = self.manifests.split_off(&seq);
+        let oldest = oldest_kept(self.manifests.keys().copied(), seq);
+        self.manifests = self.manifests.split_off(&oldest);
         if self.abstains.take_if(|until| seq >= *until).is_some() {
             self.refresh_timer(effects);
         }
-        self.transfer.take_if(|transfer| transfer.seq <= seq);
+        self.recount_transfer(seq, effects);
     }
 }

@@ -2,9 +2,8 @@
 
 use crate::durable::Record;
 use crate::input::Timer;
-use crate::manifest::Manifest;
+use crate::manifest::{ChunkId, Manifest};
 use crate::message::{Message, Reply, Request, Signed, StatePart};
-use crate::replies::ReplyTable;
 use crate::types::{Digest, ReplicaId, SeqNum};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -35,15 +34,16 @@ pub enum Effect {
         seq: SeqNum,
         /// What is left of the batch without the requests that were executed before; may be empty.
         requests: Vec<Arc<Signed<Request>>>,
-        /// Whether the answer must hold the digests of the service's chunks.
+        /// Whether the answer must hold the service's chunks.
         checkpoint: bool,
     },
-    /// Keep the state as it is now, to serve it under this manifest until a later checkpoint is stable.
+    /// Keep the state as it is now, to serve it under this manifest until the second checkpoint after it is stable
+    /// ([`crate::manifest::oldest_kept`]).
     StoreCheckpoint {
-        /// Sequence number and chunk digests.
+        /// Sequence number and chunks.
         manifest: Manifest,
-        /// The bytes of chunk 0, the reply table.
-        reply_chunk: Arc<[u8]>,
+        /// The chunks of the reply table that changed since the checkpoint before.
+        replies: Vec<Arc<[u8]>>,
     },
     /// Send a reply to its client, if it is connected.
     Reply(Signed<Reply>),
@@ -65,23 +65,25 @@ pub enum Effect {
         /// The part.
         part: StatePart,
     },
-    /// Keep a fetched chunk, already checked, until [`Effect::Install`].
+    /// Keep a fetched chunk, already checked, until [`Effect::Install`], also over a restart.
     StageChunk {
-        /// The checkpoint that is fetched.
-        seq: SeqNum,
-        /// The chunk's index in the manifest.
-        index: u32,
+        /// The chunk's digest.
+        digest: Digest,
         /// Its bytes.
         bytes: Arc<[u8]>,
     },
-    /// Replace the service state by the staged chunks and the reply table by `replies`, in one transaction, then
-    /// answer with [`crate::Input::Installed`] before any other input. The new state becomes durable together with
-    /// the records of the step that the answer causes, among them the proof that the state rests on.
+    /// Let go of the staged chunks, but for those that are named here.
+    RetainStaged {
+        /// What the state that is fetched now is made of; nothing when none is.
+        needed: Vec<ChunkId>,
+    },
+    /// Replace the service state and the reply table by the chunks of `manifest`, in one transaction, then answer with
+    /// [`crate::Input::Installed`] before any other input. Each chunk is staged, or of a checkpoint that is kept. The
+    /// new state becomes durable together with the records of the step that the answer causes, among them the proof
+    /// that the state rests on. Nothing is staged any more then, and the checkpoint is kept, to serve it.
     Install {
-        /// Sequence number and chunk digests.
+        /// Sequence number and chunks.
         manifest: Manifest,
-        /// The reply table of the checkpoint.
-        replies: ReplyTable,
     },
     /// Stop: this replica must not go on, nor after a restart: [`Record::Halted`] comes before. Nothing else follows.
     Halt(HaltReason),

@@ -2,6 +2,7 @@
 
 use crate::budget::Help;
 use crate::effect::Effect;
+use crate::manifest::ChunkId;
 use crate::message::{Reply, Request, Signed};
 use crate::pending::RequestId;
 use crate::planted::planted;
@@ -9,7 +10,7 @@ use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::replies::LastReply;
 use crate::size;
-use crate::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Timestamp};
+use crate::types::{ClientId, Lane, ReplicaId, SeqNum, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -70,7 +71,7 @@ impl Replica {
         &mut self,
         seq: SeqNum,
         results: Vec<Arc<[u8]>>,
-        chunks: Option<Vec<Digest>>,
+        chunks: Option<Vec<ChunkId>>,
     ) -> Outcome {
         let expected = self.executing.as_ref().map(|executing| executing.seq);
         let unexpected = Rejection::UnexpectedCompletion { expected, got: seq };
@@ -93,6 +94,7 @@ impl Replica {
             let reply = LastReply::to(&request.body, result);
             effects.push(self.reply(id, &reply));
             self.replies.record(id.client, id.lane, reply);
+            self.reply_chunks.changed(id.client, id.lane);
         }
         let executed = executing.batch.len();
         self.note_wait(|id| executing.batch.contains(&id));

@@ -50,8 +50,8 @@ impl Footprint {
             bodies: window * BODIES_MAX,
             // What the certificates in the VIEW-CHANGEs of all may name.
             fetched: n * window,
-            // The stable one, and those in the window.
-            manifests: checkpoints + 1,
+            // The stable one and the one before it, and those in the window.
+            manifests: checkpoints + 2,
             reports: 5 * n,
         }
     }

@@ -1,8 +1,9 @@
 //! Everything that can happen to a replica.
 
 use crate::crypto::Verified;
-use crate::manifest::Manifest;
+use crate::manifest::{ChunkId, Manifest};
 use crate::message::Message;
+use crate::replies::ReplyTable;
 use crate::types::{Digest, ReplicaId, SeqNum};
 use std::sync::Arc;
 
@@ -29,13 +30,15 @@ pub enum Input {
         seq: SeqNum,
         /// One result a request of the effect, in its order.
         results: Vec<Arc<[u8]>>,
-        /// The digests of the service state's chunks, if the effect asked for a checkpoint.
-        chunks: Option<Vec<Digest>>,
+        /// The service state's chunks, if the effect asked for a checkpoint.
+        chunks: Option<Vec<ChunkId>>,
     },
     /// The state that [`crate::Effect::Install`] asked for is the service's state now.
     Installed {
         /// The checkpoint's sequence number.
         seq: SeqNum,
+        /// Its reply table.
+        replies: ReplyTable,
     },
 }
 
@@ -56,7 +59,9 @@ pub struct ServiceState {
     /// The last batch executed.
     pub last_executed: SeqNum,
     /// The reply table after it.
-    pub replies: crate::replies::ReplyTable,
-    /// The stored checkpoints above and at the low water mark, for serving state.
+    pub replies: ReplyTable,
+    /// The stored checkpoints, for serving state.
     pub manifests: Vec<Manifest>,
+    /// The chunks that are staged for a transfer that a crash has ended: they need not be fetched again.
+    pub staged: Vec<Digest>,
 }

@@ -102,6 +102,7 @@ pub mod rejection;
 mod replica;
 pub mod replies;
 mod size;
+mod sources;
 mod standing;
 mod status;
 pub mod summary;

@@ -2,8 +2,8 @@
 
 use crate::membership::Membership;
 use crate::planted::planted;
-use crate::replies::REPLY_ENTRY_BYTES;
-use crate::types::{Digest, ReplicaId};
+use crate::replies::{BUCKET_ENTRIES, REPLY_ENTRY_BYTES};
+use crate::types::{Digest, ReplicaId, SeqNum};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -201,13 +201,23 @@ impl Params {
         }
     }
 
+    /// Whether the state of checkpoint `seq` is served no more once `later` is stable: see
+    /// [`crate::manifest::oldest_kept`].
+    pub(crate) fn is_forgotten(&self, seq: SeqNum, later: SeqNum) -> bool {
+        later.0.saturating_sub(seq.0) / 2 >= self.checkpoint_interval
+    }
+
     /// The window as a length.
     pub fn window_len(&self) -> usize {
         self.window as usize
     }
 
-    /// The most bytes of the reply table with so many clients: what a replica holds of replies, and chunk 0 of its
-    /// checkpoints.
+    /// The most bytes of one chunk of the reply table.
+    pub fn reply_chunk_bytes_max(&self) -> usize {
+        self.result_bytes_max.saturating_add(REPLY_ENTRY_BYTES).saturating_mul(BUCKET_ENTRIES)
+    }
+
+    /// The most bytes of the reply table with so many clients: what a replica holds of replies.
     pub fn reply_table_bytes_max(&self, clients: usize) -> usize {
         let entry = self.result_bytes_max.saturating_add(REPLY_ENTRY_BYTES);
         clients.saturating_mul(usize::from(self.lanes_max)).saturating_mul(entry)

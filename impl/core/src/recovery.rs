@@ -16,6 +16,8 @@ use crate::params::Params;
 use crate::pending::Pending;
 use crate::planted::planted;
 use crate::replica::{Key, Replica};
+use crate::replies::ReplyChunks;
+use crate::sources::Sources;
 use crate::timer::ViewTimer;
 use crate::types::SeqNum;
 use std::collections::BTreeMap;
@@ -32,6 +34,10 @@ impl Replica {
     ) -> (Self, Vec<Effect>) {
         let durable = with_planted_amnesia(&params, durable);
         let low = durable.low_water_mark;
+        let replies = match planted!(params, RestartForgetsReplies) {
+            true => Default::default(),
+            false => service.replies,
+        };
         let mut replica = Self {
             view: durable.view,
             active: !durable.changing,
@@ -39,10 +45,8 @@ impl Replica {
             last_proposed: low,
             last_executed: service.last_executed,
             executing: None,
-            replies: match planted!(params, RestartForgetsReplies) {
-                true => Default::default(),
-                false => service.replies,
-            },
+            reply_chunks: ReplyChunks::new(&replies),
+            replies,
             pending: Pending::default(),
             must_sign: MustSign::default(),
             checkpoints: Checkpoints::default(),
@@ -52,6 +56,8 @@ impl Replica {
             awaited: None,
             fetching: Fetching::default(),
             transfer: None,
+            sources: Sources::default(),
+            staged: service.staged.into_iter().collect(),
             timer: ViewTimer::new(&params),
             answered: BTreeMap::new(),
             budget: Budget::default(),

@@ -18,11 +18,12 @@ use crate::participation::{Report, Stray};
 use crate::pending::Pending;
 use crate::planted::planted;
 use crate::rejection::Rejection;
-use crate::replies::ReplyTable;
+use crate::replies::{ReplyChunks, ReplyTable};
+use crate::sources::Sources;
 use crate::timer::ViewTimer;
 use crate::transfer::Transfer;
 use crate::types::{Digest, ReplicaId, SeqNum, View};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -61,6 +62,8 @@ pub struct Replica {
     /// The batch that the service is executing.
     pub(crate) executing: Option<Executing>,
     pub(crate) replies: ReplyTable,
+    /// Its chunks, as far as they are known.
+    pub(crate) reply_chunks: ReplyChunks,
     pub(crate) pending: Pending,
     /// The clients whose authenticators are not taken.
     pub(crate) must_sign: MustSign,
@@ -76,6 +79,10 @@ pub struct Replica {
     /// Batches that a view change needs and the log lacks.
     pub(crate) fetching: Fetching,
     pub(crate) transfer: Option<Transfer>,
+    /// What is known of those that state is fetched from.
+    pub(crate) sources: Sources,
+    /// Chunks that were fetched and not installed yet.
+    pub(crate) staged: BTreeSet<Digest>,
     pub(crate) timer: ViewTimer,
     /// The replicas whose STATUS was answered since the last tick; with the low water mark that it told, above which
     /// it is answered once more, or with nothing.
@@ -110,7 +117,7 @@ impl Replica {
             Input::Timer(Timer::Batch) => self.on_batch_timer(),
             Input::Suspect => self.on_suspect(),
             Input::Executed { seq, results, chunks } => self.on_executed(seq, results, chunks),
-            Input::Installed { seq } => self.on_installed(seq),
+            Input::Installed { seq, replies } => self.on_installed(seq, replies),
         };
         if self.halted.is_some()
             && let Ok(effects) = &mut outcome
@@ -169,7 +176,7 @@ impl Replica {
             Message::FetchBatch(digest) => self.on_fetch_batch(from, digest),
             Message::Batch(batch) => self.on_batch(batch),
             Message::FetchState(fetch) => self.on_fetch_state(from, fetch),
-            Message::StateData(data) => self.on_state_data(&data),
+            Message::StateData(data) => self.on_state_data(from, &data),
         }
     }
 

@@ -1,6 +1,11 @@
 //! State transfer (§4.3, and §6.2 of the journal version): a replica that cannot reach a stable checkpoint by
 //! executing fetches its state. The target is a stable certificate, so every part can be checked by its digest
-//! and no source needs to be trusted; a source that says nothing is replaced at the next tick.
+//! and no source needs to be trusted; who is asked for what is decided in [`crate::sources`].
+//!
+//! A transfer ends, however fast the checkpoints follow each other and whatever f of the sources do. What was fetched
+//! is kept by its digest, so that a later target costs only what differs from the states that are here. A target is
+//! kept while its state is one of the last two that the others serve; the manifest is asked of f+1 sources at once, so
+//! that one correct source answers it in one round trip; and a source that has been silent is not relied on again.
 
 use crate::budget::Help;
 use crate::effect::Effect;
@@ -9,16 +14,11 @@ use crate::message::{FetchState, Message, StableCertificate, StateData, StatePar
 use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::replies::ReplyTable;
+use crate::replies::{ReplyChunks, ReplyTable, is_chunk};
+use crate::sources::{Asked, Sources};
 use crate::types::{Digest, ReplicaId, SeqNum};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Chunks asked for at a time: bounds what is on its way to this replica.
-const CHUNKS_IN_FLIGHT: usize = 16;
-
-/// What a chunk counts for: services cut their state into chunks of about this size.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A transfer, planned or under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,54 +26,84 @@ pub(crate) struct Transfer {
     pub(crate) seq: SeqNum,
     digest: Digest,
     stable: Arc<StableCertificate>,
-    /// Requests sent since the beginning: rotates the source. 0 while the transfer is only planned.
-    attempts: usize,
-    /// Whether something useful came since the last tick.
-    progress: bool,
+    /// The latest stable checkpoint that was learned of meanwhile.
+    later: Option<Arc<StableCertificate>>,
+    /// Whether anything was asked for; if not, the transfer is only planned.
+    begun: bool,
+    /// Signers asked for a manifest so far: whose turn it is.
+    turn: usize,
     manifest: Option<Manifest>,
-    replies: Option<ReplyTable>,
-    /// Chunks that are not here yet.
-    missing: BTreeSet<u32>,
-    /// Of these, the ones that were asked for.
-    requested: BTreeSet<u32>,
+    /// Chunks that are not here yet, by digest, with an index at which the manifest has them. While there is no
+    /// manifest, those of the target before: they may be in this state, too.
+    missing: BTreeMap<Digest, u32>,
+    /// Of these, the indices of those that nobody is asked for.
+    unasked: BTreeSet<u32>,
+}
+
+/// Asks `to`, one of `count` sources, for the next chunk that nobody is asked for, if it has room; or, if there is
+/// none and it has nothing to do, for one that a slow source alone is asked for.
+fn next_chunk(
+    transfer: &mut Transfer,
+    manifest: &Manifest,
+    sources: &mut Sources,
+    to: ReplicaId,
+    count: usize,
+) -> Option<Asked> {
+    let next = transfer.unasked.first().copied();
+    let next = next.and_then(|index| Some((index, manifest.chunks.get(index as usize)?)));
+    let (part, seq, digest, len) = match next {
+        Some((index, chunk)) if sources.has_room(to, chunk.len as usize, count) => {
+            transfer.unasked.remove(&index);
+            (StatePart::Chunk(index), transfer.seq, chunk.digest, chunk.len as usize)
+        }
+        None if sources.is_idle(to) => sources.worth_doubling(to)?,
+        Some(_) | None => return None,
+    };
+    sources.on_ask((to, seq, part), digest, len);
+    Some((to, seq, part))
+}
+
+fn target(stable: &StableCertificate) -> Option<(SeqNum, Digest)> {
+    stable.checkpoints.first().map(|first| (first.body.seq, first.body.digest))
 }
 
 impl Replica {
     /// Plans to fetch a checkpoint. It begins at the next tick, if execution has not come so far by then: a
     /// replica that is only a little behind needs no transfer. One that had not even reached the checkpoint before is
-    /// not only a little behind: it begins at once, while this one is the latest. At the tick there may be a later
-    /// one, and its peers keep the state of none before that.
+    /// not only a little behind: it begins at once.
     pub(crate) fn target_transfer(
         &mut self,
         stable: Arc<StableCertificate>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(first) = stable.checkpoints.first() else { return };
-        let (seq, digest) = (first.body.seq, first.body.digest);
-        if self.transfer.as_ref().is_some_and(|transfer| transfer.seq >= seq) {
+        let Some((seq, digest)) = target(&stable) else { return };
+        let Some(transfer) = &mut self.transfer else {
+            self.transfer = Some(Transfer::new(seq, digest, stable));
+            return;
+        };
+        let latest = transfer.later.as_ref().and_then(|later| target(later)).map(|(seq, _)| seq);
+        if latest.unwrap_or(transfer.seq) >= seq {
             return;
         }
-        let overtaken = self.transfer.is_some();
-        self.transfer = Some(Transfer {
-            seq,
-            digest,
-            stable,
-            attempts: 0,
-            progress: false,
-            manifest: None,
-            replies: None,
-            missing: BTreeSet::new(),
-            requested: BTreeSet::new(),
-        });
-        if overtaken {
-            self.begin_transfer(effects);
+        if transfer.begun && !self.params.is_forgotten(transfer.seq, seq) {
+            transfer.later = Some(stable);
+            return;
         }
+        let Transfer { missing, turn, .. } = transfer;
+        let (missing, turn) = (std::mem::take(missing), *turn);
+        let unasked = BTreeSet::new();
+        let next = Transfer { missing, unasked, turn, ..Transfer::new(seq, digest, stable) };
+        self.sources.retain(|digest| next.missing.contains_key(digest));
+        self.transfer = Some(next);
+        self.begin_transfer(effects);
     }
 
     /// Begins the planned transfer now.
     pub(crate) fn begin_transfer(&mut self, effects: &mut Vec<Effect>) {
-        if self.transfer.as_ref().is_some_and(|transfer| transfer.attempts == 0) {
-            self.request_state(effects);
+        if let Some(transfer) = &mut self.transfer
+            && !std::mem::replace(&mut transfer.begun, true)
+        {
+            self.request_missing(effects);
         }
     }
 
@@ -82,46 +112,81 @@ impl Replica {
     pub(crate) fn settle_transfer(&mut self, effects: &mut Vec<Effect>) {
         let last_executed = self.last_executed;
         if let Some(transfer) = self.transfer.take_if(|transfer| transfer.seq <= last_executed) {
+            self.sources.clear();
             self.learn_stable(transfer.stable, effects);
+            if let Some(later) = transfer.later {
+                self.learn_stable(later, effects);
+            }
         }
     }
 
-    /// At each tick: begin, or ask the next source if this one was silent.
+    /// At each tick: begin, or ask others for what is overdue.
     pub(crate) fn continue_transfer(&mut self, effects: &mut Vec<Effect>) {
-        let Some(transfer) = &mut self.transfer else { return };
-        if !std::mem::take(&mut transfer.progress) {
-            transfer.requested.clear();
-            self.request_state(effects);
+        if self.transfer.is_none() {
+            return;
         }
-    }
-
-    fn request_state(&mut self, effects: &mut Vec<Effect>) {
+        let overdue = self.sources.on_tick();
+        let sources = &self.sources;
         if let Some(transfer) = &mut self.transfer {
-            transfer.attempts += 1;
+            transfer.begun = true;
+            let Transfer { manifest, missing, unasked, .. } = transfer;
+            if manifest.is_some() {
+                let again = overdue.iter().filter(|digest| !sources.is_under_way(**digest));
+                unasked.extend(again.filter_map(|digest| missing.get(digest)));
+            }
         }
-        self.request_missing(effects);
+        self.fetch_or_install(effects);
     }
 
-    /// Asks the current source for the manifest, or for the next chunks.
+    /// Asks for the manifest, or for as many chunks as may be under way.
     fn request_missing(&mut self, effects: &mut Vec<Effect>) {
-        let own = self.params.replica;
         let Some(transfer) = &mut self.transfer else { return };
-        let to = transfer.source(own);
-        let parts: Vec<StatePart> = match transfer.manifest {
-            None => vec![StatePart::Manifest],
-            Some(_) => {
-                let room = CHUNKS_IN_FLIGHT.saturating_sub(transfer.requested.len());
-                let next = transfer.missing.difference(&transfer.requested).take(room);
-                next.copied().map(StatePart::Chunk).collect()
+        let signers = transfer.signers(self.params.replica);
+        let willing = self.sources.willing(&signers);
+        let mut asks: Vec<Asked> = Vec::new();
+        let manifest = transfer.manifest.take();
+        match &manifest {
+            None => {
+                let under_way = self.sources.under_way().filter(|d| *d == transfer.digest).count();
+                for _ in under_way..self.params.membership.weak() {
+                    let (seq, digest) = (transfer.seq, transfer.digest);
+                    let turns = (0..signers.len()).map(|i| (transfer.turn + i) % signers.len());
+                    let is_free = |to| willing.contains(&to) && !self.sources.asks(to, digest);
+                    let Some(at) = turns.into_iter().find(|at| is_free(signers[*at])) else {
+                        break;
+                    };
+                    let to = signers[at];
+                    transfer.turn = at + 1;
+                    self.sources.on_ask((to, seq, StatePart::Manifest), digest, 0);
+                    asks.push((to, seq, StatePart::Manifest));
+                }
             }
-        };
-        for part in parts {
-            if let StatePart::Chunk(index) = part {
-                transfer.requested.insert(index);
+            Some(manifest) => {
+                let (lagging, prompt): (Vec<_>, Vec<_>) =
+                    willing.iter().partition(|id| self.sources.lags(**id));
+                let count = willing.len();
+                loop {
+                    let before = asks.len();
+                    for to in if prompt.is_empty() { &lagging } else { &prompt } {
+                        asks.extend(next_chunk(transfer, manifest, &mut self.sources, *to, count));
+                    }
+                    if asks.len() == before {
+                        break;
+                    }
+                }
+                // One that lags is asked when all others are busy, and for one part at a time.
+                for to in lagging {
+                    if self.sources.is_idle(to) && !transfer.unasked.is_empty() {
+                        asks.extend(next_chunk(transfer, manifest, &mut self.sources, to, count));
+                    }
+                }
             }
-            let fetch = FetchState { seq: transfer.seq, part };
-            effects.push(Effect::Send { to, message: Message::FetchState(fetch) });
         }
+        transfer.manifest = manifest;
+        effects.extend(asks.into_iter().map(|(to, seq, part)| Effect::Send {
+            to,
+            message: Message::FetchState(FetchState { seq, part }),
+        }));
     }
 
     /// Another replica asks for state.
@@ -143,94 +208,151 @@ impl Replica {
         Ok(vec![Effect::ServeState { to: from, seq: fetch.seq, part: fetch.part }])
     }
 
-    /// How many bytes a part has, as far as it is known here.
+    /// How many bytes a part has, if it is here.
     fn part_size(&self, fetch: FetchState) -> usize {
         let manifest = self.manifests.get(&fetch.seq);
-        match fetch.part {
-            StatePart::Manifest => manifest.map_or(0, |manifest| manifest.encode().len()),
-            StatePart::Chunk(_) => CHUNK_BYTES,
-        }
+        manifest.and_then(|manifest| manifest.part_len(fetch.part)).unwrap_or(0)
     }
 
-    /// State that this replica asked for.
-    pub(crate) fn on_state_data(&mut self, data: &StateData) -> Outcome {
+    /// State that this replica asked `from` for.
+    pub(crate) fn on_state_data(&mut self, from: ReplicaId, data: &StateData) -> Outcome {
         let unchecked = planted!(self.params, StateTransferUnverified);
-        let Some(transfer) = self.transfer.as_ref().filter(|transfer| transfer.seq == data.seq)
-        else {
-            return Err(Rejection::NotRequested);
+        let Some(transfer) = &self.transfer else { return Err(Rejection::NotRequested) };
+        let asked = (from, data.seq, data.part);
+        // Before the bytes are hashed: what nobody asked for costs nothing.
+        let Some(ask) = self.sources.ask(&asked) else {
+            return Err(match transfer.has(data) {
+                true => Rejection::Duplicate,
+                false => Rejection::NotRequested,
+            });
         };
+        let expected = ask.digest;
         match data.part {
             StatePart::Manifest => {
-                let manifest = transfer.check_manifest(data, unchecked)?;
+                let manifest = Manifest::decode(&data.bytes);
+                let manifest = manifest.filter(|manifest| manifest.seq == transfer.seq);
+                let manifest = manifest.ok_or(Rejection::UnreadableStateData)?;
+                let got = manifest.digest();
+                if got != expected && !unchecked {
+                    return Err(Rejection::WrongStateData { expected, got });
+                }
                 // All checks passed; nothing has changed yet.
+                self.sources.on_answer(&asked);
                 self.on_manifest(manifest)
             }
-            StatePart::Chunk(index) => {
-                let replies = transfer.check_chunk(index, data, unchecked)?;
+            StatePart::Chunk(_) => {
+                let got = chunk_digest(&data.bytes);
+                if got != expected && !unchecked {
+                    return Err(Rejection::WrongStateData { expected, got });
+                }
+                if transfer.is_reply_chunk(expected) && !is_chunk(&data.bytes) {
+                    return Err(Rejection::UnreadableStateData);
+                }
                 // All checks passed; nothing has changed yet.
-                self.on_chunk(index, &data.bytes, replies)
+                self.sources.on_answer(&asked);
+                self.on_chunk(expected, &data.bytes)
             }
         }
     }
 
     fn on_manifest(&mut self, manifest: Manifest) -> Outcome {
         let mut effects = Vec::new();
-        if let Some(transfer) = &mut self.transfer {
-            transfer.missing = (0..manifest.chunks.len() as u32).collect();
-            transfer.manifest = Some(manifest);
-            transfer.progress = true;
+        let needed: BTreeSet<Digest> = manifest.chunks.iter().map(|chunk| chunk.digest).collect();
+        if self.staged.iter().any(|digest| !needed.contains(digest)) {
+            self.staged.retain(|digest| needed.contains(digest));
+            effects.push(Effect::RetainStaged { needed: manifest.chunks.clone() });
         }
-        self.request_missing(&mut effects);
+        if let Some(transfer) = &mut self.transfer {
+            transfer.manifest = Some(manifest);
+        }
+        self.recount_missing();
+        self.fetch_or_install(&mut effects);
         Ok(effects)
     }
 
-    fn on_chunk(&mut self, index: u32, bytes: &Arc<[u8]>, replies: Option<ReplyTable>) -> Outcome {
-        let mut effects = Vec::new();
-        let Some(transfer) = &mut self.transfer else { return Ok(effects) };
-        transfer.missing.remove(&index);
-        transfer.requested.remove(&index);
-        transfer.progress = true;
-        if replies.is_some() {
-            transfer.replies = replies;
+    /// What is missing is what is neither staged nor in a state that is kept here.
+    fn recount_missing(&mut self) {
+        let Some(transfer) = &mut self.transfer else { return };
+        let Some(manifest) = &transfer.manifest else { return };
+        let own = self.manifests.values().flat_map(|own| &own.chunks).map(|chunk| chunk.digest);
+        let own: BTreeSet<Digest> = own.collect();
+        let is_here = |digest: &Digest| self.staged.contains(digest) || own.contains(digest);
+        let all = (0u32..).zip(&manifest.chunks).map(|(index, chunk)| (chunk.digest, index));
+        transfer.missing.clear();
+        for (digest, index) in all.filter(|(digest, _)| !is_here(digest)) {
+            transfer.missing.entry(digest).or_insert(index);
         }
-        let (seq, bytes) = (transfer.seq, Arc::clone(bytes));
-        effects.push(Effect::StageChunk { seq, index, bytes });
-        if !transfer.missing.is_empty() {
-            self.request_missing(&mut effects);
-        } else if let (Some(manifest), Some(replies)) =
-            (transfer.manifest.clone(), transfer.replies.clone())
+        self.sources.retain(|digest| transfer.missing.contains_key(digest));
+        let under_way: BTreeSet<Digest> = self.sources.under_way().collect();
+        let unasked = transfer.missing.iter().filter(|(digest, _)| !under_way.contains(digest));
+        transfer.unasked = unasked.map(|(_, index)| *index).collect();
+    }
+
+    fn on_chunk(&mut self, digest: Digest, bytes: &Arc<[u8]>) -> Outcome {
+        if let Some(transfer) = &mut self.transfer
+            && let Some(index) = transfer.missing.remove(&digest)
         {
-            effects.push(Effect::Install { manifest, replies });
+            transfer.unasked.remove(&index);
         }
+        self.staged.insert(digest);
+        let mut effects = vec![Effect::StageChunk { digest, bytes: Arc::clone(bytes) }];
+        self.fetch_or_install(&mut effects);
         Ok(effects)
+    }
+
+    fn fetch_or_install(&mut self, effects: &mut Vec<Effect>) {
+        match self.transfer.as_ref().and_then(Transfer::complete) {
+            Some(manifest) => effects.push(Effect::Install { manifest: manifest.clone() }),
+            None => self.request_missing(effects),
+        }
+    }
+
+    /// States at and below `stable` are not fetched any more, and some that are kept here may just have been let go of.
+    pub(crate) fn recount_transfer(&mut self, stable: SeqNum, effects: &mut Vec<Effect>) {
+        if self.transfer.take_if(|transfer| transfer.seq <= stable).is_some() {
+            self.sources.clear();
+        }
+        match self.transfer {
+            Some(_) => self.recount_missing(),
+            None if self.staged.is_empty() => {}
+            None => {
+                self.staged.clear();
+                effects.push(Effect::RetainStaged { needed: Vec::new() });
+            }
+        }
     }
 
     /// The fetched state is the service's state now.
-    pub(crate) fn on_installed(&mut self, seq: SeqNum) -> Outcome {
-        let expected = self.transfer.as_ref().filter(|transfer| transfer.is_complete());
-        let expected = expected.map(|transfer| transfer.seq);
+    pub(crate) fn on_installed(&mut self, seq: SeqNum, replies: ReplyTable) -> Outcome {
+        let expected = self.transfer.as_ref().and_then(Transfer::complete);
+        let expected = expected.map(|manifest| manifest.seq);
         let unexpected = Rejection::UnexpectedCompletion { expected, got: seq };
-        let Some(mut transfer) = self.transfer.take_if(|t| t.is_complete() && t.seq == seq) else {
+        let Some(mut transfer) = self.transfer.take_if(|_| expected == Some(seq)) else {
             return Err(unexpected);
         };
-        let (Some(manifest), Some(replies)) = (transfer.manifest.take(), transfer.replies.take())
-        else {
-            return Err(unexpected);
-        };
+        let Some(manifest) = transfer.manifest.take() else { return Err(unexpected) };
         // All checks passed; nothing has changed yet (but for what was taken).
         assert!(seq > self.last_executed, "a transfer never goes back");
         let mut effects = Vec::new();
         self.last_executed = seq;
         self.executing = None;
+        self.reply_chunks = ReplyChunks::new(&replies);
         self.replies = replies;
         self.pending.settle_all(&self.replies);
         self.manifests.insert(seq, manifest);
+        self.staged.clear();
+        self.sources.clear();
         self.stabilise(seq, transfer.stable, &mut effects);
         if self.active {
             self.refresh_timer(&mut effects);
             self.propose(&mut effects);
         }
         self.execute_next(&mut effects);
+        if let Some(later) = transfer.later {
+            // It was not reached while this one was fetched, so it is not reached soon.
+            self.learn_stable(later, &mut effects);
+            self.begin_transfer(&mut effects);
+        }
         if planted!(self.params, InactiveAfterTransfer) {
             return Ok(effects);
         }
@@ -243,49 +365,50 @@ impl Replica {
 }
 
 impl Transfer {
-    /// The signers of the proof in turn, without this replica: at least f+1 correct ones have the state.
-    fn source(&self, own: ReplicaId) -> ReplicaId {
+    fn new(seq: SeqNum, digest: Digest, stable: Arc<StableCertificate>) -> Self {
+        Self {
+            seq,
+            digest,
+            stable,
+            later: None,
+            begun: false,
+            turn: 0,
+            manifest: None,
+            missing: BTreeMap::new(),
+            unasked: BTreeSet::new(),
+        }
+    }
+
+    /// The signers of the proof without this replica: at least f+1 correct ones have the state.
+    fn signers(&self, own: ReplicaId) -> Vec<ReplicaId> {
         let signers = self.stable.checkpoints.iter().map(|vote| vote.body.replica);
-        let others: Vec<_> = signers.filter(|signer| *signer != own).collect();
-        others[self.attempts % others.len()]
+        signers.filter(|signer| *signer != own).collect()
     }
 
-    fn is_complete(&self) -> bool {
-        self.manifest.is_some() && self.missing.is_empty() && self.replies.is_some()
+    /// The manifest, if everything that it names is here.
+    fn complete(&self) -> Option<&Manifest> {
+        self.manifest.as_ref().filter(|_| self.missing.is_empty())
     }
 
-    fn check_manifest(&self, data: &StateData, unchecked: bool) -> Result<Manifest, Rejection> {
-        if self.manifest.is_some() {
-            return Err(Rejection::Duplicate);
+    /// Whether the part that `data` claims to be is here.
+    fn has(&self, data: &StateData) -> bool {
+        let Some(manifest) = self.manifest.as_ref().filter(|_| data.seq == self.seq) else {
+            return false;
+        };
+        match data.part {
+            StatePart::Manifest => true,
+            StatePart::Chunk(index) => {
+                let chunk = manifest.chunks.get(index as usize);
+                chunk.is_some_and(|chunk| !self.missing.contains_key(&chunk.digest))
+            }
         }
-        let manifest = Manifest::decode(&data.bytes).filter(|manifest| manifest.seq == self.seq);
-        let manifest = manifest.ok_or(Rejection::UnreadableStateData)?;
-        let (expected, got) = (self.digest, manifest.digest());
-        if got != expected && !unchecked {
-            return Err(Rejection::WrongStateData { expected, got });
-        }
-        Ok(manifest)
     }
 
-    /// The reply table, if it is in this chunk.
-    fn check_chunk(
-        &self,
-        index: u32,
-        data: &StateData,
-        unchecked: bool,
-    ) -> Result<Option<ReplyTable>, Rejection> {
-        let expected = self.manifest.as_ref().and_then(|m| m.chunks.get(index as usize));
-        let expected = *expected.ok_or(Rejection::NotRequested)?;
-        if !self.missing.contains(&index) {
-            return Err(Rejection::Duplicate);
-        }
-        let got = chunk_digest(&data.bytes);
-        if got != expected && !unchecked {
-            return Err(Rejection::WrongStateData { expected, got });
-        }
-        match index {
-            0 => ReplyTable::decode(&data.bytes).map(Some).ok_or(Rejection::UnreadableStateData),
-            _ => Ok(None),
-        }
+    /// Whether a chunk with this digest is one of the reply table.
+    fn is_reply_chunk(&self, digest: Digest) -> bool {
+        let manifest = self.manifest.as_ref();
+        let replies = manifest.map(|manifest| &manifest.chunks[..manifest.replies as usize]);
+        let index = self.missing.get(&digest).copied();
+        replies.is_some_and(|replies| index.is_some_and(|index| (index as usize) < replies.len()))
     }
 }

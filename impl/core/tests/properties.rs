@@ -11,7 +11,7 @@ use pbft_core::Membership;
 use pbft_core::canonical::Canonical;
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Patience};
 use pbft_core::crypto::{Statement, verify_reply};
-use pbft_core::manifest::Manifest;
+use pbft_core::manifest::{ChunkId, Manifest};
 use pbft_core::message::{Commit, PrePrepare, Prepare, Reply, Signed};
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, Timestamp, View};
@@ -36,8 +36,11 @@ proptest! {
     }
 
     #[test]
-    fn a_manifest_reads_back(seq in any::<u64>(), chunks in vec(any::<[u8; 32]>(), 1..9)) {
-        let manifest = Manifest { seq: SeqNum(seq), chunks: chunks.into_iter().map(Digest).collect() };
+    fn a_manifest_reads_back(seq in any::<u64>(), chunks in vec(any::<([u8; 32], u32)>(), 0..9), replies in 0usize..9) {
+        let chunks: Vec<_> = chunks.into_iter().map(|(digest, len)| ChunkId { digest: Digest(digest), len }).collect();
+        let (replies, service) = chunks.split_at(replies.min(chunks.len()));
+        let manifest = Manifest::new(SeqNum(seq), replies.to_vec(), service.to_vec());
+        prop_assert_eq!(manifest.encode().len(), manifest.encoded_len());
         prop_assert_eq!(Manifest::decode(&manifest.encode()), Some(manifest));
     }
 
@@ -51,7 +54,7 @@ proptest! {
     #[test]
     fn a_reply_table_reads_back(entries in reply_entries()) {
         let table = table_of(&entries);
-        prop_assert_eq!(ReplyTable::decode(&table.encode()), Some(table));
+        prop_assert_eq!(ReplyTable::from_chunks(table.chunks().iter().map(|chunk| &**chunk)), Some(table));
     }
 
     #[test]
@@ -77,7 +80,8 @@ proptest! {
         byte in any::<u8>(),
         how in 0..4,
     ) {
-        let mut bytes = table_of(&entries).encode();
+        let mut chunks = table_of(&entries).chunks();
+        let mut bytes = chunks.pop().unwrap_or_default();
         let at = at.index(bytes.len() + 1);
         match how {
             0 => bytes.insert(at, byte),
@@ -85,8 +89,9 @@ proptest! {
             2 => bytes.truncate(at),
             _ => {}
         }
-        if let Some(table) = ReplyTable::decode(&bytes) {
-            prop_assert_eq!(table.encode(), bytes);
+        chunks.push(bytes);
+        if let Some(table) = ReplyTable::from_chunks(chunks.iter().map(|chunk| &**chunk)) {
+            prop_assert_eq!(table.chunks(), chunks);
         }
     }
 

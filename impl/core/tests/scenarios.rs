@@ -103,7 +103,7 @@ fn checkpoints_move_the_window_and_forget_what_is_below() {
         assert_eq!(summary.low_water_mark, SeqNum(24));
         assert!(summary.accepted.keys().chain(summary.prepared.keys()).all(|seq| seq.0 == 25));
         assert!(cluster.nodes[id as usize].durable.prepared.keys().all(|seq| seq.0 == 25));
-        assert_eq!(cluster.nodes[id as usize].service.state().manifests.len(), 1);
+        assert_eq!(cluster.nodes[id as usize].service.state().manifests.len(), 2);
     }
 }
 

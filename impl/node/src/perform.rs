@@ -156,9 +156,9 @@ impl Performer {
             Effect::Execute { seq, requests, checkpoint } => {
                 self.execute(seq, &requests, checkpoint, group)?;
             }
-            Effect::StoreCheckpoint { manifest, reply_chunk } => {
+            Effect::StoreCheckpoint { manifest, replies } => {
                 let chunks = std::mem::take(&mut group.chunks);
-                group.transaction()?.store_checkpoint(&manifest, &reply_chunk, &chunks)?;
+                group.transaction()?.store_checkpoint(&manifest, &replies, &chunks)?;
             }
             Effect::Reply(reply) => {
                 let mut client = reply.body.client;
@@ -175,12 +175,12 @@ impl Performer {
                 serve(to, seq, StatePart::Manifest, group)?;
             }
             Effect::ServeState { to, seq, part } => serve(to, seq, part, group)?,
-            Effect::StageChunk { seq, index, bytes } => {
-                group.transaction()?.stage(seq, index, &bytes)?;
-            }
-            Effect::Install { manifest, replies } => {
-                group.transaction()?.install(&manifest, &replies)?;
-                group.completions.push_back(Input::Installed { seq: manifest.seq });
+            Effect::StageChunk { digest, bytes } => group.transaction()?.stage(digest, &bytes)?,
+            Effect::RetainStaged { needed } => group.transaction()?.retain_staged(&needed)?,
+            Effect::Install { manifest } => {
+                let replies = group.transaction()?.install(&manifest)?;
+                let seq = manifest.seq;
+                group.completions.push_back(Input::Installed { seq, replies });
             }
             Effect::Halt(reason) => group.halt = Some(reason),
         }
@@ -210,12 +210,12 @@ impl Performer {
         transaction.executed(seq, replies)?;
         let chunks = match checkpoint {
             true => {
-                let Chunks { digests, new } = match early {
+                let Chunks { all, new } = match early {
                     Some(chunks) => chunks,
                     None => group.transaction()?.chunks()?,
                 };
                 group.chunks = new;
-                Some(digests)
+                Some(all)
             }
             false => None,
         };

@@ -1,8 +1,7 @@
 //! The service of the simulated clusters: a few accounts. Every operation answers with the balances after it, so a
 //! client's history says much about the order in which operations took effect.
 
-use pbft_core::manifest::chunk_digest;
-use pbft_core::types::Digest;
+use pbft_core::manifest::ChunkId;
 use pbft_node::service::PANICKED;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -192,10 +191,10 @@ impl Accounts {
         (0..CHUNKS).map(|index| self.chunk(index)).collect()
     }
 
-    /// The chunks' digests.
+    /// The chunks as a manifest names them.
     #[must_use]
-    pub fn chunk_digests(&self) -> Vec<Digest> {
-        self.chunks().iter().map(|chunk| chunk_digest(chunk)).collect()
+    pub fn chunk_ids(&self) -> Vec<ChunkId> {
+        self.chunks().iter().map(|chunk| ChunkId::of(chunk)).collect()
     }
 
     /// The state of which these are the chunks; `None` if they are of none.
@@ -263,6 +262,6 @@ mod tests {
         assert_eq!(Accounts::from_chunks([&[1, 2][..]]), None);
         let mut other = accounts.clone();
         other.set(5, 1);
-        assert_ne!(other.chunk_digests(), accounts.chunk_digests());
+        assert_ne!(other.chunk_ids(), accounts.chunk_ids());
     }
 }

@@ -114,7 +114,7 @@ pub const REJECTIONS: [&str; 39] = [
 ];
 
 /// The effects of the core, by the names that [`Coverage::effect`] gives them.
-pub const EFFECTS: [&str; 12] = [
+pub const EFFECTS: [&str; 13] = [
     "persist",
     "send",
     "broadcast",
@@ -125,6 +125,7 @@ pub const EFFECTS: [&str; 12] = [
     "cancel-timer",
     "serve-state",
     "stage-chunk",
+    "retain-staged",
     "install",
     "halt",
 ];
@@ -141,6 +142,7 @@ const fn effect_name(effect: &Effect) -> &'static str {
         Effect::CancelTimer(_) => "cancel-timer",
         Effect::ServeState { .. } => "serve-state",
         Effect::StageChunk { .. } => "stage-chunk",
+        Effect::RetainStaged { .. } => "retain-staged",
         Effect::Install { .. } => "install",
         Effect::Halt(_) => "halt",
     }

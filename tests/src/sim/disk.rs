@@ -9,14 +9,13 @@
 
 use super::bank::Accounts;
 use super::rng::fingerprint;
-use pbft_core::manifest::Manifest;
+use pbft_core::manifest::{ChunkId, KeptStates, Manifest};
 use pbft_core::message::StatePart;
 use pbft_core::replies::{LastReply, ReplyTable};
-use pbft_core::types::{ClientId, Lane, SeqNum};
+use pbft_core::types::{ClientId, Digest, Lane, SeqNum};
 use pbft_core::{Durable, Record, ServiceState};
 use pbft_node::codec;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -38,31 +37,26 @@ pub enum Write {
     Checkpoint {
         /// Its manifest.
         manifest: Manifest,
-        /// Its chunks, the reply table first.
+        /// Its chunks, but for those of the reply table that have not changed.
         chunks: Vec<Arc<[u8]>>,
     },
     /// A fetched chunk is kept.
     Stage {
-        /// The checkpoint.
-        seq: SeqNum,
-        /// Which chunk.
-        index: u32,
+        /// Its digest.
+        digest: Digest,
         /// Its bytes.
         bytes: Arc<[u8]>,
     },
+    /// Fetched chunks that are not needed go.
+    RetainStaged(Vec<ChunkId>),
     /// The staged chunks are the state now.
     Install {
         /// The checkpoint's manifest.
         manifest: Manifest,
-        /// Its reply table.
-        replies: ReplyTable,
     },
     /// Everything that was there, in one.
     Snapshot(Box<Image>),
 }
-
-/// A checkpoint's manifest and chunks.
-type Stored = (Manifest, Vec<Arc<[u8]>>);
 
 /// What the bytes say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,8 +69,7 @@ pub struct Image {
     pub replies: ReplyTable,
     /// The service's state.
     pub accounts: Accounts,
-    stored: BTreeMap<SeqNum, Stored>,
-    staged: BTreeMap<(SeqNum, u32), Arc<[u8]>>,
+    kept: KeptStates,
 }
 
 impl Image {
@@ -86,8 +79,7 @@ impl Image {
             Write::Record(record) => {
                 self.durable.apply(record);
                 if let Record::Stable(_) = record {
-                    self.stored = self.stored.split_off(&self.durable.low_water_mark);
-                    self.staged = self.staged.split_off(&(self.durable.low_water_mark, 0));
+                    self.kept.on_stable(self.durable.low_water_mark);
                 }
             }
             Write::Executed { seq, balances, replies } => {
@@ -100,40 +92,29 @@ impl Image {
                 }
             }
             Write::Checkpoint { manifest, chunks } => {
-                self.stored.insert(manifest.seq, (manifest.clone(), chunks.clone()));
+                return self.kept.keep(manifest, chunks.iter().cloned());
             }
-            Write::Stage { seq, index, bytes } => {
-                self.staged.insert((*seq, *index), Arc::clone(bytes));
-            }
-            Write::Install { manifest, replies } => return self.install(manifest, replies),
+            Write::Stage { digest, bytes } => self.kept.stage(*digest, Arc::clone(bytes)),
+            Write::RetainStaged(needed) => self.kept.retain_staged(needed),
+            Write::Install { manifest } => return self.install(manifest),
             Write::Snapshot(image) => *self = Self::clone(image),
         }
         true
     }
 
-    fn install(&mut self, manifest: &Manifest, replies: &ReplyTable) -> bool {
-        let seq = manifest.seq;
-        let chunks =
-            (0..manifest.chunks.len() as u32).map(|index| self.staged.get(&(seq, index)).cloned());
-        let Some(chunks) = chunks.collect::<Option<Vec<_>>>() else { return false };
-        let Some(accounts) = Accounts::from_chunks(chunks.iter().skip(1).map(|chunk| &**chunk))
-        else {
+    fn install(&mut self, manifest: &Manifest) -> bool {
+        let Some((replies, service)) = self.kept.install(manifest) else { return false };
+        let Some(accounts) = Accounts::from_chunks(service.iter().map(|chunk| &**chunk)) else {
             return false;
         };
-        (self.accounts, self.executed, self.replies) = (accounts, seq, replies.clone());
-        self.stored.insert(seq, (manifest.clone(), chunks));
-        self.staged.clear();
+        (self.accounts, self.executed, self.replies) = (accounts, manifest.seq, replies);
         true
     }
 
     /// A part of a stored checkpoint.
     #[must_use]
     pub fn part(&self, seq: SeqNum, part: StatePart) -> Option<Arc<[u8]>> {
-        let (manifest, chunks) = self.stored.get(&seq)?;
-        match part {
-            StatePart::Manifest => Some(manifest.encode().into()),
-            StatePart::Chunk(index) => chunks.get(index as usize).cloned(),
-        }
+        self.kept.part(seq, part)
     }
 
     /// What a restarting replica is told.
@@ -142,7 +123,8 @@ impl Image {
         ServiceState {
             last_executed: self.executed,
             replies: self.replies.clone(),
-            manifests: self.stored.values().map(|(manifest, _)| manifest.clone()).collect(),
+            manifests: self.kept.manifests().cloned().collect(),
+            staged: self.kept.staged().collect(),
         }
     }
 
@@ -160,7 +142,7 @@ impl Image {
     /// Checkpoints that are kept, and chunks that are staged.
     #[must_use]
     pub fn kept(&self) -> (usize, usize) {
-        (self.stored.len(), self.staged.len())
+        (self.kept.manifests().count(), self.kept.staged().count())
     }
 }
 

@@ -319,12 +319,12 @@ impl Host {
                 let replica = self.replica.as_ref()?;
                 let image = self.disk.image();
                 watch.on_execute(replica, seq, &requests, &results, image.state_fingerprint());
-                let chunks = checkpoint.then(|| image.accounts.chunk_digests());
+                let chunks = checkpoint.then(|| image.accounts.chunk_ids());
                 return Some(Input::Executed { seq, results, chunks });
             }
-            Effect::StoreCheckpoint { manifest, reply_chunk } => {
+            Effect::StoreCheckpoint { manifest, replies } => {
                 let chunks = self.disk.image().accounts.chunks();
-                let chunks = std::iter::once(reply_chunk).chain(chunks).collect();
+                let chunks = replies.into_iter().chain(chunks).collect();
                 self.change(Write::Checkpoint { manifest, chunks }, group);
             }
             Effect::Reply(reply) => group.say(Said::Reply(reply)),
@@ -343,14 +343,16 @@ impl Host {
                     group.say(Said::To(to, Message::StateData(Arc::new(data))));
                 }
             }
-            Effect::StageChunk { seq, index, bytes } => {
-                self.change(Write::Stage { seq, index, bytes }, group);
+            Effect::StageChunk { digest, bytes } => {
+                self.change(Write::Stage { digest, bytes }, group);
             }
-            Effect::Install { manifest, replies } => {
+            Effect::RetainStaged { needed } => self.change(Write::RetainStaged(needed), group),
+            Effect::Install { manifest } => {
                 let seq = manifest.seq;
-                self.change(Write::Install { manifest, replies }, group);
-                watch.on_install(seq, self.disk.image().state_fingerprint());
-                return Some(Input::Installed { seq });
+                self.change(Write::Install { manifest }, group);
+                let image = self.disk.image();
+                watch.on_install(seq, image.state_fingerprint());
+                return Some(Input::Installed { seq, replies: image.replies.clone() });
             }
             Effect::Halt(reason) => group.halt = Some(reason),
         }

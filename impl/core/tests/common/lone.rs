@@ -67,24 +67,25 @@ impl Lone {
         match effect {
             Effect::Persist(record) => {
                 self.durable.apply(&record);
-                self.service.forget_below(self.durable.low_water_mark);
+                self.service.kept.on_stable(self.durable.low_water_mark);
             }
             Effect::Execute { seq, requests, checkpoint } => {
                 let results = self.service.execute(seq, &requests);
-                let chunks = checkpoint.then(|| self.service.chunk_digests());
+                let chunks = checkpoint.then(|| self.service.chunks());
                 return Some(Input::Executed { seq, results, chunks });
             }
-            Effect::StoreCheckpoint { manifest, reply_chunk } => {
-                self.service.store(manifest, reply_chunk);
+            Effect::StoreCheckpoint { manifest, replies } => {
+                self.service.store(&manifest, replies);
             }
-            Effect::StageChunk { seq, index, bytes } => self.service.stage(seq, index, bytes),
-            Effect::Install { manifest, replies } => {
+            Effect::StageChunk { digest, bytes } => self.service.kept.stage(digest, bytes),
+            Effect::RetainStaged { needed } => self.service.kept.retain_staged(&needed),
+            Effect::Install { manifest } => {
                 let seq = manifest.seq;
-                self.service.install(manifest, replies);
-                return Some(Input::Installed { seq });
+                let replies = self.service.install(&manifest);
+                return Some(Input::Installed { seq, replies });
             }
             Effect::ServeState { seq, part, .. } => {
-                self.service.serve(seq, part).expect("only stored state is served");
+                self.service.kept.part(seq, part).expect("only stored state is served");
             }
             Effect::Send { .. }
             | Effect::Broadcast(_)

@@ -223,7 +223,7 @@ impl Cluster {
         match effect {
             Effect::Persist(record) => {
                 node.durable.apply(&record);
-                node.service.forget_below(node.durable.low_water_mark);
+                node.service.kept.on_stable(node.durable.low_water_mark);
             }
             Effect::Send { to, message } => self.send(id, to, message),
             Effect::Broadcast(message) => {
@@ -232,7 +232,7 @@ impl Cluster {
             }
             Effect::Execute { seq, requests, checkpoint } => {
                 let results = node.service.execute(seq, &requests);
-                let chunks = checkpoint.then(|| node.service.chunk_digests());
+                let chunks = checkpoint.then(|| node.service.chunks());
                 self.oracle.on_execute(seq, &requests);
                 if requests.is_empty() {
                     *self.seen.entry("execute-empty").or_default() += 1;
@@ -242,8 +242,8 @@ impl Cluster {
                 }
                 return Some(Input::Executed { seq, results, chunks });
             }
-            Effect::StoreCheckpoint { manifest, reply_chunk } => {
-                node.service.store(manifest, reply_chunk);
+            Effect::StoreCheckpoint { manifest, replies } => {
+                node.service.store(&manifest, replies);
             }
             Effect::Reply(reply) => self.replies.push(reply),
             Effect::SetTimer { timer, after } => {
@@ -254,17 +254,18 @@ impl Cluster {
                 node.timers.remove(&timer);
             }
             Effect::ServeState { to, seq, part } => {
-                let bytes = node.service.serve(seq, part).expect("only stored state is served");
+                let bytes = node.service.kept.part(seq, part).expect("only stored state is served");
                 let data = StateData { seq, part, bytes };
                 self.send(id, to, Message::StateData(Arc::new(data)));
             }
-            Effect::StageChunk { seq, index, bytes } => node.service.stage(seq, index, bytes),
-            Effect::Install { manifest, replies } => {
+            Effect::StageChunk { digest, bytes } => node.service.kept.stage(digest, bytes),
+            Effect::RetainStaged { needed } => node.service.kept.retain_staged(&needed),
+            Effect::Install { manifest } => {
                 *self.seen.entry("install").or_default() += 1;
                 let seq = manifest.seq;
-                node.service.install(manifest, replies);
+                let replies = node.service.install(&manifest);
                 self.oracle.on_state(&node.service);
-                return Some(Input::Installed { seq });
+                return Some(Input::Installed { seq, replies });
             }
             Effect::Halt(reason) => node.halted = Some(reason),
         }
@@ -388,7 +389,7 @@ impl Cluster {
         let first = &up.next().expect("one is up").service;
         for node in up {
             assert_eq!(node.service.last_executed, first.last_executed);
-            assert_eq!(node.service.chunk_digests(), first.chunk_digests());
+            assert_eq!(node.service.chunks(), first.chunks());
             assert_eq!(node.service.replies, first.replies);
         }
     }

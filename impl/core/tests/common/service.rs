@@ -2,10 +2,10 @@
 //! table and the checkpoints durably.
 
 use pbft_core::ServiceState;
-use pbft_core::manifest::{Manifest, chunk_digest};
-use pbft_core::message::{Request, Signed, StatePart};
+use pbft_core::manifest::{ChunkId, KeptStates, Manifest, chunk_digest};
+use pbft_core::message::{Request, Signed};
 use pbft_core::replies::{LastReply, ReplyTable};
-use pbft_core::types::{Digest, SeqNum};
+use pbft_core::types::SeqNum;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,8 +13,6 @@ const CHUNKS: usize = 4;
 
 /// How often each operation was executed.
 pub type Entries = BTreeMap<Vec<u8>, u64>;
-
-type Chunks = Vec<Arc<[u8]>>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Service {
@@ -24,8 +22,8 @@ pub struct Service {
     pub entries: Entries,
     /// Added to each result: a service with another value here is not deterministic.
     pub skew: u64,
-    stored: BTreeMap<SeqNum, (Manifest, Chunks)>,
-    staged: BTreeMap<(SeqNum, u32), Arc<[u8]>>,
+    /// Its checkpoints, and what is fetched.
+    pub kept: KeptStates,
 }
 
 impl Service {
@@ -56,43 +54,24 @@ impl Service {
         bytes.into()
     }
 
-    pub fn chunk_digests(&self) -> Vec<Digest> {
-        (0..CHUNKS).map(|index| chunk_digest(&self.chunk(index))).collect()
+    pub fn chunks(&self) -> Vec<ChunkId> {
+        (0..CHUNKS).map(|index| ChunkId::of(&self.chunk(index))).collect()
     }
 
-    pub fn store(&mut self, manifest: Manifest, reply_chunk: Arc<[u8]>) {
-        let chunks = std::iter::once(reply_chunk).chain((0..CHUNKS).map(|index| self.chunk(index)));
-        let chunks = chunks.collect();
-        self.stored.insert(manifest.seq, (manifest, chunks));
+    pub fn store(&mut self, manifest: &Manifest, replies: Vec<Arc<[u8]>>) {
+        let chunks: Vec<_> = (0..CHUNKS).map(|index| self.chunk(index)).collect();
+        assert!(self.kept.keep(manifest, replies.into_iter().chain(chunks)), "all is here");
     }
 
-    pub fn forget_below(&mut self, stable: SeqNum) {
-        self.stored = self.stored.split_off(&stable);
-    }
-
-    pub fn serve(&self, seq: SeqNum, part: StatePart) -> Option<Arc<[u8]>> {
-        let (manifest, chunks) = self.stored.get(&seq)?;
-        match part {
-            StatePart::Manifest => Some(manifest.encode().into()),
-            StatePart::Chunk(index) => chunks.get(index as usize).cloned(),
-        }
-    }
-
-    pub fn stage(&mut self, seq: SeqNum, index: u32, bytes: Arc<[u8]>) {
-        self.staged.insert((seq, index), bytes);
-    }
-
-    pub fn install(&mut self, manifest: Manifest, replies: ReplyTable) {
-        let seq = manifest.seq;
-        assert!(seq > self.last_executed, "a transfer never goes back");
-        let part = |index| self.staged.get(&(seq, index)).cloned().expect("staged before");
-        let chunks: Vec<_> = (0..manifest.chunks.len() as u32).map(part).collect();
-        let digests: Vec<_> = chunks.iter().map(|bytes| chunk_digest(bytes)).collect();
-        assert_eq!(digests, manifest.chunks, "only checked chunks are staged");
-        self.entries = chunks[1..].iter().flat_map(|bytes| read_entries(bytes)).collect();
-        (self.last_executed, self.replies) = (seq, replies);
-        self.stored.insert(seq, (manifest, chunks));
-        self.staged.clear();
+    pub fn install(&mut self, manifest: &Manifest) -> ReplyTable {
+        assert!(manifest.seq > self.last_executed, "a transfer never goes back");
+        let (replies, service) = self.kept.install(manifest).expect("all chunks are here");
+        let digests: Vec<_> = service.iter().map(|bytes| chunk_digest(bytes)).collect();
+        let named = manifest.service_chunks().iter().map(|chunk| chunk.digest);
+        assert_eq!(digests, named.collect::<Vec<_>>(), "only checked chunks are staged");
+        self.entries = service.iter().flat_map(|bytes| read_entries(bytes)).collect();
+        (self.last_executed, self.replies) = (manifest.seq, replies.clone());
+        replies
     }
 
     /// What a node hands to a restarting replica.
@@ -100,7 +79,8 @@ impl Service {
         ServiceState {
             last_executed: self.last_executed,
             replies: self.replies.clone(),
-            manifests: self.stored.values().map(|(manifest, _)| manifest.clone()).collect(),
+            manifests: self.kept.manifests().cloned().collect(),
+            staged: self.kept.staged().collect(),
         }
     }
 }

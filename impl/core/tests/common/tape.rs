@@ -3,7 +3,7 @@
 
 use super::craft;
 use super::keys::{checked, signed};
-use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::manifest::{ChunkId, Manifest};
 use pbft_core::message::{
     Batch, Checkpoint, Commit, FetchState, Message, NewView, PrePrepare, Prepare,
     PreparedCertificate, Proposal, Request, Signed, StableCertificate, StateData, StatePart,
@@ -151,10 +151,9 @@ impl<'a> Tape<'a> {
     }
 
     pub fn state_data(&mut self) -> Message {
-        let replies = ReplyTable::default().encode();
         let (part, bytes) = match self.below(5) {
             0 => (StatePart::Manifest, manifest().encode()),
-            1 => (StatePart::Chunk(0), replies),
+            1 => (StatePart::Chunk(0), Vec::new()),
             2 => (StatePart::Chunk(1), Vec::new()),
             3 => (StatePart::Chunk(u32::MAX), Vec::new()),
             _ => (StatePart::Manifest, vec![1; self.below(99)]),
@@ -219,7 +218,7 @@ impl<'a> Tape<'a> {
             1 => Input::Timer(Timer::Status),
             2 if self.below(3) == 0 => Input::Suspect,
             3 => Input::Executed { seq: self.seq(), results: Vec::new(), chunks: None },
-            4 => Input::Installed { seq: self.seq() },
+            4 => Input::Installed { seq: self.seq(), replies: ReplyTable::default() },
             5 | 6 => Input::Request(checked(params, Message::Request(self.request())).ok()?),
             7 => Input::Request(checked(params, self.message()).ok()?),
             _ => {
@@ -240,6 +239,5 @@ impl<'a> Tape<'a> {
 
 /// The state of checkpoint 4 that sources offer.
 pub fn manifest() -> Manifest {
-    let chunks = vec![chunk_digest(&ReplyTable::default().encode()), chunk_digest(b"")];
-    Manifest { seq: SeqNum(4), chunks }
+    Manifest::new(SeqNum(4), Vec::new(), vec![ChunkId::of(b"")])
 }

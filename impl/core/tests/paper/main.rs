@@ -45,6 +45,7 @@ fn words(effects: &[Effect]) -> Vec<&'static str> {
         Effect::SetTimer { .. } => "set-timer",
         Effect::CancelTimer(_) => "cancel-timer",
         Effect::ServeState { .. } => "serve",
+        Effect::RetainStaged { .. } => "retain",
         Effect::StageChunk { .. } => "stage",
         Effect::Install { .. } => "install",
         Effect::Halt(_) => "halt",

@@ -3,11 +3,11 @@
 use super::checkpoint::executed;
 use super::common::craft::{batch, stable};
 use super::{Cluster, alone, refused, words};
-use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::manifest::{ChunkId, Manifest, chunk_digest};
 use pbft_core::message::{FetchState, Message, StateData, StatePart};
-use pbft_core::replies::ReplyTable;
-use pbft_core::types::SeqNum;
-use pbft_core::{Input, Rejection, Timer};
+use pbft_core::replies::{LastReply, ReplyTable};
+use pbft_core::types::{ClientId, Digest, Lane, SeqNum, Timestamp};
+use pbft_core::{Effect, Input, Rejection, Timer};
 use std::sync::Arc;
 
 fn data(seq: u64, part: StatePart, bytes: &[u8]) -> Message {
@@ -24,41 +24,60 @@ fn fetching(manifest: &Manifest) -> Cluster {
     let proof = stable(8, manifest.digest(), &[0, 2, 3]);
     cluster.inject(0, 1, Message::Stable(Arc::new(proof))).expect("a proof");
     let effects = cluster.input(1, Input::Timer(Timer::Status)).expect("always running");
-    assert_eq!(words(&effects), ["set-timer", "status", "fetch-state"]);
+    assert_eq!(words(&effects), ["set-timer", "status", "fetch-state", "fetch-state"]);
     cluster
 }
 
-fn manifest(chunks: &[&[u8]]) -> Manifest {
-    Manifest { seq: SeqNum(8), chunks: chunks.iter().map(|bytes| chunk_digest(bytes)).collect() }
+fn manifest(replies: &[&[u8]], service: &[&[u8]]) -> Manifest {
+    let ids = |chunks: &[&[u8]]| chunks.iter().map(|bytes| ChunkId::of(bytes)).collect();
+    Manifest::new(SeqNum(8), ids(replies), ids(service))
+}
+
+fn reply_chunk() -> Vec<u8> {
+    let mut replies = ReplyTable::default();
+    let request = Digest::default();
+    let one = LastReply { timestamp: Timestamp(1), request, result: [1].into() };
+    replies.record(ClientId(1), Lane(0), one);
+    replies.chunks().remove(0)
+}
+
+/// Whom these effects ask, and for what.
+fn asks(effects: &[Effect]) -> Vec<(u32, StatePart)> {
+    let ask = |effect: &Effect| match effect {
+        Effect::Send { to, message: Message::FetchState(fetch) } => Some((to.0, fetch.part)),
+        _ => None,
+    };
+    effects.iter().filter_map(ask).collect()
 }
 
 /// Every part is checked by its digest, and taken once; only what is being fetched is taken at all.
 #[test]
 pub(super) fn only_what_was_asked_for_is_taken() {
-    let replies = ReplyTable::default().encode();
-    let manifest = manifest(&[&replies, b"one", b"two"]);
+    let manifest = manifest(&[&reply_chunk()], &[b"one", b"two"]);
     let mut cluster = fetching(&manifest);
     let part = StatePart::Chunk(1);
     refused(cluster.inject(0, 1, data(8, part, b"one")), Rejection::NotRequested);
     refused(cluster.inject(0, 1, data(6, StatePart::Manifest, b"")), Rejection::NotRequested);
-    let other = Manifest { seq: SeqNum(6), chunks: manifest.chunks.clone() };
+    let other = Manifest { seq: SeqNum(6), ..manifest.clone() };
     for bytes in [b"???", &other.encode()[..]] {
-        let unreadable = cluster.inject(0, 1, data(8, StatePart::Manifest, bytes));
+        let unreadable = cluster.inject(2, 1, data(8, StatePart::Manifest, bytes));
         refused(unreadable, Rejection::UnreadableStateData);
     }
-    let lie = Manifest { seq: SeqNum(8), chunks: manifest.chunks[..2].to_vec() };
+    let lie = Manifest { chunks: manifest.chunks[..2].to_vec(), ..manifest.clone() };
     let wrong = Rejection::WrongStateData { expected: manifest.digest(), got: lie.digest() };
     refused(cluster.inject(0, 1, data(8, StatePart::Manifest, &lie.encode())), wrong);
     let whole = data(8, StatePart::Manifest, &manifest.encode());
     let effects = cluster.inject(0, 1, whole.clone()).expect("asked for");
-    assert_eq!(words(&effects), ["fetch-state"; 3]);
+    // Each chunk is asked for once, each of another source.
+    assert_eq!(asks(&effects), [(0, 0), (2, 1), (3, 2)].map(|(to, i)| (to, StatePart::Chunk(i))));
     refused(cluster.inject(0, 1, whole), Rejection::Duplicate);
+    refused(cluster.inject(0, 1, data(8, part, b"one")), Rejection::NotRequested);
     let wrong =
         Rejection::WrongStateData { expected: chunk_digest(b"one"), got: chunk_digest(b"two") };
-    refused(cluster.inject(0, 1, data(8, part, b"two")), wrong);
+    refused(cluster.inject(2, 1, data(8, part, b"two")), wrong);
     let beyond = data(8, StatePart::Chunk(3), b"");
     refused(cluster.inject(0, 1, beyond), Rejection::NotRequested);
-    let effects = cluster.inject(3, 1, data(8, part, b"one")).expect("asked for");
+    let effects = cluster.inject(2, 1, data(8, part, b"one")).expect("asked for");
     assert_eq!(words(&effects), ["stage"]);
     refused(cluster.inject(3, 1, data(8, part, b"one")), Rejection::Duplicate);
     let message = Message::Batch(batch(1));
@@ -68,8 +87,8 @@ pub(super) fn only_what_was_asked_for_is_taken() {
 
 /// A reply table that is proven but unreadable is not installed.
 #[test]
-fn chunk_zero_is_a_reply_table() {
-    let manifest = manifest(&[b"no table"]);
+fn the_first_chunks_are_the_reply_table() {
+    let manifest = manifest(&[b"no table"], &[]);
     let mut cluster = fetching(&manifest);
     let whole = data(8, StatePart::Manifest, &manifest.encode());
     cluster.inject(0, 1, whole).expect("asked for");
@@ -77,22 +96,20 @@ fn chunk_zero_is_a_reply_table() {
     refused(cluster.inject(0, 1, chunk), Rejection::UnreadableStateData);
 }
 
-/// A source that says nothing is replaced by the next signer of the proof at the next tick.
+/// Outside fault F3: Each tick asks the next source for what is on its way from another.
 #[test]
 fn sources_take_turns() {
-    let mut cluster = fetching(&manifest(&[b""]));
+    let mut cluster = fetching(&manifest(&[], &[b"one"]));
     let mut asked = Vec::new();
-    for _ in 0..4 {
+    for tick in 1..=10 {
         cluster.queue.clear();
-        for effect in cluster.input(1, Input::Timer(Timer::Status)).expect("always running") {
-            if let pbft_core::Effect::Send { to, message: Message::FetchState(_) } = effect {
-                asked.push(to.0);
-            }
-        }
+        let effects = cluster.input(1, Input::Timer(Timer::Status)).expect("always running");
+        asked.extend(asks(&effects).into_iter().map(|(to, _)| (tick, to)));
     }
-    asked.sort_unstable();
-    asked.dedup();
-    assert_eq!(asked, [0, 2, 3]);
+    // f+1 were asked at tick 0. They have four ticks, then the third signer has, too.
+    assert_eq!(asked.first(), Some(&(5, 3)), "{asked:?}");
+    let of: std::collections::BTreeSet<u32> = asked.iter().map(|(_, to)| *to).collect();
+    assert_eq!(of.into_iter().collect::<Vec<_>>(), [0, 2, 3], "{asked:?}");
 }
 
 /// Only stored checkpoints are served, and only their own chunks.
@@ -116,7 +133,10 @@ pub(super) fn what_is_not_here_is_not_served() {
 pub(super) fn completions_answer_what_was_asked_for() {
     let mut cluster = executed(1);
     let wrong = Rejection::UnexpectedCompletion { expected: None, got: SeqNum(2) };
-    refused(cluster.input(1, Input::Installed { seq: SeqNum(2) }), wrong.clone());
+    refused(
+        cluster.input(1, Input::Installed { seq: SeqNum(2), replies: ReplyTable::default() }),
+        wrong.clone(),
+    );
     let results = Vec::new();
     let executed = Input::Executed { seq: SeqNum(2), results, chunks: None };
     refused(cluster.input(1, executed), wrong);

@@ -189,7 +189,7 @@ impl Checker<'_> {
         let clients = self.check_clients(&file.client)?;
         self.check_keys(&replicas, &clients)?;
         let service = self.check_service(table.service.as_deref())?;
-        let params = self.check_params(table, replicas.len(), clients.len())?;
+        let params = self.check_params(table, replicas.len())?;
         let mut cluster = Cluster {
             path: self.path.to_owned(),
             name: table.name.clone(),
@@ -316,12 +316,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn check_params(
-        &self,
-        table: &ClusterTable,
-        n: usize,
-        clients: usize,
-    ) -> Result<Params, ConfigError> {
+    fn check_params(&self, table: &ClusterTable, n: usize) -> Result<Params, ConfigError> {
         let remedy = "correct the value, or remove the line to use the default";
         let bad = |e: String| self.bad("cluster", e, remedy);
         let membership = Membership::new(n as u32).map_err(|e| bad(e.to_string()))?;
@@ -358,14 +353,14 @@ impl Checker<'_> {
             let remedy = "write client_authentication = \"signatures\", or have fewer replicas";
             return Err(self.bad("cluster.client_authentication", problem, remedy));
         }
-        let replies = params.reply_table_bytes_max(clients);
+        let replies = params.reply_chunk_bytes_max();
         if replies > STATE_BYTES_MAX {
             let problem = format!(
-                "the last replies of {clients} clients, with lanes_max {} and result_bytes_max {}, are up to \
-                 {replies} bytes; {STATE_BYTES_MAX} are possible",
-                params.lanes_max, params.result_bytes_max
+                "a chunk of the reply table, with result_bytes_max {}, is up to {replies} bytes; \
+                 {STATE_BYTES_MAX} are possible",
+                params.result_bytes_max
             );
-            let remedy = "lower lanes_max or result_bytes_max, or let in fewer clients";
+            let remedy = "lower result_bytes_max";
             return Err(self.bad("cluster", problem, remedy));
         }
         Ok(params)

@@ -3,8 +3,7 @@
 use super::Bytes;
 use super::chunk::ChunkBuilder;
 use crate::store::Chunk;
-use pbft_core::manifest::chunk_digest;
-use pbft_core::types::Digest;
+use pbft_core::manifest::{ChunkId, chunk_digest};
 use redb::{ReadableTable, StorageError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -21,15 +20,15 @@ pub(crate) struct ChunkCache {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
-    digest: Digest,
+    chunk: ChunkId,
     /// Whether its bytes are kept, for checkpoints.
     kept: bool,
 }
 
-/// The chunks of a state: all digests in order, and the bytes of those that are not kept yet.
+/// The chunks of a state: all in order, and the bytes of those that are not kept yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chunks {
-    pub(crate) digests: Vec<Digest>,
+    pub(crate) all: Vec<ChunkId>,
     pub(crate) new: Vec<Chunk>,
 }
 
@@ -70,16 +69,16 @@ impl ChunkCache {
             new.extend(bytes.map(|bytes| Chunk { digest: chunk_digest(&bytes), bytes }));
         }
         self.known.iter_mut().flatten().for_each(|(_, known)| known.kept = true);
-        Ok(Chunks { digests: self.digests(), new })
+        Ok(Chunks { all: self.all(), new })
     }
 
-    /// The digests of the chunks of the state in `table`, in order.
+    /// The chunks of the state in `table`, in order.
     pub(crate) fn update(
         &mut self,
         table: &impl ReadableTable<Bytes, Bytes>,
-    ) -> Result<Vec<Digest>, StorageError> {
+    ) -> Result<Vec<ChunkId>, StorageError> {
         self.refresh(table, None)?;
-        Ok(self.digests())
+        Ok(self.all())
     }
 
     /// The bytes that were kept are not there any more.
@@ -87,8 +86,8 @@ impl ChunkCache {
         self.known.iter_mut().flatten().for_each(|(_, known)| known.kept = false);
     }
 
-    fn digests(&self) -> Vec<Digest> {
-        self.known.iter().flatten().map(|(_, known)| known.digest).collect()
+    fn all(&self) -> Vec<ChunkId> {
+        self.known.iter().flatten().map(|(_, known)| known.chunk).collect()
     }
 
     fn refresh(
@@ -113,11 +112,11 @@ impl ChunkCache {
                     known.remove(&key);
                     self.dirty.remove(&key);
                 }
-                if let Some(chunk) = chunk {
-                    let (digest, kept) = (chunk_digest(&chunk), bytes.is_some());
-                    known.insert(start, Known { digest, kept });
+                if let Some(read) = chunk {
+                    let (chunk, kept) = (ChunkId::of(&read), bytes.is_some());
+                    known.insert(start, Known { chunk, kept });
                     if let Some(bytes) = bytes.as_deref_mut() {
-                        bytes.push(Chunk { digest, bytes: chunk });
+                        bytes.push(Chunk { digest: chunk.digest, bytes: read });
                     }
                 }
                 match next {
@@ -154,6 +153,7 @@ fn read_chunk(
 mod tests {
     use super::*;
     use crate::state::{State, chunk_pairs};
+    use pbft_core::types::Digest;
     use proptest::prelude::*;
     use redb::backends::InMemoryBackend;
     use redb::{Database, TableDefinition};
@@ -208,15 +208,15 @@ mod tests {
                 }
                 let table = write.open_table(TABLE).expect("open");
                 let whole = chunk_pairs(table.iter().expect("read")).expect("read");
-                let expected: Vec<Digest> = whole.iter().map(|chunk| chunk_digest(chunk)).collect();
+                let expected: Vec<ChunkId> = whole.iter().map(|chunk| ChunkId::of(chunk)).collect();
                 if take {
                     let chunks = cache.take(&table).expect("read");
-                    prop_assert_eq!(&chunks.digests, &expected);
+                    prop_assert_eq!(&chunks.all, &expected);
                     for chunk in &chunks.new {
                         prop_assert_eq!(chunk.digest, chunk_digest(&chunk.bytes));
                         kept.insert(chunk.digest);
                     }
-                    prop_assert!(expected.iter().all(|digest| kept.contains(digest)), "bytes are lacking");
+                    prop_assert!(expected.iter().all(|chunk| kept.contains(&chunk.digest)), "bytes are lacking");
                 } else {
                     prop_assert_eq!(cache.update(&table).expect("read"), expected);
                 }
@@ -239,11 +239,11 @@ mod tests {
         put(&mut cache, 0..20_000);
         let table = || write.open_table(TABLE).expect("open");
         let all = cache.take(&table()).expect("read");
-        assert_eq!(all.new.len(), all.digests.len());
+        assert_eq!(all.new.len(), all.all.len());
         assert_eq!(cache.take(&table()).expect("read").new, [], "nothing changed");
         put(&mut cache, 777..778);
         assert_eq!(cache.take(&table()).expect("read").new.len(), 1);
         cache.forget_kept();
-        assert_eq!(cache.take(&table()).expect("read").new.len(), all.digests.len());
+        assert_eq!(cache.take(&table()).expect("read").new.len(), all.all.len());
     }
 }

@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tables::{
     CHUNKS, COMMITS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, MANIFESTS, META,
-    REPLIES, SERVICE,
+    REPLIES, SERVICE, STAGED,
 };
 use transaction::Open;
 
@@ -311,18 +311,16 @@ impl Store {
     /// What the service's side knows at a restart.
     pub fn service_state(&self) -> Result<ServiceState, StoreError> {
         let read = self.database.begin_read()?;
-        let mut replies = ReplyTable::default();
-        for entry in read.open_table(REPLIES)?.iter()? {
-            let (key, bytes) = entry?;
-            let (client, lane) = key.value();
-            let reply: LastReply = decode("reply", bytes.value())?;
-            replies.record(ClientId(client), Lane(lane), reply);
-        }
+        let replies = read_replies(&read.open_table(REPLIES)?)?;
         let mut manifests = Vec::new();
         for entry in read.open_table(MANIFESTS)?.iter()? {
             manifests.push(decode_manifest(entry?.1.value())?);
         }
-        Ok(ServiceState { last_executed: self.last_executed()?, replies, manifests })
+        let mut staged = Vec::new();
+        for entry in read.open_table(STAGED)?.iter()? {
+            staged.push(Digest(*entry?.0.value()));
+        }
+        Ok(ServiceState { last_executed: self.last_executed()?, replies, manifests, staged })
     }
 
     /// The last batch that the service executed.
@@ -344,17 +342,17 @@ impl Store {
             StatePart::Chunk(index) => index as usize,
         };
         let manifest = decode_manifest(bytes.value())?;
-        let Some(digest) = manifest.chunks.get(index) else { return Ok(None) };
+        let Some(chunk) = manifest.chunks.get(index) else { return Ok(None) };
         let chunks = read.open_table(CHUNKS)?;
-        Ok(chunks.get(&digest.0)?.map(|bytes| bytes.value().to_vec()))
+        Ok(chunks.get(&chunk.digest.0)?.map(|bytes| bytes.value().to_vec()))
     }
 
     /// One digest of the service's whole state: equal at replicas that executed the same. Its cost is that of what
     /// has changed since it was asked for the last time.
     pub fn state_digest(&mut self) -> Result<Digest, StoreError> {
         let read = self.database.begin_read()?;
-        let digests = self.chunks.update(&read.open_table(SERVICE)?)?;
-        let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
+        let chunks = self.chunks.update(&read.open_table(SERVICE)?)?;
+        let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.digest.0).collect();
         Ok(chunk_digest(&bytes))
     }
 
@@ -447,6 +445,19 @@ fn decode<T: serde::Serialize + serde::de::DeserializeOwned>(
     bytes: &[u8],
 ) -> Result<T, StoreError> {
     codec::decode(bytes).map_err(|e| StoreError::corrupt(format!("{what} {e}")))
+}
+
+fn read_replies(
+    table: &impl redb::ReadableTable<(u32, u16), &'static [u8]>,
+) -> Result<ReplyTable, StoreError> {
+    let mut replies = ReplyTable::default();
+    for entry in table.iter()? {
+        let (key, bytes) = entry?;
+        let (client, lane) = key.value();
+        let reply: LastReply = decode("reply", bytes.value())?;
+        replies.record(ClientId(client), Lane(lane), reply);
+    }
+    Ok(replies)
 }
 
 fn decode_manifest(bytes: &[u8]) -> Result<Manifest, StoreError> {

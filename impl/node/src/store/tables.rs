@@ -17,8 +17,8 @@ pub(super) const SERVICE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("
 pub(super) const MANIFESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("manifests");
 /// The chunks of all stored checkpoints by digest, so that an unchanged chunk is stored once.
 pub(super) const CHUNKS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("chunks");
-/// Fetched chunks of a checkpoint that is not complete yet.
-pub(super) const STAGED: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("staged");
+/// Fetched chunks of a checkpoint that is not complete yet, by digest.
+pub(super) const STAGED: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("staged-chunks");
 /// Equivocations by (replica, view, sequence number).
 pub(super) const EVIDENCE: TableDefinition<(u32, u64, u64), &[u8]> =
     TableDefinition::new("evidence");

@@ -2,6 +2,7 @@
 
 use super::*;
 use pbft_core::evidence::{Contradiction, SignedVote};
+use pbft_core::manifest::{ChunkId, chunk_digest};
 use pbft_core::message::{
     Batch, Checkpoint, PrePrepare, Proposal, Request, Signed, StableCertificate,
 };
@@ -68,6 +69,13 @@ impl Medium {
     }
 }
 
+/// The reply table after [`execute`].
+fn reply_chunks(seq: u64) -> Vec<Arc<[u8]>> {
+    let mut table = ReplyTable::default();
+    table.record(ClientId(1), Lane(0), reply(seq));
+    table.chunks().into_iter().map(Arc::from).collect()
+}
+
 /// Executes a batch that puts `pairs`, and takes a checkpoint after it.
 pub(super) fn execute(store: &mut Store, seq: u64, pairs: &[(&[u8], &[u8])]) -> Manifest {
     let mut transaction = store.begin().expect("begun");
@@ -79,10 +87,10 @@ pub(super) fn execute(store: &mut Store, seq: u64, pairs: &[(&[u8], &[u8])]) -> 
     let asked = request(1, seq);
     transaction.executed(SeqNum(seq), [(&asked, reply(seq))]).expect("recorded");
     let chunks = transaction.chunks().expect("read");
-    let mut digests = vec![chunk_digest(b"replies")];
-    digests.extend(&chunks.digests);
-    let manifest = Manifest { seq: SeqNum(seq), chunks: digests };
-    transaction.store_checkpoint(&manifest, b"replies", &chunks.new).expect("stored");
+    let replies = reply_chunks(seq);
+    let ids = replies.iter().map(|bytes| ChunkId::of(bytes)).collect();
+    let manifest = Manifest::new(SeqNum(seq), ids, chunks.all);
+    transaction.store_checkpoint(&manifest, &replies, &chunks.new).expect("stored");
     transaction.commit().expect("committed");
     manifest
 }
@@ -123,8 +131,8 @@ fn the_service_state_returns_with_its_replies_and_checkpoints() {
         assert_eq!(store.state_digest().expect("read"), digest);
         let part = |part| store.state_part(SeqNum(2), part).expect("read");
         assert_eq!(part(StatePart::Manifest), Some(manifest.encode()));
-        assert_eq!(part(StatePart::Chunk(0)).as_deref(), Some(&b"replies"[..]));
-        assert_eq!(chunk_digest(&part(StatePart::Chunk(1)).expect("there")), manifest.chunks[1]);
+        assert_eq!(part(StatePart::Chunk(0)).as_deref(), Some(&*reply_chunks(2)[0]));
+        assert_eq!(ChunkId::of(&part(StatePart::Chunk(1)).expect("there")), manifest.chunks[1]);
         assert_eq!(part(StatePart::Chunk(2)), None);
     }
 }
@@ -135,21 +143,24 @@ fn a_stable_checkpoint_cuts_the_log_and_lets_go_of_earlier_checkpoints() {
         let mut store = medium.open();
         execute(&mut store, 2, &[(b"a", b"1")]);
         execute(&mut store, 4, &[(b"a", b"2")]);
+        execute(&mut store, 6, &[(b"a", b"3")]);
         let mut transaction = store.begin().expect("begun");
         (1..=6).for_each(|seq| transaction.append(&accepted(seq)).expect("appended"));
-        transaction.append(&stable(4)).expect("appended");
+        transaction.append(&stable(6)).expect("appended");
         transaction.append(&accepted(7)).expect("appended");
         transaction.commit().expect("committed");
         assert_eq!(store.log_records().expect("read"), 1);
         let before = store.durable().clone();
-        assert_eq!(before.accepted.keys().map(|seq| seq.0).collect::<Vec<_>>(), [5, 6, 7]);
+        assert_eq!(before.accepted.keys().map(|seq| seq.0).collect::<Vec<_>>(), [7]);
         drop(store);
         let store = medium.open();
         assert_eq!(store.durable(), &before);
         let state = store.service_state().expect("read");
-        assert_eq!(state.manifests.iter().map(|m| m.seq.0).collect::<Vec<_>>(), [4]);
+        assert_eq!(state.manifests.iter().map(|m| m.seq.0).collect::<Vec<_>>(), [4, 6]);
         assert_eq!(store.state_part(SeqNum(2), StatePart::Chunk(1)).expect("read"), None);
-        assert!(store.state_part(SeqNum(4), StatePart::Chunk(1)).expect("read").is_some());
+        for seq in [4, 6] {
+            assert!(store.state_part(SeqNum(seq), StatePart::Chunk(1)).expect("read").is_some());
+        }
     }
 }
 
@@ -171,7 +182,7 @@ fn chunks_that_checkpoints_share_are_kept_as_long_as_one_needs_them() {
         assert!(manifests[0].chunks.len() > 3);
         assert_eq!(manifests[0].chunks[3..], manifests[2].chunks[3..], "unchanged");
         let mut transaction = store.begin().expect("begun");
-        transaction.append(&stable(4)).expect("appended");
+        transaction.append(&stable(6)).expect("appended");
         transaction.commit().expect("committed");
         for manifest in &manifests[1..] {
             for index in 0..manifest.chunks.len() as u32 {
@@ -191,9 +202,9 @@ fn a_checkpoint_that_was_stable_before_it_was_kept_is_whole() {
     let chunks = transaction.chunks().expect("read");
     assert_eq!(chunks.new, []);
     transaction.append(&stable(4)).expect("appended");
-    let digests = [&[chunk_digest(b"replies")], &chunks.digests[..]].concat();
-    let manifest = Manifest { seq: SeqNum(4), chunks: digests };
-    transaction.store_checkpoint(&manifest, b"replies", &chunks.new).expect("stored");
+    let replies = reply_chunks(2).iter().map(|bytes| ChunkId::of(bytes)).collect();
+    let manifest = Manifest::new(SeqNum(4), replies, chunks.all);
+    transaction.store_checkpoint(&manifest, &[], &chunks.new).expect("stored");
     transaction.commit().expect("committed");
     assert!(store.state_part(SeqNum(4), StatePart::Chunk(1)).expect("read").is_some());
 }
@@ -239,13 +250,14 @@ fn a_fetched_state_replaces_what_was_there() {
         let mut transaction = store.begin().expect("begun");
         for index in 1..manifest.chunks.len() as u32 {
             let bytes = source.state_part(SeqNum(8), StatePart::Chunk(index)).expect("read");
-            transaction.stage(SeqNum(8), index, &bytes.expect("there")).expect("staged");
+            let digest = manifest.chunks[index as usize].digest;
+            transaction.stage(digest, &bytes.expect("there")).expect("staged");
         }
-        let manifest = Manifest {
-            chunks: [&[chunk_digest(&replies.encode())], &manifest.chunks[1..]].concat(),
-            ..manifest
-        };
-        transaction.install(&manifest, &replies).expect("installed");
+        let table: Vec<Vec<u8>> = replies.chunks();
+        transaction.stage(chunk_digest(&table[0]), &table[0]).expect("staged");
+        let ids = vec![ChunkId::of(&table[0])];
+        let manifest = Manifest::new(SeqNum(8), ids, manifest.service_chunks().to_vec());
+        assert_eq!(transaction.install(&manifest).expect("installed"), replies);
         transaction.commit().expect("committed");
         let digest = store.state_digest().expect("read");
         drop(store);
@@ -258,33 +270,37 @@ fn a_fetched_state_replaces_what_was_there() {
     }
 }
 
+/// Outside fault F3: What was fetched of a state is fetched again after a restart.
 #[test]
-fn chunks_of_a_transfer_that_was_overtaken_are_dropped() {
+fn fetched_chunks_survive_and_those_that_nobody_needs_are_dropped() {
     for medium in Medium::both() {
         let mut store = medium.open();
-        let staged = |store: &Store| {
-            let read = store.database.begin_read().expect("begun");
-            let table = read.open_table(super::tables::STAGED).expect("opened");
-            let keys = table.iter().expect("listed").map(|entry| entry.expect("read").0.value());
-            keys.collect::<Vec<_>>()
-        };
-        for checkpoint in [4, 8, 12] {
-            for index in 1..=3 {
-                let mut transaction = store.begin().expect("begun");
-                transaction.stage(SeqNum(checkpoint), index, b"chunk").expect("staged");
-                transaction.commit().expect("committed");
-            }
-            assert_eq!(staged(&store), [1, 2, 3].map(|index| (checkpoint, index)));
+        let chunks: [&[u8]; 3] = [b"one", b"two", b"three"];
+        let mut transaction = store.begin().expect("begun");
+        for bytes in chunks {
+            transaction.stage(chunk_digest(bytes), bytes).expect("staged");
         }
+        transaction.commit().expect("committed");
+        drop(store);
+        let mut store = medium.open();
+        let staged = |store: &Store| store.service_state().expect("read").staged;
+        let mut expected = chunks.map(chunk_digest).to_vec();
+        expected.sort_unstable();
+        assert_eq!(staged(&store), expected);
+        let mut transaction = store.begin().expect("begun");
+        transaction.retain_staged(&[ChunkId::of(b"two")]).expect("dropped");
+        transaction.commit().expect("committed");
+        assert_eq!(staged(&store), [chunk_digest(b"two")]);
     }
 }
 
 #[test]
 fn an_incomplete_state_is_not_installed() {
     let mut store = Medium::Memory(MemoryDisk::default()).open();
-    let manifest = Manifest { seq: SeqNum(8), chunks: vec![Digest::default(), Digest([9; 32])] };
+    let missing = [0, 9].map(|byte| ChunkId { digest: Digest([byte; 32]), len: 1 });
+    let manifest = Manifest::new(SeqNum(8), Vec::new(), missing.to_vec());
     let mut transaction = store.begin().expect("begun");
-    let refused = transaction.install(&manifest, &ReplyTable::default());
+    let refused = transaction.install(&manifest);
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })));
 }
 

@@ -3,18 +3,19 @@
 use super::tables::{
     CHUNKS, COMMITS, DURABLE, EVIDENCE, EXECUTED, LOG, MANIFESTS, META, REPLIES, SERVICE, STAGED,
 };
-use super::{Store, StoreError, decode_manifest};
+use super::{Store, StoreError, decode_manifest, read_replies};
 use crate::codec;
 use crate::state::{ChunkCache, Chunks, State, chunk_pairs, unchunk};
 use pbft_core::Record;
 use pbft_core::evidence::Contradiction;
-use pbft_core::manifest::{Manifest, chunk_digest};
+use pbft_core::manifest::{ChunkId, Manifest, chunk_digest, oldest_kept};
 use pbft_core::message::{Request, StatePart};
 use pbft_core::planted::planted;
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use redb::{ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The most equivocations that are kept: a liar must not fill the disk.
 const EVIDENCE_MAX: u64 = 4096;
@@ -115,23 +116,29 @@ impl<'s> Transaction<'s> {
         self.open.write.open_table(META)?.insert(DURABLE, &*codec::encode(&durable)?)?;
         let kept = planted!(self.store, LogKeptAfterFold);
         self.open.write.open_table(LOG)?.retain(|_, _| kept)?;
+        self.forget_states_before(stable)
+    }
+
+    /// Lets go of the states that are not served any more, and of the chunks that no other has.
+    fn forget_states_before(&mut self, stable: SeqNum) -> Result<(), StoreError> {
         let mut manifests = self.open.write.open_table(MANIFESTS)?;
+        let stored = manifests.iter()?.map(|entry| Ok(SeqNum(entry?.0.value())));
+        let oldest = oldest_kept(stored.collect::<Result<Vec<_>, StoreError>>()?, stable);
         let (mut kept, mut superseded) = (BTreeSet::new(), BTreeSet::new());
         for entry in manifests.iter()? {
             let (seq, manifest) = entry?;
             let chunks = decode_manifest(manifest.value())?.chunks;
-            let into = if seq.value() >= stable.0 { &mut kept } else { &mut superseded };
+            let into = if seq.value() >= oldest.0 { &mut kept } else { &mut superseded };
             into.extend(chunks);
         }
-        manifests.retain(|seq, _| seq >= stable.0)?;
+        manifests.retain(|seq, _| seq >= oldest.0)?;
         if kept.is_empty() {
             self.open.chunks.forget_kept();
         }
         let mut chunks = self.open.write.open_table(CHUNKS)?;
-        for digest in superseded.difference(&kept) {
-            chunks.remove(&digest.0)?;
+        for chunk in superseded.difference(&kept) {
+            chunks.remove(&chunk.digest.0)?;
         }
-        self.open.write.open_table(STAGED)?.retain(|(seq, _), _| seq >= stable.0)?;
         Ok(())
     }
 
@@ -172,32 +179,37 @@ impl<'s> Transaction<'s> {
         Ok(self.open.chunks.take(&service)?)
     }
 
-    /// The service's state as chunks, all of it.
+    /// The reply table and the service's state as chunks, all of them.
     fn all_chunks(&self) -> Result<Vec<Chunk>, StoreError> {
         let service = self.open.write.open_table(SERVICE)?;
-        let chunks = chunk_pairs(service.iter()?)?;
-        Ok(chunks.into_iter().map(|bytes| Chunk { digest: chunk_digest(&bytes), bytes }).collect())
+        let replies = read_replies(&self.open.write.open_table(REPLIES)?)?.chunks();
+        let chunks = replies.into_iter().chain(chunk_pairs(service.iter()?)?);
+        Ok(chunks.map(|bytes| Chunk { digest: chunk_digest(&bytes), bytes }).collect())
     }
 
     /// Keeps a checkpoint, to serve it.
     pub fn store_checkpoint(
         &mut self,
         manifest: &Manifest,
-        reply_chunk: &[u8],
+        replies: &[Arc<[u8]>],
         chunks: &[Chunk],
     ) -> Result<(), StoreError> {
         let mut manifests = self.open.write.open_table(MANIFESTS)?;
         // The chunks of other checkpoints are here already.
         let mut here = BTreeSet::new();
         for entry in manifests.iter()? {
-            here.extend(decode_manifest(entry?.1.value())?.chunks);
+            here.extend(decode_manifest(entry?.1.value())?.chunks.iter().map(|c| c.digest));
         }
         let mut table = self.open.write.open_table(CHUNKS)?;
-        table.insert(&chunk_digest(reply_chunk).0, reply_chunk)?;
-        here.insert(chunk_digest(reply_chunk));
+        for bytes in replies {
+            let digest = chunk_digest(bytes);
+            table.insert(&digest.0, &**bytes)?;
+            here.insert(digest);
+        }
         let mut all = Vec::new();
         let given: BTreeSet<Digest> = chunks.iter().map(|chunk| chunk.digest).collect();
-        if !manifest.chunks.iter().all(|digest| here.contains(digest) || given.contains(digest)) {
+        let is_here = |digest| here.contains(digest) || given.contains(digest);
+        if !manifest.chunks.iter().all(|chunk| is_here(&chunk.digest)) {
             // A checkpoint that became stable before it was kept let go of what they share.
             all = self.all_chunks()?;
         }
@@ -206,7 +218,7 @@ impl<'s> Transaction<'s> {
                 table.insert(&chunk.digest.0, &*chunk.bytes)?;
             }
         }
-        if !manifest.chunks.iter().all(|digest| here.contains(digest)) {
+        if !manifest.chunks.iter().all(|chunk| here.contains(&chunk.digest)) {
             let what = format!("checkpoint {} names a chunk that the state lacks", manifest.seq);
             return Err(StoreError::corrupt(what));
         }
@@ -223,25 +235,41 @@ impl<'s> Transaction<'s> {
             StatePart::Chunk(index) => index as usize,
         };
         let manifest = decode_manifest(bytes.value())?;
-        let Some(digest) = manifest.chunks.get(index) else { return Ok(None) };
+        let Some(chunk) = manifest.chunks.get(index) else { return Ok(None) };
         let chunks = self.open.write.open_table(CHUNKS)?;
-        Ok(chunks.get(&digest.0)?.map(|bytes| bytes.value().to_vec()))
+        Ok(chunks.get(&chunk.digest.0)?.map(|bytes| bytes.value().to_vec()))
     }
 
-    /// Keeps a fetched chunk. Those of earlier checkpoints, whose transfer a later one has overtaken, are dropped: a
-    /// replica that is overtaken again and again keeps no more than one state.
-    pub fn stage(&mut self, seq: SeqNum, index: u32, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut staged = self.open.write.open_table(STAGED)?;
-        staged.retain_in(..(seq.0, 0), |_, _| false)?;
-        staged.insert((seq.0, index), bytes)?;
+    /// Keeps a fetched chunk.
+    pub fn stage(&mut self, digest: Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        self.open.write.open_table(STAGED)?.insert(&digest.0, bytes)?;
         Ok(())
     }
 
-    /// Replaces the service's state by the staged chunks, and the reply table by `replies`. The checkpoint is kept,
-    /// to serve it.
-    pub fn install(&mut self, manifest: &Manifest, replies: &ReplyTable) -> Result<(), StoreError> {
-        let chunks = self.collect_chunks(manifest)?;
-        self.replace_state(&chunks)?;
+    /// Lets go of the fetched chunks that are not `needed`.
+    pub fn retain_staged(&mut self, needed: &[ChunkId]) -> Result<(), StoreError> {
+        let needed: BTreeSet<Digest> = needed.iter().map(|chunk| chunk.digest).collect();
+        let mut staged = self.open.write.open_table(STAGED)?;
+        staged.retain(|digest, _| needed.contains(&Digest(*digest)))?;
+        Ok(())
+    }
+
+    /// Replaces the service's state and the reply table by the chunks of `manifest`, staged ones and those that were
+    /// here anyway. The checkpoint is kept, to serve it.
+    pub fn install(&mut self, manifest: &Manifest) -> Result<ReplyTable, StoreError> {
+        let mut replies = self.collect_chunks(manifest)?;
+        let service = replies.split_off(manifest.replies as usize);
+        let table = ReplyTable::from_chunks(replies.iter().map(|chunk| &*chunk.bytes));
+        let table = table.ok_or_else(|| StoreError::corrupt("a fetched reply table is none"))?;
+        self.replace_state(&service)?;
+        self.replace_replies(&table)?;
+        self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&manifest.seq)?)?;
+        self.open.write.open_table(STAGED)?.retain(|_, _| false)?;
+        self.store_checkpoint(manifest, &[], &[replies, service].concat())?;
+        Ok(table)
+    }
+
+    fn replace_replies(&mut self, replies: &ReplyTable) -> Result<(), StoreError> {
         let mut table = self.open.write.open_table(REPLIES)?;
         table.retain(|_, _| false)?;
         for (client, lane, reply) in replies.iter() {
@@ -250,10 +278,7 @@ impl<'s> Transaction<'s> {
             }
             table.insert((client.0, lane.0), &*codec::encode(reply)?)?;
         }
-        drop(table);
-        self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&manifest.seq)?)?;
-        self.open.write.open_table(STAGED)?.retain(|_, _| false)?;
-        self.store_checkpoint(manifest, &replies.encode(), &chunks)
+        Ok(())
     }
 
     fn replace_state(&mut self, chunks: &[Chunk]) -> Result<(), StoreError> {
@@ -276,19 +301,15 @@ impl<'s> Transaction<'s> {
         Ok(())
     }
 
-    /// The service's chunks of `manifest`: fetched ones, and those that were here anyway.
+    /// The chunks of `manifest`: fetched ones, and those of the checkpoints that are kept.
     fn collect_chunks(&self, manifest: &Manifest) -> Result<Vec<Chunk>, StoreError> {
-        let (staged, stored) =
-            (self.open.write.open_table(STAGED)?, self.open.write.open_table(CHUNKS)?);
-        let own = self.all_chunks()?;
+        let staged = self.open.write.open_table(STAGED)?;
+        let stored = self.open.write.open_table(CHUNKS)?;
         let mut chunks = Vec::new();
-        for (index, digest) in (0u32..).zip(&manifest.chunks).skip(1) {
-            let bytes = match staged.get((manifest.seq.0, index))? {
+        for (index, ChunkId { digest, .. }) in manifest.chunks.iter().enumerate() {
+            let bytes = match staged.get(&digest.0)? {
                 Some(bytes) => Some(bytes.value().to_vec()),
-                None => match stored.get(&digest.0)? {
-                    Some(bytes) => Some(bytes.value().to_vec()),
-                    None => own.iter().find(|c| c.digest == *digest).map(|c| c.bytes.clone()),
-                },
+                None => stored.get(&digest.0)?.map(|bytes| bytes.value().to_vec()),
             };
             let what = || format!("chunk {index} of checkpoint {} was never fetched", manifest.seq);
             let bytes = bytes.ok_or_else(|| StoreError::corrupt(what()))?;

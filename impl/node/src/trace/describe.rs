@@ -73,7 +73,7 @@ fn input(input: &pbft_core::Input) -> Input {
         pbft_core::Input::Timer(Timer::Batch) => Input::BatchTimer,
         pbft_core::Input::Suspect => Input::Suspect,
         pbft_core::Input::Executed { seq, .. } => Input::Executed { seq: seq.0 },
-        pbft_core::Input::Installed { seq } => Input::Installed { seq: seq.0 },
+        pbft_core::Input::Installed { seq, .. } => Input::Installed { seq: seq.0 },
     }
 }
 
@@ -105,6 +105,7 @@ fn output(effect: &Effect, replica: &Replica) -> Option<Output> {
         | Effect::SetTimer { .. }
         | Effect::CancelTimer(_)
         | Effect::ServeState { .. }
+        | Effect::RetainStaged { .. }
         | Effect::StageChunk { .. } => None,
     }
 }
