@@ -336,7 +336,10 @@ impl Host {
             Effect::StoreCheckpoint { manifest, replies } => {
                 seen.stored += 1;
                 let history = service::chunks(&self.history).into_iter().map(Arc::from);
-                self.kept.keep(&manifest, replies.into_iter().chain(history));
+                if !self.kept.keep(&manifest, replies.into_iter().chain(history)) {
+                    seen.halted =
+                        Some(format!("a chunk of checkpoint {} is lacking", manifest.seq));
+                }
             }
             Effect::Reply(reply) => seen.replies.push(reply),
             Effect::SetTimer { .. } => seen.timers_set += 1,
@@ -350,7 +353,10 @@ impl Host {
             Effect::RetainStaged { needed } => self.kept.retain_staged(&needed),
             Effect::Install { manifest } => {
                 let seq = manifest.seq;
-                let (replies, chunks) = self.kept.install(&manifest).unwrap_or_default();
+                let Some((replies, chunks)) = self.kept.install(&manifest) else {
+                    seen.halted = Some(format!("a chunk of the state of {seq} is not here"));
+                    return None;
+                };
                 let history = chunks.first().map(|chunk| service::history(chunk));
                 self.history = history.unwrap_or_default();
                 (self.service.last_executed, self.service.replies) = (seq, replies.clone());

@@ -13,7 +13,7 @@ use pbft_core::Rejection;
 use pbft_core::message::{Message, StateData, StatePart};
 use pbft_core::types::ReplicaId;
 use pbft_model as model;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The replicas of a replay, and the network between them. Cheap to clone.
@@ -166,7 +166,7 @@ impl Step<'_> {
         Ok(seen)
     }
 
-    /// What peers send when they are asked.
+    /// What peers send when they are asked. Of several that are asked for the same part of a state, the first answers.
     fn answers(&self, seen: &Observation) -> Vec<Delivery> {
         let own = replica_id(self.action.replica());
         let peer = self.vocabulary.membership().others(own).next().unwrap_or(own);
@@ -180,8 +180,9 @@ impl Step<'_> {
         let model::Action::StateTransfer { slot, digest, .. } = self.action else {
             return batches.collect();
         };
+        let mut asked = BTreeSet::new();
         let parts = seen.sends.iter().filter_map(|(to, message)| match message {
-            Message::FetchState(fetch) => {
+            Message::FetchState(fetch) if asked.insert((fetch.seq, fetch.part)) => {
                 let data = self.state_data(*slot, digest, fetch.part)?;
                 Some(Delivery::Message { from: *to, message: Message::StateData(data) })
             }

@@ -14,6 +14,7 @@ use pbft_core::message::{
 };
 use pbft_core::types::{Principal, SeqNum, Timestamp};
 use pbft_model as model;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A replica just after a step, and the step.
@@ -320,12 +321,14 @@ fn awaited_view_is_entered(
     let what = "a NEW-VIEW that waits for state is followed when the state is here";
     let first = place.from(primary, Message::NewView(new_view));
     let mut deliveries = vec![first];
+    let mut asked = BTreeSet::new();
     let mut seen = Observation::default();
     while let Some(delivery) = deliveries.pop() {
         match scene.demand(subject, what, &delivery) {
             Ok(next) => {
                 deliveries.extend(next.sends.iter().filter_map(|(to, sent)| {
-                    Some(Delivery::Message { from: *to, message: state_of(place, sent)? })
+                    let message = state_of(place, sent, &mut asked)?;
+                    Some(Delivery::Message { from: *to, message })
                 }));
                 // O may name batches that are not here either; whoever ordered them has them.
                 let batches = next.broadcasts.iter().filter_map(|sent| batch_of(place, sent));
@@ -349,9 +352,16 @@ fn batch_of(place: &Place<'_>, message: &Message) -> Option<Message> {
     Some(Message::Batch(vocabulary.batch(vocabulary.value(*digest)?)))
 }
 
-/// The answer to a fetch, from whoever is asked.
-fn state_of(place: &Place<'_>, message: &Message) -> Option<Message> {
+/// The answer to a fetch, from whoever is asked first.
+fn state_of(
+    place: &Place<'_>,
+    message: &Message,
+    asked: &mut BTreeSet<(SeqNum, StatePart)>,
+) -> Option<Message> {
     let Message::FetchState(fetch) = message else { return None };
+    if !asked.insert((fetch.seq, fetch.part)) {
+        return None;
+    }
     let slot = model_slot(fetch.seq)?;
     let states = place.source.network.checkpoint_states(slot);
     let is_stable = |state: &&_| place.source.stable_certificate(slot, state, 0).is_ok();

@@ -1,7 +1,7 @@
 //! The scenarios on the core: each says what must not happen.
 
 use crate::lab::{FIRST, Lab, OTHER, SLOT, VIEW, Verdict, ensure, never_says, replica};
-use pbft_core::message::{Message, Proposal, StableCertificate, StateData, StatePart};
+use pbft_core::message::{FetchState, Message, Proposal, StableCertificate, StateData, StatePart};
 use pbft_core::types::{SeqNum, View};
 use pbft_core::{Effect, Summary};
 use pbft_model as model;
@@ -179,20 +179,26 @@ fn state_after(value: model::Value) -> model::StateDigest {
     model::StateDigest { applied, served }
 }
 
-/// A quorum has one state, the replica that is asked serves another one.
+/// A quorum has one state, whoever is asked serves another one.
 pub(crate) fn a_lying_source_is_noticed(lab: &mut Lab) -> Verdict {
     let (right, wrong) = (state_after(FIRST), state_after(OTHER));
     let vote = |id| lab.source().make_checkpoint(replica(id), SLOT, &right);
     let stable = StableCertificate { checkpoints: [0, 1, 3].map(vote).to_vec() };
     lab.deliver(2, 1, Message::Stable(Arc::new(stable))).expect("a proof");
-    lab.tick(2);
     let manifest = lab.vocabulary().manifest(SLOT, &wrong);
-    let chunks = lab.vocabulary().chunks(&wrong).into_iter().zip(0..);
-    let chunks = chunks.map(|(bytes, index)| (StatePart::Chunk(index), bytes));
-    let parts = std::iter::once((StatePart::Manifest, manifest.encode())).chain(chunks);
-    for (part, bytes) in parts.collect::<Vec<_>>() {
-        let data = StateData { seq: SeqNum(1), part, bytes: bytes.into() };
-        let _ = lab.deliver(2, 1, Message::StateData(Arc::new(data)));
+    let chunks = lab.vocabulary().chunks(&wrong);
+    let mut asked = lab.tick(2).sends;
+    ensure(!asked.is_empty(), "nobody was asked for the state")?;
+    while let Some((source, message)) = asked.pop() {
+        let Message::FetchState(FetchState { seq, part }) = message else { continue };
+        let bytes = match part {
+            StatePart::Manifest => manifest.encode(),
+            StatePart::Chunk(index) => chunks[index as usize].clone(),
+        };
+        let data = StateData { seq, part, bytes: bytes.into() };
+        let answer = Message::StateData(Arc::new(data));
+        asked
+            .extend(lab.deliver(2, source.0 as u8, answer).into_iter().flat_map(|seen| seen.sends));
     }
     ensure(lab.host(2).history.is_empty(), "another state than the quorum's was installed")
 }
