@@ -41,6 +41,7 @@ pub const CORE: &[(&str, Compared)] = &[
     ("last_executed", Alpha),
     ("executing", At("the execution that follows in the same step: the service answers at once")),
     ("replies", Alpha),
+    ("reply_chunks", At("the manifest of each checkpoint, by its digest in the CHECKPOINT")),
     ("pending", At("the next PRE-PREPARE, and the timer")),
     ("must_sign", Not("only authenticators are refused for it; clients of a replay sign")),
     ("checkpoints", Alpha),
@@ -50,6 +51,11 @@ pub const CORE: &[(&str, Compared)] = &[
     ("awaited", At("the reaction `a NEW-VIEW that waits for state is followed`")),
     ("fetching", At("EnterView, which comes when the last batch is here")),
     ("transfer", At("StateTransfer, which comes when the last chunk is here")),
+    (
+        "sources",
+        Not("who is asked for what, and how fast they answer; a transfer ends with any of them"),
+    ),
+    ("staged", At("StateTransfer: what the last chunk completes")),
     (
         "timer",
         At(

@@ -2,7 +2,7 @@
 
 use crate::lab::{FIRST, Lab, OTHER, SLOT, VIEW, Verdict, ensure, never_says, replica};
 use pbft_core::message::{FetchState, Message, Proposal, StableCertificate, StateData, StatePart};
-use pbft_core::types::{SeqNum, View};
+use pbft_core::types::View;
 use pbft_core::{Effect, Summary};
 use pbft_model as model;
 use std::sync::Arc;

@@ -36,7 +36,8 @@ impl Write for Memory {
     }
 }
 
-type Chunks = Vec<Arc<[u8]>>;
+/// A message on its way.
+type Sent = (ReplicaId, ReplicaId, Message);
 
 /// What is on a replica's disk.
 #[derive(Clone, Default)]
@@ -87,7 +88,7 @@ struct Node {
 pub struct Cluster {
     nodes: Vec<Node>,
     pub files: Vec<Memory>,
-    queue: VecDeque<(ReplicaId, ReplicaId, Message)>,
+    queue: VecDeque<Sent>,
     seed: u64,
     /// The next timestamp on each lane.
     timestamps: BTreeMap<(u32, u16), u64>,
@@ -149,8 +150,11 @@ impl Cluster {
         let (replica, effects) = Replica::recover(Arc::clone(&node.params), signer, durable, state);
         node.recorder.on_start(&replica);
         node.replica = Some(replica);
-        let sent = self.perform(id, effects);
+        let (sent, completions) = self.perform(id, effects);
         self.queue.extend(sent);
+        for completion in completions {
+            self.input(id, completion, false);
+        }
     }
 
     /// The replica is gone, without a word in its file.
@@ -178,8 +182,9 @@ impl Cluster {
             let outcome = replica.step(input.clone());
             node.recorder.on_step(&input, &outcome, replica);
             let Ok(effects) = outcome else { continue };
-            inputs.extend(completions(&mut self.nodes[id as usize].disk, &effects));
-            sent.extend(self.perform(id, effects));
+            let (said, completions) = self.perform(id, effects);
+            sent.extend(said);
+            inputs.extend(completions);
         }
         self.nodes[id as usize].recorder.on_commit();
         match before {
@@ -191,11 +196,12 @@ impl Cluster {
         }
     }
 
-    /// What is written, set and sent; the service's part is in [`completions`].
-    fn perform(&mut self, id: u32, effects: Vec<Effect>) -> Vec<(ReplicaId, ReplicaId, Message)> {
+    /// Does what one step asked for, in its order: a checkpoint holds what was executed before it, and nothing of the
+    /// batch after it. Returns what is sent, and what the service answers.
+    fn perform(&mut self, id: u32, effects: Vec<Effect>) -> (Vec<Sent>, Vec<Input>) {
         let n = self.nodes.len() as u32;
         let node = &mut self.nodes[id as usize];
-        let mut sent = Vec::new();
+        let (mut sent, mut completions) = (Vec::new(), Vec::new());
         for effect in effects {
             match effect {
                 Effect::Persist(record) => {
@@ -220,14 +226,22 @@ impl Cluster {
                     sent.push((ReplicaId(id), to, Message::StateData(Arc::new(data))));
                 }
                 Effect::Halt(reason) => panic!("replica {id} halts: {reason}"),
-                Effect::Execute { .. }
-                | Effect::Install { .. }
-                | Effect::RetainStaged { .. }
-                | Effect::StageChunk { .. }
-                | Effect::Reply(_) => {}
+                Effect::Execute { seq, requests, checkpoint } => {
+                    let results = node.disk.execute(seq, &requests);
+                    let chunks = checkpoint.then(|| vec![ChunkId::of(&node.disk.chunk())]);
+                    completions.push(Input::Executed { seq, results, chunks });
+                }
+                Effect::StageChunk { digest, bytes } => node.disk.kept.stage(digest, bytes),
+                Effect::RetainStaged { needed } => node.disk.kept.retain_staged(&needed),
+                Effect::Install { manifest } => {
+                    node.disk.install(&manifest);
+                    let replies = node.disk.replies.clone();
+                    completions.push(Input::Installed { seq: manifest.seq, replies });
+                }
+                Effect::Reply(_) => {}
             }
         }
-        sent
+        (sent, completions)
     }
 
     /// A client's next request, at all replicas that are up.
@@ -317,29 +331,6 @@ impl Cluster {
             self.queue.drain(..1000);
         }
     }
-}
-
-/// What the service does, and the answers.
-fn completions(disk: &mut Disk, effects: &[Effect]) -> Vec<Input> {
-    let mut inputs = Vec::new();
-    for effect in effects {
-        match effect {
-            Effect::Execute { seq, requests, checkpoint } => {
-                let results = disk.execute(*seq, requests);
-                let chunks = checkpoint.then(|| vec![ChunkId::of(&disk.chunk())]);
-                inputs.push(Input::Executed { seq: *seq, results, chunks });
-            }
-            Effect::StageChunk { digest, bytes } => disk.kept.stage(*digest, bytes.clone()),
-            Effect::RetainStaged { needed } => disk.kept.retain_staged(needed),
-            Effect::Install { manifest } => {
-                disk.install(manifest);
-                let replies = disk.replies.clone();
-                inputs.push(Input::Installed { seq: manifest.seq, replies });
-            }
-            _ => {}
-        }
-    }
-    inputs
 }
 
 /// A run without any disorder: `rounds` rounds of requests.

@@ -68,7 +68,7 @@ fn every_mistake_is_named_with_its_field_and_a_remedy() {
         (|f| f.cluster.nonce = "1".into(), "cluster.nonce", "hexadecimal"),
         (|f| f.cluster.window = Some(100), "cluster", "multiple of checkpoint_interval"),
         (|f| f.cluster.operation_bytes_max = Some(1 << 40), "cluster", "lower"),
-        (|f| f.cluster.lanes_max = Some(1024), "cluster", "lower lanes_max"),
+        (|f| f.cluster.result_bytes_max = Some(2 << 20), "cluster", "a chunk of the reply table"),
         (
             |f| {
                 *f = file(9);
