@@ -68,7 +68,7 @@ fn wrong_arguments_and_files_are_refused_with_a_remedy() {
         (&["seeds", "--replicas", "3"], 2, "at least 4"),
         (&["replay"], 2, "<SEED>"),
         (&["seeds", "--shard", "3/2"], 2, "2/8"),
-        (&["matrix", "99"], 2, "1 to 51"),
+        (&["matrix", "99"], 2, "1 to 53"),
         (&["replay", "--case", "junk.json"], 5, "not a case"),
         (&["merge", "junk.json"], 5, "--report"),
         (&["merge", "missing.json"], 5, "missing.json"),

@@ -229,7 +229,8 @@ impl Coverage {
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let faults: Vec<_> = FaultKind::NAMES.to_vec();
-        let replicas = Behaviour::ALL.iter().chain([&Behaviour::SpoilTags]).map(|one| one.name());
+        let drawn_apart = [Behaviour::SpoilTags, Behaviour::Trickle];
+        let replicas = Behaviour::ALL.iter().chain(&drawn_apart).map(|one| one.name());
         let behaviours: Vec<_> =
             replicas.chain(ClientLie::ALL.iter().map(|lie| lie.name())).collect();
         let possible = |name: &&str| UNREACHABLE.iter().all(|(unreachable, _)| unreachable != name);

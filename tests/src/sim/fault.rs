@@ -287,6 +287,7 @@ impl Plan {
         plan.faults.sort_by_key(|fault| fault.from);
         plan.draw_authentication(&mut Rng::new(seed).fork("authentication"));
         plan.copied_client = Rng::new(seed).fork("copied client").percent(15);
+        plan.draw_sources(&mut Rng::new(seed).fork("sources"));
         plan
     }
 
@@ -371,6 +372,15 @@ impl Plan {
             && let Some(behaviours) = self.liars.values_mut().next()
         {
             behaviours.push(Behaviour::SpoilTags);
+        }
+    }
+
+    /// In some clusters a liar is a slow source of state, too: again by a chance of its own.
+    fn draw_sources(&mut self, rng: &mut Rng) {
+        if rng.percent(25)
+            && let Some(behaviours) = self.liars.values_mut().next()
+        {
+            behaviours.push(Behaviour::Trickle);
         }
     }
 

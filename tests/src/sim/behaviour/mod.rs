@@ -121,6 +121,8 @@ behaviours! {
     /// It spoils the authenticators of requests that it proposes and hands on. There are some only where clients do not
     /// sign.
     SpoilTags = "spoil-tags",
+    /// It serves what it has of a state, each part just before whoever asked for it loses patience.
+    Trickle = "trickle",
     /// With others of its kind it leads two halves of the cluster to different decisions: as primary it proposes another
     /// batch to each, and it votes in each half for that half's batch. It takes more than f of them.
     Collude = "collude",
@@ -267,6 +269,7 @@ impl Liar {
             Behaviour::FakeNewView => views::fake(hand, draft),
             Behaviour::PartialNewView => views::partial(hand, to, draft),
             Behaviour::LyingSource => lying_source(hand, draft),
+            Behaviour::Trickle => trickle(hand, draft),
             Behaviour::SkipClient
             | Behaviour::VoteAsOther
             | Behaviour::SupportAll
@@ -355,6 +358,16 @@ impl Liar {
         };
         frames.map(Arc::from).flat_map(utterance).collect()
     }
+}
+
+/// State comes as late as it may without being asked of another source: nearly four ticks.
+fn trickle(hand: &Hand, draft: Draft) -> Draft {
+    let wait = hand.params.status_interval * 39 / 10;
+    let delay = |(after, message): (Duration, Message)| match message {
+        Message::StateData(_) => (after + wait, message),
+        _ => (after, message),
+    };
+    draft.into_iter().map(delay).collect()
 }
 
 /// Wrong bytes, too few, too many, or none at all.

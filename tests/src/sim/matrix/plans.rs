@@ -359,7 +359,28 @@ pub(super) fn lying_sources() -> Vec<Plan> {
     plans
 }
 
-/// The same, and the replica that fetches state is ended again and again.
+/// One replica was away, and one source of its state is slow or silent; as a primary it would be a slow one, too.
+pub(super) fn slow_sources() -> Vec<Plan> {
+    let sources = [Behaviour::WithholdBodies, Behaviour::Trickle];
+    let mut plans: Vec<_> = sources.iter().flat_map(|lie| with_liar(2, &[*lie])).collect();
+    for plan in &mut plans {
+        plan.interval = 2;
+        plan.faults.push(during(200, 3000, FaultKind::Partition { side: vec![3] }));
+    }
+    plans
+}
+
+/// One replica was away, and finds all others at work, with K = 2 and links on which a part of a state takes longer than
+/// two requests do.
+pub(super) fn overtaking_checkpoints() -> Vec<Plan> {
+    each(|plan| {
+        plan.interval = 2;
+        plan.delay = (ms(15), ms(16));
+        plan.faults.push(during(200, 3000, FaultKind::Partition { side: vec![3] }));
+    })
+}
+
+/// The same as with a source that lies, and the replica that fetches state is ended again and again.
 pub(super) fn crashes_during_transfer() -> Vec<Plan> {
     let ends =
         [Boundary::BeforeWrite, Boundary::Written(Tail::Torn(50)), Boundary::Written(Tail::Kept)];

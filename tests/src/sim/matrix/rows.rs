@@ -469,4 +469,28 @@ pub const ROWS: &[Row] = &[
         simulated: runs("spoiled_proposals", plans::spoiled_proposals, plans::changes_views),
         real: &[],
     },
+    Row {
+        number: 52,
+        fault: "a source of state that serves nothing, or each part as late as it may",
+        expected: "S L, the others serve what it does not; no view change",
+        simulated: runs("slow_sources", plans::slow_sources, plans::changes_no_view),
+        real: &[(
+            "impl/core/tests/state_transfer.rs",
+            "a_source_that_serves_nothing_delays_a_transfer_by_its_patience_at_most",
+        )],
+    },
+    Row {
+        number: 53,
+        fault: "a checkpoint becomes stable more often than a part of a state can be fetched",
+        expected: "S L; what is fetched counts for later checkpoints, too",
+        simulated: runs(
+            "overtaking_checkpoints",
+            plans::overtaking_checkpoints,
+            plans::nothing_more,
+        ),
+        real: &[(
+            "impl/core/tests/state_transfer.rs",
+            "a_laggard_installs_a_state_while_checkpoints_overtake_it",
+        )],
+    },
 ];
