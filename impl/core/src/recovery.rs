@@ -56,7 +56,7 @@ impl Replica {
             awaited: None,
             fetching: Fetching::default(),
             transfer: None,
-            sources: Sources::default(),
+            sources: Sources::new(params.help_bytes_max),
             staged: service.staged.into_iter().collect(),
             timer: ViewTimer::new(&params),
             answered: BTreeMap::new(),

@@ -52,6 +52,8 @@ struct Source {
     benched_until: u64,
     /// How long it is left alone the next time.
     bench: u64,
+    /// The bytes that it was asked for since the last tick.
+    asked: usize,
 }
 
 impl Default for Source {
@@ -64,6 +66,7 @@ impl Default for Source {
             waiting_since: None,
             benched_until: 0,
             bench: PATIENCE,
+            asked: 0,
         }
     }
 }
@@ -85,14 +88,23 @@ pub(crate) struct Ask {
 pub(crate) type Asked = (ReplicaId, SeqNum, StatePart);
 
 /// All sources, and what is under way from them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sources {
     tick: u64,
+    /// The most bytes that a source is asked for between two ticks.
+    tick_bytes_max: usize,
     known: BTreeMap<ReplicaId, Source>,
     asked: BTreeMap<Asked, Ask>,
 }
 
 impl Sources {
+    /// Nothing is known of anybody. A source gives `help_bytes_max` between two ticks of its own, into which parts of two
+    /// ticks here may fall: what it would refuse is not asked for, since that would look as if it were silent.
+    pub(crate) fn new(help_bytes_max: usize) -> Self {
+        let (known, asked) = (BTreeMap::new(), BTreeMap::new());
+        Self { tick: 0, tick_bytes_max: help_bytes_max / 2, known, asked }
+    }
+
     /// What was asked of a source under this name.
     pub(crate) fn ask(&self, asked: &Asked) -> Option<&Ask> {
         self.asked.get(asked)
@@ -100,7 +112,10 @@ impl Sources {
 
     /// A source is asked for a part.
     pub(crate) fn on_ask(&mut self, asked: Asked, digest: Digest, len: usize) {
-        self.known.entry(asked.0).or_default().waiting_since.get_or_insert(self.tick);
+        let source = self.known.entry(asked.0).or_default();
+        source.waiting_since.get_or_insert(self.tick);
+        // How long a manifest is, nobody knows yet; it counts all the same.
+        source.asked = source.asked.saturating_add(len.max(1));
         self.asked.insert(asked, Ask { digest, len, at: self.tick, given_up: false });
     }
 
@@ -141,6 +156,7 @@ impl Sources {
             source.window = 1;
         }
         for source in self.known.values_mut() {
+            source.asked = 0;
             let silent = source.waiting_since.is_some_and(|at| self.tick - at > source.patience);
             if silent {
                 (source.window, source.waiting_since) = (1, None);
@@ -197,13 +213,21 @@ impl Sources {
         fastest.is_some_and(|fastest| source.latest.max(waiting) >= fastest + QUEUEING)
     }
 
+    /// Whether `id` will give `len` bytes more before the next tick; one part is always given.
+    pub(crate) fn will_give(&self, id: ReplicaId, len: usize) -> bool {
+        let asked = self.known.get(&id).map_or(0, |source| source.asked);
+        asked == 0 || asked.saturating_add(len) <= self.tick_bytes_max
+    }
+
     /// Whether `id`, one of `count` sources, may be asked for `len` more bytes. Each has its share of the budget, so
     /// that none can use it up by being silent; one part is always possible, whatever its size.
     pub(crate) fn has_room(&self, id: ReplicaId, len: usize, count: usize) -> bool {
         let own = || self.asked.iter().filter(|((of, ..), ask)| *of == id && !ask.given_up);
         let bytes: usize = own().map(|(_, ask)| ask.len).sum();
         let window = self.known.get(&id).map_or(WINDOW_FIRST, |source| source.window);
-        own().count() < window && (bytes == 0 || bytes + len <= BYTES_UNDER_WAY / count.max(1))
+        own().count() < window
+            && (bytes == 0 || bytes + len <= BYTES_UNDER_WAY / count.max(1))
+            && self.will_give(id, len)
     }
 
     /// Whether nothing is under way from `id`.

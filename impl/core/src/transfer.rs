@@ -56,7 +56,9 @@ fn next_chunk(
             transfer.unasked.remove(&index);
             (StatePart::Chunk(index), transfer.seq, chunk.digest, chunk.len as usize)
         }
-        None if sources.is_idle(to) => sources.worth_doubling(to)?,
+        None if sources.is_idle(to) => {
+            sources.worth_doubling(to).filter(|(.., len)| sources.will_give(to, *len))?
+        }
         Some(_) | None => return None,
     };
     sources.on_ask((to, seq, part), digest, len);

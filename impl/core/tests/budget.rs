@@ -105,9 +105,14 @@ fn batches_are_served_up_to_the_bound() {
 /// Outside fault F17: FETCH-STATE has no limit.
 #[test]
 fn state_is_served_up_to_the_bound() {
+    let before = ahead(16, large_batches);
+    let manifests = before.nodes[0].service.state().manifests;
+    let manifest = manifests.iter().find(|manifest| manifest.seq == SeqNum(16)).expect("kept");
+    let len = manifest.chunks[1].len as usize;
     let mut cluster = ahead(16, |params| {
         large_batches(params);
-        params.help_bytes_max = 200_000;
+        // Three, and a fourth all but one byte.
+        params.help_bytes_max = 4 * len - 1;
     });
     let fetch = |part| Message::FetchState(FetchState { seq: SeqNum(16), part });
     for _ in 0..2 {

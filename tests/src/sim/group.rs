@@ -40,7 +40,7 @@ impl Group {
             Write::Record(record) => record.is_binding(),
             Write::Executed { .. } => false,
             Write::Checkpoint { .. } | Write::Stage { .. } | Write::Install { .. } => true,
-            Write::Snapshot(_) => true,
+            Write::RetainStaged(_) | Write::Snapshot(_) => true,
         })
     }
 
