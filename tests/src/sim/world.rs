@@ -5,6 +5,7 @@
 //! [`super::driver`] with a virtual clock and a plan of faults, the shrinker with a list that it shortens, or a person.
 
 mod clients;
+mod evidence;
 
 use super::behaviour::{Addressee, Behaviour, Liar, Utterance};
 use super::client::{Client, LyingClient};
@@ -20,7 +21,6 @@ use super::rng::{Rng, fingerprint};
 use super::watch::Watch;
 use core::time::Duration;
 use pbft_core::client::Patience;
-use pbft_core::evidence::SignedVote;
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_core::{Footprint, Input, Membership, Params, Timer};
@@ -73,6 +73,9 @@ impl std::fmt::Debug for World {
     }
 }
 
+/// What a replica gives a peer between two ticks: a few certificates, so that the bound matters where messages are small.
+const HELP_BYTES_MAX: usize = 32 * 1024;
+
 /// The parameters of one replica of a simulated cluster: small windows and short patience, so that all rules matter often.
 #[must_use]
 pub fn params(plan: &Plan, membership: Membership, replica: ReplicaId) -> Params {
@@ -83,6 +86,7 @@ pub fn params(plan: &Plan, membership: Membership, replica: ReplicaId) -> Params
     params.view_timeout = Duration::from_millis(400);
     params.view_timeout_max = Duration::from_millis(6400);
     params.status_interval = Duration::from_millis(150);
+    params.help_bytes_max = HELP_BYTES_MAX;
     params.client_authentication = plan.authentication;
     plan.tuning.iter().for_each(|tuning| tuning.apply(&mut params));
     #[cfg(feature = "planted-bugs")]
@@ -387,19 +391,6 @@ impl World {
             self.input(index, input);
         }
         self.speak_up(index, Some(&message));
-    }
-
-    /// Evidence that a replica would keep must be against a faulty one.
-    fn look_for_evidence(&mut self, index: usize, input: &Input) {
-        let vote = SignedVote::in_input(input);
-        let replica = self.hosts[index].replica();
-        let found = replica.zip(vote).and_then(|(replica, vote)| replica.broken_promise(&vote));
-        let Some(found) = found else { return };
-        let against = found.replica();
-        self.coverage.evidence += 1;
-        if self.processes_of(against).iter().all(|process| !self.faulty.contains(process)) {
-            self.oracle.on_evidence(against, &found.to_string());
-        }
     }
 
     /// A liar says what it likes.
