@@ -85,6 +85,7 @@ pub const NOT_SEEN: &[&str] = &[
     "patience-not-restored",
     "request-not-relayed",
     "request-signature-unchecked",
+    "restart-forgets-votes",
     "second-vote-taken",
     "stopped-timer-runs-out",
     "timer-not-started-in-new-view",
