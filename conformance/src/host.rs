@@ -266,25 +266,22 @@ impl Host {
     pub fn from_disk(vocabulary: &Vocabulary, replica: model::ReplicaId, durable: Durable) -> Self {
         let params = Arc::clone(vocabulary.params(replica));
         let signer = vocabulary.keys.signer(Principal::Replica(params.replica));
-        let (replica, effects) =
+        let (replica, _) =
             Replica::recover(params, signer, durable.clone(), ServiceState::default());
-        let mut timer = TimerWatch::default();
-        timer.restarted(&effects);
         Self {
             replica,
             durable,
             service: ServiceState::default(),
             history: Vec::new(),
-            timer,
+            timer: TimerWatch::default(),
             kept: KeptStates::default(),
         }
     }
 
     /// Crashes the replica and starts it again.
     pub fn restart(&mut self, vocabulary: &Vocabulary) {
-        let (replica, effects) = self.restarted(vocabulary);
-        self.replica = replica;
-        self.timer.restarted(&effects);
+        self.replica = self.restarted(vocabulary).0;
+        self.timer.restarted();
     }
 
     /// The same replica after a crash and a restart, and what it does first.

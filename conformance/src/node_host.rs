@@ -11,7 +11,7 @@ use crate::timers::TimerWatch;
 use crate::wire::Wire;
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Principal, ReplicaId};
-use pbft_core::{Effect, Input, Params, Rejection, Replica, Summary, Timer};
+use pbft_core::{Input, Params, Rejection, Replica, Summary, Timer};
 use pbft_model as model;
 use pbft_node::codec;
 use pbft_node::driver::{Driver, DriverError, Parts};
@@ -119,13 +119,8 @@ impl<'r> NodeHost<'r> {
         .map_err(harness)?;
         {
             let mut watched = self.watch.lock();
-            // An observer is not told what the replica asks its clock for when it starts.
-            let (timer, after) = (Timer::ViewChange, params.view_timeout);
-            let runs = driver.replica().is_view_timer_running();
-            let asked: Vec<_> =
-                runs.then_some(Effect::SetTimer { timer, after }).into_iter().collect();
             watched.replica = Some(driver.replica().clone());
-            watched.timer.restarted(&asked);
+            watched.timer.restarted();
             watched.accused.clear();
         }
         let task = self.runtime.spawn(driver.run());

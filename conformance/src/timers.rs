@@ -5,7 +5,7 @@
 //!
 //! | the replica | its timer runs |
 //! |---|---|
-//! | takes part in its view | iff a request was delivered to it that it has not executed, or it has accepted a batch that it has not executed |
+//! | takes part in its view | iff a request was delivered to it that it has not executed |
 //! | is between views | iff it has VIEW-CHANGEs of q replicas for this view or later ones, its own among them |
 //!
 //! Nor has the model durations. How long a timer runs follows from the views that the replica has left since its last
@@ -135,17 +135,15 @@ impl TimerWatch {
         }
     }
 
-    /// The replica was started again, with what it asks its clock for: whoever waits must ask again.
-    pub fn restarted(&mut self, effects: &[Effect]) {
+    /// The replica was started again: whoever waits must ask again.
+    pub fn restarted(&mut self) {
         *self = Self { view: self.view, changing: self.changing, ..Self::default() };
-        effects.iter().for_each(|effect| self.note(effect));
     }
 
     /// Whether the timer must run when the replica is in this state.
     fn must_run(&self, vocabulary: &Vocabulary, state: &model::ReplicaState) -> bool {
         if state.active {
-            let asked = self.asked.iter().any(|value| !state.served.contains(value));
-            return asked || has_accepted_more(state);
+            return self.asked.iter().any(|value| !state.served.contains(value));
         }
         let others = self.wanted.iter().flatten().filter(|view| **view >= state.view).count();
         others + 1 >= vocabulary.quorum()
@@ -182,8 +180,8 @@ impl TimerWatch {
         }
         let word = |runs| if runs { "runs" } else { "does not run" };
         let why = match (state.active, expected) {
-            (true, true) => "a request was delivered, or a batch accepted, that is not executed",
-            (true, false) => "no request waits, and all that was accepted is executed",
+            (true, true) => "a request was delivered that is not executed",
+            (true, false) => "no request waits",
             (false, true) => "a quorum wants this view",
             (false, false) => "no quorum wants this view yet",
         };
@@ -194,10 +192,4 @@ impl TimerWatch {
             ],
         ))
     }
-}
-
-/// Whether the replica has accepted a batch, or ordered one, that it has not executed.
-fn has_accepted_more(state: &model::ReplicaState) -> bool {
-    let is_open = |index| model::Slot::at(index) > state.last_executed;
-    (0..model::MAX_SLOTS).any(|index| is_open(index) && state.accepted[index].is_some())
 }

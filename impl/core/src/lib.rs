@@ -14,11 +14,11 @@
 //! what lies at or below it is forgotten, and the window (h, H] of numbers in use moves up. A replica that has fallen
 //! below the window fetches the state, and checks every byte of it against the proof.
 //!
-//! *View change* (§4.4). Each replica has a timer for the request that waits longest, or for what it has accepted. When
-//! it runs out, the replica votes in the view no more and tells all what has prepared. With q such messages the next
-//! primary computes what must be ordered again (for every number the certificate of the highest view; null where there is
-//! none), and everybody else computes it, too, before they follow. Timers double while nothing is executed, and are
-//! halved at a checkpoint without a suspicion.
+//! *View change* (§4.4). Each replica has a timer for the request that waits longest. When it runs out, the replica votes
+//! in the view no more and tells all what has prepared. With q such messages the next primary computes what must be
+//! ordered again (for every number the certificate of the highest view; null where there is none), and everybody else
+//! computes it, too, before they follow. Timers double while nothing is executed, and are halved
+//! at a checkpoint without a suspicion.
 //!
 //! # Where it is
 //!

@@ -144,7 +144,6 @@ impl Replica {
         let mut effects = vec![Effect::Persist(Record::Accepted(Arc::clone(&proposal)))];
         self.accept(proposal, &mut effects);
         self.advance(seq, &mut effects);
-        self.refresh_timer(&mut effects);
         Ok(effects)
     }
 

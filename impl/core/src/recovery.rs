@@ -131,7 +131,7 @@ impl Replica {
         }
     }
 
-    fn restart_effects(&mut self) -> Vec<Effect> {
+    fn restart_effects(&self) -> Vec<Effect> {
         if let Some(reason) = &self.halted {
             return vec![Effect::Halt(reason.clone())];
         }
@@ -147,9 +147,6 @@ impl Replica {
             false => own,
         });
         effects.extend(own.map(|own| Effect::Broadcast(Message::ViewChange(own))));
-        if self.active {
-            self.refresh_timer(&mut effects);
-        }
         effects
     }
 }

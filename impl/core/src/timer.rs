@@ -21,9 +21,6 @@ pub(crate) enum Waits {
     /// The execution of the request that waits longest. Only that one stops it: a primary that serves others
     /// but never this client is found out.
     Execution(RequestId),
-    /// The execution of the lowest batch that this replica has accepted and not executed, though it knows of no request
-    /// that waits: its client asked others only, or asked before a restart. Somebody may have executed it.
-    Batch(SeqNum),
     /// The start of the view that is being changed to.
     NewView,
 }
@@ -130,27 +127,17 @@ impl Replica {
         }
     }
 
-    /// The request that is protected now stays so until it is executed; then the one that waits longest; and if none
-    /// does, what was accepted.
+    /// The request that is protected now stays so until it is executed; then the one that waits longest.
     fn waits_for_execution(&self) -> Waits {
         match self.timer.waits {
             Waits::Execution(id) if self.pending.contains(id) => Waits::Execution(id),
             Waits::Execution(id) if planted!(self.params, TimerNotStoppedByExecution) => {
                 Waits::Execution(id)
             }
-            Waits::Execution(_) | Waits::Batch(_) | Waits::Nothing | Waits::NewView => {
-                match self.pending.oldest() {
-                    Some(request) => Waits::Execution(request.body.id()),
-                    None => self.lowest_accepted().map_or(Waits::Nothing, Waits::Batch),
-                }
+            Waits::Execution(_) | Waits::Nothing | Waits::NewView => {
+                self.pending.oldest().map_or(Waits::Nothing, |r| Waits::Execution(r.body.id()))
             }
         }
-    }
-
-    /// The lowest number whose pre-prepare is accepted, or made, and not executed.
-    fn lowest_accepted(&self) -> Option<SeqNum> {
-        let mut above = self.log.slots().filter(|(seq, _)| *seq > self.last_executed);
-        above.find(|(_, slot)| slot.proposal.is_some()).map(|(seq, _)| seq)
     }
 
     /// The timer of a view change runs from when a quorum wants this view or a later one; before that a replica

@@ -48,14 +48,13 @@ fn a_vote_with_a_wrong_signature_is_refused() {
     refused(checked(&params, craft::new_view(1, v.to_vec(), &[(1, digest)], 1)), bad);
 }
 
-/// §4.2: a backup accepts a pre-prepare, writes it down, and says so to all with PREPARE. From then on it waits for the
-/// execution.
+/// §4.2: a backup accepts a pre-prepare, writes it down, and says so to all with PREPARE.
 #[test]
 fn a_backup_answers_a_pre_prepare_with_prepare() {
     let mut cluster = alone(1);
     let batch = batch(1);
     let effects = cluster.inject(0, 1, proposal(0, 1, &batch, 0)).expect("accepted");
-    assert_eq!(words(&effects), ["persist", "prepare", "set-timer"]);
+    assert_eq!(words(&effects), ["persist", "prepare"]);
     assert_eq!(cluster.summary(1).accepted[&SeqNum(1)], batch.digest());
 }
 
@@ -158,7 +157,7 @@ fn q_minus_one_matching_prepares_prepare() {
         assert_eq!(words(&effects), expected);
         if early {
             let effects = cluster.inject(0, 1, proposal(0, 1, &batch, 0)).expect("accepted");
-            assert_eq!(words(&effects), ["persist", "prepare", "persist", "commit", "set-timer"]);
+            assert_eq!(words(&effects), ["persist", "prepare", "persist", "commit"]);
         }
         assert_eq!(cluster.summary(1).prepared[&SeqNum(1)], (View(0), digest));
         let certificate = &cluster.nodes[1].durable.prepared[&SeqNum(1)];
