@@ -78,11 +78,11 @@ pub(super) fn given_enough(stage: &mut Stage<'_>) -> Outcome {
         status(3, 0, true, 0, 1),
         &[["COMMITTED 2", CHECKPOINT].as_slice(), &open].concat(),
     )?;
-    let proposals = stage.seen[0].broadcasts.iter().filter_map(|message| match message {
+    let mut proposals = stage.seen[0].broadcasts.iter().filter_map(|message| match message {
         Message::PrePrepare(proposal) => Some(proposal.batch.digest()),
         _ => None,
     });
-    let Some(digest) = proposals.last() else { return Ok(()) };
+    let Some(digest) = proposals.next_back() else { return Ok(()) };
     let fetch = from(3, Message::FetchBatch(digest));
     for _ in 0..2 {
         let seen = stage.demand(2, &fetch)?;

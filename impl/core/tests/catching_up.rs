@@ -193,6 +193,22 @@ fn execution_that_overtakes_a_state_transfer_ends_it() {
 }
 
 #[test]
+fn a_backup_that_executed_without_voting_votes_when_others_need_it() {
+    let mut cluster = Cluster::new(4);
+    let batch = craft::batch(1);
+    cluster.corrupt(0);
+    cluster.inject(0, 1, craft::committed(0, 1, &batch, &[0, 2, 3])).expect("final");
+    assert_eq!(cluster.executed(1), SeqNum(1));
+    for to in [1, 2, 3] {
+        cluster.inject(0, to, craft::proposal(0, 1, &batch, 0)).expect("accepted");
+    }
+    // No time passes, so nobody is told of the certificate: it takes the COMMITs of all three.
+    cluster.run();
+    assert_eq!(cluster.summary(2).prepared[&SeqNum(1)], (View(0), batch.digest()));
+    cluster.assert_all_at(1);
+}
+
+#[test]
 fn a_batch_that_comes_in_a_certificate_opens_the_view_at_the_next_tick() {
     let mut cluster = Cluster::new(4);
     [0, 1, 3].into_iter().for_each(|id| cluster.corrupt(id));

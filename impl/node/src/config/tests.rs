@@ -176,7 +176,8 @@ fn what_a_view_change_holds_is_as_computed_by_hand() {
 /// Outside fault F8: Sizes of which no message can be made are refused without the names of the parameters.
 #[test]
 fn what_does_not_fit_together_is_named() {
-    let cases: [(fn(&mut ClusterFile), &str); 5] = [
+    type Change = fn(&mut ClusterFile);
+    let cases: [(Change, &str); 5] = [
         (
             |f| f.cluster.operation_bytes_max = Some(1 << 25),
             "a committed has up to 268473424 bytes, 268435456 fit into a frame (batch_requests_max, operation_bytes_max)",
