@@ -152,7 +152,7 @@ enum Command {
         #[arg(long, conflicts_with = "bugs")]
         all: bool,
         /// The most runs of each kind (a drawn plan, one lie, twins) for each bug.
-        #[arg(long, default_value_t = 600)]
+        #[arg(long, default_value_t = 1000)]
         seeds: u64,
     },
 }
