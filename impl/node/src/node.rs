@@ -73,7 +73,6 @@ pub enum StartError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The settings of TLS do not fit together.
     /// The cluster replicates another service than this program has.
     #[error(
         "{cluster}: the cluster replicates {expected}, this program has {found}; start the program that belongs to this \
