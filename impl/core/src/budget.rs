@@ -58,14 +58,20 @@ struct Given {
 }
 
 /// What each peer was given since the last tick.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
+    /// The most bytes of all kinds that a peer is given between two ticks.
+    max: usize,
     given: BTreeMap<ReplicaId, Given>,
     /// Messages that were left out of answers, since the start.
     withheld: u64,
 }
 
 impl Budget {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max, given: BTreeMap::new(), withheld: 0 }
+    }
+
     pub(crate) fn tick(&mut self) {
         self.given.clear();
     }
@@ -79,39 +85,32 @@ impl Budget {
         self.withheld
     }
 
-    /// Whether `to` may be given `bytes` more of this kind; `max` is the most of all kinds.
-    pub(crate) fn check(
-        &self,
+    /// `to` is given so many bytes, if it may have them. What is of no kind of help it may have in any case.
+    pub(crate) fn give(
+        &mut self,
         to: ReplicaId,
-        help: Help,
+        help: Option<Help>,
         bytes: usize,
-        max: usize,
     ) -> Result<(), Rejection> {
-        let Some(given) = self.given.get(&to) else { return Ok(()) };
-        match !given.kinds.contains(&help) || given.bytes.saturating_add(bytes) <= max {
-            true => Ok(()),
-            false => Err(Rejection::OverBudget { replica: to, given: given.bytes, bytes, max }),
-        }
-    }
-
-    /// `to` is given so much.
-    pub(crate) fn spend(&mut self, to: ReplicaId, help: Option<Help>, bytes: usize) {
         let given = self.given.entry(to).or_default();
-        given.bytes = given.bytes.saturating_add(bytes);
+        let all = given.bytes.saturating_add(bytes);
+        if help.is_some_and(|help| given.kinds.contains(&help)) && all > self.max {
+            let (given, max) = (given.bytes, self.max);
+            return Err(Rejection::OverBudget { replica: to, given, bytes, max });
+        }
+        given.bytes = all;
         given.kinds.extend(help);
+        Ok(())
     }
 
     /// What of an answer `to` is given. What does not fit is left out; what comes after it may be smaller.
-    pub(crate) fn fit(&mut self, to: ReplicaId, answer: Vec<Message>, max: usize) -> Vec<Message> {
+    pub(crate) fn fit(&mut self, to: ReplicaId, answer: Vec<Message>) -> Vec<Message> {
         let mut fitting = Vec::with_capacity(answer.len());
         for message in answer {
-            let (help, bytes) = (Help::of(&message), message.size());
-            if help.is_some_and(|help| self.check(to, help, bytes, max).is_err()) {
-                self.withheld = self.withheld.saturating_add(1);
-                continue;
+            match self.give(to, Help::of(&message), message.size()) {
+                Ok(()) => fitting.push(message),
+                Err(_) => self.withheld = self.withheld.saturating_add(1),
             }
-            self.spend(to, help, bytes);
-            fitting.push(message);
         }
         fitting
     }

@@ -144,10 +144,7 @@ impl Replica {
             Effect::Reply(reply) => size::REPLY + reply.body.result.len(),
             _ => 0,
         });
-        let (bytes, max) = (results.sum(), self.params.help_bytes_max);
-        self.budget.check(peer, Help::Reply, bytes, max)?;
-        // All checks passed; nothing has changed yet.
-        self.budget.spend(peer, Some(Help::Reply), bytes);
+        self.budget.give(peer, Some(Help::Reply), results.sum())?;
         Ok(effects)
     }
 

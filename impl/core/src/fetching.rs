@@ -135,10 +135,7 @@ impl Replica {
             None => return Err(Rejection::Unavailable),
         };
         let message = Message::Batch(batch);
-        let (bytes, max) = (message.size(), self.params.help_bytes_max);
-        self.budget.check(from, Help::Batch, bytes, max)?;
-        // All checks passed; nothing has changed yet.
-        self.budget.spend(from, Some(Help::Batch), bytes);
+        self.budget.give(from, Some(Help::Batch), message.size())?;
         Ok(vec![Effect::Send { to: from, message }])
     }
 

@@ -60,7 +60,7 @@ impl Replica {
             staged: service.staged.into_iter().collect(),
             timer: ViewTimer::new(&params),
             answered: BTreeMap::new(),
-            budget: Budget::default(),
+            budget: Budget::new(params.help_bytes_max),
             reported: BTreeMap::new(),
             strays: BTreeMap::new(),
             pace: Pace::default(),

@@ -178,21 +178,20 @@ impl Sources {
         self.asked.retain(|_, ask| is_needed(&ask.digest));
     }
 
-    /// Whether somebody is asked for this, and may still send it in time.
-    pub(crate) fn is_under_way(&self, digest: Digest) -> bool {
-        self.asked.values().any(|ask| ask.digest == digest && !ask.given_up)
+    /// The digests of all that somebody is asked for and may still send in time.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = Digest> {
+        self.asked.values().filter(|ask| !ask.given_up).map(|ask| ask.digest)
+    }
+
+    /// What is under way from `id`.
+    fn under_way_from(&self, id: ReplicaId) -> impl Iterator<Item = &Ask> {
+        let own = self.asked.iter().filter(move |((of, ..), ask)| *of == id && !ask.given_up);
+        own.map(|(_, ask)| ask)
     }
 
     /// Whether this is under way from `id`.
     pub(crate) fn asks(&self, id: ReplicaId, digest: Digest) -> bool {
-        let live =
-            |((of, ..), ask): (&Asked, &Ask)| *of == id && ask.digest == digest && !ask.given_up;
-        self.asked.iter().any(live)
-    }
-
-    /// The digests of all that is under way.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = Digest> {
-        self.asked.values().filter(|ask| !ask.given_up).map(|ask| ask.digest)
+        self.under_way_from(id).any(|ask| ask.digest == digest)
     }
 
     /// Of `signers`, those that are worth asking now; all of them if all have been silent.
@@ -222,17 +221,16 @@ impl Sources {
     /// Whether `id`, one of `count` sources, may be asked for `len` more bytes. Each has its share of the budget, so
     /// that none can use it up by being silent; one part is always possible, whatever its size.
     pub(crate) fn has_room(&self, id: ReplicaId, len: usize, count: usize) -> bool {
-        let own = || self.asked.iter().filter(|((of, ..), ask)| *of == id && !ask.given_up);
-        let bytes: usize = own().map(|(_, ask)| ask.len).sum();
+        let bytes: usize = self.under_way_from(id).map(|ask| ask.len).sum();
         let window = self.known.get(&id).map_or(WINDOW_FIRST, |source| source.window);
-        own().count() < window
+        self.under_way_from(id).count() < window
             && (bytes == 0 || bytes + len <= BYTES_UNDER_WAY / count.max(1))
             && self.will_give(id, len)
     }
 
     /// Whether nothing is under way from `id`.
     pub(crate) fn is_idle(&self, id: ReplicaId) -> bool {
-        !self.asked.iter().any(|((of, ..), ask)| *of == id && !ask.given_up)
+        self.under_way_from(id).next().is_none()
     }
 
     /// A chunk that one slow source alone is asked for, and that `id` was not.

@@ -67,7 +67,7 @@ impl Replica {
         self.help_with_state(status, &mut messages);
         self.help_with_view(status, &mut messages);
         self.help_with_votes(status, &mut messages);
-        let messages = self.budget.fit(from, messages, self.params.help_bytes_max);
+        let messages = self.budget.fit(from, messages);
         let send = |message| Effect::Send { to: from, message };
         Ok(messages.into_iter().map(send).collect())
     }

@@ -128,12 +128,12 @@ impl Replica {
             return;
         }
         let overdue = self.sources.on_tick();
-        let sources = &self.sources;
+        let under_way: BTreeSet<Digest> = self.sources.under_way().collect();
         if let Some(transfer) = &mut self.transfer {
             transfer.begun = true;
             let Transfer { manifest, missing, unasked, .. } = transfer;
             if manifest.is_some() {
-                let again = overdue.iter().filter(|digest| !sources.is_under_way(**digest));
+                let again = overdue.iter().filter(|digest| !under_way.contains(digest));
                 unasked.extend(again.filter_map(|digest| missing.get(digest)));
             }
         }
@@ -193,27 +193,17 @@ impl Replica {
 
     /// Another replica asks for state.
     pub(crate) fn on_fetch_state(&mut self, from: ReplicaId, fetch: FetchState) -> Outcome {
-        let known = match (self.manifests.get(&fetch.seq), fetch.part) {
-            (None, _) => planted!(self.params, UnknownStateServed),
-            (Some(_), StatePart::Manifest) => true,
-            (Some(manifest), StatePart::Chunk(index)) => {
-                (index as usize) < manifest.chunks.len() || planted!(self.params, UnknownPartServed)
-            }
+        let manifest = self.manifests.get(&fetch.seq);
+        let bytes = manifest.and_then(|manifest| manifest.part_len(fetch.part));
+        let served_all_the_same = match manifest {
+            None => planted!(self.params, UnknownStateServed),
+            Some(_) => planted!(self.params, UnknownPartServed),
         };
-        if !known {
+        if bytes.is_none() && !served_all_the_same {
             return Err(Rejection::Unavailable);
         }
-        let (bytes, max) = (self.part_size(fetch), self.params.help_bytes_max);
-        self.budget.check(from, Help::State, bytes, max)?;
-        // All checks passed; nothing has changed yet.
-        self.budget.spend(from, Some(Help::State), bytes);
+        self.budget.give(from, Some(Help::State), bytes.unwrap_or(0))?;
         Ok(vec![Effect::ServeState { to: from, seq: fetch.seq, part: fetch.part }])
-    }
-
-    /// How many bytes a part has, if it is here.
-    fn part_size(&self, fetch: FetchState) -> usize {
-        let manifest = self.manifests.get(&fetch.seq);
-        manifest.and_then(|manifest| manifest.part_len(fetch.part)).unwrap_or(0)
     }
 
     /// State that this replica asked `from` for.
