@@ -2,11 +2,12 @@
 
 use crate::durable::Record;
 use crate::input::Timer;
-use crate::manifest::{ChunkId, Manifest};
+use crate::manifest::Manifest;
 use crate::message::{Message, Reply, Request, Signed, StatePart};
 use crate::types::{Digest, ReplicaId, SeqNum};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -74,8 +75,8 @@ pub enum Effect {
     },
     /// Let go of the staged chunks, but for those that are named here.
     RetainStaged {
-        /// What the state that is fetched now is made of; nothing when none is.
-        needed: Vec<ChunkId>,
+        /// The chunks of the state that is fetched now; none when nothing is.
+        needed: BTreeSet<Digest>,
     },
     /// Replace the service state and the reply table by the chunks of `manifest`, in one transaction, then answer with
     /// [`crate::Input::Installed`] before any other input. Each chunk is staged, or of a checkpoint that is kept. The

@@ -172,8 +172,7 @@ impl KeptStates {
     }
 
     /// [`crate::Effect::RetainStaged`].
-    pub fn retain_staged(&mut self, needed: &[ChunkId]) {
-        let needed: BTreeSet<Digest> = needed.iter().map(|chunk| chunk.digest).collect();
+    pub fn retain_staged(&mut self, needed: &BTreeSet<Digest>) {
         self.staged.retain(|digest, _| needed.contains(digest));
     }
 

@@ -252,7 +252,7 @@ impl Replica {
         let needed: BTreeSet<Digest> = manifest.chunks.iter().map(|chunk| chunk.digest).collect();
         if self.staged.iter().any(|digest| !needed.contains(digest)) {
             self.staged.retain(|digest| needed.contains(digest));
-            effects.push(Effect::RetainStaged { needed: manifest.chunks.clone() });
+            effects.push(Effect::RetainStaged { needed });
         }
         if let Some(transfer) = &mut self.transfer {
             transfer.manifest = Some(manifest);
@@ -309,7 +309,7 @@ impl Replica {
             None if self.staged.is_empty() => {}
             None => {
                 self.staged.clear();
-                effects.push(Effect::RetainStaged { needed: Vec::new() });
+                effects.push(Effect::RetainStaged { needed: BTreeSet::new() });
             }
         }
     }

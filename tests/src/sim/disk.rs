@@ -9,13 +9,14 @@
 
 use super::bank::Accounts;
 use super::rng::fingerprint;
-use pbft_core::manifest::{ChunkId, KeptStates, Manifest};
+use pbft_core::manifest::{KeptStates, Manifest};
 use pbft_core::message::StatePart;
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{ClientId, Digest, Lane, SeqNum};
 use pbft_core::{Durable, Record, ServiceState};
 use pbft_node::codec;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -48,7 +49,7 @@ pub enum Write {
         bytes: Arc<[u8]>,
     },
     /// Fetched chunks that are not needed go.
-    RetainStaged(Vec<ChunkId>),
+    RetainStaged(BTreeSet<Digest>),
     /// The staged chunks are the state now.
     Install {
         /// The checkpoint's manifest.

@@ -335,16 +335,7 @@ impl Store {
     /// A part of a stored checkpoint; `None` if it is not (or no longer) here.
     pub fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
         let read = self.database.begin_read()?;
-        let manifests = read.open_table(MANIFESTS)?;
-        let Some(bytes) = manifests.get(seq.0)? else { return Ok(None) };
-        let index = match part {
-            StatePart::Manifest => return Ok(Some(bytes.value().to_vec())),
-            StatePart::Chunk(index) => index as usize,
-        };
-        let manifest = decode_manifest(bytes.value())?;
-        let Some(chunk) = manifest.chunks.get(index) else { return Ok(None) };
-        let chunks = read.open_table(CHUNKS)?;
-        Ok(chunks.get(&chunk.digest.0)?.map(|bytes| bytes.value().to_vec()))
+        read_part(&read.open_table(MANIFESTS)?, &read.open_table(CHUNKS)?, seq, part)
     }
 
     /// One digest of the service's whole state: equal at replicas that executed the same. Its cost is that of what
@@ -458,6 +449,22 @@ fn read_replies(
         replies.record(ClientId(client), Lane(lane), reply);
     }
     Ok(replies)
+}
+
+fn read_part(
+    manifests: &impl redb::ReadableTable<u64, &'static [u8]>,
+    chunks: &impl redb::ReadableTable<&'static [u8; 32], &'static [u8]>,
+    seq: SeqNum,
+    part: StatePart,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(bytes) = manifests.get(seq.0)? else { return Ok(None) };
+    let index = match part {
+        StatePart::Manifest => return Ok(Some(bytes.value().to_vec())),
+        StatePart::Chunk(index) => index as usize,
+    };
+    let manifest = decode_manifest(bytes.value())?;
+    let Some(chunk) = manifest.chunks.get(index) else { return Ok(None) };
+    Ok(chunks.get(&chunk.digest.0)?.map(|bytes| bytes.value().to_vec()))
 }
 
 fn decode_manifest(bytes: &[u8]) -> Result<Manifest, StoreError> {

@@ -7,6 +7,7 @@ use pbft_core::message::{
     Batch, Checkpoint, PrePrepare, Proposal, Request, Signed, StableCertificate,
 };
 use pbft_core::types::{ReplicaId, Session, Signature, Timestamp, View};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(super) fn identity(replica: u32) -> Identity {
@@ -288,7 +289,7 @@ fn fetched_chunks_survive_and_those_that_nobody_needs_are_dropped() {
         expected.sort_unstable();
         assert_eq!(staged(&store), expected);
         let mut transaction = store.begin().expect("begun");
-        transaction.retain_staged(&[ChunkId::of(b"two")]).expect("dropped");
+        transaction.retain_staged(&BTreeSet::from([chunk_digest(b"two")])).expect("dropped");
         transaction.commit().expect("committed");
         assert_eq!(staged(&store), [chunk_digest(b"two")]);
     }

@@ -3,7 +3,7 @@
 use super::tables::{
     CHUNKS, COMMITS, DURABLE, EVIDENCE, EXECUTED, LOG, MANIFESTS, META, REPLIES, SERVICE, STAGED,
 };
-use super::{Store, StoreError, decode_manifest, read_replies};
+use super::{Store, StoreError, decode_manifest, read_part, read_replies};
 use crate::codec;
 use crate::state::{ChunkCache, Chunks, State, chunk_pairs, unchunk};
 use pbft_core::Record;
@@ -229,15 +229,8 @@ impl<'s> Transaction<'s> {
     /// A part of a checkpoint, also of one that this transaction stored.
     pub fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
         let manifests = self.open.write.open_table(MANIFESTS)?;
-        let Some(bytes) = manifests.get(seq.0)? else { return Ok(None) };
-        let index = match part {
-            StatePart::Manifest => return Ok(Some(bytes.value().to_vec())),
-            StatePart::Chunk(index) => index as usize,
-        };
-        let manifest = decode_manifest(bytes.value())?;
-        let Some(chunk) = manifest.chunks.get(index) else { return Ok(None) };
         let chunks = self.open.write.open_table(CHUNKS)?;
-        Ok(chunks.get(&chunk.digest.0)?.map(|bytes| bytes.value().to_vec()))
+        read_part(&manifests, &chunks, seq, part)
     }
 
     /// Keeps a fetched chunk.
@@ -247,8 +240,7 @@ impl<'s> Transaction<'s> {
     }
 
     /// Lets go of the fetched chunks that are not `needed`.
-    pub fn retain_staged(&mut self, needed: &[ChunkId]) -> Result<(), StoreError> {
-        let needed: BTreeSet<Digest> = needed.iter().map(|chunk| chunk.digest).collect();
+    pub fn retain_staged(&mut self, needed: &BTreeSet<Digest>) -> Result<(), StoreError> {
         let mut staged = self.open.write.open_table(STAGED)?;
         staged.retain(|digest, _| needed.contains(&Digest(*digest)))?;
         Ok(())
