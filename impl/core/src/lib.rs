@@ -101,7 +101,7 @@ mod recovery;
 pub mod rejection;
 mod replica;
 pub mod replies;
-mod size;
+pub mod size;
 mod sources;
 mod standing;
 mod status;

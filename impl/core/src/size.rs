@@ -1,28 +1,33 @@
-//! How many bytes messages have, for budgets. The canonical bytes ([`crate::canonical`]) are counted, without writing
-//! them; what is sent has a few more.
+//! How many bytes messages have: for budgets, and for the bounds of frames. The canonical bytes ([`crate::canonical`])
+//! are counted, without writing them; what is sent has a few more.
 
 use crate::message::{
     Batch, CommitCertificate, Message, NewView, PreparedCertificate, Signed, StableCertificate,
     ViewChange,
 };
 
-const NUMBER: usize = 8;
-const ID: usize = 4;
-const LIST: usize = 8;
-const DIGEST: usize = 32;
-const SIGNATURE: usize = 64;
+/// A view, a sequence number or a timestamp.
+pub const NUMBER: usize = 8;
+/// A replica or a client.
+pub const ID: usize = 4;
+/// The length before a list or bytes.
+pub const LIST: usize = 8;
+/// A digest.
+pub const DIGEST: usize = 32;
+/// A signature.
+pub const SIGNATURE: usize = 64;
 /// PRE-PREPARE, PREPARE or COMMIT, signed.
-const VOTE: usize = NUMBER + NUMBER + DIGEST + ID + SIGNATURE;
+pub const VOTE: usize = NUMBER + NUMBER + DIGEST + ID + SIGNATURE;
 /// CHECKPOINT, signed.
-const CHECKPOINT: usize = NUMBER + DIGEST + ID + SIGNATURE;
+pub const CHECKPOINT: usize = NUMBER + DIGEST + ID + SIGNATURE;
 /// STATUS, signed.
-const STATUS: usize = ID + NUMBER + 1 + NUMBER + NUMBER + SIGNATURE;
+pub const STATUS: usize = ID + NUMBER + 1 + NUMBER + NUMBER + SIGNATURE;
 /// REQUEST, signed, without its operation.
-const REQUEST: usize = ID + 2 + NUMBER + NUMBER + LIST + SIGNATURE;
+pub const REQUEST: usize = ID + 2 + NUMBER + NUMBER + LIST + SIGNATURE;
 /// A part of the state, without its bytes.
 const STATE_DATA: usize = NUMBER + 1 + ID + LIST;
 /// REPLY, signed, without its result.
-pub(crate) const REPLY: usize = NUMBER + ID + 2 + NUMBER + DIGEST + ID + LIST + SIGNATURE;
+pub const REPLY: usize = NUMBER + ID + 2 + NUMBER + DIGEST + ID + LIST + SIGNATURE;
 
 impl Message {
     /// How many bytes it has, to within a few.

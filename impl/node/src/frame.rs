@@ -6,6 +6,7 @@
 use crate::codec::{self, CodecError, FRAME_BYTES_MAX};
 use pbft_core::client::Spent;
 use pbft_core::message::{Message, Reply, Request, Signed};
+use pbft_core::size::{CHECKPOINT, ID, LIST, NUMBER, REPLY, REQUEST, SIGNATURE, STATUS, VOTE};
 use pbft_core::types::{Digest, Lane, ReplicaId, SeqNum, Timestamp, View};
 use pbft_core::{Params, Position, Rejection, Standing};
 use serde::{Deserialize, Serialize};
@@ -209,15 +210,8 @@ pub enum FrameError {
     Codec(#[from] CodecError),
 }
 
-const NUMBER: usize = 8;
-const LIST: usize = 8;
 const TAG: usize = 4;
-const SIGNATURE: usize = 64;
-const VOTE: usize = 8 + 8 + 32 + 4 + SIGNATURE;
-const CHECKPOINT: usize = 8 + 32 + 4 + SIGNATURE;
-const REQUEST: usize = 4 + 2 + 8 + 8 + LIST + SIGNATURE;
 const STANDING: usize = TAG + 2 * NUMBER;
-const STATUS: usize = 4 + 8 + 1 + 8 + 8 + SIGNATURE;
 
 /// The most bytes of each kind of frame, computed from the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,13 +235,13 @@ impl FrameLimits {
         let stable = LIST + quorum * CHECKPOINT;
         let certificate = VOTE + LIST + params.membership.prepares() * VOTE;
         let view_change =
-            2 * NUMBER + stable + LIST + window.saturating_mul(certificate) + 4 + SIGNATURE;
+            2 * NUMBER + stable + LIST + window.saturating_mul(certificate) + ID + SIGNATURE;
         let new_view = NUMBER
             + LIST
             + quorum.saturating_mul(view_change)
             + LIST
             + window.saturating_mul(VOTE)
-            + 4
+            + ID
             + SIGNATURE;
         Self {
             request: REQUEST.saturating_add(params.operation_bytes_max),
@@ -256,25 +250,29 @@ impl FrameLimits {
             stable,
             view_change,
             new_view,
-            reply: (8 + 4 + 2 + 8 + 32 + 4 + LIST + SIGNATURE)
-                .saturating_add(params.result_bytes_max),
+            reply: REPLY.saturating_add(params.result_bytes_max),
         }
+    }
+
+    /// The kinds of frames between replicas that may be the largest, their most bytes without the tag, and the parameters
+    /// that these follow from.
+    fn between_replicas(&self) -> [(&'static str, usize, &'static str); 6] {
+        let certificates = "the number of replicas, window";
+        let batches = "batch_requests_max, operation_bytes_max";
+        [
+            ("state-data", 2 * NUMBER + LIST + STATE_BYTES_MAX, ""),
+            ("request", self.request, "operation_bytes_max"),
+            ("pre-prepare", self.batch.saturating_add(VOTE), batches),
+            ("committed", self.committed, batches),
+            ("view-change", self.view_change, certificates),
+            ("new-view", self.new_view, certificates),
+        ]
     }
 
     /// The largest frame between replicas.
     pub fn peer_frame(&self) -> usize {
-        let state = 2 * NUMBER + LIST + STATE_BYTES_MAX;
-        [
-            self.request,
-            self.batch.saturating_add(VOTE),
-            self.committed,
-            self.view_change,
-            self.new_view,
-            state,
-        ]
-        .into_iter()
-        .fold(0, usize::max)
-        .saturating_add(TAG)
+        let sizes = self.between_replicas().map(|(_, bytes, _)| bytes);
+        sizes.into_iter().fold(0, usize::max).saturating_add(TAG)
     }
 
     /// The largest frame from a client.
@@ -289,18 +287,9 @@ impl FrameLimits {
 
     /// The largest frame of all: its kind, its most bytes, and the parameters that these follow from.
     pub fn largest(&self) -> (&'static str, usize, &'static str) {
-        let certificates = "the number of replicas, window";
-        let batches = "batch_requests_max, operation_bytes_max";
-        let kinds = [
-            ("state-data", 2 * NUMBER + LIST + STATE_BYTES_MAX, ""),
-            ("reply", self.reply, "result_bytes_max"),
-            ("request", self.request, "operation_bytes_max"),
-            ("pre-prepare", self.batch.saturating_add(VOTE), batches),
-            ("committed", self.committed, batches),
-            ("view-change", self.view_change, certificates),
-            ("new-view", self.new_view, certificates),
-        ];
-        let largest = kinds.into_iter().max_by_key(|(_, bytes, _)| *bytes).unwrap_or_default();
+        let reply = ("reply", self.reply, "result_bytes_max");
+        let kinds = [reply].into_iter().chain(self.between_replicas());
+        let largest = kinds.max_by_key(|(_, bytes, _)| *bytes).unwrap_or_default();
         (largest.0, largest.1.saturating_add(TAG), largest.2)
     }
 
