@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a lane takes in [`ReplyTable::encode`] beside its result: client, lane, timestamp, digest, length.
+/// What a lane takes in [`ReplyTable::chunks`] beside its result: client, lane, timestamp, digest, length.
 pub(crate) const REPLY_ENTRY_BYTES: usize = 4 + 2 + 8 + 32 + 8;
 
 /// The last reply of one lane.
@@ -54,13 +54,6 @@ impl ReplyTable {
     /// All lanes, in order.
     pub fn iter(&self) -> impl Iterator<Item = (ClientId, Lane, &LastReply)> {
         self.lanes.iter().map(|((client, lane), reply)| (*client, *lane, reply))
-    }
-
-    /// The canonical bytes of the whole table.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.lanes.iter().for_each(|(key, reply)| put_entry(*key, reply, &mut bytes));
-        bytes
     }
 
     /// The table in chunks, in order of their buckets: what a checkpoint holds of it.

@@ -132,7 +132,7 @@ impl Image {
     /// A number that is equal for equal states of the service and its reply table.
     #[must_use]
     pub fn state_fingerprint(&self) -> u64 {
-        let mut bytes = self.replies.encode();
+        let mut bytes = self.replies.chunks().concat();
         for (account, balance) in self.accounts.iter() {
             bytes.push(account);
             bytes.extend(balance.to_le_bytes());
