@@ -70,7 +70,7 @@ pub(crate) fn cluster_file(n: u32, nonce: char) -> ClusterFile {
     let table = ClusterTable {
         name: "test".into(),
         nonce: nonce.to_string().repeat(32),
-        checkpoint_interval: Some(4),
+        checkpoint_interval: Some(CHECKPOINT_INTERVAL),
         window: Some(8),
         view_timeout_ms: Some(1500),
         ..ClusterTable::default()
@@ -89,6 +89,12 @@ impl OneAtATime {
         ONE_AT_A_TIME.lock().await
     }
 }
+
+/// Batches from one checkpoint to the next.
+pub(crate) const CHECKPOINT_INTERVAL: u64 = 4;
+
+/// How long a test waits before it fails: no measurement, only an end.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running replica.
 pub(crate) struct Running {
@@ -161,20 +167,32 @@ impl TcpCluster {
     }
 
     pub(crate) async fn stop_replica(&mut self, id: u32) {
-        let running = self.running[id as usize].take().expect("running");
-        running.inbox.stop();
-        running.task.await.expect("no panic").expect("no error");
+        self.stopped_replica(id).await.expect("no error");
     }
 
-    /// Waits until a replica ends by itself, and says how.
+    /// Stops a replica, which may have ended by itself, and says how it ended.
+    pub(crate) async fn stopped_replica(&mut self, id: u32) -> Result<(), DriverError> {
+        self.running[id as usize].as_ref().expect("running").inbox.stop();
+        self.end_of_replica(id).await
+    }
+
+    /// Waits until a replica ends by itself, and says how. Only for one that no longer needs the others to end: one
+    /// that is behind and alone never does.
     pub(crate) async fn end_of_replica(&mut self, id: u32) -> Result<(), DriverError> {
-        self.running[id as usize].take().expect("running").task.await.expect("no panic")
+        let running = self.running[id as usize].take().expect("running");
+        let end = tokio::time::timeout(PATIENCE, running.task).await;
+        end.unwrap_or_else(|_| panic!("replica {id} still runs")).expect("no panic")
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&self, id: u32) -> bool {
+        self.running[id as usize].as_ref().expect("started").task.is_finished()
     }
 
     pub(crate) fn client(&self, id: u32) -> Client {
         let key = client_key(ClientId(id));
         // Generous: builds without optimisation verify slowly.
-        let options = ClientOptions { deadline: Duration::from_secs(120), ..Default::default() };
+        let options = ClientOptions { deadline: PATIENCE, ..Default::default() };
         Client::connect(&self.cluster, key, Timestamps::in_memory(), options)
             .expect("on the allow-list")
     }

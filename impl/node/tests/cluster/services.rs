@@ -1,6 +1,6 @@
 //! Services of one's own: the example of the guide, and one that is not deterministic.
 
-use crate::harness::{TcpCluster, agreement, cluster_file, parsed};
+use crate::harness::{CHECKPOINT_INTERVAL, TcpCluster, agreement, cluster_file, parsed};
 use pbft_core::HaltReason;
 use pbft_core::params::OnPanic;
 use pbft_core::types::ClientId;
@@ -64,32 +64,40 @@ impl Service for Counting {
     }
 }
 
+/// After so many, a replica whose state is another one must have noticed.
+const CHECKPOINTS_MAX: u64 = 100;
+
 /// The service of a replica; that of replica 2 has counted otherwise.
 fn counting(id: u32) -> Box<dyn Service> {
     Box::new(Counting(AtomicU64::new(if id == 2 { 1000 } else { 0 })))
 }
 
-/// A cluster in which replica 2 has come to a checkpoint with another state than the others, and a client of it.
-async fn with_one_that_counts_otherwise() -> (TcpCluster, Client) {
-    let cluster = TcpCluster::start_with(4, counting).await;
+/// A cluster whose replica 2 has another state than the others, and why it has halted; and a client.
+async fn with_one_that_counts_otherwise() -> (TcpCluster, Client, HaltReason) {
+    let mut cluster = TcpCluster::start_with(4, counting).await;
     let client = cluster.client(0);
-    // The harness takes a checkpoint every four batches.
-    for _ in 0..6 {
+    // It halts at a checkpoint that it came to by itself, and may have to fetch earlier ones.
+    for _ in 0..CHECKPOINTS_MAX * CHECKPOINT_INTERVAL {
         assert_eq!(text(&client, "count").await, "done", "the others go on");
+        if cluster.has_ended(2) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    (cluster, client)
+    match cluster.end_of_replica(2).await {
+        Err(DriverError::Halted(reason)) => (cluster, client, reason),
+        end => panic!("{end:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_service_that_is_not_deterministic_halts_at_the_next_checkpoint() {
-    let (mut cluster, client) = with_one_that_counts_otherwise().await;
-    let end = cluster.end_of_replica(2).await;
-    let Err(error @ DriverError::Halted(HaltReason::StateDiverged { .. })) = end else {
-        panic!("{end:?}")
-    };
-    let message = error.to_string();
+    let (_cluster, client, reason) = with_one_that_counts_otherwise().await;
+    let HaltReason::StateDiverged { seq, .. } = reason else { panic!("{reason:?}") };
+    assert!(seq.0 > 0 && seq.0 % CHECKPOINT_INTERVAL == 0, "at a checkpoint: {seq}");
+    let message = DriverError::Halted(reason).to_string();
     assert!(
-        message.contains("checkpoint #4") && message.contains("not deterministic"),
+        message.contains(&format!("checkpoint {seq}")) && message.contains("not deterministic"),
         "{message}"
     );
     for _ in 0..6 {
@@ -130,10 +138,10 @@ async fn a_state_outside_of_the_checkpoints_is_noticed() {
     cluster.start_replica_with(2, outside()).await;
     // From its first execution on, its replies are other ones; and replies are in the checkpoint.
     let mut sum = 8;
-    while !cluster.running[2].as_ref().expect("started").task.is_finished() {
+    while !cluster.has_ended(2) {
         sum += 1;
         assert_eq!(text(&client, "+").await, sum.to_string(), "what the others say");
-        assert!(sum < 400, "98 checkpoints later it still runs");
+        assert!(sum < CHECKPOINTS_MAX * CHECKPOINT_INTERVAL, "it still runs");
         // It may have to catch up first.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -145,9 +153,7 @@ async fn a_state_outside_of_the_checkpoints_is_noticed() {
 /// Outside fault F7: A halted replica runs again after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_replica_that_has_halted_does_not_start_again() {
-    let (mut cluster, client) = with_one_that_counts_otherwise().await;
-    let end = cluster.end_of_replica(2).await;
-    let Err(DriverError::Halted(reason)) = end else { panic!("{end:?}") };
+    let (cluster, client, reason) = with_one_that_counts_otherwise().await;
     for _ in 0..2 {
         let again = cluster.node(2, counting(2)).await;
         let Err(error @ StartError::Driver(DriverError::Halted(_))) = again else {
@@ -245,11 +251,23 @@ async fn a_cluster_that_is_to_stop_at_a_panic_goes_on_with_a_repaired_service() 
     assert_eq!(text(&client, "other=2").await, "other=2");
     let asking = Arc::clone(&client);
     let asking = tokio::spawn(async move { text(&asking, "boom").await });
-    for id in 0..4 {
-        let end = cluster.end_of_replica(id).await;
-        let Err(DriverError::ServicePanicked { message, .. }) = end else { panic!("{end:?}") };
-        assert!(message.contains("the test's panic"), "{message}");
+    while !(0..4).any(|id| cluster.has_ended(id)) {
+        assert!(!asking.is_finished(), "answered by a service that panics");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Whoever executed it has ended. The others may lack the votes of those, and would wait for them.
+    let mut panicked = 0;
+    for id in 0..4 {
+        match cluster.stopped_replica(id).await {
+            Ok(()) => {}
+            Err(DriverError::ServicePanicked { message, .. }) => {
+                assert!(message.contains("the test's panic"), "{message}");
+                panicked += 1;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(panicked > 0);
     for id in 0..4 {
         cluster.start_replica_with(id, fragile(true)).await;
     }
