@@ -123,11 +123,20 @@ impl Process {
 
     /// Its memory in bytes (resident set size).
     pub fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most memory that it had so far, in bytes.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.id());
         let text = std::fs::read_to_string(path).expect("the process is there");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        1024 * kibibytes.and_then(|number| number.parse::<u64>().ok()).expect("VmRSS in kB")
+        1024 * kibibytes.and_then(|number| number.parse::<u64>().ok()).expect("a number of kB")
     }
 
     /// How many files and sockets it has open.

@@ -102,6 +102,11 @@ impl Manifest {
         hash(HashDomain::Manifest, &self.encode())
     }
 
+    /// The reply table's chunks.
+    pub fn reply_chunks(&self) -> &[ChunkId] {
+        self.chunks.get(..self.replies as usize).unwrap_or(&self.chunks)
+    }
+
     /// The service's chunks.
     pub fn service_chunks(&self) -> &[ChunkId] {
         self.chunks.get(self.replies as usize..).unwrap_or_default()

@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::service::{Service, ServiceId};
-use crate::store::{Identity, Store, StoreError};
+use crate::store::{CACHE_BYTES, Identity, Store, StoreError};
 use crate::supervise::{Crash, Tasks};
 use crate::trace::{Recorder, TraceError};
 use crate::transport::{self, TcpNetwork};
@@ -115,8 +115,14 @@ pub struct Setup {
 impl Setup {
     /// Loads everything from a replica's directory, and refuses what does not belong together.
     pub fn load(directory: &Path) -> Result<Self, StartError> {
+        Self::load_with(directory, CACHE_BYTES)
+    }
+
+    /// The same, with so many bytes of the store in memory.
+    pub fn load_with(directory: &Path, cache_bytes: usize) -> Result<Self, StartError> {
         let (cluster, key, replica) = Self::owner(directory)?;
-        let store = Store::open(directory, Identity::new(cluster.id(), replica))?;
+        let identity = Identity::new(cluster.id(), replica);
+        let store = Store::open_with(directory, identity, cache_bytes)?;
         Ok(Self { cluster, key, replica, store, trace: None })
     }
 

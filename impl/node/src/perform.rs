@@ -6,8 +6,8 @@ use crate::driver::DriverError;
 use crate::frame::ReplicaFrame;
 use crate::network::Outgoing;
 use crate::service::{PANICKED, Panicked, Service, execute_or_undo};
-use crate::state::{Chunks, State};
-use crate::store::{Chunk, Store, StoreError, Transaction};
+use crate::state::{Chunks, Starts, State};
+use crate::store::{Store, StoreError, Transaction};
 use crate::timers::Timers;
 use bytes::Bytes;
 use pbft_core::message::{Message, Request, Signed, StateData, StatePart};
@@ -83,8 +83,8 @@ pub(crate) struct Group<'s> {
     pub(crate) halt: Option<HaltReason>,
     /// Whether something was written that must be durable before anything leaves: all but what execution does.
     is_binding: bool,
-    /// The new chunks of the state as the last execution left it, if it asked for them.
-    chunks: Vec<Chunk>,
+    /// Where the chunks of the state begin as the last execution left it, if it asked for them.
+    starts: Starts,
 }
 
 impl<'s> Group<'s> {
@@ -95,7 +95,7 @@ impl<'s> Group<'s> {
             completions: std::collections::VecDeque::new(),
             halt: None,
             is_binding: false,
-            chunks: Vec::new(),
+            starts: Starts::default(),
         }
     }
 
@@ -157,8 +157,8 @@ impl Performer {
                 self.execute(seq, &requests, checkpoint, group)?;
             }
             Effect::StoreCheckpoint { manifest, replies } => {
-                let chunks = std::mem::take(&mut group.chunks);
-                group.transaction()?.store_checkpoint(&manifest, &replies, &chunks)?;
+                let starts = std::mem::take(&mut group.starts);
+                group.transaction()?.store_checkpoint(&manifest, &replies, &starts)?;
             }
             Effect::Reply(reply) => {
                 let mut client = reply.body.client;
@@ -210,12 +210,12 @@ impl Performer {
         transaction.executed(seq, replies)?;
         let chunks = match checkpoint {
             true => {
-                let Chunks { all, new } = match early {
+                let Chunks { ids, starts } = match early {
                     Some(chunks) => chunks,
                     None => group.transaction()?.chunks()?,
                 };
-                group.chunks = new;
-                Some(all)
+                group.starts = starts;
+                Some(ids)
             }
             false => None,
         };

@@ -4,6 +4,7 @@ use pbft_core::types::{Digest, ReplicaId};
 use pbft_core::{Membership, Params};
 use pbft_node::cli::{LogFormat, Settings};
 use pbft_node::config::{ClientEntry, ClusterFile, ClusterTable, ReplicaEntry};
+use pbft_node::store::CACHE_BYTES;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -84,6 +85,9 @@ fn every_field_is_documented_with_its_default() {
         log: Some(String::new()),
         log_format: Some(LogFormat::Json),
         trace: Some(Path::new("x").to_owned()),
+        store_cache_bytes: Some(CACHE_BYTES),
     };
-    assert_eq!(names(&rows(&page, "## node.toml")), fields(&settings));
+    let documented = rows(&page, "## node.toml");
+    assert_eq!(names(&documented), fields(&settings));
+    assert_eq!(documented["store_cache_bytes"][1], CACHE_BYTES.to_string());
 }

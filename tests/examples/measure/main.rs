@@ -1,13 +1,14 @@
 //! Measures what operators ask for, on real processes: how long an outage of the primary lasts, how long a large state
-//! takes to transfer, what a replica costs, what attacks cost, and what a hostile
-//! client costs an honest one.
+//! takes to transfer, what a replica costs, what a large state costs, what attacks cost, and what a hostile client
+//! costs an honest one. `--help` says what can be measured.
 //!
 //! ```text
-//! cargo run --release -p pbft-tests --example measure -- outage | transfer | idle | memory | attack | fairness
+//! cargo run --release -p pbft-tests --example measure -- outage | transfer | idle | memory | state | attack | fairness
 //! ```
 
 mod attack;
 mod fairness;
+mod state;
 
 use pbft_core::types::ReplicaId;
 use pbft_node::client::Client;
@@ -16,6 +17,7 @@ use pbft_node::store::{Identity, Store};
 use pbft_tests::cluster::{ProcessCluster, Shape, in_agreement, primary, wait_for};
 use pbft_tests::process::processor_time;
 use pbft_tests::workload::bank;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +28,22 @@ const REPETITIONS: usize = 5;
 /// The state to be transferred.
 const STATE_BYTES: usize = 100 * 1024 * 1024;
 
+const HELP: &str = "\
+measure WHAT, on real processes of the `pbft` command (PBFT_BINARY names another build of it):
+  outage               from the kill of the primary to the next result
+  transfer             a replica without state joins three that have 100 MiB of it
+  idle                 processor time of a replica when nobody asks for anything
+  memory [ROUNDS]      memory with 128 operations outstanding, every five seconds
+  state [MIB]          memory, stores, pauses and a start with a large state [default: 256 MiB]
+  attack [WHICH]       operations beside attackers from outside
+  fairness             operations of a client beside a hostile one";
+
+/// The size that was asked for.
+fn mebibytes(argument: Option<String>) -> Result<usize, String> {
+    let Some(text) = argument else { return Ok(256) };
+    text.parse().map_err(|_| format!("{text} is no number of MiB"))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), String> {
     match std::env::args().nth(1).as_deref() {
@@ -35,10 +53,16 @@ async fn main() -> Result<(), String> {
         Some("memory") => memory().await,
         Some("attack") => attack::attacks(std::env::args().nth(2).as_deref()).await,
         Some("fairness") => fairness::fairness().await,
-        _ => {
-            Err("say what to measure: outage, transfer, idle, memory, attack or fairness"
-                .to_owned())
+        Some("state") => state::state(mebibytes(std::env::args().nth(2))? << 20).await,
+        Some("serve") => {
+            let directory = std::env::args_os().nth(2).ok_or("say which directory to serve")?;
+            state::serve(Path::new(&directory)).await
         }
+        Some("-h" | "--help") => {
+            pbft_output::outln!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("say what to measure\n\n{HELP}")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `pbft config check`.
 
-use super::{CliError, Exit, Format, print_json};
+use super::{CliError, Exit, Format, Settings, print_json};
 use crate::config::Cluster;
 use crate::config::feasible::{self, ViewChangeSize};
 use crate::hex;
@@ -11,6 +11,9 @@ use std::path::Path;
 
 pub(super) fn run(file: &Path, format: Format) -> Result<Exit, CliError> {
     let cluster = Cluster::load(file)?;
+    // A replica has both files in one directory.
+    let settings = Settings::load(file.parent().unwrap_or(Path::new("")))?;
+    let cache_bytes = settings.store_cache_bytes();
     let params = cluster.params(ReplicaId(0));
     let membership = params.membership;
     let size = ViewChangeSize::of(&params);
@@ -24,6 +27,7 @@ pub(super) fn run(file: &Path, format: Format) -> Result<Exit, CliError> {
             "clients": cluster.clients().len(),
             "checkpoint_interval": params.checkpoint_interval,
             "window": params.window,
+            "store_cache_bytes": cache_bytes,
             "view_change": {
                 "new_view_signatures": size.new_view,
                 "signatures": size.all,
@@ -53,6 +57,7 @@ pub(super) fn run(file: &Path, format: Format) -> Result<Exit, CliError> {
                 feasible::SIGNATURE.as_micros(),
                 params.view_timeout_max.as_secs_f64() / 2.0
             );
+            outln!("a replica started here keeps up to {cache_bytes} bytes of its store in memory");
         }
     }
     Ok(Exit::Done)

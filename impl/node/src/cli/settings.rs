@@ -2,6 +2,7 @@
 //! directory. Every field may be left out; options on the command line and the environment come before it.
 
 use super::CliError;
+use crate::store::{CACHE_BYTES, CACHE_BYTES_MIN};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// The file in which the replica's steps are recorded.
     pub trace: Option<PathBuf>,
+    /// How much of the store's file is kept in memory.
+    pub store_cache_bytes: Option<usize>,
 }
 
 impl Settings {
@@ -51,11 +54,24 @@ impl Settings {
                 return Err(CliError::usage(problem, "make it readable, or remove it"));
             }
         };
-        toml::from_str(&text).map_err(|e| {
+        let settings: Self = toml::from_str(&text).map_err(|e| {
             let line = e.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
             let problem = format!("{}: line {line}: {}", path.display(), e.message());
             CliError::usage(problem, "correct the line; docs/configuration.md has every field")
-        })
+        })?;
+        match settings.store_cache_bytes() {
+            ..CACHE_BYTES_MIN => {
+                let problem = format!("{}: store_cache_bytes is too small", path.display());
+                let advice = format!("give at least {CACHE_BYTES_MIN}, or leave it out");
+                Err(CliError::usage(problem, advice))
+            }
+            _ => Ok(settings),
+        }
+    }
+
+    /// How much of the store's file is kept in memory: what is said, or the default.
+    pub fn store_cache_bytes(&self) -> usize {
+        self.store_cache_bytes.unwrap_or(CACHE_BYTES)
     }
 }
 
@@ -78,5 +94,21 @@ mod tests {
             let error = Settings::load(directory.path()).expect_err("refused").to_string();
             assert!(error.contains(word) && error.contains("docs/configuration.md"), "{error}");
         }
+    }
+
+    /// Outside fault F19: How much memory a store takes cannot be said.
+    #[test]
+    fn a_cache_that_is_too_small_is_refused() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let loaded = |bytes: usize| {
+            let path = directory.path().join(SETTINGS_FILE);
+            std::fs::write(&path, format!("store_cache_bytes = {bytes}\n")).expect("written");
+            Settings::load(directory.path()).map(|settings| settings.store_cache_bytes())
+        };
+        for bytes in [1 << 20, 256 << 20] {
+            assert_eq!(loaded(bytes).expect("good"), bytes);
+        }
+        let error = loaded((1 << 20) - 1).expect_err("refused").to_string();
+        assert!(error.contains("store_cache_bytes") && error.contains("1048576"), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use crate::admin::Admin;
 use crate::control::Control;
 use crate::ledger::Ledger;
 use crate::node::{Node, Setup};
+use crate::store::CACHE_BYTES_MIN;
 use clap::Args;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -44,12 +45,16 @@ pub struct StartArguments {
     /// Append each step of the replica to this file, for `pbft-conform validate`
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Keep so many bytes of the store's file in memory [default: 33554432]
+    #[arg(long, value_name = "BYTES", env = "PBFT_STORE_CACHE_BYTES", value_parser = cache_bytes)]
+    pub store_cache_bytes: Option<usize>,
     /// Stop when standard input ends: whoever holds the other end of it is gone
     #[arg(long, hide = true)]
     pub until_stdin_ends: bool,
 }
 
 pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit, CliError> {
+    let cache_bytes = arguments.store_cache_bytes.unwrap_or(settings.store_cache_bytes());
     let listen = arguments.listen.clone().or(settings.listen);
     let admin = arguments.admin.clone().or(settings.admin);
     let admin_remote = arguments.admin_remote || settings.admin_remote.unwrap_or(false);
@@ -62,7 +67,7 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         // The store first: of two processes for one replica, the second is to say so.
-        let setup = Setup { trace, ..Setup::load(&arguments.dir)? };
+        let setup = Setup { trace, ..Setup::load_with(&arguments.dir, cache_bytes)? };
         let admin = match admin {
             Some(address) => {
                 Some(Admin::bind(&address, admin_remote).await?.with_hosts(admin_hosts))
@@ -91,6 +96,14 @@ pub(super) fn run(arguments: &StartArguments, settings: Settings) -> Result<Exit
         tracing::info!("stopped");
     }
     result.map(|()| Exit::Done)
+}
+
+fn cache_bytes(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().map_err(|_| format!("{text} is no number of bytes"))?;
+    match bytes {
+        ..CACHE_BYTES_MIN => Err(format!("give at least {CACHE_BYTES_MIN}")),
+        _ => Ok(bytes),
+    }
 }
 
 fn stop_on_signal(node: &mut Node) -> Result<(), CliError> {

@@ -3,18 +3,16 @@
 //! Where a chunk ends depends on nothing but the pairs since its beginning, and the one behind its end. So a change of one pair moves the cuts
 //! behind it only up to the next place where old and new cuts meet, and all other chunks keep their digests.
 
-use redb::{AccessGuard, StorageError};
-
 /// A chunk is closed before it would pass this size; only a single larger pair makes a larger chunk.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// A chunk of at least this size is closed at the next key that [`ends_chunks`].
-const CHUNK_BYTES_MIN: usize = 32 * 1024;
+/// A chunk of at least this size is closed at the next pair that [`ends_chunks`]: with it, the largest state has a
+/// bounded number of chunks, whatever keys somebody chooses.
+const CHUNK_BYTES_MIN: usize = 16 * 1024;
 
-/// One of so many keys ends a chunk.
-const ENDING_KEYS: u64 = 128;
-
-pub(super) type Entry<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
+/// Pairs of so many bytes together have one among them that ends a chunk, on average. A larger one always does: so the
+/// cuts meet soon, whatever the sizes of the pairs.
+const ENDING_BYTES: u64 = 1 << 15;
 
 /// A chunk that is being filled.
 #[derive(Debug, Default)]
@@ -26,12 +24,9 @@ impl ChunkBuilder {
     /// Adds a pair; returns the chunk before it if the pair begins a new one.
     pub(super) fn add(&mut self, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
         let (len, pair) = (self.bytes.len(), 8 + key.len() + value.len());
-        let full = len + pair > CHUNK_BYTES || (len >= CHUNK_BYTES_MIN && ends_chunks(key));
+        let full = len + pair > CHUNK_BYTES || (len >= CHUNK_BYTES_MIN && ends_chunks(key, pair));
         let closed = (len > 0 && full).then(|| std::mem::take(&mut self.bytes));
-        for bytes in [key, value] {
-            self.bytes.extend((bytes.len() as u32).to_le_bytes());
-            self.bytes.extend(bytes);
-        }
+        put_pair(&mut self.bytes, key, value);
         closed
     }
 
@@ -41,25 +36,33 @@ impl ChunkBuilder {
     }
 }
 
-/// Whether a key ends the chunk before it, once that is large enough: decided by the key alone, so that the cuts of
-/// two states that differ in one place meet again soon behind it (FNV-1a with its upper half folded in).
-fn ends_chunks(key: &[u8]) -> bool {
+/// Whether a pair ends the chunk before it, once that is large enough: decided by the pair alone, so that the cuts of
+/// two states that differ in one place meet again soon behind it (FNV-1a of the key, mixed once more).
+fn ends_chunks(key: &[u8], pair_bytes: usize) -> bool {
     let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = key.iter().fold(0xcbf2_9ce4_8422_2325, mix);
-    (hash ^ (hash >> 32)).is_multiple_of(ENDING_KEYS)
+    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    mixed % ENDING_BYTES < pair_bytes as u64
 }
 
 /// Cuts pairs, in order of key, into encoded chunks. The cut depends on nothing but the pairs.
-pub(crate) fn chunk_pairs<'a>(
-    pairs: impl Iterator<Item = Result<Entry<'a>, StorageError>>,
-) -> Result<Vec<Vec<u8>>, StorageError> {
+#[cfg(test)]
+pub(crate) fn chunk_pairs<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<Vec<u8>> {
     let (mut chunks, mut builder) = (Vec::new(), ChunkBuilder::default());
-    for pair in pairs {
-        let (key, value) = pair?;
-        chunks.extend(builder.add(key.value(), value.value()));
-    }
+    pairs.for_each(|(key, value)| chunks.extend(builder.add(key, value)));
     chunks.extend(builder.finish());
-    Ok(chunks)
+    chunks
+}
+
+/// Adds an encoded pair to a chunk.
+pub(crate) fn put_pair(chunk: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    put_bytes(chunk, key);
+    put_bytes(chunk, value);
+}
+
+pub(super) fn put_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
+    into.extend((bytes.len() as u32).to_le_bytes());
+    into.extend(bytes);
 }
 
 /// The pairs of an encoded chunk; `None` if it is not one.
@@ -74,7 +77,7 @@ pub(crate) fn unchunk(mut bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     Some(pairs)
 }
 
-fn split_bytes(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_bytes(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_le_bytes(*len) as usize)
 }
@@ -85,10 +88,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn chunked(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<Vec<u8>> {
-        let (mut chunks, mut builder) = (Vec::new(), ChunkBuilder::default());
-        pairs.iter().for_each(|(key, value)| chunks.extend(builder.add(key, value)));
-        chunks.extend(builder.finish());
-        chunks
+        chunk_pairs(pairs.iter().map(|(key, value)| (&**key, &**value)))
     }
 
     #[test]

@@ -8,12 +8,15 @@ mod cache;
 mod chunk;
 mod view;
 
-pub(crate) use cache::{ChunkCache, Chunks};
+pub(crate) use cache::{ChunkCache, Chunks, Starts};
 pub use chunk::CHUNK_BYTES;
-pub(crate) use chunk::{chunk_pairs, unchunk};
+#[cfg(test)]
+pub(crate) use chunk::chunk_pairs;
+pub(crate) use chunk::{put_pair, unchunk};
 pub use view::StateView;
 
 use crate::store::StoreError;
+use pbft_core::types::SeqNum;
 use redb::{AccessGuard, ReadableTable, StorageError, Table};
 use std::ops::Bound;
 use thiserror::Error;
@@ -53,19 +56,38 @@ pub trait ReadState {
 /// No method tells the service of a failing disk: there is nothing right that it could do. The first failure is
 /// remembered, and then nothing of the batch happens: the replica stops.
 pub struct State<'txn> {
-    table: Table<'txn, &'static [u8], &'static [u8]>,
+    table: Table<'txn, Bytes, Bytes>,
+    former: Option<Former<'txn>>,
     chunks: &'txn mut ChunkCache,
     /// What the keys that the operation under way has changed had before, oldest first.
     before: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     failure: Option<StoreError>,
 }
 
+/// Where the values are kept that pairs had at the last kept checkpoint, once they change.
+pub(crate) struct Former<'txn> {
+    pub(crate) checkpoint: SeqNum,
+    pub(crate) table: Table<'txn, (u64, Bytes), Option<Bytes>>,
+}
+
+impl Former<'_> {
+    /// The pair of `key` had this value, at the checkpoint too if it changes for the first time since.
+    fn keep(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StorageError> {
+        let place = (self.checkpoint.0, key);
+        if self.table.get(place)?.is_none() {
+            self.table.insert(place, value)?;
+        }
+        Ok(())
+    }
+}
+
 impl<'txn> State<'txn> {
     pub(crate) fn new(
-        table: Table<'txn, &'static [u8], &'static [u8]>,
+        table: Table<'txn, Bytes, Bytes>,
+        former: Option<Former<'txn>>,
         chunks: &'txn mut ChunkCache,
     ) -> Self {
-        Self { table, chunks, before: Vec::new(), failure: None }
+        Self { table, former, chunks, before: Vec::new(), failure: None }
     }
 
     /// An operation begins: [`Self::undo`] comes back to here.
@@ -76,17 +98,39 @@ impl<'txn> State<'txn> {
     /// The operation under way has changed nothing after all.
     pub(crate) fn undo(&mut self) {
         for (key, value) in std::mem::take(&mut self.before).into_iter().rev() {
-            self.chunks.changed(&key);
-            let result = match value {
-                Some(value) => self.table.insert(&*key, &*value).map(drop),
-                None => self.table.remove(&*key).map(drop),
-            };
+            let result = self.set(&key, value.as_deref()).map(drop);
             note(&mut self.failure, result);
         }
     }
 
     pub(crate) fn finish(self) -> Result<(), StoreError> {
-        self.failure.map_or(Ok(()), Err)
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => Ok(self.chunks.settle(&self.table)?),
+        }
+    }
+
+    /// Forgets the pairs with keys from `start` up to but without `end`.
+    pub(crate) fn clear(&mut self, start: &[u8], end: Option<&[u8]>) {
+        for (key, _) in self.range(start, end, usize::MAX) {
+            self.delete(&key);
+        }
+    }
+
+    /// Sets or forgets a value, and returns the one before.
+    fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<Option<Vec<u8>>, StorageError> {
+        let old = match value {
+            Some(value) => self.table.insert(key, value)?,
+            None => self.table.remove(key)?,
+        };
+        let old = old.map(|old| old.value().to_vec());
+        if value.is_some() || old.is_some() {
+            self.chunks.changed(key);
+            if let Some(former) = &mut self.former {
+                former.keep(key, old.as_deref())?;
+            }
+        }
+        Ok(old)
     }
 
     /// The value of `key`.
@@ -104,8 +148,7 @@ impl<'txn> State<'txn> {
         if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
             return Err(PairTooLarge { key: key.len(), value: value.len() });
         }
-        self.chunks.changed(key);
-        let old = self.table.insert(key, value).map(|old| old.map(|old| old.value().to_vec()));
+        let old = self.set(key, Some(value));
         let old = note(&mut self.failure, old);
         self.before.push((key.to_vec(), old));
         Ok(())
@@ -113,8 +156,7 @@ impl<'txn> State<'txn> {
 
     /// Forgets `key`, and says whether it had a value.
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        self.chunks.changed(key);
-        let old = self.table.remove(key).map(|old| old.map(|old| old.value().to_vec()));
+        let old = self.set(key, None);
         let old = note(&mut self.failure, old);
         let had_one = old.is_some();
         if had_one {

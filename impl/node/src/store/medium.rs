@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How much of its file a store keeps in memory: what a replica needs for its log, and for the accounts that are in use.
-/// What is larger, a transfer for instance, goes through.
-pub(super) const CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// How much of its file a store keeps in memory if nothing else is said: what a replica needs for its log, and for the
+/// accounts that are in use. What is larger, a transfer for instance, goes through.
+pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// With less every page is read and written again and again.
+pub const CACHE_BYTES_MIN: usize = 1024 * 1024;
 
 /// The medium of a store.
 #[derive(Debug)]
 pub(super) enum Medium {
-    /// Files in a directory.
-    Directory(PathBuf, Seal),
+    /// Files in a directory, of which so many bytes are kept in memory.
+    Directory(PathBuf, Seal, usize),
     /// A disk in memory. It is not sealed: nothing but the store touches it.
     Memory(MemoryDisk),
 }
@@ -27,7 +30,7 @@ impl Medium {
     /// `commits` commits are acknowledged.
     pub(super) fn seal(&self, commits: u64) -> Result<(), StoreError> {
         match self {
-            Self::Directory(_, seal) => seal.write(commits),
+            Self::Directory(_, seal, _) => seal.write(commits),
             Self::Memory(_) => Ok(()),
         }
     }
@@ -48,6 +51,7 @@ pub(super) fn guarded<T>(
 /// The database itself verifies one only when it was not closed, and then repairs it.
 fn verified(
     path: &Path,
+    cache_bytes: usize,
     open: impl FnOnce(&mut Builder) -> Result<Database, DatabaseError>,
 ) -> Result<Database, StoreError> {
     guarded(path, || {
@@ -56,7 +60,7 @@ fn verified(
         let noted = Arc::clone(&repaired);
         let mut builder = Database::builder();
         builder
-            .set_cache_size(CACHE_BYTES)
+            .set_cache_size(cache_bytes)
             .set_repair_callback(move |_| noted.store(true, Ordering::Relaxed));
         let mut database = open(&mut builder).map_err(at)?;
         match repaired.load(Ordering::Relaxed) || database.check_integrity().map_err(at)? {
@@ -69,9 +73,9 @@ fn verified(
 }
 
 /// Opens a database file, all of whose pages are sound.
-pub(super) fn open_verified(directory: &Path) -> Result<Database, StoreError> {
+pub(super) fn open_verified(directory: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
     let path = directory.join(STORE_FILE);
-    verified(&path, |builder| builder.open(&path))
+    verified(&path, cache_bytes, |builder| builder.open(&path))
 }
 
 /// What is in a database file that nobody has open.
@@ -100,7 +104,7 @@ pub(super) fn copy(path: &Path) -> Result<MemoryDisk, StoreError> {
 
 /// Opens a copy of the database file at `path`, all of whose pages are sound.
 pub(super) fn open_copy(path: &Path, disk: &MemoryDisk) -> Result<Database, StoreError> {
-    verified(path, |builder| builder.create_with_backend(disk.clone()))
+    verified(path, CACHE_BYTES, |builder| builder.create_with_backend(disk.clone()))
 }
 
 /// Moves the files of a store that is lost into a new directory beside them, which is returned; `None` if there are

@@ -9,6 +9,7 @@
 mod disk;
 mod error;
 mod identity;
+mod kept;
 mod medium;
 mod seal;
 mod tables;
@@ -17,10 +18,11 @@ mod transaction;
 pub use disk::MemoryDisk;
 pub use error::StoreError;
 pub use identity::Identity;
-pub use transaction::{Chunk, Transaction};
+pub use medium::{CACHE_BYTES, CACHE_BYTES_MIN};
+pub use transaction::Transaction;
 
 use crate::codec;
-use crate::state::{ChunkCache, Pair, StateView};
+use crate::state::{ChunkCache, Chunks, Pair, StateView};
 use medium::Medium;
 use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{Manifest, chunk_digest};
@@ -35,8 +37,8 @@ use seal::Seal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tables::{
-    CHUNKS, COMMITS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, MANIFESTS, META,
-    REPLIES, SERVICE, STAGED,
+    COMMITS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, META, REPLIES, SERVICE,
+    STAGED,
 };
 use transaction::Open;
 
@@ -61,8 +63,10 @@ pub struct Store {
     durable: Durable,
     /// The key of the next log record.
     next_record: u64,
-    /// What is known of the chunks of the committed state.
-    chunks: ChunkCache,
+    /// The chunks of the committed state; `None` after a transaction that never happened.
+    chunks: Option<ChunkCache>,
+    /// The last checkpoint that is kept.
+    checkpoint: Option<SeqNum>,
     /// The bug that this store is built to have.
     #[cfg(feature = "planted-bugs")]
     planted: Option<pbft_core::planted::PlantedBug>,
@@ -87,17 +91,31 @@ impl Store {
         }
         identity.write(directory)?;
         let seal = Seal::create(directory)?;
-        let database = Database::builder().set_cache_size(medium::CACHE_BYTES).create(&path);
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(&path);
         let database = database.map_err(|e| StoreError::at(&path, e))?;
         tables::initialise(&database, &identity, durable).map_err(|e| e.with_path(&path))?;
         crate::directory::sync(directory)
             .map_err(|source| StoreError::Io { path: directory.to_owned(), source })?;
-        Self::load(database, Medium::Directory(directory.to_owned(), seal), path, identity)
+        Self::load(
+            database,
+            Medium::Directory(directory.to_owned(), seal, CACHE_BYTES),
+            path,
+            identity,
+        )
     }
 
     /// Opens the store of `identity`'s replica in `directory`, and reads all of it. Whatever is wrong with it, nothing
     /// that a vote depends on is changed.
     pub fn open(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
+        Self::open_with(directory, identity, CACHE_BYTES)
+    }
+
+    /// The same, with so many bytes of the file in memory.
+    pub fn open_with(
+        directory: &Path,
+        identity: Identity,
+        cache_bytes: usize,
+    ) -> Result<Self, StoreError> {
         let path = directory.join(STORE_FILE);
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.len() == 0 => return Err(StoreError::Empty { path }),
@@ -110,8 +128,8 @@ impl Store {
         let is_named = identity.check(directory)?;
         refuse_foreign(&path, &identity)?;
         let (seal, sealed) = Seal::open(directory)?;
-        let database = medium::open_verified(directory)?;
-        let medium = Medium::Directory(directory.to_owned(), seal);
+        let database = medium::open_verified(directory, cache_bytes)?;
+        let medium = Medium::Directory(directory.to_owned(), seal, cache_bytes);
         let store = Self::load(database, medium, path, identity)?;
         store.check_seal(sealed)?;
         if !is_named {
@@ -172,7 +190,9 @@ impl Store {
         self.open = None;
         self.database = Arc::new(medium::nothing()?);
         let opened = match &self.medium {
-            Medium::Directory(directory, _) => Self::open(&directory.clone(), self.identity)?,
+            Medium::Directory(directory, _, cache_bytes) => {
+                Self::open_with(&directory.clone(), self.identity, *cache_bytes)?
+            }
             Medium::Memory(disk) => Self::in_memory(&disk.clone(), self.identity)?,
         };
         #[cfg(feature = "planted-bugs")]
@@ -187,7 +207,7 @@ impl Store {
     /// do not wait for it.
     pub fn sync_seal(&self) -> Result<(), StoreError> {
         match &self.medium {
-            Medium::Directory(_, seal) => seal.sync(),
+            Medium::Directory(_, seal, _) => seal.sync(),
             Medium::Memory(_) => Ok(()),
         }
     }
@@ -222,12 +242,15 @@ impl Store {
             commits: 0,
             durable: Durable::default(),
             next_record: 0,
-            chunks: ChunkCache::default(),
+            chunks: None,
+            checkpoint: None,
             #[cfg(feature = "planted-bugs")]
             planted: None,
         };
         check_identity(&*store.database, &identity, &store.path)?;
         store.read_log().map_err(|e| e.with_path(&store.path))?;
+        // Before the replica runs: nobody is to wait for it.
+        store.read_chunks().map_err(|e| e.with_path(&store.path))?;
         Ok(store)
     }
 
@@ -251,6 +274,13 @@ impl Store {
             self.durable.apply(&record);
             self.next_record = key.value() + 1;
         }
+        Ok(())
+    }
+
+    fn read_chunks(&mut self) -> Result<(), StoreError> {
+        let kept = kept::committed(&self.database.begin_read()?)?;
+        self.checkpoint = kept.last()?;
+        self.chunks = Some(kept.chunk_cache()?);
         Ok(())
     }
 
@@ -312,10 +342,7 @@ impl Store {
     pub fn service_state(&self) -> Result<ServiceState, StoreError> {
         let read = self.database.begin_read()?;
         let replies = read_replies(&read.open_table(REPLIES)?)?;
-        let mut manifests = Vec::new();
-        for entry in read.open_table(MANIFESTS)?.iter()? {
-            manifests.push(decode_manifest(entry?.1.value())?);
-        }
+        let manifests = kept::committed(&read)?.manifests()?;
         let mut staged = Vec::new();
         for entry in read.open_table(STAGED)?.iter()? {
             staged.push(Digest(*entry?.0.value()));
@@ -334,16 +361,20 @@ impl Store {
 
     /// A part of a stored checkpoint; `None` if it is not (or no longer) here.
     pub fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = self.database.begin_read()?;
-        read_part(&read.open_table(MANIFESTS)?, &read.open_table(CHUNKS)?, seq, part)
+        kept::committed(&self.database.begin_read()?)?.part(seq, part)
     }
 
     /// One digest of the service's whole state: equal at replicas that executed the same. Its cost is that of what
     /// has changed since it was asked for the last time.
     pub fn state_digest(&mut self) -> Result<Digest, StoreError> {
         let read = self.database.begin_read()?;
-        let chunks = self.chunks.update(&read.open_table(SERVICE)?)?;
-        let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.digest.0).collect();
+        let mut cache = match self.chunks.take() {
+            Some(cache) => cache,
+            None => kept::committed(&read)?.chunk_cache()?,
+        };
+        let Chunks { ids, .. } = cache.chunks(&read.open_table(SERVICE)?)?;
+        self.chunks = Some(cache);
+        let bytes: Vec<u8> = ids.iter().flat_map(|chunk| chunk.digest.0).collect();
         Ok(chunk_digest(&bytes))
     }
 
@@ -451,27 +482,13 @@ fn read_replies(
     Ok(replies)
 }
 
-fn read_part(
-    manifests: &impl redb::ReadableTable<u64, &'static [u8]>,
-    chunks: &impl redb::ReadableTable<&'static [u8; 32], &'static [u8]>,
-    seq: SeqNum,
-    part: StatePart,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(bytes) = manifests.get(seq.0)? else { return Ok(None) };
-    let index = match part {
-        StatePart::Manifest => return Ok(Some(bytes.value().to_vec())),
-        StatePart::Chunk(index) => index as usize,
-    };
-    let manifest = decode_manifest(bytes.value())?;
-    let Some(chunk) = manifest.chunks.get(index) else { return Ok(None) };
-    Ok(chunks.get(&chunk.digest.0)?.map(|bytes| bytes.value().to_vec()))
-}
-
 fn decode_manifest(bytes: &[u8]) -> Result<Manifest, StoreError> {
     Manifest::decode(bytes).ok_or_else(|| StoreError::corrupt("a manifest cannot be read"))
 }
 
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod tests;

@@ -13,10 +13,16 @@ pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
 pub(super) const REPLIES: TableDefinition<(u32, u16), &[u8]> = TableDefinition::new("replies");
 /// The service's pairs.
 pub(super) const SERVICE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("service");
-/// Stored checkpoints: manifests by sequence number.
-pub(super) const MANIFESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("manifests");
-/// The chunks of all stored checkpoints by digest, so that an unchanged chunk is stored once.
-pub(super) const CHUNKS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("chunks");
+/// Kept checkpoints by sequence number: the manifest, and the keys at which the service's chunks begin.
+pub(super) const CHECKPOINTS: TableDefinition<u64, (&[u8], &[u8])> =
+    TableDefinition::new("checkpoints");
+/// By checkpoint and key, what a pair had at the checkpoint, if it has changed before the next one; nothing, if it was
+/// not there.
+pub(super) const FORMER: TableDefinition<(u64, &[u8]), Option<&[u8]>> =
+    TableDefinition::new("former-pairs");
+/// The reply tables of all kept checkpoints in chunks, by digest, so that an unchanged chunk is kept once.
+pub(super) const REPLY_CHUNKS: TableDefinition<&[u8; 32], &[u8]> =
+    TableDefinition::new("reply-chunks");
 /// Fetched chunks of a checkpoint that is not complete yet, by digest.
 pub(super) const STAGED: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("staged-chunks");
 /// Equivocations by (replica, view, sequence number).
@@ -48,8 +54,9 @@ pub(super) fn initialise(
         write.open_table(LOG)?;
         write.open_table(REPLIES)?;
         write.open_table(SERVICE)?;
-        write.open_table(MANIFESTS)?;
-        write.open_table(CHUNKS)?;
+        write.open_table(CHECKPOINTS)?;
+        write.open_table(FORMER)?;
+        write.open_table(REPLY_CHUNKS)?;
         write.open_table(STAGED)?;
         write.open_table(EVIDENCE)?;
     }

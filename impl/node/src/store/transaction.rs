@@ -1,11 +1,12 @@
 //! One write transaction: everything that a group of steps makes durable together.
 
 use super::tables::{
-    CHUNKS, COMMITS, DURABLE, EVIDENCE, EXECUTED, LOG, MANIFESTS, META, REPLIES, SERVICE, STAGED,
+    CHECKPOINTS, COMMITS, DURABLE, EVIDENCE, EXECUTED, FORMER, LOG, META, REPLIES, REPLY_CHUNKS,
+    SERVICE, STAGED,
 };
-use super::{Store, StoreError, decode_manifest, read_part, read_replies};
+use super::{Store, StoreError, decode_manifest, kept};
 use crate::codec;
-use crate::state::{ChunkCache, Chunks, State, chunk_pairs, unchunk};
+use crate::state::{ChunkCache, Chunks, Former, Starts, State, unchunk};
 use pbft_core::Record;
 use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{ChunkId, Manifest, chunk_digest, oldest_kept};
@@ -14,20 +15,14 @@ use pbft_core::planted::planted;
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use redb::{ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The most equivocations that are kept: a liar must not fill the disk.
 const EVIDENCE_MAX: u64 = 4096;
 
-/// A piece of the service's state with its digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// The digest of `bytes`.
-    pub digest: Digest,
-    /// Sorted pairs, encoded.
-    pub bytes: Vec<u8>,
-}
+/// Where the chunks of the kept checkpoints are.
+type Places = BTreeMap<Digest, (SeqNum, StatePart)>;
 
 /// What is written and not committed.
 pub(super) struct Open {
@@ -37,6 +32,8 @@ pub(super) struct Open {
     next_record: u64,
     /// The store's, taken until the commit: a transaction that never happens leaves nothing known.
     chunks: ChunkCache,
+    /// The last checkpoint that is kept.
+    checkpoint: Option<SeqNum>,
 }
 
 /// An open write transaction. Dropped without a commit, it never happened.
@@ -68,9 +65,12 @@ impl<'s> Transaction<'s> {
             true => redb::Durability::None,
             false => redb::Durability::Immediate,
         })?;
-        let next_record = store.next_record;
-        let chunks = std::mem::take(&mut store.chunks);
-        let open = Open { write, records: Vec::new(), next_record, chunks };
+        let (next_record, checkpoint) = (store.next_record, store.checkpoint);
+        let chunks = match store.chunks.take() {
+            Some(chunks) => chunks,
+            None => kept::written(&write)?.chunk_cache()?,
+        };
+        let open = Open { write, records: Vec::new(), next_record, chunks, checkpoint };
         Ok(Self { store, open })
     }
 
@@ -84,7 +84,7 @@ impl<'s> Transaction<'s> {
     /// not known, and asking again could be answered by a page cache that has forgotten the failure.
     pub fn commit(self) -> Result<(), StoreError> {
         let Self { store, open } = self;
-        let Open { write, records, next_record, chunks } = open;
+        let Open { write, records, next_record, chunks, checkpoint } = open;
         let commits = store.commits + 1;
         write.open_table(META)?.insert(COMMITS, &*codec::encode(&commits)?)?;
         write.commit().map_err(|e| StoreError::from(e).with_path(&store.path))?;
@@ -92,7 +92,8 @@ impl<'s> Transaction<'s> {
         store.commits = commits;
         records.iter().for_each(|record| store.durable.apply(record));
         store.next_record = next_record;
-        store.chunks = chunks;
+        store.chunks = Some(chunks);
+        store.checkpoint = checkpoint;
         Ok(())
     }
 
@@ -119,25 +120,25 @@ impl<'s> Transaction<'s> {
         self.forget_states_before(stable)
     }
 
-    /// Lets go of the states that are not served any more, and of the chunks that no other has.
+    /// Lets go of the states that are not served any more, and of what only they had.
     fn forget_states_before(&mut self, stable: SeqNum) -> Result<(), StoreError> {
-        let mut manifests = self.open.write.open_table(MANIFESTS)?;
-        let stored = manifests.iter()?.map(|entry| Ok(SeqNum(entry?.0.value())));
+        let write = &self.open.write;
+        let mut checkpoints = write.open_table(CHECKPOINTS)?;
+        let stored = checkpoints.iter()?.map(|entry| Ok(SeqNum(entry?.0.value())));
         let oldest = oldest_kept(stored.collect::<Result<Vec<_>, StoreError>>()?, stable);
         let (mut kept, mut superseded) = (BTreeSet::new(), BTreeSet::new());
-        for entry in manifests.iter()? {
-            let (seq, manifest) = entry?;
-            let chunks = decode_manifest(manifest.value())?.chunks;
+        for entry in checkpoints.iter()? {
+            let (seq, checkpoint) = entry?;
+            let manifest = decode_manifest(checkpoint.value().0)?;
             let into = if seq.value() >= oldest.0 { &mut kept } else { &mut superseded };
-            into.extend(chunks);
+            into.extend(manifest.reply_chunks().iter().map(|chunk| chunk.digest));
         }
-        manifests.retain(|seq, _| seq >= oldest.0)?;
-        if kept.is_empty() {
-            self.open.chunks.forget_kept();
-        }
-        let mut chunks = self.open.write.open_table(CHUNKS)?;
-        for chunk in superseded.difference(&kept) {
-            chunks.remove(&chunk.digest.0)?;
+        checkpoints.retain(|seq, _| seq >= oldest.0)?;
+        let before = ..(oldest.0, &[][..]);
+        write.open_table(FORMER)?.retain_in::<(u64, &[u8]), _>(before, |_, _| false)?;
+        let mut chunks = write.open_table(REPLY_CHUNKS)?;
+        for digest in superseded.difference(&kept) {
+            chunks.remove(&digest.0)?;
         }
         Ok(())
     }
@@ -147,8 +148,12 @@ impl<'s> Transaction<'s> {
         &mut self,
         use_state: impl FnOnce(&mut State<'_>) -> R,
     ) -> Result<R, StoreError> {
-        let table = self.open.write.open_table(SERVICE)?;
-        let mut state = State::new(table, &mut self.open.chunks);
+        let Open { write, chunks, checkpoint, .. } = &mut self.open;
+        let former = match *checkpoint {
+            Some(checkpoint) => Some(Former { checkpoint, table: write.open_table(FORMER)? }),
+            None => None,
+        };
+        let mut state = State::new(write.open_table(SERVICE)?, former, chunks);
         let result = use_state(&mut state);
         state.finish()?;
         Ok(result)
@@ -173,64 +178,39 @@ impl<'s> Transaction<'s> {
         Ok(())
     }
 
-    /// The chunks of the service's state: all digests, and the bytes of those that no checkpoint has kept yet.
+    /// The chunks of the service's state.
     pub(crate) fn chunks(&mut self) -> Result<Chunks, StoreError> {
         let service = self.open.write.open_table(SERVICE)?;
-        Ok(self.open.chunks.take(&service)?)
+        Ok(self.open.chunks.chunks(&service)?)
     }
 
-    /// The reply table and the service's state as chunks, all of them.
-    fn all_chunks(&self) -> Result<Vec<Chunk>, StoreError> {
-        let service = self.open.write.open_table(SERVICE)?;
-        let replies = read_replies(&self.open.write.open_table(REPLIES)?)?.chunks();
-        let chunks = replies.into_iter().chain(chunk_pairs(service.iter()?)?);
-        Ok(chunks.map(|bytes| Chunk { digest: chunk_digest(&bytes), bytes }).collect())
-    }
-
-    /// Keeps a checkpoint, to serve it.
-    pub fn store_checkpoint(
+    /// Keeps a checkpoint of the state as it is now, to serve it: the service's chunks begin at `starts`, and `replies`
+    /// are the chunks of the reply table that no other checkpoint has.
+    pub(crate) fn store_checkpoint(
         &mut self,
         manifest: &Manifest,
         replies: &[Arc<[u8]>],
-        chunks: &[Chunk],
+        starts: &Starts,
     ) -> Result<(), StoreError> {
-        let mut manifests = self.open.write.open_table(MANIFESTS)?;
-        // The chunks of other checkpoints are here already.
-        let mut here = BTreeSet::new();
-        for entry in manifests.iter()? {
-            here.extend(decode_manifest(entry?.1.value())?.chunks.iter().map(|c| c.digest));
-        }
-        let mut table = self.open.write.open_table(CHUNKS)?;
+        let mut table = self.open.write.open_table(REPLY_CHUNKS)?;
         for bytes in replies {
-            let digest = chunk_digest(bytes);
-            table.insert(&digest.0, &**bytes)?;
-            here.insert(digest);
+            table.insert(&chunk_digest(bytes).0, &**bytes)?;
         }
-        let mut all = Vec::new();
-        let given: BTreeSet<Digest> = chunks.iter().map(|chunk| chunk.digest).collect();
-        let is_here = |digest| here.contains(digest) || given.contains(digest);
-        if !manifest.chunks.iter().all(|chunk| is_here(&chunk.digest)) {
-            // A checkpoint that became stable before it was kept let go of what they share.
-            all = self.all_chunks()?;
-        }
-        for chunk in chunks.iter().chain(&all) {
-            if here.insert(chunk.digest) {
-                table.insert(&chunk.digest.0, &*chunk.bytes)?;
+        for chunk in manifest.reply_chunks() {
+            if table.get(&chunk.digest.0)?.is_none() {
+                let what = format!("a chunk of replies of checkpoint {} is lacking", manifest.seq);
+                return Err(StoreError::corrupt(what));
             }
         }
-        if !manifest.chunks.iter().all(|chunk| here.contains(&chunk.digest)) {
-            let what = format!("checkpoint {} names a chunk that the state lacks", manifest.seq);
-            return Err(StoreError::corrupt(what));
-        }
-        manifests.insert(manifest.seq.0, &*manifest.encode())?;
+        let mut checkpoints = self.open.write.open_table(CHECKPOINTS)?;
+        checkpoints.insert(manifest.seq.0, (&*manifest.encode(), starts.as_bytes()))?;
+        self.open.checkpoint = Some(manifest.seq);
         Ok(())
     }
 
     /// A part of a checkpoint, also of one that this transaction stored.
     pub fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
-        let manifests = self.open.write.open_table(MANIFESTS)?;
-        let chunks = self.open.write.open_table(CHUNKS)?;
-        read_part(&manifests, &chunks, seq, part)
+        kept::written(&self.open.write)?.part(seq, part)
     }
 
     /// Keeps a fetched chunk.
@@ -246,19 +226,59 @@ impl<'s> Transaction<'s> {
         Ok(())
     }
 
-    /// Replaces the service's state and the reply table by the chunks of `manifest`, staged ones and those that were
+    /// Replaces the service's state and the reply table by the chunks of `manifest`: fetched ones, and those that are
     /// here anyway. The checkpoint is kept, to serve it.
     pub fn install(&mut self, manifest: &Manifest) -> Result<ReplyTable, StoreError> {
-        let mut replies = self.collect_chunks(manifest)?;
-        let service = replies.split_off(manifest.replies as usize);
-        let table = ReplyTable::from_chunks(replies.iter().map(|chunk| &*chunk.bytes));
+        let places = kept::written(&self.open.write)?.places()?;
+        let chunk = |of: &ChunkId| self.chunk(of, &places).map(Arc::from);
+        let replies = manifest.reply_chunks().iter().map(chunk);
+        let replies = replies.collect::<Result<Vec<Arc<[u8]>>, StoreError>>()?;
+        let table = ReplyTable::from_chunks(replies.iter().map(|bytes| &**bytes));
         let table = table.ok_or_else(|| StoreError::corrupt("a fetched reply table is none"))?;
-        self.replace_state(&service)?;
+        let starts = self.replace_state(manifest.service_chunks(), &places)?;
         self.replace_replies(&table)?;
         self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&manifest.seq)?)?;
         self.open.write.open_table(STAGED)?.retain(|_, _| false)?;
-        self.store_checkpoint(manifest, &[], &[replies, service].concat())?;
+        self.store_checkpoint(manifest, &replies, &starts)?;
         Ok(table)
+    }
+
+    /// The bytes of a fetched chunk, or of one that a kept checkpoint has.
+    fn chunk(&self, chunk: &ChunkId, places: &Places) -> Result<Vec<u8>, StoreError> {
+        let digest = &chunk.digest;
+        if let Some(bytes) = self.open.write.open_table(STAGED)?.get(&digest.0)? {
+            return Ok(bytes.value().to_vec());
+        }
+        let kept =
+            places.get(digest).map(|(seq, part)| self.state_part(*seq, *part)).transpose()?;
+        kept.flatten().ok_or_else(|| StoreError::corrupt("a chunk was never fetched"))
+    }
+
+    /// Changes the state to one with these chunks, where it has others. One chunk at a time is in memory.
+    fn replace_state(&mut self, wanted: &[ChunkId], places: &Places) -> Result<Starts, StoreError> {
+        let own = self.chunks()?;
+        let (here, needed): (BTreeSet<_>, BTreeSet<_>) =
+            (own.ids.iter().collect(), wanted.iter().collect());
+        let mut bounds = Starts::keys(own.starts.as_bytes()).peekable();
+        for id in &own.ids {
+            let (start, end) = (bounds.next().unwrap_or_default(), bounds.peek().copied());
+            if !needed.contains(id) {
+                self.with_state(|state| state.clear(start, end))?;
+            }
+        }
+        for id in wanted.iter().filter(|id| !here.contains(id)) {
+            let bytes = self.chunk(id, places)?;
+            let pairs = unchunk(&bytes).ok_or_else(|| StoreError::corrupt("a chunk is none"))?;
+            self.with_state(|state| {
+                pairs.iter().try_for_each(|(key, value)| state.put(key, value))
+            })?
+            .map_err(|error| StoreError::corrupt(format!("a fetched chunk has {error}")))?;
+        }
+        let Chunks { ids, starts } = self.chunks()?;
+        match ids == wanted {
+            true => Ok(starts),
+            false => Err(StoreError::corrupt("a fetched state does not have its digest")),
+        }
     }
 
     fn replace_replies(&mut self, replies: &ReplyTable) -> Result<(), StoreError> {
@@ -271,43 +291,6 @@ impl<'s> Transaction<'s> {
             table.insert((client.0, lane.0), &*codec::encode(reply)?)?;
         }
         Ok(())
-    }
-
-    fn replace_state(&mut self, chunks: &[Chunk]) -> Result<(), StoreError> {
-        self.open.chunks = ChunkCache::default();
-        let mut service = self.open.write.open_table(SERVICE)?;
-        service.retain(|_, _| false)?;
-        let mut last: Option<&[u8]> = None;
-        for chunk in chunks {
-            let pairs = unchunk(&chunk.bytes);
-            for (key, value) in
-                pairs.ok_or_else(|| StoreError::corrupt("a chunk cannot be read"))?
-            {
-                if last.is_some_and(|last| last >= key) {
-                    return Err(StoreError::corrupt("the keys of a fetched state do not rise"));
-                }
-                service.insert(key, value)?;
-                last = Some(key);
-            }
-        }
-        Ok(())
-    }
-
-    /// The chunks of `manifest`: fetched ones, and those of the checkpoints that are kept.
-    fn collect_chunks(&self, manifest: &Manifest) -> Result<Vec<Chunk>, StoreError> {
-        let staged = self.open.write.open_table(STAGED)?;
-        let stored = self.open.write.open_table(CHUNKS)?;
-        let mut chunks = Vec::new();
-        for (index, ChunkId { digest, .. }) in manifest.chunks.iter().enumerate() {
-            let bytes = match staged.get(&digest.0)? {
-                Some(bytes) => Some(bytes.value().to_vec()),
-                None => stored.get(&digest.0)?.map(|bytes| bytes.value().to_vec()),
-            };
-            let what = || format!("chunk {index} of checkpoint {} was never fetched", manifest.seq);
-            let bytes = bytes.ok_or_else(|| StoreError::corrupt(what()))?;
-            chunks.push(Chunk { digest: *digest, bytes });
-        }
-        Ok(chunks)
     }
 
     /// Keeps a replica's two contradicting statements, unless there is evidence against it for this slot, or more
