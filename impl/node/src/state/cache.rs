@@ -7,9 +7,9 @@ use redb::{ReadableTable, StorageError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-/// So many changed chunks may wait for their digests. More are digested at once, so that neither a checkpoint nor a
-/// question for the state's digest ever has more than these to do: some 10 MiB.
-const DIRTY_MAX: usize = 256;
+/// So many changed chunks may wait for their digests. What is more is digested with the batch that changes it, so that
+/// neither a checkpoint nor a question for the state's digest ever has more than these to do: some 5 MiB.
+const DIRTY_MAX: usize = 128;
 
 /// What is known of the chunks: for each its digest, its length and its first key, about 100 bytes for 40 KiB of state.
 #[derive(Debug)]
@@ -84,29 +84,29 @@ impl ChunkCache {
         &mut self,
         table: &impl ReadableTable<Bytes, Bytes>,
     ) -> Result<Chunks, StorageError> {
-        self.refresh(table)?;
+        self.refresh(table, 0)?;
         let starts = Starts::of(self.known.keys().map(Vec::as_slice));
         Ok(Chunks { ids: self.known.values().copied().collect(), starts })
     }
 
-    /// Digests what has changed, if it is much.
+    /// Digests what has changed, but for what may wait.
     pub(super) fn settle(
         &mut self,
         table: &impl ReadableTable<Bytes, Bytes>,
     ) -> Result<(), StorageError> {
-        match self.dirty.len() > DIRTY_MAX {
-            true => self.refresh(table),
-            false => Ok(()),
-        }
+        self.refresh(table, DIRTY_MAX)
     }
 
+    /// Digests what has changed, but for so many chunks.
     pub(crate) fn refresh(
         &mut self,
         table: &impl ReadableTable<Bytes, Bytes>,
+        but: usize,
     ) -> Result<(), StorageError> {
         let Self { known, dirty } = self;
-        while let Some(first) = dirty.pop_first() {
-            let mut start = first;
+        while dirty.len() > but
+            && let Some(mut start) = dirty.pop_first()
+        {
             // Chunk by chunk, until a cut is where an unchanged chunk begins.
             loop {
                 known.remove(&start);
@@ -220,7 +220,7 @@ mod tests {
             state.put(&number.to_be_bytes(), &[7; 2_000]).expect("small");
         };
         change(&write, &mut cache, |state| (0..20_000).for_each(|number| put(state, number)));
-        cache.refresh(&write.open_table(TABLE).expect("open")).expect("read");
+        cache.refresh(&write.open_table(TABLE).expect("open"), 0).expect("read");
         assert!(cache.known.len() > 2 * DIRTY_MAX, "{} chunks", cache.known.len());
         for number in (0..20_000).step_by(5) {
             change(&write, &mut cache, |state| put(state, number));
@@ -235,21 +235,27 @@ mod tests {
     fn one_change_costs_a_few_chunks_whatever_the_size_of_the_pairs() {
         for size in [40, 2_000, 20_000, 30_000, 50_000, 70_000] {
             let (write, mut cache) = (begin(), ChunkCache::unknown());
-            let mut put = |keys: std::ops::Range<u32>| {
+            let mut put = |numbers: &mut dyn Iterator<Item = usize>| {
                 change(&write, &mut cache, |state| {
-                    keys.for_each(|i| {
-                        state
-                            .put(format!("key-{i:06}").as_bytes(), &vec![b'v'; size])
-                            .expect("small");
+                    numbers.for_each(|number| {
+                        let key = format!("key-{number:07}");
+                        state.put(key.as_bytes(), &vec![b'v'; size]).expect("small");
+                        state.begin_operation();
                     });
                 });
                 cache.chunks(&write.open_table(TABLE).expect("open")).expect("read").ids
             };
-            let before = put(1..8_000_000 / size as u32);
-            let after = put(0..1);
-            let old: BTreeSet<_> = before.iter().collect();
-            let new = after.iter().filter(|id| !old.contains(id)).count();
-            assert!(before.len() > 100 && new <= 16, "{size}: {new} of {} are new", before.len());
+            let count = 8_000_000 / size;
+            let mut before = put(&mut (0..count).map(|number| 10 * number));
+            let total = before.len();
+            let mut new = 0;
+            for place in 0..8 {
+                let after = put(&mut std::iter::once(10 * (place * count / 8) + 5));
+                let old: BTreeSet<_> = before.iter().collect();
+                new += after.iter().filter(|id| !old.contains(id)).count();
+                before = after;
+            }
+            assert!(total > 100 && new <= 40, "{size}: {new} of {total} are new");
         }
     }
 }

@@ -91,7 +91,7 @@ where
                 cache
             }
         };
-        cache.refresh(&self.service)?;
+        cache.refresh(&self.service, 0)?;
         Ok(cache)
     }
 
