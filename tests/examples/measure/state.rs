@@ -1,17 +1,18 @@
 //! What a large state costs: memory, disk, pauses while it grows and afterwards, and a start with it.
 //!
 //! Four replicas, each in a process of its own, replicate pairs whose keys come in random order, so that every batch
-//! changes the state all over. Operations show a pause of the primary, the questions for all replicas' status, which
-//! their drivers answer between two batches, one of any replica.
+//! changes the state all over. All but the last part of the state is put into the stores beforehand. Operations show a
+//! pause of the primary, the questions for all replicas' status, which their drivers answer between two batches, one of
+//! any replica.
 
-use pbft_core::types::ClientId;
+use pbft_core::types::{ClientId, ReplicaId};
 use pbft_node::client::{Client, ClientOptions, Timestamps};
 use pbft_node::config::{CLUSTER_FILE, Cluster};
 use pbft_node::keys::SecretKey;
 use pbft_node::node::{Node, Setup};
 use pbft_node::service::{Service, ServiceId};
 use pbft_node::state::{State, StateView};
-use pbft_node::store::STORE_FILE;
+use pbft_node::store::{Identity, STORE_FILE, Store, StoreError};
 use pbft_tests::cluster::{Turn, wait_for};
 use pbft_tests::ports::free_ports;
 use pbft_tests::process::{Process, program_in, run_pbft};
@@ -23,6 +24,12 @@ use tokio::task::JoinSet;
 
 /// The bytes of a value.
 const VALUE_BYTES: usize = 2_000;
+
+/// So much of the state comes by operations.
+const GROWTH_BYTES: usize = 32 << 20;
+
+/// So many pairs are put into a store at a time.
+const AT_A_TIME: usize = 1_000;
 
 /// Operations under way while the state grows, and afterwards.
 const OUTSTANDING: usize = 64;
@@ -59,10 +66,16 @@ impl Service for Pairs {
     }
 }
 
-/// One replica of the measurement, until it is killed.
+/// One replica of the measurement, until it is killed or its standard input ends.
 pub(super) async fn serve(directory: &Path) -> Result<(), String> {
     let setup = Setup::load(directory).map_err(|e| e.to_string())?;
     let node = Node::with_service(setup, Box::new(Pairs), None).await.map_err(|e| e.to_string())?;
+    let inbox = node.inbox();
+    std::thread::spawn(move || {
+        // Whoever holds the other end is gone, however it ended.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        inbox.stop();
+    });
     node.run().await.map_err(|e| e.to_string())
 }
 
@@ -84,6 +97,25 @@ fn client(cluster: &Cluster, directory: &Path, number: usize) -> Arc<Client> {
 /// The same numbers in an order in which neighbours are far apart.
 fn key(number: u64) -> [u8; 8] {
     number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()
+}
+
+fn value(version: u64) -> Vec<u8> {
+    version.to_be_bytes().repeat(VALUE_BYTES / 8)
+}
+
+/// Puts the first `keys` pairs into the store of replica `id`.
+fn fill_store(cluster: &Cluster, directory: &Path, id: u32, keys: u64) -> Result<(), StoreError> {
+    let identity = Identity::new(cluster.id(), ReplicaId(id));
+    let mut store = Store::open(&directory.join(format!("cluster/replica-{id}")), identity)?;
+    let mut sorted: Vec<[u8; 8]> = (0..keys).map(key).collect();
+    sorted.sort_unstable();
+    let mut transaction = store.begin()?;
+    for keys in sorted.chunks(AT_A_TIME) {
+        transaction.with_state(|state| {
+            keys.iter().for_each(|key| state.put(key, &value(0)).expect("small"));
+        })?;
+    }
+    transaction.commit()
 }
 
 /// The slowest so far.
@@ -140,7 +172,7 @@ impl Cell {
                 while let Some(number) = next() {
                     let version = seen.done.fetch_add(1, Ordering::Relaxed);
                     let mut operation = key(number).to_vec();
-                    operation.extend(version.to_be_bytes().repeat(VALUE_BYTES / 8));
+                    operation.extend(value(version));
                     let began = Instant::now();
                     if let Err(error) = client.submit(operation).await {
                         eprintln!("an operation is lost: {error}");
@@ -166,10 +198,11 @@ impl Cell {
         );
     }
 
-    async fn fill(&self, keys: u64) {
-        let count = Arc::new(AtomicU64::new(0));
+    /// Adds the pairs from number `from` on.
+    async fn grow(&self, from: u64, keys: u64) {
+        let count = Arc::new(AtomicU64::new(from));
         for quarter in 1..=4 {
-            let (count, until) = (Arc::clone(&count), quarter * keys / 4);
+            let (count, until) = (Arc::clone(&count), from + quarter * (keys - from) / 4);
             let began = Instant::now();
             let before = count.load(Ordering::Relaxed);
             let next = move || {
@@ -177,8 +210,8 @@ impl Cell {
                 (number < until).then_some(number)
             };
             self.put(OUTSTANDING, next).await;
-            let what = format!("filling, quarter {quarter}");
-            self.say(&what, until.saturating_sub(before), began.elapsed());
+            let what = format!("growing, quarter {quarter}");
+            self.say(&what, until - before.min(until), began.elapsed());
         }
     }
 
@@ -206,6 +239,11 @@ pub(super) async fn state(bytes: usize) -> Result<(), String> {
     assert!(output.status.success(), "{output:?}");
     let cluster = Cluster::load(&directory.join("cluster").join(CLUSTER_FILE));
     let cluster = cluster.map_err(|e| e.to_string())?;
+    let keys = (bytes / (VALUE_BYTES + 8)) as u64;
+    let filled = (bytes.saturating_sub(GROWTH_BYTES) / (VALUE_BYTES + 8)) as u64;
+    for id in 0..4 {
+        fill_store(&cluster, directory, id, filled).map_err(|e| e.to_string())?;
+    }
     let mut replicas: Vec<Process> = (0..4).map(|id| start(directory, id)).collect();
     let clients: Vec<_> = (0..3).map(|number| client(&cluster, directory, number)).collect();
     let observer = client(&cluster, directory, 3);
@@ -214,8 +252,7 @@ pub(super) async fn state(bytes: usize) -> Result<(), String> {
     println!("{} MiB of state; no pause is to be above {:?}:", bytes >> 20, VIEW_TIMEOUT / 4);
     let cell = Cell { clients, seen: Arc::default() };
     let asking = tokio::spawn(ask(Arc::clone(&observer), Arc::clone(&cell.seen)));
-    let keys = (bytes / (VALUE_BYTES + 8)) as u64;
-    cell.fill(keys).await;
+    cell.grow(filled, keys).await;
     cell.steady("then changes all over", OUTSTANDING, keys).await;
     cell.steady("then changes of one pair", 1, 1).await;
     cell.seen.stop.store(true, Ordering::Relaxed);
