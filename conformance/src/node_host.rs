@@ -15,7 +15,7 @@ use pbft_core::{Input, Params, Rejection, Replica, Summary, Timer};
 use pbft_model as model;
 use pbft_node::codec;
 use pbft_node::driver::{Driver, DriverError, Parts};
-use pbft_node::frame::{ClientFrame, ReplicaFrame};
+use pbft_node::frame::{ClientFrame, RefusalReason, ReplicaFrame};
 use pbft_node::inbox::{Inbox, InboxError};
 use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
@@ -227,6 +227,12 @@ impl<'r> NodeHost<'r> {
         Ok(self.running()?.inbox.metrics().votes_surplus.get())
     }
 
+    /// How many frames were not verified because the replica would have refused them anyway.
+    pub fn frames_not_verified(&mut self) -> Result<u64, Difference> {
+        let counts = self.running()?.inbox.metrics().frames_not_verified.counts();
+        Ok(counts.iter().map(|(_, count)| count).sum())
+    }
+
     /// How many votes are held beside the replica, not verified.
     pub fn votes_set_aside(&self) -> usize {
         self.running.as_ref().map_or(0, |running| running.inbox.votes_set_aside())
@@ -282,7 +288,11 @@ impl<'r> NodeHost<'r> {
         Err(Difference::new(Kind::Reaction, "a timer that is set never runs out"))
     }
 
-    fn send(&mut self, delivery: &Delivery) -> Result<Result<(), Rejection>, Difference> {
+    fn send(
+        &mut self,
+        vocabulary: &Vocabulary,
+        delivery: &Delivery,
+    ) -> Result<Result<(), Rejection>, Difference> {
         let runtime = self.runtime;
         let clock_may_run = self.clock_may_run;
         let inbox = &self.running()?.inbox;
@@ -306,10 +316,24 @@ impl<'r> NodeHost<'r> {
         };
         match outcome {
             Ok(()) => Ok(Ok(())),
-            Err(InboxError::Rejected(rejection)) => Ok(Err(rejection)),
-            Err(other) => Err(Difference::new(Kind::Refused, other.to_string())),
+            Err(InboxError::Rejected(rejection) | InboxError::NotVerified(rejection)) => {
+                Ok(Err(rejection))
+            }
+            Err(error) => match told_why(vocabulary, delivery, &error) {
+                Some(rejection) => Ok(Err(rejection)),
+                None => Err(Difference::new(Kind::Refused, error.to_string())),
+            },
         }
     }
+}
+
+/// The rejection that a client's frame was refused for before it was an input, if it is what the client was told.
+fn told_why(vocabulary: &Vocabulary, delivery: &Delivery, error: &InboxError) -> Option<Rejection> {
+    let (InboxError::Refused { reason, .. }, Delivery::Client(message)) = (error, delivery) else {
+        return None;
+    };
+    let rejection = vocabulary.verify(message.clone()).err()?;
+    (RefusalReason::of(&rejection) == Some(*reason)).then_some(rejection)
 }
 
 fn decode(frame: &[u8]) -> Result<Message, Difference> {
@@ -323,10 +347,10 @@ fn harness(error: impl std::fmt::Display) -> Difference {
 impl Subject for NodeHost<'_> {
     fn deliver(
         &mut self,
-        _: &Vocabulary,
+        vocabulary: &Vocabulary,
         delivery: &Delivery,
     ) -> Result<Result<Observation, Rejection>, Difference> {
-        if let Err(rejection) = self.send(delivery)? {
+        if let Err(rejection) = self.send(vocabulary, delivery)? {
             return Ok(Err(rejection));
         }
         let halted = self.settle()?;

@@ -5,8 +5,9 @@ use super::Place;
 use crate::divergence::{Difference, Kind};
 use crate::node_host::NodeHost;
 use crate::refinement::vocabulary::{replica_id, view as core_view};
+use pbft_core::Params;
 use pbft_core::crypto::sign;
-use pbft_core::message::{Message, Request, Signed, Status};
+use pbft_core::message::{Message, Request, Signed, StableCertificate, Status, ViewChange};
 use pbft_core::types::{Digest, Principal, SeqNum, Session, Timestamp};
 use pbft_node::codec::{self, CodecError};
 use pbft_node::frame::{ClientFrame, FrameError, RefusalReason, ReplicaFrame};
@@ -105,15 +106,17 @@ fn another_statement(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Resul
         let known = peers.flat_map(|peer| {
             place.source.network.of(peer).map(move |(_, message)| (peer, message))
         });
+        let params = place.source.vocabulary.params(place.own);
         let changed = known.flat_map(|(peer, message)| {
-            changed(message).into_iter().map(move |message| (peer, message))
+            changed(message, params).into_iter().map(move |message| (peer, message))
         });
         for (peer, message) in changed.take(CHANGED_MAX) {
             let frame = codec::encode(&message).map_err(harness)?;
             let before = node.votes_not_verified()?;
             let outcome = node.peer_frame(replica_id(peer), &frame)?;
-            // A vote that nothing needs is not looked at, whatever its signature is: D25.
-            if node.votes_not_verified()? == before {
+            // What nothing needs, and what would be refused anyway, is not looked at: D25.
+            let is_looked_at = !matches!(outcome, Err(InboxError::NotVerified(_)));
+            if is_looked_at && node.votes_not_verified()? == before {
                 judge(outcome, "bad signature", is_bad_signature)?;
             }
         }
@@ -124,13 +127,15 @@ fn another_statement(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Resul
 /// How many changed messages one probe sends, at most.
 const CHANGED_MAX: usize = 24;
 
-/// The message with each of the parts that its signature covers changed in turn.
-fn changed(message: &Message) -> Vec<Message> {
+/// The message with each of the parts that its signature covers changed in turn, as far as it can be without anything but
+/// the signature to show it.
+fn changed(message: &Message, params: &Params) -> Vec<Message> {
     let other = |digest: Digest| Digest(digest.0.map(|byte| byte ^ 1));
     match message {
         Message::Prepare(vote) => {
             let mut all = [(); 3].map(|()| vote.clone());
-            all[0].body.view.0 += 1;
+            // The same primary leads it.
+            all[0].body.view.0 += params.membership.n() as u64;
             all[1].body.seq.0 += 1;
             all[2].body.digest = other(vote.body.digest);
             all.map(Message::Prepare).into()
@@ -144,27 +149,32 @@ fn changed(message: &Message) -> Vec<Message> {
         }
         Message::Checkpoint(vote) => {
             let mut all = [(); 2].map(|()| vote.clone());
-            all[0].body.seq.0 += 1;
+            all[0].body.seq.0 += params.checkpoint_interval;
             all[1].body.digest = other(vote.body.digest);
             all.map(Message::Checkpoint).into()
         }
         Message::ViewChange(known) => {
-            let mut all = [(); 4].map(|()| (**known).clone());
-            all[0].body.view.0 += 1;
-            all[1].body.low_water_mark.0 += 1;
-            let proof = all[2].body.stable.checkpoints.pop().is_some();
-            let certificate = all[3].body.prepared.pop().is_some();
-            let is_changed = [true, true, proof, certificate];
-            let all = all.into_iter().zip(is_changed).filter(|(_, is_changed)| *is_changed);
-            all.map(|(changed, _)| Message::ViewChange(Arc::new(changed))).collect()
-        }
-        Message::NewView(known) => {
             let mut all = [(); 3].map(|()| (**known).clone());
             all[0].body.view.0 += 1;
-            let change = all[1].body.view_changes.pop().is_some();
-            let order = all[2].body.pre_prepares.pop().is_some();
-            let all = all.into_iter().zip([true, change, order]).filter(|(_, changed)| *changed);
-            all.map(|(changed, _)| Message::NewView(Arc::new(changed))).collect()
+            all[1].body.prepared.pop();
+            let ViewChange { view, replica, .. } = known.body;
+            all[2].body = ViewChange {
+                view,
+                low_water_mark: SeqNum(0),
+                stable: StableCertificate::default(),
+                prepared: Vec::new(),
+                replica,
+            };
+            let all = all.into_iter().filter(|changed| changed.body != known.body);
+            all.map(|changed| Message::ViewChange(Arc::new(changed))).collect()
+        }
+        Message::NewView(known) => {
+            let mut all = [(); 2].map(|()| (**known).clone());
+            let v = all[0].body.view_changes.iter_mut().map(Arc::make_mut);
+            v.for_each(|one| one.signature.s[0] ^= 1);
+            all[1].body.pre_prepares.iter_mut().for_each(|one| one.signature.s[0] ^= 1);
+            let all = all.into_iter().filter(|changed| changed.body != known.body);
+            all.map(|changed| Message::NewView(Arc::new(changed))).collect()
         }
         _ => Vec::new(),
     }

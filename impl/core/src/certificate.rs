@@ -1,7 +1,9 @@
 //! What makes a certificate: enough matching votes of different replicas, allowed to vote (§4.2 to §4.4). Pure;
 //! signatures were checked before.
 
-use crate::message::{CommitCertificate, PreparedCertificate, StableCertificate, ViewChange};
+use crate::message::{
+    CommitCertificate, NewView, PreparedCertificate, StableCertificate, ViewChange,
+};
 use crate::params::Params;
 use crate::planted::planted;
 use crate::rejection::Rejection;
@@ -166,4 +168,31 @@ fn check_low_water_mark(params: &Params, view_change: &ViewChange) -> Result<(),
         true => Ok(()),
         false => Err(Rejection::UnprovenCheckpoint { claimed, proven }),
     }
+}
+
+/// V: exactly q VIEW-CHANGEs of different replicas, all for exactly this view, each valid.
+pub(crate) fn check_v(params: &Params, body: &NewView) -> Result<(), Rejection> {
+    let needed = params.membership.quorum() - usize::from(planted!(params, NewViewQuorumOneShort));
+    let got = body.view_changes.len();
+    if got != needed {
+        return Err(Rejection::WrongQuorumSize { needed, got });
+    }
+    let mut last = None;
+    for view_change in &body.view_changes {
+        let ViewChange { view, replica, .. } = view_change.body;
+        let stale = planted!(params, StaleViewChangeInV) && view < body.view;
+        if view != body.view && !stale {
+            return Err(Rejection::WrongView { expected: body.view, got: view });
+        }
+        if !params.membership.contains(replica) {
+            return Err(Rejection::NotAMember { replica });
+        }
+        let twice = planted!(params, ViewChangeSenderCountedTwice) && last == Some(replica);
+        if last.is_some_and(|last| last >= replica) && !twice {
+            return Err(Rejection::SignersNotRising { replica });
+        }
+        last = Some(replica);
+        check_view_change(params, &view_change.body)?;
+    }
+    Ok(())
 }

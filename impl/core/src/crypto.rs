@@ -12,6 +12,7 @@ use crate::message::{
 use crate::params::{ClientAuthentication, Params};
 use crate::planted::planted;
 use crate::rejection::Rejection;
+use crate::shape::check_shape;
 use crate::types::{ClientId, Digest, Principal, Signature};
 use std::fmt;
 
@@ -146,7 +147,7 @@ pub fn sign_for_everybody<B: Body>(signer: &dyn Signer, cluster: Digest, body: B
     Signed { body, signature }
 }
 
-/// A value all of whose signatures were checked.
+/// A value whose shape and all of whose signatures were checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified<T>(T);
 
@@ -162,13 +163,14 @@ impl<T> Verified<T> {
     }
 }
 
-/// Checks every signature of `message`, those nested in certificates included, after its shape: lists longer
-/// than the protocol allows are refused before the first signature costs anything.
+/// Checks the shape of `message`, and then every signature of it, those nested in certificates included. What needs no
+/// signature comes first: a message that could not be taken anyway costs none.
 pub fn verify(
     params: &Params,
     verifier: &dyn Verifier,
     message: Message,
 ) -> Result<Verified<Message>, Rejection> {
+    check_shape(params, &message)?;
     let check = Check { params, verifier };
     match &message {
         Message::Request(request) => check.request(request)?,
@@ -215,18 +217,11 @@ impl Check<'_> {
         }
     }
 
-    fn all<B: Body>(&self, list: &[Signed<B>], most: usize) -> Result<(), Rejection> {
-        if !planted!(self.params, ListsUnbounded) {
-            at_most(list.len(), most)?;
-        }
+    fn all<B: Body>(&self, list: &[Signed<B>]) -> Result<(), Rejection> {
         list.iter().try_for_each(|signed| self.signed(signed))
     }
 
     fn request(&self, request: &Signed<Request>) -> Result<(), Rejection> {
-        let (len, max) = (request.body.operation.len(), self.params.operation_bytes_max);
-        if len > max && !planted!(self.params, OperationsUnbounded) {
-            return Err(Rejection::OperationTooLarge { len, max });
-        }
         if planted!(self.params, RequestSignatureUnchecked) {
             return Ok(());
         }
@@ -249,7 +244,6 @@ impl Check<'_> {
     }
 
     fn batch(&self, batch: &Batch) -> Result<(), Rejection> {
-        self.batch_size(batch)?;
         batch.requests.iter().try_for_each(|request| self.request(request))
     }
 
@@ -257,14 +251,8 @@ impl Check<'_> {
     /// one does so, too, where they are signed. On a tag it cannot rely: a client may have spoiled it for this replica
     /// alone.
     fn certified_batch(&self, batch: &Batch) -> Result<(), Rejection> {
-        self.batch_size(batch)?;
         let proven = batch.requests.iter().filter(|request| !self.takes_codes_of(request));
         proven.into_iter().try_for_each(|request| self.request(request))
-    }
-
-    fn batch_size(&self, batch: &Batch) -> Result<(), Rejection> {
-        at_most(batch.requests.len(), self.params.batch_requests_max)?;
-        at_most(batch.operation_bytes(), self.params.batch_bytes_max())
     }
 
     fn proposal(&self, proposal: &Proposal) -> Result<(), Rejection> {
@@ -273,38 +261,29 @@ impl Check<'_> {
     }
 
     fn certificate(&self, certificate: &PreparedCertificate) -> Result<(), Rejection> {
-        self.all(&certificate.prepares, self.params.membership.prepares())?;
+        self.all(&certificate.prepares)?;
         self.signed(&certificate.pre_prepare)
     }
 
     fn stable(&self, certificate: &StableCertificate) -> Result<(), Rejection> {
-        self.all(&certificate.checkpoints, self.params.membership.quorum())
+        self.all(&certificate.checkpoints)
     }
 
     fn committed(&self, certificate: &CommitCertificate) -> Result<(), Rejection> {
-        self.all(&certificate.commits, self.params.membership.quorum())?;
+        self.all(&certificate.commits)?;
         self.certified_batch(&certificate.batch)
     }
 
     fn view_change(&self, view_change: &Signed<ViewChange>) -> Result<(), Rejection> {
-        at_most(view_change.body.prepared.len(), self.params.window_len())?;
         self.signed(view_change)?;
         self.stable(&view_change.body.stable)?;
         view_change.body.prepared.iter().try_for_each(|certificate| self.certificate(certificate))
     }
 
     fn new_view(&self, new_view: &Signed<NewView>) -> Result<(), Rejection> {
-        at_most(new_view.body.view_changes.len(), self.params.membership.quorum())?;
-        self.all(&new_view.body.pre_prepares, self.params.window_len())?;
         self.signed(new_view)?;
+        self.all(&new_view.body.pre_prepares)?;
         new_view.body.view_changes.iter().try_for_each(|view_change| self.view_change(view_change))
-    }
-}
-
-fn at_most(len: usize, max: usize) -> Result<(), Rejection> {
-    match len <= max {
-        true => Ok(()),
-        false => Err(Rejection::TooLong { len, max }),
     }
 }
 

@@ -42,6 +42,12 @@ impl Fetching {
         self.batches.len()
     }
 
+    /// The digests of those that are not here.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = Digest> + '_ {
+        let wanted = self.batches.iter().filter(|(_, one)| !matches!(one, Wanted::Here(_)));
+        wanted.map(|(digest, _)| *digest)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.batches.clear();
     }

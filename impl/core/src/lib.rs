@@ -32,7 +32,8 @@
 //! | retransmission, and how much of it | `status`, `budget`, `size` |
 //! | whether a replica votes | `standing` |
 //! | what is on disk, and restart | [`durable`], `recovery` |
-//! | messages, certificates, canonical bytes, signatures | [`message`], `certificate`, [`canonical`], [`crypto`] |
+//! | messages, certificates, canonical bytes | [`message`], `certificate`, [`canonical`] |
+//! | what is checked before a step: shape, then signatures | `shape`, [`crypto`], [`surplus`] |
 //! | the client's side | [`client`] |
 //!
 //! # The contract of a step
@@ -101,8 +102,10 @@ mod recovery;
 pub mod rejection;
 mod replica;
 pub mod replies;
+mod shape;
 pub mod size;
 mod sources;
+mod stale;
 mod standing;
 mod status;
 pub mod summary;

@@ -1,6 +1,5 @@
 //! §4.1 and §4.2: from a request to a committed batch.
 
-use crate::certificate::check_committed;
 use crate::durable::Record;
 use crate::effect::{Effect, HaltReason};
 use crate::input::Timer;
@@ -13,7 +12,7 @@ use crate::pending::Gather;
 use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::types::{Digest, ReplicaId, SeqNum, Timestamp, View};
+use crate::types::{Digest, ReplicaId, SeqNum, View};
 use std::sync::Arc;
 
 impl Replica {
@@ -25,10 +24,6 @@ impl Replica {
         relayed_by: Option<ReplicaId>,
     ) -> Outcome {
         let id = request.body.id();
-        if id.lane.0 >= self.params.lanes_max && !planted!(self.params, LaneUnbounded) {
-            return Err(Rejection::LaneTooHigh { lane: id.lane, max: self.params.lanes_max });
-        }
-        check_timestamp(&request.body)?;
         if self.replies.is_executed(id.client, id.lane, id.timestamp) {
             return match relayed_by {
                 None => self.reply_again(&request.body),
@@ -158,27 +153,10 @@ impl Replica {
                 return Err(Rejection::ViewNotActive { view: self.view });
             }
         }
-        let expected = self.params.membership.primary(body.view);
-        if body.replica != expected && !planted!(self.params, PrePrepareFromNonPrimary) {
-            return Err(Rejection::NotPrimary { expected, got: body.replica });
-        }
         let above = planted!(self.params, AboveHighWaterMark) && body.seq > self.log.high();
         let below = planted!(self.params, LowWaterMarkIgnored) && body.seq <= self.log.low();
         if !above && !below {
             self.check_window(body.seq)?;
-        }
-        let expected = proposal.batch.digest();
-        if body.digest != expected && !planted!(self.params, BatchDigestUnchecked) {
-            return Err(Rejection::WrongDigest { expected, got: body.digest });
-        }
-        if proposal.batch.is_null() && !planted!(self.params, NullAcceptedInNormalCase) {
-            return Err(Rejection::NullBatch);
-        }
-        proposal.batch.requests.iter().try_for_each(|request| check_timestamp(&request.body))?;
-        let too_high = |request: &&Signed<Request>| request.body.lane.0 >= self.params.lanes_max;
-        if let Some(request) = proposal.batch.requests.iter().find(too_high) {
-            let (lane, max) = (request.body.lane, self.params.lanes_max);
-            return Err(Rejection::LaneTooHigh { lane, max });
         }
         match self.log.slot(body.seq).and_then(|slot| slot.accepted()) {
             None => Ok(()),
@@ -215,10 +193,6 @@ impl Replica {
             self.check_view(body.view)?;
         }
         self.check_window(body.seq)?;
-        let primary = self.params.membership.primary(body.view);
-        if body.replica == primary && !planted!(self.params, PrimaryPrepareCounted) {
-            return Err(Rejection::PrepareFromPrimary { replica: body.replica });
-        }
         let slot = self.log.slot(body.seq);
         let twice = planted!(self.params, PrepareSenderCountedTwice);
         let from = self.counted_as(from, twice, slot.map(|slot| &slot.prepares));
@@ -258,7 +232,10 @@ impl Replica {
     /// A commit certificate is final, in whichever view its COMMITs were sent and whichever view this replica is
     /// in: any correct replica can bring another up with it.
     pub(crate) fn on_committed(&mut self, certificate: Arc<CommitCertificate>) -> Outcome {
-        let (seq, digest) = check_committed(&self.params, &certificate)?;
+        let Some(first) = certificate.commits.first() else {
+            return Err(Rejection::MixedCertificate);
+        };
+        let (seq, digest) = (first.body.seq, first.body.digest);
         self.check_window(seq)?;
         let known = self.log.slot(seq).and_then(|slot| slot.committed.as_ref());
         if seq <= self.last_executed || known.is_some_and(|known| known.digest() == Some(digest)) {
@@ -393,14 +370,6 @@ impl Replica {
             }
             (Some(_) | None, Some(_) | None) => slot.committed = Some(certificate),
         }
-    }
-}
-
-/// A lane must not come to its last timestamp: nothing could follow.
-fn check_timestamp(request: &Request) -> Result<(), Rejection> {
-    match request.timestamp <= Timestamp::MAX {
-        true => Ok(()),
-        false => Err(Rejection::TimestampTooHigh { got: request.timestamp }),
     }
 }
 

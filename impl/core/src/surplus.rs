@@ -1,4 +1,5 @@
-//! Votes that a replica has no use for any more, so that nobody needs to check their signatures (D25).
+//! What a replica has no use for, so that nobody needs to check its signatures (D25): votes for what is settled, and what
+//! it would refuse anyway ([`crate::stale`]).
 //!
 //! q−1 PREPAREs make a batch prepared and q COMMITs make it final (§4.2). What comes after them for the same batch changes
 //! nothing, and not to have looked at it is as if the network had lost it. A vote for *another* batch is always looked at:
@@ -9,10 +10,13 @@ use crate::durable::Record;
 use crate::effect::Effect;
 use crate::membership::Membership;
 use crate::message::Message;
+use crate::rejection::Rejection;
 use crate::replica::Replica;
+use crate::stale::Place;
 use crate::types::{Digest, ReplicaId, SeqNum, View};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// PREPARE or COMMIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +84,8 @@ pub enum Sifted {
     },
     /// Nothing would come of it.
     Surplus,
+    /// The replica would refuse it for this, whatever its signatures are.
+    Refused(Rejection),
 }
 
 /// What is settled at one replica, and the votes that were set aside. It knows of the current view and of the numbers in
@@ -87,9 +93,7 @@ pub enum Sifted {
 #[derive(Clone, Debug)]
 pub struct Surplus {
     membership: Membership,
-    view: View,
-    low: SeqNum,
-    high: SeqNum,
+    place: Place,
     settled: BTreeMap<SeqNum, Settled>,
     first: BTreeMap<(SeqNum, Phase, ReplicaId), First>,
 }
@@ -97,24 +101,16 @@ pub struct Surplus {
 impl Surplus {
     /// Nothing is settled yet at `replica`.
     pub fn new(replica: &Replica) -> Self {
-        let (view, low, high) = (replica.view, replica.log.low(), replica.log.high());
         let (settled, first) = (BTreeMap::new(), BTreeMap::new());
-        Self { membership: replica.params.membership, view, low, high, settled, first }
-    }
-
-    /// Whether a step with these effects settles anything, so that [`Self::on_step`] has something to learn.
-    pub fn is_settled_by(effects: &[Effect]) -> bool {
-        effects.iter().any(|effect| match effect {
-            Effect::Persist(Record::Accepted(_) | Record::Checkpoint(_)) => false,
-            Effect::Persist(_) | Effect::Execute { .. } => true,
-            _ => false,
-        })
+        let (membership, place) = (replica.params.membership, Place::new(replica));
+        Self { membership, place, settled, first }
     }
 
     /// `replica` has just answered an input with `effects`.
     pub fn on_step(&mut self, effects: &[Effect], replica: &Replica) {
-        if self.view != replica.view {
-            self.view = replica.view;
+        let (view, low) = (self.place.view, self.place.low);
+        self.place.follow(effects, replica);
+        if view != replica.view {
             self.settled.values_mut().for_each(|settled| settled.prepared = None);
             self.first.clear();
         }
@@ -128,11 +124,16 @@ impl Surplus {
                 self.settled.entry(*seq).or_default().committed = committed;
             }
         }
-        if self.low < replica.log.low() {
-            (self.low, self.high) = (replica.log.low(), replica.log.high());
-            self.settled.retain(|seq, _| *seq > self.low);
-            self.first.retain(|(seq, ..), _| *seq > self.low);
+        if low < self.place.low {
+            self.settled.retain(|seq, _| *seq > self.place.low);
+            self.first.retain(|(seq, ..), _| *seq > self.place.low);
         }
+    }
+
+    /// The batches that the replica has asked for. It refuses others; whoever delivers one hashes it to tell, and should
+    /// not do that while somebody else waits for this.
+    pub fn wanted(&self) -> Arc<BTreeSet<Digest>> {
+        Arc::clone(&self.place.wanted)
     }
 
     /// How many votes are set aside.
@@ -157,10 +158,14 @@ impl Surplus {
 
     /// Decides about a message that came on `from`'s channel and that nobody has looked at.
     pub fn sift(&mut self, from: ReplicaId, message: Message) -> Sifted {
+        if let Err(rejection) = self.place.check(from, &message) {
+            return Sifted::Refused(rejection);
+        }
         let Some(vote) = Vote::of(from, &message, &self.membership) else {
             return Sifted::Needed(message);
         };
-        if vote.view != self.view || vote.seq <= self.low || vote.seq > self.high {
+        let Place { view, low, high, .. } = self.place;
+        if vote.view != view || vote.seq <= low || vote.seq > high {
             return Sifted::Needed(message);
         }
         let settled = self.is_settled(&vote);
@@ -211,8 +216,8 @@ mod tests {
         let second = Settled { prepared, committed: None };
         let settled = BTreeMap::from([(SeqNum(1), first), (SeqNum(2), second)]);
         let membership = Membership::new(4).expect("four");
-        let (view, low, high) = (View(0), SeqNum(0), SeqNum(8));
-        Surplus { membership, view, low, high, settled, first: BTreeMap::new() }
+        let place = Place::at(ReplicaId(3), View(0), (SeqNum(0), SeqNum(8)));
+        Surplus { membership, place, settled, first: BTreeMap::new() }
     }
 
     fn is_needed(surplus: &mut Surplus, from: u32, message: Message) -> bool {
@@ -232,17 +237,15 @@ mod tests {
             (prepare(2, 1, 1, PREPARED), true),
             (prepare(2, 0, 1, OTHER), true),
             (commit(2, 0, 1, OTHER), true),
-            // Outside the window, where nothing is remembered.
-            (prepare(1, 0, 0, PREPARED), true),
+            // Above the window, where nothing is remembered.
             (prepare(1, 0, 9, PREPARED), true),
             // The primary's, which counts for nothing: the replica is to say so.
             (prepare(0, 0, 1, PREPARED), true),
             (commit(0, 0, 1, PREPARED), false),
-            // Not its own vote: the replica is to say so.
-            (prepare(3, 0, 1, PREPARED), true),
         ] {
-            let from = if message == prepare(3, 0, 1, PREPARED) { 1 } else { voter(&message) };
-            assert_eq!(is_needed(&mut surplus, from, message.clone()), needed, "{message:?}");
+            let sifted = surplus.sift(ReplicaId(voter(&message)), message.clone());
+            let is_needed = sifted == Sifted::Needed(message.clone());
+            assert_eq!(is_needed, needed, "{message:?}");
         }
         assert!(surplus.first.keys().all(|(seq, ..)| (1..=8).contains(&seq.0)));
     }

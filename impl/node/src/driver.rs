@@ -26,7 +26,6 @@ use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
-use pbft_core::surplus::Surplus;
 use pbft_core::types::{ClientId, Digest, ReplicaId, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica, Standing};
 use std::collections::BTreeSet;
@@ -449,9 +448,7 @@ impl Steps<'_> {
             }
         };
         self.meter.on_step(cause, &outcome, self.replica);
-        if let Ok(effects) = &outcome
-            && Surplus::is_settled_by(effects)
-        {
+        if let Ok(effects) = &outcome {
             self.surplus.lock().on_step(effects, self.replica);
         }
         outcome

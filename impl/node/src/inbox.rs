@@ -10,7 +10,7 @@ use crate::frame::{
 use crate::metrics::Metrics;
 use crate::turns::{NotTaken, TakesTurns, Turns};
 use pbft_core::crypto::{Verifier, verify};
-use pbft_core::message::{Message, Request, Signed};
+use pbft_core::message::{Batch, Message, Request, Signed};
 use pbft_core::planted::planted;
 use pbft_core::surplus::{Sifted, Surplus};
 use pbft_core::types::{ClientId, ReplicaId, View};
@@ -77,6 +77,12 @@ impl SharedSurplus {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Surplus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether the replica has asked for the batch. Nobody waits for the lock while it is hashed.
+    fn wants(&self, batch: &Batch) -> bool {
+        let wanted = self.lock().wanted();
+        !wanted.is_empty() && wanted.contains(&batch.digest())
+    }
 }
 
 /// How far the replica has come, for everybody to read. Published before anything that it says from there leaves.
@@ -141,6 +147,10 @@ pub enum InboxError {
         /// The frame that says so.
         answer: Box<ReplicaFrame>,
     },
+    /// The replica would refuse it whatever its signatures are, and nobody has looked at them. A correct replica's may
+    /// come too late.
+    #[error("not verified: {0}")]
+    NotVerified(Rejection),
     /// The driver is gone.
     #[error("the replica has stopped")]
     Stopped,
@@ -152,7 +162,7 @@ impl InboxError {
         match self {
             Self::Frame(FrameError::TooLarge { .. }) => "too-large",
             Self::Frame(FrameError::Codec(_)) => "malformed",
-            Self::Rejected(rejection) => rejection.kind(),
+            Self::Rejected(rejection) | Self::NotVerified(rejection) => rejection.kind(),
             Self::Refused { reason, .. } => reason.kind(),
             Self::Stopped => "stopped",
         }
@@ -287,6 +297,9 @@ impl Inbox {
             Err(refused @ InboxError::Refused { .. }) => {
                 self.metrics.requests_refused.add(refused.kind());
             }
+            Err(useless @ InboxError::NotVerified(_)) => {
+                self.metrics.frames_not_verified.add(useless.kind());
+            }
             Err(error) => self.metrics.frames_refused.add(error.kind()),
         }
         delivered
@@ -302,7 +315,7 @@ impl Inbox {
                 true => codec::decode(frame).map_err(FrameError::from)?,
                 false => self.limits.decode_message(frame)?,
             };
-            let [earlier, message] = self.needed(from, message);
+            let [earlier, message] = self.needed(from, message)?;
             let verified = |message: Option<Message>| {
                 message.map(|message| verify(&self.params, &*self.verifier, message)).transpose()
             };
@@ -322,14 +335,24 @@ impl Inbox {
     }
 
     /// What of a message that came from `from` the replica has a use for, with a vote that was set aside before it.
-    fn needed(&self, from: ReplicaId, message: Message) -> [Option<Message>; 2] {
+    fn needed(
+        &self,
+        from: ReplicaId,
+        message: Message,
+    ) -> Result<[Option<Message>; 2], InboxError> {
+        if let Message::Batch(batch) = &message
+            && !self.surplus.wants(batch)
+        {
+            return Err(InboxError::NotVerified(Rejection::NotRequested));
+        }
         let sifted = self.surplus.lock().sift(from, message);
         match sifted {
-            Sifted::Needed(message) => [None, Some(message)],
-            Sifted::Contradicts { earlier, message } => [Some(earlier), Some(message)],
+            Sifted::Needed(message) => Ok([None, Some(message)]),
+            Sifted::Contradicts { earlier, message } => Ok([Some(earlier), Some(message)]),
+            Sifted::Refused(rejection) => Err(InboxError::NotVerified(rejection)),
             Sifted::Surplus => {
                 self.metrics.votes_surplus.increment();
-                [None, None]
+                Ok([None, None])
             }
         }
     }
@@ -370,13 +393,9 @@ impl Inbox {
             return Err(refused(RefusalReason::Overloaded));
         }
         let message = Message::Request(Arc::clone(&request));
-        let message = match verify(&self.params, &*self.verifier, message) {
-            Ok(message) => message,
-            Err(Rejection::OperationTooLarge { .. }) => {
-                return Err(refused(RefusalReason::OperationTooLarge));
-            }
-            Err(rejection) => return Err(rejection.into()),
-        };
+        let message = verify(&self.params, &*self.verifier, message).map_err(|rejection| {
+            RefusalReason::of(&rejection).map_or_else(|| rejection.into(), refused)
+        })?;
         let event = Event::Input(Box::new(Input::Request(message)));
         self.clients.push(Some(client), event).map_err(|not_taken| match not_taken {
             NotTaken::Full => refused(RefusalReason::Overloaded),

@@ -242,6 +242,8 @@ pub struct Metrics {
     pub votes_surplus: Counter,
     /// Frames refused before they became an input, by reason.
     pub frames_refused: ByReason,
+    /// Frames that the replica would have refused whatever their signatures are, by its reason.
+    pub frames_not_verified: ByReason,
     /// Frames forgotten because a queue was full, by whose.
     pub frames_dropped: ByReason,
     /// Bytes received in frames of replicas.
@@ -305,6 +307,7 @@ impl Default for Metrics {
             signatures_remembered: Counter::default(),
             votes_surplus: Counter::default(),
             frames_refused: ByReason::new(&["malformed", "too-large", "bad-signature"]),
+            frames_not_verified: ByReason::new(&[]),
             frames_dropped: ByReason::new(&["peer", "client"]),
             peer_bytes: Counter::default(),
             client_bytes: Counter::default(),
@@ -432,6 +435,7 @@ impl Metrics {
             signatures_remembered "signatures_remembered_total" "Signatures that were known to be good already",
             votes_surplus "votes_surplus_total" "Votes that were not verified because nothing needs them any more",
             frames_refused "frames_refused_total" "Frames refused before they became an input",
+            frames_not_verified "frames_not_verified_total" "Frames that the replica would have refused whatever their signatures are",
             frames_dropped "frames_dropped_total" "Frames forgotten because a queue was full",
             peer_bytes "peer_received_bytes_total" "Bytes received in frames of replicas",
             client_bytes "client_received_bytes_total" "Bytes received in frames of clients",

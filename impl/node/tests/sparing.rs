@@ -8,13 +8,17 @@ use bytes::Bytes;
 use common::{CLIENT, CLUSTER, Node, replica_key, request};
 use pbft_core::crypto::sign;
 use pbft_core::evidence::SignedVote;
-use pbft_core::message::{Message, Prepare};
-use pbft_core::types::{Digest, ReplicaId, SeqNum};
+use pbft_core::message::{
+    Message, NewView, Prepare, Request, Signed, StableCertificate, ViewChange,
+};
+use pbft_core::types::{Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View};
 use pbft_node::codec;
-use pbft_node::frame::ReplicaFrame;
+use pbft_node::frame::{ClientFrame, RefusalReason, ReplicaFrame};
+use pbft_node::inbox::InboxError;
 use pbft_node::keyring::KeySigner;
 use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a node has broadcast since it was asked last.
@@ -95,6 +99,71 @@ async fn a_vote_that_nothing_needs_is_not_verified_unless_it_is_contradicted() {
     let [contradiction] = &evidence[..] else { panic!("one contradiction: {evidence:?}") };
     assert_eq!(contradiction.first, SignedVote::Prepare(vote));
     assert_eq!(contradiction.second, SignedVote::Prepare(other));
+}
+
+fn encoded(message: &Message) -> Vec<u8> {
+    codec::encode(message).expect("encoded")
+}
+
+fn view_change(view: u64, replica: u32) -> Arc<Signed<ViewChange>> {
+    let (low_water_mark, replica_id) = (SeqNum(0), ReplicaId(replica));
+    let (stable, prepared) = (StableCertificate::default(), Vec::new());
+    let body =
+        ViewChange { view: View(view), low_water_mark, stable, prepared, replica: replica_id };
+    Arc::new(sign(&KeySigner::new(replica_key(replica)), CLUSTER, body))
+}
+
+/// Outside fault F17: A NEW-VIEW for a view that was left costs a thousand signature checks before it is refused.
+#[tokio::test(start_paused = true)]
+async fn what_would_be_refused_anyway_is_not_verified_and_ends_no_connection() {
+    let node = Node::start(1, 4, MemoryDisk::default(), None);
+    let metrics = node.inbox.metrics().clone();
+    for from in [2, 3] {
+        let frame = encoded(&Message::ViewChange(view_change(6, from)));
+        node.inbox.peer_frame(ReplicaId(from), &frame).await.expect("good");
+    }
+    node.inbox.settled().await.expect("running");
+    assert_eq!(node.inbox.position().view, View(6));
+    let checked = metrics.signatures_checked.get();
+
+    let (view, replica) = (View(2), ReplicaId(2));
+    let view_changes = [0, 2, 3].map(|id| view_change(2, id)).to_vec();
+    let body = NewView { view, view_changes, pre_prepares: Vec::new(), replica };
+    let new_view = Arc::new(sign(&KeySigner::new(replica_key(2)), CLUSTER, body));
+    let late = [
+        (Message::NewView(new_view), "wrong-view"),
+        (Message::ViewChange(view_change(5, 0)), "wrong-view"),
+        (Message::ViewChange(view_change(6, 2)), "duplicate"),
+        (Message::Batch(Arc::default()), "not-requested"),
+    ];
+    for (message, kind) in &late {
+        let outcome = node.inbox.peer_frame(replica, &encoded(message)).await;
+        let Err(InboxError::NotVerified(rejection)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(rejection.kind(), *kind);
+    }
+    assert_eq!(metrics.signatures_checked.get(), checked);
+    let counted = |kind| metrics.frames_not_verified.get(kind);
+    let counts = ["wrong-view", "duplicate", "not-requested"].map(counted);
+    assert_eq!((counts, metrics.frames_refused.get("wrong-view")), ([2, 1, 1], 0));
+}
+
+/// A client is told at once what its request is refused for, whoever has signed it.
+#[tokio::test(start_paused = true)]
+async fn a_request_beyond_a_bound_is_refused_before_its_signature_is_checked() {
+    let node = Node::start(1, 4, MemoryDisk::default(), None);
+    let beyond = [(Lane(u16::MAX), Timestamp(1)), (Lane(0), Timestamp(u64::MAX))];
+    let reasons = beyond.map(|(lane, timestamp)| {
+        let (session, operation) = (Session::default(), b"deposit alice 7".to_vec());
+        let body = Request { client: CLIENT, lane, timestamp, session, operation };
+        let request = Arc::new(Signed { body, signature: Signature::default() });
+        let frame = codec::encode(&ClientFrame::Request(request)).expect("encoded");
+        match node.inbox.client_frame(CLIENT, &frame) {
+            Err(InboxError::Refused { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(reasons, [RefusalReason::LaneTooHigh, RefusalReason::TimestampTooHigh]);
+    assert_eq!(node.inbox.metrics().signatures_checked.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -174,8 +174,9 @@ impl Coverage {
 
     /// A correct replica refused a request before it was an input.
     pub fn refused(&mut self, reason: RefusalReason) {
-        if reason == RefusalReason::OperationTooLarge {
-            count(&mut self.rejections, "operation-too-large", 1);
+        // Of a request that is not its sender's the core knows nothing.
+        if reason != RefusalReason::NotYours {
+            count(&mut self.rejections, reason.kind(), 1);
         }
     }
 

@@ -17,7 +17,7 @@ use pbft_core::crypto::{Signer, Verifier, verify};
 use pbft_core::message::{Message, Request, Signed, StateData};
 use pbft_core::replies::LastReply;
 use pbft_core::types::{ClientId, ReplicaId, SeqNum};
-use pbft_core::{Effect, Input, Params, Rejection, Replica, Timer};
+use pbft_core::{Effect, Input, Params, Replica, Timer};
 use pbft_node::codec;
 use pbft_node::driver::Observer as _;
 use pbft_node::frame::{ClientFrame, FrameError, FrameLimits, RefusalReason};
@@ -231,14 +231,11 @@ impl Host {
         };
         let verified =
             verify(&self.params, &*self.verifier, Message::Request(Arc::clone(&request)));
-        match verified {
-            Ok(message) => Ok(Input::Request(message)),
-            Err(Rejection::OperationTooLarge { .. }) => Err(Unread::Refused(Box::new(refused(
-                &request.body,
-                RefusalReason::OperationTooLarge,
-            )))),
-            Err(rejection) => Err(rejection.into()),
-        }
+        let message = verified.map_err(|rejection| match RefusalReason::of(&rejection) {
+            Some(reason) => Unread::Refused(Box::new(refused(&request.body, reason))),
+            None => rejection.into(),
+        })?;
+        Ok(Input::Request(message))
     }
 
     /// Handles an input, or keeps it until the disk is ready.

@@ -11,7 +11,7 @@ pub mod service;
 pub mod tape;
 
 use core::time::Duration;
-use keys::{CLUSTER, replica_key, verified};
+use keys::{CLUSTER, checked, replica_key};
 use oracle::Oracle;
 use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Reply, Request, Signed, StateData};
@@ -284,7 +284,7 @@ impl Cluster {
     /// Hands over one message.
     pub fn deliver(&mut self, envelope: Envelope) -> Result<Vec<Effect>, Rejection> {
         let Envelope { from, to, message } = envelope;
-        let message = verified(&self.nodes[to.0 as usize].params, message);
+        let message = checked(&self.nodes[to.0 as usize].params, message)?;
         self.input(to.0, Input::Message { from, message })
     }
 
@@ -354,7 +354,7 @@ impl Cluster {
         request: &Arc<Signed<Request>>,
     ) -> Result<Vec<Effect>, Rejection> {
         let message = Message::Request(Arc::clone(request));
-        let message = verified(&self.nodes[to as usize].params, message);
+        let message = checked(&self.nodes[to as usize].params, message)?;
         self.input(to, Input::Request(message))
     }
 

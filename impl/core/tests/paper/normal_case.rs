@@ -71,7 +71,8 @@ pub(super) fn a_pre_prepare_is_of_the_active_view_and_its_primary() {
     let mut cluster = alone(1);
     let batch = batch(1);
     refused(cluster.inject(2, 1, proposal(0, 1, &batch, 2)), not_primary(0, 2));
-    refused(cluster.inject(2, 1, proposal(0, 1, &batch, 1)), Rejection::OwnMessage);
+    refused(cluster.inject(2, 1, proposal(0, 1, &batch, 1)), not_primary(0, 1));
+    refused(cluster.inject(2, 1, proposal(1, 1, &batch, 1)), Rejection::OwnMessage);
     refused(cluster.inject(0, 1, proposal(4, 1, &batch, 0)), wrong_view(0, 4));
     (0..4).for_each(|_| drop(cluster.input(1, Input::Suspect).expect("always possible")));
     refused(cluster.inject(0, 1, proposal(0, 1, &batch, 0)), wrong_view(4, 0));

@@ -351,9 +351,12 @@ impl Host {
             match tokio::time::timeout(PEER_IDLE, connection.next()).await {
                 Ok(Some(Ok(frame))) => {
                     self.quotas.charge(Principal::Replica(id), frame.len(), &metrics).await;
-                    if let Err(error) = self.inbox.peer_frame(id, &frame).await {
-                        metrics.disconnections.add(error.kind());
-                        break error.to_string();
+                    match self.inbox.peer_frame(id, &frame).await {
+                        Ok(()) | Err(InboxError::NotVerified(_)) => {}
+                        Err(error) => {
+                            metrics.disconnections.add(error.kind());
+                            break error.to_string();
+                        }
                     }
                 }
                 Ok(Some(Err(error))) => break ended(&error),

@@ -1,0 +1,188 @@
+//! Messages that a replica would refuse whatever their signatures are, told from a few numbers of its state. Views, water
+//! marks and executed numbers only rise, so what came too late a moment ago comes too late now: it does no harm that the
+//! numbers are some steps old. What comes too early is never refused here.
+//!
+//! Evidence is looked at all the same ([`crate::evidence`]). A COMMIT of a view that was left may convict its signer. So may
+//! a second VIEW-CHANGE or NEW-VIEW for one view: of each channel and signer one is looked at while a view lasts, since it
+//! may cost a thousand signatures.
+
+use crate::durable::Record;
+use crate::effect::Effect;
+use crate::message::{Message, NewView, Signed, ViewChange};
+use crate::rejection::Rejection;
+use crate::replica::Replica;
+use crate::types::{Digest, ReplicaId, SeqNum, Signature, View};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Where a replica is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    own: ReplicaId,
+    pub(crate) view: View,
+    active: bool,
+    pub(crate) low: SeqNum,
+    pub(crate) high: SeqNum,
+    executed: SeqNum,
+    /// The batches that it may have asked for.
+    pub(crate) wanted: Arc<BTreeSet<Digest>>,
+    /// The VIEW-CHANGEs that it keeps.
+    view_changes: BTreeMap<ReplicaId, (View, Signature)>,
+    /// The NEW-VIEW that began the view.
+    new_view: Option<(View, Signature)>,
+    /// The one that waits for state or batches.
+    awaited: Option<(View, Signature)>,
+    /// The pre-prepares of the current view that it has accepted.
+    accepted: BTreeMap<SeqNum, Digest>,
+    /// Of whom something was looked at in the current view because it may be evidence: kind, channel, signer.
+    looked_at: BTreeSet<(&'static str, ReplicaId, ReplicaId)>,
+}
+
+impl Place {
+    pub(crate) fn new(replica: &Replica) -> Self {
+        let view_change = |one: &Signed<ViewChange>| (one.body.view, one.signature);
+        let new_view = |one: &Arc<Signed<NewView>>| (one.body.view, one.signature);
+        let kept = replica.view_changes.iter();
+        Self {
+            own: replica.params.replica,
+            view: replica.view,
+            active: replica.active,
+            low: replica.log.low(),
+            high: replica.log.high(),
+            executed: replica.last_executed,
+            wanted: Arc::new(replica.fetching.wanted().collect()),
+            view_changes: kept.map(|(id, one)| (*id, view_change(one))).collect(),
+            new_view: replica.new_view.as_ref().map(new_view),
+            awaited: replica.awaited.as_ref().map(new_view),
+            accepted: BTreeMap::new(),
+            looked_at: BTreeSet::new(),
+        }
+    }
+
+    /// The replica has made a step with these effects.
+    pub(crate) fn follow(&mut self, effects: &[Effect], replica: &Replica) {
+        let before = std::mem::replace(self, Self::new(replica));
+        if before.view == self.view {
+            self.looked_at = before.looked_at;
+            self.accepted = before.accepted;
+            if before.low < self.low {
+                self.accepted = self.accepted.split_off(&self.low.next());
+            }
+        }
+        for effect in effects {
+            if let Effect::Persist(Record::Accepted(proposal)) = effect {
+                let body = &proposal.pre_prepare.body;
+                self.accepted.insert(body.seq, body.digest);
+            }
+        }
+    }
+
+    /// Why the replica would refuse a message on `from`'s channel whatever its signatures are, if it surely would.
+    pub(crate) fn check(&mut self, from: ReplicaId, message: &Message) -> Result<(), Rejection> {
+        match message {
+            Message::PrePrepare(proposal) => {
+                let body = &proposal.pre_prepare.body;
+                self.check_left(body.view)?;
+                self.check_low(body.seq)?;
+                let again = self.accepted.get(&body.seq) == Some(&body.digest);
+                refuse_if(again && body.view == self.view, Rejection::Duplicate)
+            }
+            Message::Prepare(vote) => {
+                check_channel(from, vote.body.replica)?;
+                self.check_left(vote.body.view)?;
+                self.check_low(vote.body.seq)
+            }
+            Message::Commit(vote) => check_channel(from, vote.body.replica),
+            Message::Checkpoint(vote) => {
+                check_channel(from, vote.body.replica)?;
+                self.check_low(vote.body.seq)
+            }
+            Message::Status(status) => check_channel(from, status.body.replica),
+            Message::ViewChange(one) => self.check_view_change(from, one),
+            Message::NewView(one) => self.check_new_view(from, one),
+            Message::Committed(certificate) => {
+                let seq = certificate.commits.first().map(|first| first.body.seq);
+                seq.map_or(Ok(()), |seq| {
+                    self.check_low(seq)?;
+                    refuse_if(seq <= self.executed, Rejection::Duplicate)
+                })
+            }
+            Message::Stable(certificate) => {
+                let seq = certificate.checkpoints.first().map(|first| first.body.seq);
+                seq.map_or(Ok(()), |seq| self.check_low(seq))
+            }
+            Message::Request(_)
+            | Message::FetchBatch(_)
+            | Message::Batch(_)
+            | Message::FetchState(_)
+            | Message::StateData(_) => Ok(()),
+        }
+    }
+
+    fn check_view_change(
+        &mut self,
+        from: ReplicaId,
+        one: &Signed<ViewChange>,
+    ) -> Result<(), Rejection> {
+        let (view, signer) = (one.body.view, one.body.replica);
+        refuse_if(signer == self.own, Rejection::OwnMessage)?;
+        self.check_left(view)?;
+        let known = self.view_changes.get(&signer).copied();
+        refuse_if(known == Some((view, one.signature)), Rejection::Duplicate)?;
+        let later = known.is_some_and(|(known, _)| known >= view);
+        if later || self.is_active_in(view) {
+            let rejection = if later { Rejection::Duplicate } else { self.wrong_view(view) };
+            return refuse_if(!self.looked_at.insert(("view-change", from, signer)), rejection);
+        }
+        Ok(())
+    }
+
+    fn check_new_view(&mut self, from: ReplicaId, one: &Signed<NewView>) -> Result<(), Rejection> {
+        let (view, signer) = (one.body.view, one.body.replica);
+        refuse_if(signer == self.own, Rejection::OwnMessage)?;
+        self.check_left(view)?;
+        let this = Some((view, one.signature));
+        refuse_if(this == self.new_view, self.wrong_view(view))?;
+        let later = self.awaited.is_some_and(|(awaited, _)| awaited > view);
+        refuse_if(later || this == self.awaited, Rejection::Duplicate)?;
+        let again = self.is_active_in(view) && !self.looked_at.insert(("new-view", from, signer));
+        refuse_if(again, self.wrong_view(view))
+    }
+
+    fn is_active_in(&self, view: View) -> bool {
+        self.active && view == self.view
+    }
+
+    fn wrong_view(&self, got: View) -> Rejection {
+        Rejection::WrongView { expected: self.view, got }
+    }
+
+    fn check_left(&self, got: View) -> Result<(), Rejection> {
+        refuse_if(got < self.view, self.wrong_view(got))
+    }
+
+    fn check_low(&self, seq: SeqNum) -> Result<(), Rejection> {
+        let (low, high) = (self.low, self.high);
+        refuse_if(seq <= low, Rejection::OutsideWindow { seq, low, high })
+    }
+}
+
+fn refuse_if(refused: bool, rejection: Rejection) -> Result<(), Rejection> {
+    match refused {
+        true => Err(rejection),
+        false => Ok(()),
+    }
+}
+
+/// A vote counts on its signer's own channel only.
+fn check_channel(from: ReplicaId, signer: ReplicaId) -> Result<(), Rejection> {
+    refuse_if(signer != from, Rejection::NotFromSigner { signer, from })
+}
+
+#[cfg(test)]
+impl Place {
+    /// An active replica at this place.
+    pub(crate) fn at(own: ReplicaId, view: View, (low, high): (SeqNum, SeqNum)) -> Self {
+        Self { own, view, active: true, low, high, executed: low, ..Self::default() }
+    }
+}
