@@ -13,7 +13,8 @@ mod upgrade;
 
 use pbft_core::types::View;
 use pbft_node::client::Client;
-use pbft_tests::cluster::{ProcessCluster, Shape, agreement, wait_for};
+use pbft_node::frame::StatusReport;
+use pbft_tests::cluster::{ProcessCluster, Shape, agreement, reports, wait_for};
 use pbft_tests::proxy::Fabric;
 use pbft_tests::workload::{Workload, audit};
 use std::collections::BTreeSet;
@@ -79,13 +80,18 @@ impl Chaos {
         } else {
             wait_for(&observer, "all correct replicas are in the same state", |all| {
                 let mut correct = all.iter().filter(|one| !byzantine.contains(&one.replica.0));
-                let ends = |one: &pbft_node::frame::StatusReport| (one.last_executed, one.state);
+                let ends = |one: &StatusReport| (one.last_executed, one.state);
                 let first = correct.next().map(ends);
                 let others: Vec<_> = correct.map(ends).collect();
                 others.len() + 1 + byzantine.len() == n
                     && others.iter().all(|one| Some(*one) == first)
             })
             .await;
+        }
+        let of_correct = |one: &&StatusReport| !byzantine.contains(&one.replica.0);
+        for report in reports(&observer).await.iter().filter(of_correct) {
+            let accused: BTreeSet<u32> = report.accused().map(|id| id.0).collect();
+            assert!(accused.is_subset(&byzantine), "{} accuses {accused:?}", report.replica);
         }
         audit(&observer, &history).await.expect("what was acknowledged is there, once");
         cluster.assert_all_run();

@@ -142,6 +142,25 @@ impl Contradiction {
         self.first.said().replica
     }
 
+    /// What kinds there are, for metrics: two statements of one kind, or a promise without what was voted for.
+    pub const KINDS: [&str; 7] = [
+        "pre-prepare",
+        "prepare",
+        "commit",
+        "checkpoint",
+        "view-change",
+        "new-view",
+        "hidden-certificate",
+    ];
+
+    /// One of [`Self::KINDS`].
+    pub fn kind(&self) -> &'static str {
+        match (self.first.said().kind, self.second.said().kind) {
+            (first, second) if first == second => first,
+            _ => "hidden-certificate",
+        }
+    }
+
     /// The view and number that it is about, or the earlier of the two views.
     pub fn place(&self) -> (View, SeqNum) {
         let (first, second) = (self.first.said(), self.second.said());

@@ -4,6 +4,7 @@
 //! write to disk (group commit). Only then do their messages leave.
 
 mod error;
+mod evidence;
 mod report;
 mod space;
 
@@ -19,16 +20,16 @@ use crate::metrics::Metrics;
 use crate::network::{Network, Outgoing};
 use crate::perform::{Group, Performer, Writes};
 use crate::service::Service;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::timers::Timers;
 use bytes::Bytes;
+use evidence::Evidence;
 use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
-use pbft_core::types::{ClientId, Digest, ReplicaId, SeqNum};
+use pbft_core::types::{ClientId, Digest, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica, Standing};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -104,7 +105,7 @@ pub struct Driver {
     put_off_until: Option<tokio::time::Instant>,
     /// The last computed digest of the service's state, and the batch that it is of.
     state_digest: Option<(SeqNum, Digest)>,
-    accused: BTreeSet<ReplicaId>,
+    evidence: Evidence,
 }
 
 impl std::fmt::Debug for Driver {
@@ -155,7 +156,7 @@ impl Driver {
         if let Some(observer) = &mut observer {
             observer.on_start(&replica);
         }
-        let state_digest = None;
+        let (state_digest, evidence) = (None, Evidence::load(&store, meter.metrics())?);
         let driver = Self {
             replica,
             store,
@@ -168,7 +169,7 @@ impl Driver {
             recovered,
             put_off_until: None,
             state_digest,
-            accused: BTreeSet::new(),
+            evidence,
         };
         Ok((driver, inbox))
     }
@@ -223,14 +224,15 @@ impl Driver {
     /// Handles `first` and what else has arrived; commits; releases.
     fn group(&mut self, first: Option<Event>) -> Result<(), DriverError> {
         let mut waiting = Waiting::default();
-        let Self { replica, store, performer, observer, meter, queues, recovered, accused, .. } =
-            self;
+        let Self {
+            replica, store, performer, observer, meter, queues, recovered, evidence, ..
+        } = self;
         meter.metrics().peer_queue.set(queues.peers.len() as u64);
         meter.metrics().client_queue.set(queues.clients.len() as u64);
         let mut group = Group::new(store);
         let surplus = queues.surplus.clone();
         let surplus = &surplus;
-        let mut steps = Steps { replica, performer, observer, meter, surplus, accused, count: 0 };
+        let mut steps = Steps { replica, performer, observer, meter, surplus, evidence, count: 0 };
         steps.perform(std::mem::take(recovered), &mut group)?;
         let mut next = first.or_else(|| queues.next(0));
         for turn in 1..=GROUP_STEPS_MAX {
@@ -368,8 +370,7 @@ struct Steps<'d> {
     observer: &'d mut Option<Box<dyn Observer>>,
     meter: &'d mut Meter,
     surplus: &'d SharedSurplus,
-    /// Replicas of which evidence of a broken promise was kept since the start: once is enough.
-    accused: &'d mut BTreeSet<ReplicaId>,
+    evidence: &'d mut Evidence,
     /// How many steps there were.
     count: u64,
 }
@@ -379,17 +380,17 @@ impl Steps<'_> {
     fn step(&mut self, input: Input, group: &mut Group<'_>) -> Result<(), DriverError> {
         let (refusable, vote) = (refusable(&input), SignedVote::in_input(&input));
         let broken = vote.as_ref().and_then(|vote| self.replica.broken_promise(vote));
-        if let Some(contradiction) = broken.filter(|one| self.accused.insert(one.replica())) {
-            let (liar, (view, seq)) = (contradiction.replica(), contradiction.place());
-            tracing::warn!(%liar, "evidence of a fault: {contradiction}");
-            self.meter.metrics().equivocations.increment();
-            group.transaction()?.add_evidence(liar, view, seq, &contradiction)?;
+        if let Some(contradiction) = broken {
+            self.evidence.keep_broken_promise(&contradiction, self.meter.metrics(), group)?;
         }
         match self.observed(input) {
             Ok(effects) => self.perform(effects, group),
             Err(rejection) => {
-                if !planted!(self.replica.params(), EvidenceDropped) {
-                    note_equivocation(&rejection, vote, self.replica, group)?;
+                let kept = !planted!(self.replica.params(), EvidenceDropped);
+                if let (Rejection::Equivocation { .. }, Some(vote), true) = (&rejection, vote, kept)
+                    && let Some(contradiction) = self.replica.contradiction(vote)
+                {
+                    self.evidence.keep(&contradiction, self.meter.metrics(), group)?;
                 }
                 let told = !planted!(self.replica.params(), RefusalDropped);
                 if let (Some(request), Some(reason), true) =
@@ -468,21 +469,4 @@ fn refusable(input: &Input) -> Option<Arc<Signed<Request>>> {
 fn refused(request: &Request, reason: RefusalReason) -> Result<Outgoing, CodecError> {
     let frame = codec::encode(&ReplicaFrame::refusal(request, reason))?;
     Ok(Outgoing::Reply { client: request.client, frame: Bytes::from(frame) })
-}
-
-/// A replica that contradicts itself is faulty: that is worth keeping, with both signatures.
-fn note_equivocation(
-    rejection: &Rejection,
-    vote: Option<SignedVote>,
-    replica: &Replica,
-    group: &mut Group<'_>,
-) -> Result<(), StoreError> {
-    let Rejection::Equivocation { replica: liar, view, seq, .. } = rejection else { return Ok(()) };
-    tracing::warn!(%liar, %view, %seq, "equivocation: {rejection}");
-    match vote.and_then(|vote| replica.contradiction(vote)) {
-        Some(contradiction) => {
-            group.transaction()?.add_evidence(*liar, *view, *seq, &contradiction)
-        }
-        None => Ok(()),
-    }
 }

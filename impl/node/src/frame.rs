@@ -190,6 +190,16 @@ pub struct StatusReport {
     pub standing: Standing,
     /// How often its store was opened.
     pub incarnation: u64,
+    /// The replicas against whom it keeps evidence, a bit for each.
+    pub accused: u128,
+}
+
+impl StatusReport {
+    /// The replicas against whom it keeps evidence.
+    pub fn accused(&self) -> impl Iterator<Item = ReplicaId> {
+        let accused = self.accused;
+        (0..u128::BITS).filter(move |id| (accused >> id) & 1 == 1).map(ReplicaId)
+    }
 }
 
 /// A frame that is larger than its kind can be.

@@ -5,6 +5,7 @@
 
 pub use crate::lost_lines::LostLines;
 use pbft_core::Standing;
+use pbft_core::evidence::Contradiction;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -56,14 +57,23 @@ impl Gauge {
     }
 }
 
-/// Counts by reason. The reasons are names in the code, so there are few.
+/// Counts by reason, or by kind. The reasons are names in the code, so there are few.
 #[derive(Debug)]
-pub struct ByReason(Mutex<BTreeMap<&'static str, u64>>);
+pub struct ByReason {
+    /// What the reasons are called.
+    label: &'static str,
+    counts: Mutex<BTreeMap<&'static str, u64>>,
+}
 
 impl ByReason {
     /// Counts of zero for `reasons`; others join when they first occur.
     fn new(reasons: &[&'static str]) -> Self {
-        Self(Mutex::new(reasons.iter().map(|reason| (*reason, 0)).collect()))
+        Self::labelled("reason", reasons)
+    }
+
+    fn labelled(label: &'static str, reasons: &[&'static str]) -> Self {
+        let counts = reasons.iter().map(|reason| (*reason, 0)).collect();
+        Self { label, counts: Mutex::new(counts) }
     }
 
     /// Counts one occurrence.
@@ -73,18 +83,26 @@ impl ByReason {
 
     /// Counts `more` occurrences.
     pub fn add_many(&self, reason: &'static str, more: u64) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(reason).or_default() += more;
+    }
+
+    /// Begins again with these occurrences.
+    pub fn restart(&self, occurred: impl Iterator<Item = &'static str>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.values_mut().for_each(|count| *count = 0);
+        occurred.for_each(|reason| *counts.entry(reason).or_default() += 1);
     }
 
     /// How often `reason` occurred.
     pub fn get(&self, reason: &str) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(reason).copied().unwrap_or(0)
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(reason).copied().unwrap_or(0)
     }
 
     /// All counts, in order of reason.
     pub fn counts(&self) -> Vec<(&'static str, u64)> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.iter().map(|(reason, count)| (*reason, *count)).collect()
     }
 }
@@ -204,8 +222,9 @@ pub struct Metrics {
     pub rejections: ByReason,
     /// Messages that a peer was not given because it had been given enough ([`pbft_core::Replica::help_withheld`]).
     pub help_withheld: Counter,
-    /// Contradicting statements of one replica that were found.
-    pub equivocations: Counter,
+    /// What is kept of replicas that signed what no correct one signs, by [`pbft_core::evidence::Contradiction::kind`]. It
+    /// begins with what the store has.
+    pub evidence: ByReason,
     /// Batches executed, the null batch included.
     pub batches_executed: Counter,
     /// Requests executed.
@@ -289,7 +308,7 @@ impl Default for Metrics {
             view_changes: Counter::default(),
             rejections: ByReason::new(&[]),
             help_withheld: Counter::default(),
-            equivocations: Counter::default(),
+            evidence: ByReason::labelled("kind", &Contradiction::KINDS),
             batches_executed: Counter::default(),
             requests_executed: Counter::default(),
             batch_requests: Histogram::new(COUNTS),
@@ -342,8 +361,8 @@ pub enum Value {
     Counter(u64),
     /// A number that rises and falls.
     Gauge(u64),
-    /// Numbers that only rise, by reason.
-    ByReason(Vec<(&'static str, u64)>),
+    /// Numbers that only rise, by reason; first what the reasons are called.
+    ByReason(&'static str, Vec<(&'static str, u64)>),
     /// 1 for one of some names, 0 for all others.
     OneOf(Vec<(&'static str, u64)>),
     /// A distribution.
@@ -374,7 +393,7 @@ impl Shown for Gauge {
 
 impl Shown for ByReason {
     fn value(&self) -> Value {
-        Value::ByReason(self.counts())
+        Value::ByReason(self.label, self.counts())
     }
 }
 
@@ -417,7 +436,7 @@ impl Metrics {
             view_changes "view_changes_total" "How often the replica has left a view",
             rejections "rejections_total" "Inputs that the replica refused",
             help_withheld "help_withheld_total" "Messages left out of answers to a peer that had been given enough until the next status",
-            equivocations "equivocations_total" "Contradicting statements of one replica that were found",
+            evidence "evidence_total" "Pairs of signed statements that convict a replica, as the store keeps them",
             batches_executed "batches_executed_total" "Batches executed, null batches included",
             requests_executed "requests_executed_total" "Requests executed",
             batch_requests "batch_requests" "Requests in an executed batch",
@@ -472,7 +491,7 @@ mod tests {
         let names: std::collections::BTreeSet<_> = families.iter().map(|f| f.name).collect();
         assert_eq!(names.len(), families.len());
         let rejections = families.iter().find(|family| family.name == "rejections_total");
-        let expected = Value::ByReason(vec![("duplicate", 1)]);
+        let expected = Value::ByReason("reason", vec![("duplicate", 1)]);
         assert_eq!(rejections.map(|family| &family.value), Some(&expected));
     }
 

@@ -92,7 +92,7 @@ async fn a_vote_that_nothing_needs_is_not_verified_unless_it_is_contradicted() {
     let frame = codec::encode(&Message::Prepare(other.clone())).expect("encoded");
     scene.backup.inbox.peer_frame(from, &frame).await.expect("well signed");
     scene.backup.inbox.settled().await.expect("running");
-    assert_eq!((metrics.votes_surplus.get(), metrics.equivocations.get()), (2, 1));
+    assert_eq!((metrics.votes_surplus.get(), metrics.evidence.get("prepare")), (2, 1));
     let disk = scene.backup.kill().await;
     let store = Store::in_memory(&disk, Identity::new(CLUSTER, ReplicaId(1))).expect("opened");
     let evidence = store.evidence().expect("read");

@@ -19,7 +19,7 @@ pub fn exposition(metrics: &Metrics) -> String {
 
 fn write_family(text: &mut String, Family { name, help, value }: &Family) -> std::fmt::Result {
     let kind = match value {
-        Value::Counter(_) | Value::ByReason(_) => "counter",
+        Value::Counter(_) | Value::ByReason(..) => "counter",
         Value::Gauge(_) | Value::OneOf(_) => "gauge",
         Value::Histogram(_) => "histogram",
     };
@@ -28,8 +28,8 @@ fn write_family(text: &mut String, Family { name, help, value }: &Family) -> std
     match value {
         Value::Counter(number) | Value::Gauge(number) => writeln!(text, "pbft_{name} {number}"),
         // Reasons are names in the code: nothing in them needs to be escaped.
-        Value::ByReason(counts) => counts.iter().try_for_each(|(reason, count)| {
-            writeln!(text, "pbft_{name}{{reason=\"{reason}\"}} {count}")
+        Value::ByReason(label, counts) => counts.iter().try_for_each(|(reason, count)| {
+            writeln!(text, "pbft_{name}{{{label}=\"{reason}\"}} {count}")
         }),
         Value::OneOf(names) => names
             .iter()
@@ -61,8 +61,8 @@ mod tests {
         let head = |kind| format!("# HELP pbft_x What it is\n# TYPE pbft_x {kind}\n");
         assert_eq!(text(Value::Counter(3)), head("counter") + "pbft_x 3\n");
         assert_eq!(text(Value::Gauge(3)), head("gauge") + "pbft_x 3\n");
-        let reasons = Value::ByReason(vec![("a", 1), ("b", 2)]);
-        let lines = "pbft_x{reason=\"a\"} 1\npbft_x{reason=\"b\"} 2\n";
+        let reasons = Value::ByReason("kind", vec![("a", 1), ("b", 2)]);
+        let lines = "pbft_x{kind=\"a\"} 1\npbft_x{kind=\"b\"} 2\n";
         assert_eq!(text(reasons), head("counter") + lines);
         let names = Value::OneOf(vec![("a", 0), ("b", 1)]);
         assert_eq!(text(names), head("gauge") + "pbft_x{x=\"a\"} 0\npbft_x{x=\"b\"} 1\n");

@@ -264,6 +264,7 @@ pub(crate) fn progress(report: &StatusReport) -> Value {
         "last_executed": report.last_executed.0,
         "state": report.state.map(|digest| hex::encode(&digest.0)),
         "incarnation": report.incarnation,
+        "evidence_against": report.accused().map(|id| id.0).collect::<Vec<_>>(),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::voters::{Missing, Voters};
 use clap::Args;
 use comfy_table::{Table, presets};
 use pbft_core::Membership;
-use pbft_core::types::Digest;
+use pbft_core::types::{Digest, ReplicaId};
 use pbft_output::{errln, outln};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -139,6 +139,17 @@ pub(super) fn voters(membership: Membership, replicas: &[ReplicaStatus]) -> Vote
     Voters::count(membership, said)
 }
 
+/// Who says that it keeps evidence against whom. One replica's word proves nothing; the evidence does.
+fn accusations(replicas: &[ReplicaStatus]) -> BTreeMap<ReplicaId, Vec<ReplicaId>> {
+    let mut accusations: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for status in replicas {
+        let report = status.report.as_ref().ok();
+        let accused = report.into_iter().flat_map(StatusReport::accused);
+        accused.for_each(|one| accusations.entry(one).or_default().push(status.replica));
+    }
+    accusations
+}
+
 /// Whether equal sequence numbers come with equal digests.
 pub(super) fn agree(digests: impl Iterator<Item = (u64, Digest)>) -> bool {
     let mut known = BTreeMap::new();
@@ -205,6 +216,10 @@ fn print_table(replicas: &[ReplicaStatus], health: &Health) {
         };
     }
     outln!("{table}");
+    for (accused, by) in accusations(replicas) {
+        let by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        errln!("evidence that {accused} is faulty is kept by {by}: `pbft inspect` shows it");
+    }
     let verdict = match (agree, voters.are_enough()) {
         (false, _) => "replicas DIFFER after the same batches",
         (true, false) => "nothing can be executed",
@@ -222,7 +237,7 @@ fn print_table(replicas: &[ReplicaStatus], health: &Health) {
 mod tests {
     use super::*;
     use pbft_core::Standing;
-    use pbft_core::types::{ReplicaId, SeqNum, View};
+    use pbft_core::types::{SeqNum, View};
 
     fn report(id: u32, seq: u64, state: u8) -> StatusReport {
         StatusReport {
@@ -235,6 +250,7 @@ mod tests {
             state: Some(Digest([state; 32])),
             standing: Standing::Votes,
             incarnation: 1,
+            accused: 0,
         }
     }
 

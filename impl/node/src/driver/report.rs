@@ -26,6 +26,7 @@ impl Driver {
             state: Some(state),
             standing: self.replica.standing(),
             incarnation: self.store.incarnation(),
+            accused: self.evidence.against(),
         })
     }
 
@@ -42,6 +43,7 @@ impl Driver {
             state: None,
             standing: Standing::NoSpace,
             incarnation: self.store.incarnation(),
+            accused: self.evidence.against(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A disk without space: the replica says nothing until there is some, and then goes on by itself.
 
-use super::{Driver, DriverError, refusable, refused};
+use super::{Driver, DriverError, Evidence, refusable, refused};
 use crate::blocking::blocking;
 use crate::codec;
 use crate::frame::{RefusalReason, ReplicaFrame};
@@ -99,6 +99,7 @@ impl Driver {
         // It may need again what it had before.
         *self.queues.surplus.lock() = Surplus::new(&self.replica);
         self.state_digest = None;
+        self.evidence = Evidence::load(&self.store, self.meter.metrics())?;
         if let Some(observer) = &mut self.observer {
             observer.on_start(&self.replica);
         }

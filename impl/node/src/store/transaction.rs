@@ -294,19 +294,20 @@ impl<'s> Transaction<'s> {
     }
 
     /// Keeps a replica's two contradicting statements, unless there is evidence against it for this slot, or more
-    /// than enough evidence altogether.
+    /// than enough evidence altogether. Whether it did.
     pub fn add_evidence(
         &mut self,
         replica: ReplicaId,
         view: View,
         seq: SeqNum,
         contradiction: &Contradiction,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut table = self.open.write.open_table(EVIDENCE)?;
         let key = (replica.0, view.0, seq.0);
-        if table.len()? < EVIDENCE_MAX && table.get(key)?.is_none() {
+        let is_kept = table.len()? < EVIDENCE_MAX && table.get(key)?.is_none();
+        if is_kept {
             table.insert(key, &*codec::encode(contradiction)?)?;
         }
-        Ok(())
+        Ok(is_kept)
     }
 }
