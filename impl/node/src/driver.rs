@@ -15,6 +15,7 @@ use crate::codec::{self, CodecError};
 use crate::events::Cause;
 use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
 use crate::inbox::{AtDisk, Event, Inbox, Queues, SharedSurplus, Suspected};
+use crate::lanes::Lanes;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::network::{Network, Outgoing};
@@ -142,14 +143,15 @@ impl Driver {
             return Err(DriverError::FramesTooLarge);
         }
         let (durable, service_state) = (store.durable().clone(), store.service_state()?);
+        let (timers, lanes) = (Timers::default(), Lanes::new(params.lanes_max));
         let performer =
-            Performer { service, timers: Timers::default(), params: Arc::clone(&params) };
+            Performer { service, timers, params: Arc::clone(&params), lanes: lanes.clone() };
         let (replica, recovered) =
             Replica::recover(Arc::clone(&params), Arc::clone(&signer), durable, service_state);
         if let Some(reason) = replica.halted() {
             return Err(DriverError::Halted(reason.clone()));
         }
-        let (inbox, queues) = Inbox::new(params, verifier, Arc::clone(&metrics), &replica);
+        let (inbox, queues) = Inbox::new(params, verifier, Arc::clone(&metrics), &replica, lanes);
         let meter = Meter::new(metrics, &performer.params, &replica);
         meter.metrics().store_openings.set(store.incarnation());
         queues.position.set(replica.position());

@@ -7,6 +7,7 @@ use crate::codec;
 use crate::frame::{
     ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame, StatusReport,
 };
+use crate::lanes::Lanes;
 use crate::metrics::Metrics;
 use crate::turns::{NotTaken, TakesTurns, Turns};
 use pbft_core::crypto::{Verifier, verify};
@@ -182,6 +183,7 @@ pub struct Inbox {
     position: Published,
     at_disk: AtDisk,
     surplus: SharedSurplus,
+    lanes: Lanes,
     client_turns: Arc<Semaphore>,
     /// A turn of its own for each client that has connected; bounded, since only those on the allow-list do.
     own_turns: Arc<Mutex<BTreeMap<ClientId, Arc<Semaphore>>>>,
@@ -205,6 +207,7 @@ impl Inbox {
         verifier: Arc<dyn Verifier>,
         metrics: Arc<Metrics>,
         replica: &Replica,
+        lanes: Lanes,
     ) -> (Self, Queues) {
         let (peers, peers_queue) = mpsc::channel(PEER_QUEUE);
         let (clients, clients_queue) = Turns::new();
@@ -237,6 +240,7 @@ impl Inbox {
                 position,
                 at_disk,
                 surplus,
+                lanes,
                 client_turns,
                 own_turns: Arc::default(),
             },
@@ -291,9 +295,9 @@ impl Inbox {
     }
 
     /// Counts why a frame was refused, if it was.
-    fn counted(&self, delivered: Result<(), InboxError>) -> Result<(), InboxError> {
+    fn counted<T>(&self, delivered: Result<T, InboxError>) -> Result<T, InboxError> {
         match &delivered {
-            Ok(()) | Err(InboxError::Stopped) => {}
+            Ok(_) | Err(InboxError::Stopped) => {}
             Err(refused @ InboxError::Refused { .. }) => {
                 self.metrics.requests_refused.add(refused.kind());
             }
@@ -359,11 +363,20 @@ impl Inbox {
 
     /// A frame from `client`'s authenticated connection: an encoded [`ClientFrame`]. Never waits.
     pub fn client_frame(&self, client: ClientId, frame: &[u8]) -> Result<(), InboxError> {
+        self.weighed_client_frame(client, frame).map(drop)
+    }
+
+    /// [`Self::client_frame`], and whether the frame is one that a correct client sends.
+    pub(crate) fn weighed_client_frame(
+        &self,
+        client: ClientId,
+        frame: &[u8],
+    ) -> Result<bool, InboxError> {
         self.metrics.client_bytes.add(frame.len() as u64);
         self.counted(self.deliver_client_frame(client, frame))
     }
 
-    fn deliver_client_frame(&self, client: ClientId, frame: &[u8]) -> Result<(), InboxError> {
+    fn deliver_client_frame(&self, client: ClientId, frame: &[u8]) -> Result<bool, InboxError> {
         let (len, max) = (frame.len(), self.limits.client_frame());
         if len > max {
             return Err(FrameError::TooLarge { kind: "client frame", len, max }.into());
@@ -373,14 +386,14 @@ impl Inbox {
             ClientFrame::StatusRequest => {
                 // A queue that is full will be full of what the answer would say.
                 let _ = self.clients.push(Some(client), Event::Status(client));
-                Ok(())
+                Ok(true)
             }
             // Answered by the task of its connection, if at all; no business of the protocol.
-            ClientFrame::Query { .. } => Ok(()),
+            ClientFrame::Query { .. } => Ok(true),
         }
     }
 
-    fn request(&self, client: ClientId, request: Arc<Signed<Request>>) -> Result<(), InboxError> {
+    fn request(&self, client: ClientId, request: Arc<Signed<Request>>) -> Result<bool, InboxError> {
         let refused = |reason| {
             let answer = ReplicaFrame::refusal(&request.body, reason);
             InboxError::Refused { reason, answer: Box::new(answer) }
@@ -400,7 +413,8 @@ impl Inbox {
         self.clients.push(Some(client), event).map_err(|not_taken| match not_taken {
             NotTaken::Full => refused(RefusalReason::Overloaded),
             NotTaken::Closed => InboxError::Stopped,
-        })
+        })?;
+        Ok(self.lanes.take(client, request.body.lane))
     }
 
     /// An input that needs no verification, such as [`Input::Suspect`].

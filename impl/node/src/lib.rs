@@ -43,6 +43,7 @@ pub mod inbox;
 pub mod inspect;
 pub mod keyring;
 pub mod keys;
+mod lanes;
 pub mod ledger;
 mod lost_lines;
 pub mod mac;

@@ -4,6 +4,7 @@
 use crate::codec;
 use crate::driver::DriverError;
 use crate::frame::ReplicaFrame;
+use crate::lanes::Lanes;
 use crate::network::Outgoing;
 use crate::service::{PANICKED, Panicked, Service, execute_or_undo};
 use crate::state::{Chunks, Starts, State};
@@ -137,6 +138,7 @@ pub(crate) struct Performer {
     pub(crate) service: Box<dyn Service>,
     pub(crate) timers: Timers,
     pub(crate) params: Arc<Params>,
+    pub(crate) lanes: Lanes,
 }
 
 impl Performer {
@@ -161,6 +163,7 @@ impl Performer {
                 group.transaction()?.store_checkpoint(&manifest, &replies, &starts)?;
             }
             Effect::Reply(reply) => {
+                self.lanes.answer(reply.body.client, reply.body.lane);
                 let mut client = reply.body.client;
                 if planted!(self.params, ReplyToAnotherClient) {
                     client.0 += 1;

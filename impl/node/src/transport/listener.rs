@@ -133,6 +133,9 @@ struct Host {
 /// as are worth reading. The driver makes the answer, and commits for it.
 const STATUS_COST: Duration = Duration::from_millis(20);
 
+/// What a query costs: it is answered beside the execution, by threads that the replica has use for.
+const QUERY_COST: Duration = Duration::from_millis(2);
+
 /// What a frame costs that is of no use: a correct client hardly ever sends one, and after a burst the next of its frames are
 /// read so much later.
 const WASTE_COST: Duration = Duration::from_millis(5);
@@ -259,25 +262,28 @@ impl Host {
                     continue;
                 }
                 let turn = self.inbox.client_turn(id).await;
-                if let Some(query) = self.inbox.limits().decode_query(&frame) {
+                let cost = if let Some(query) = self.inbox.limits().decode_query(&frame) {
                     self.ask(id, query, &queue, &mut asking);
-                    continue;
-                }
-                match self.inbox.client_frame(id, &frame) {
-                    Ok(()) => {}
-                    Err(InboxError::Refused { answer, .. }) => {
-                        let Ok(frame) = codec::encode(&*answer) else { return };
-                        queue.push(Bytes::from(frame));
-                        drop(turn);
-                        self.quotas.charge_for(Principal::Client(id), WASTE_COST, &metrics).await;
+                    QUERY_COST
+                } else {
+                    match self.inbox.weighed_client_frame(id, &frame) {
+                        Ok(true) => continue,
+                        Ok(false) => {}
+                        Err(InboxError::Refused { answer, .. }) => {
+                            let Ok(frame) = codec::encode(&*answer) else { return };
+                            queue.push(Bytes::from(frame));
+                        }
+                        Err(error) => {
+                            metrics.disconnections.add(error.kind());
+                            let what = format!("disconnected: {error}");
+                            self.complaints.warn(Source::Client(id), error.kind(), &what);
+                            return;
+                        }
                     }
-                    Err(error) => {
-                        metrics.disconnections.add(error.kind());
-                        let what = format!("disconnected: {error}");
-                        self.complaints.warn(Source::Client(id), error.kind(), &what);
-                        return;
-                    }
-                }
+                    WASTE_COST
+                };
+                drop(turn);
+                self.quotas.charge_for(Principal::Client(id), cost, &metrics).await;
             }
         };
         let writing = async {
