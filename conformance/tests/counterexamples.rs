@@ -1,0 +1,65 @@
+//! A counterexample of the model is a file that `pbft-conform trace` takes: what of it the protocol allows is held against
+//! the code, and of the rest it says why not.
+
+use pbft_conformance::walk;
+use pbft_model::mutant_record::RECORD;
+use pbft_model::mutants::hunt;
+use pbft_model::trace::{Trace, itf};
+use pbft_model::{Mutant, Pbft, State};
+use std::path::PathBuf;
+use std::process::Command;
+
+fn counterexample() -> Trace {
+    let row = RECORD.iter().find(|row| row.mutant == Mutant::POmitted).expect("on record");
+    hunt(row).expect("a valid name").counterexample.expect("killed")
+}
+
+/// How many steps the protocol without the bug takes, as the model alone says.
+fn allowed(trace: &Trace) -> usize {
+    let correct = Pbft::new(trace.config.parse().expect("a valid name"));
+    let mut state = State::initial(correct.config());
+    let taken = trace.actions.iter().take_while(|step| {
+        let next = correct.is_enabled(&state, step).then(|| correct.next_state(&state, **step));
+        next.flatten().map(|next| state = next).is_some()
+    });
+    taken.count()
+}
+
+/// What the command says of a file with this text: its exit code, its result, and what it complains of.
+fn conform_trace(name: &str, text: &str) -> (Option<i32>, String, String) {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&file, text).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pbft-conform"));
+    let output = command.arg("trace").arg(&file).output().expect("started");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Outside fault F15: `conform trace` blames the harness for a counterexample of the model's own.
+#[test]
+fn a_mutants_counterexample_is_followed_as_far_as_the_protocol_goes() {
+    let trace = counterexample();
+    let steps = allowed(&trace);
+    assert!(0 < steps && steps < trace.actions.len(), "{steps} of {}", trace.actions.len());
+    let foreign = &trace.actions[steps];
+    let (code, said, complaints) =
+        conform_trace("mutant.itf.json", &itf::write(&trace).expect("ITF"));
+    let expected = format!(
+        "code and model agree along the first {steps} steps of this trace; step {}, `{foreign}`, is taken only by a \
+         model with the bug p-omitted, so the code has nothing to do with the rest: see it with `cargo trace FILE`\n",
+        steps + 1
+    );
+    assert_eq!((code, said, complaints), (Some(0), expected, String::new()));
+}
+
+/// Outside fault F15: The same steps in a file that does not say whose they are: the file is to be made again.
+#[test]
+fn steps_that_nobody_owns_are_of_another_version() {
+    let Trace { config, actions, .. } = counterexample();
+    let trace = walk::Trace { config, origin: "somewhere".to_owned(), actions };
+    let (code, said, complaints) =
+        conform_trace("foreign.json", &serde_json::to_string(&trace).expect("JSON"));
+    assert_eq!((code, &*said), (Some(2), ""));
+    assert!(complaints.contains("is not one that this model allows there"), "{complaints}");
+    assert!(complaints.contains("the trace is of another version: make it again"), "{complaints}");
+}
