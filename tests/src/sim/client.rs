@@ -168,22 +168,25 @@ fn frame(
 }
 
 macro_rules! lies {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)* | $($(#[$own:meta])* $asked:ident = $word:literal,)*) => {
         /// What a Byzantine client does.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum ClientLie {
             $($(#[$doc])* $name,)*
+            $($(#[$own])* $asked,)*
         }
 
         impl ClientLie {
-            /// All of them.
+            /// Those that chance may choose.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
+            /// Those that have a chance of their own.
+            pub const APART: &'static [Self] = &[$(Self::$asked),*];
 
             /// Its name.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
+                match self { $(Self::$name => $text,)* $(Self::$asked => $word,)* }
             }
         }
     };
@@ -212,7 +215,13 @@ lies! {
     MalformedFrame = "client-malformed-frame",
     /// Authenticators that convince some replicas and not the others: f+1 of them, or any number.
     PoisonedTags = "client-poisoned-tags",
+    |
+    /// One signed request, again and again.
+    RepeatRequest = "client-repeat-request",
 }
+
+/// How often a request is sent at once by a client that repeats it.
+const REPEATS: usize = 8;
 
 /// The same authenticator with bad tags for the replicas whose bits are not set.
 pub(crate) fn spoiled(authenticator: &Signature, good: u64) -> Signature {
@@ -333,6 +342,11 @@ impl LyingClient {
                     self.poisoned(now, good)
                 }
                 ClientLie::MalformedFrame => vec![7; 3 + now as usize % 50].into(),
+                ClientLie::RepeatRequest => {
+                    let frame = self.request(self.id, 3, 1 + now / REPEATS as u64, deposit(1));
+                    frames.extend(std::iter::repeat_n((to, Arc::clone(&frame)), REPEATS - 1));
+                    frame
+                }
             };
             frames.push((to, frame));
         }

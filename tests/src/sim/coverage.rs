@@ -232,8 +232,8 @@ impl Coverage {
         let faults: Vec<_> = FaultKind::NAMES.to_vec();
         let drawn_apart = [Behaviour::SpoilTags, Behaviour::Trickle];
         let replicas = Behaviour::ALL.iter().chain(&drawn_apart).map(|one| one.name());
-        let behaviours: Vec<_> =
-            replicas.chain(ClientLie::ALL.iter().map(|lie| lie.name())).collect();
+        let clients = ClientLie::ALL.iter().chain(ClientLie::APART).map(|lie| lie.name());
+        let behaviours: Vec<_> = replicas.chain(clients).collect();
         let possible = |name: &&str| UNREACHABLE.iter().all(|(unreachable, _)| unreachable != name);
         let rejections: Vec<_> = REJECTIONS.iter().filter(|name| possible(name)).copied().collect();
         let lists: [(&str, &Counts, &[&str]); 5] = [

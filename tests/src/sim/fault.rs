@@ -288,6 +288,7 @@ impl Plan {
         plan.draw_authentication(&mut Rng::new(seed).fork("authentication"));
         plan.copied_client = Rng::new(seed).fork("copied client").percent(15);
         plan.draw_sources(&mut Rng::new(seed).fork("sources"));
+        plan.draw_repeats(&mut Rng::new(seed).fork("repeats"));
         plan
     }
 
@@ -381,6 +382,15 @@ impl Plan {
             && let Some(behaviours) = self.liars.values_mut().next()
         {
             behaviours.push(Behaviour::Trickle);
+        }
+    }
+
+    /// Some of the clients that lie repeat a request, too.
+    fn draw_repeats(&mut self, rng: &mut Rng) {
+        if rng.percent(15)
+            && let Some(lies) = self.lying_clients.values_mut().next()
+        {
+            lies.push(ClientLie::RepeatRequest);
         }
     }
 

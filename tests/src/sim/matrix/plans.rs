@@ -422,9 +422,8 @@ pub(super) fn odd_timestamps() -> Vec<Plan> {
 }
 
 pub(super) fn flooding_and_deaf_clients() -> Vec<Plan> {
-    let mut plans = with_client(&[ClientLie::Flood]);
-    plans.extend(with_fault(&FaultKind::DeafClient { client: 1 }));
-    plans
+    let floods = [ClientLie::Flood, ClientLie::RepeatRequest].map(|lie| with_client(&[lie]));
+    [floods.concat(), with_fault(&FaultKind::DeafClient { client: 1 })].concat()
 }
 
 /// Two of four lie, one of them as primary: with a split network they can make the others disagree.

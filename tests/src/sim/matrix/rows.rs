@@ -188,6 +188,7 @@ pub const ROWS: &[Row] = &[
         real: &[
             ("impl/node/tests/driver.rs", "contradictions_are_kept_as_evidence"),
             ("tests/chaos/liars.rs", "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed"),
+            ("tests/chaos/liars.rs", "a_liars_signatures_are_kept_as_evidence_against_it_alone"),
         ],
     },
     Row {
@@ -327,12 +328,12 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         number: 36,
-        fault: "a client floods, another hears nothing",
-        expected: "S L for others",
+        fault: "a client floods, or repeats a request; another hears nothing",
+        expected: "S L for others, no view change",
         simulated: runs(
             "flooding_and_deaf_clients",
             plans::flooding_and_deaf_clients,
-            plans::nothing_more,
+            plans::changes_no_view,
         ),
         real: &[("impl/node/tests/driver.rs", "an_overloaded_replica_says_so")],
     },
