@@ -6,6 +6,7 @@ use crate::process::{PATIENCE, POLL, Process, program_in, run_pbft};
 use crate::sim::behaviour::Behaviour;
 use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
 use pbft_core::client::Patience;
+use pbft_core::params::ClientAuthentication;
 use pbft_core::types::ReplicaId;
 use pbft_node::admin;
 use pbft_node::client::{Client, ClientOptions, Timestamps};
@@ -40,6 +41,8 @@ pub struct Shape {
     pub checkpoint_interval: u64,
     /// How long a request may wait before the primary is suspected.
     pub view_timeout: Duration,
+    /// How requests and replies are authenticated.
+    pub client_authentication: ClientAuthentication,
 }
 
 impl Default for Shape {
@@ -49,6 +52,7 @@ impl Default for Shape {
             clients: 4,
             checkpoint_interval: 8,
             view_timeout: Duration::from_secs(2),
+            client_authentication: ClientAuthentication::Signatures,
         }
     }
 }
@@ -127,6 +131,11 @@ impl ProcessCluster {
                 &shape.checkpoint_interval.to_string(),
                 "--view-timeout-ms",
                 &shape.view_timeout.as_millis().to_string(),
+                "--client-authentication",
+                match shape.client_authentication {
+                    ClientAuthentication::Signatures => "signatures",
+                    ClientAuthentication::Macs => "macs",
+                },
             ],
         );
         assert!(output.status.success(), "{output:?}");

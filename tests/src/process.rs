@@ -158,9 +158,9 @@ impl Drop for Process {
 pub fn processor_time(id: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("the process is there");
     let (_, after_name) = stat.rsplit_once(')').expect("a name in parentheses");
-    let numbers = after_name.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
-    // After the state, which is no number: fields 14 and 15 of the line, the 11th and 12th number.
-    let ticks: u64 = numbers.skip(10).take(2).sum();
+    // Fields 14 and 15 of the line: the name is the second. Some before them are negative, -1 for no terminal.
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
     let a_second = rustix::param::clock_ticks_per_second();
     Duration::from_millis(1000 * ticks / a_second)
 }

@@ -8,10 +8,11 @@
 use pbft_node::config::{CLUSTER_FILE, Cluster};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -21,6 +22,9 @@ const PIECE: usize = 16 << 10;
 
 /// Pieces under way on a link; more wait in the sender's socket.
 const UNDER_WAY: usize = 4096;
+
+/// What the operating system keeps for a link that is narrow, as a router would; more waits in the sender's socket.
+const BUFFER: u32 = 64 << 10;
 
 /// What a link does with what is sent on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +40,36 @@ pub enum Mode {
 /// A link's mode, and how often its connections were broken off.
 type State = (Mode, u64);
 
+/// What all links to a replica share: so many bytes a second get through, or as many as come.
+#[derive(Debug, Default)]
+struct Inlet(Mutex<Option<Narrow>>);
+
+#[derive(Debug)]
+struct Narrow {
+    bytes_per_second: u32,
+    /// When what was let through so far is there.
+    free_at: Instant,
+}
+
+impl Inlet {
+    /// Waits until so many bytes have had their time.
+    async fn pass(&self, bytes: usize) {
+        let due = {
+            let mut narrow = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(narrow) = narrow.as_mut() else { return };
+            let took = Duration::from_secs_f64(bytes as f64 / f64::from(narrow.bytes_per_second));
+            narrow.free_at = narrow.free_at.max(Instant::now()) + took;
+            narrow.free_at
+        };
+        sleep_until(due).await;
+    }
+}
+
 /// All links of a cluster. They are gone when it is dropped.
 #[derive(Debug)]
 pub struct Fabric {
     links: BTreeMap<(u32, u32), watch::Sender<State>>,
+    inlets: BTreeMap<u32, Arc<Inlet>>,
     addresses: BTreeMap<(u32, u32), String>,
     tasks: JoinSet<()>,
 }
@@ -49,18 +79,20 @@ impl Fabric {
     pub async fn start(cluster: &Cluster) -> Self {
         let n = cluster.replicas().len() as u32;
         let (mut links, mut addresses) = (BTreeMap::new(), BTreeMap::new());
+        let inlets: BTreeMap<u32, Arc<Inlet>> = (0..n).map(|to| (to, Arc::default())).collect();
         let mut tasks = JoinSet::new();
         for (to, info) in (0..n).zip(cluster.replicas()) {
             for from in (0..n).filter(|from| *from != to) {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let listener = listen().expect("a free port");
                 let address = listener.local_addr().expect("it is bound");
                 let (sender, receiver) = watch::channel((Mode::Open(Duration::ZERO), 0));
-                tasks.spawn(serve(listener, info.address.clone(), receiver));
+                let inlet = Arc::clone(&inlets[&to]);
+                tasks.spawn(serve(listener, info.address.clone(), receiver, inlet));
                 links.insert((from, to), sender);
                 addresses.insert((from, to), address.to_string());
             }
         }
-        Self { links, addresses, tasks }
+        Self { links, inlets, addresses, tasks }
     }
 
     /// Has every replica below `directory` dial the proxies: changes the copies of the cluster file in `replica-N/`.
@@ -78,6 +110,12 @@ impl Fabric {
                 link.send_modify(|state| state.0 = mode);
             }
         }
+    }
+
+    /// Lets so many bytes a second through to a replica, over all its links together. What has no room waits at its sender.
+    pub fn narrow(&self, to: u32, bytes_per_second: u32) {
+        let narrow = Narrow { bytes_per_second, free_at: Instant::now() };
+        *self.inlets[&to].0.lock().unwrap_or_else(PoisonError::into_inner) = Some(narrow);
     }
 
     /// All links are open, without delay.
@@ -115,39 +153,62 @@ pub fn readdress(
     changed
 }
 
-async fn serve(listener: TcpListener, target: String, state: watch::Receiver<State>) {
+fn listen() -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(BUFFER)?;
+    socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.listen(1024)
+}
+
+async fn serve(
+    listener: TcpListener,
+    target: String,
+    state: watch::Receiver<State>,
+    inlet: Arc<Inlet>,
+) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         let Ok((dialer, _)) = listener.accept().await else { continue };
-        connections.spawn(connect(dialer, target.clone(), state.clone()));
+        connections.spawn(connect(dialer, target.clone(), state.clone(), Arc::clone(&inlet)));
     }
 }
 
-async fn connect(dialer: TcpStream, target: String, mut state: watch::Receiver<State>) {
+async fn connect(
+    dialer: TcpStream,
+    target: String,
+    mut state: watch::Receiver<State>,
+    inlet: Arc<Inlet>,
+) {
     let Ok(acceptor) = TcpStream::connect(target).await else { return };
     if dialer.set_nodelay(true).is_err() || acceptor.set_nodelay(true).is_err() {
         return;
     }
-    let born = state.borrow_and_update().1;
+    let (born, wide) = (state.borrow_and_update().1, Inlet::default());
     let (from_dialer, to_dialer) = dialer.into_split();
     let (from_acceptor, to_acceptor) = acceptor.into_split();
     let mode = state.clone();
     let broken = state.wait_for(|(mode, breaks)| *mode == Mode::Cut || *breaks != born);
     tokio::select! {
         _ = broken => {}
-        () = copy(from_dialer, to_acceptor, mode) => {}
+        () = copy(from_dialer, to_acceptor, mode, &inlet) => {}
         // What the accepting end says is its half of the handshake; it is never held up.
-        () = copy(from_acceptor, to_dialer, watch::channel((Mode::Open(Duration::ZERO), 0)).1) => {}
+        () = copy(from_acceptor, to_dialer, watch::channel((Mode::Open(Duration::ZERO), 0)).1, &wide) => {}
     }
 }
 
 /// Takes pieces from one end as they come and gives them to the other when they are due.
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+async fn copy(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<State>,
+    inlet: &Inlet,
+) {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
     let read = async {
         let mut buffer = vec![0; PIECE];
         while let Ok(len @ 1..) = from.read(&mut buffer).await {
+            inlet.pass(len).await;
             if sender.send((Instant::now(), buffer[..len].to_vec())).await.is_err() {
                 break;
             }
@@ -197,7 +258,7 @@ mod tests {
         let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = proxy.local_addr().expect("it is bound").to_string();
         let (sender, receiver) = watch::channel((Mode::Open(Duration::ZERO), 0));
-        tasks.spawn(serve(proxy, target, receiver));
+        tasks.spawn(serve(proxy, target, receiver, Arc::default()));
         (sender, address, tasks)
     }
 

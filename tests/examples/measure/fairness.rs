@@ -1,175 +1,150 @@
 //! What a client gets done beside a hostile one that is on the allow-list, compared with what it gets done beside a correct
 //! one with as many operations under way.
 
-use super::keep_busy;
-use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
-use pbft_core::crypto::sign_for_everybody;
-use pbft_core::message::Request;
-use pbft_core::types::{Lane, Principal, Session, Timestamp};
-use pbft_node::codec;
-use pbft_node::config::Cluster;
-use pbft_node::frame::{ClientFrame, WIRE_VERSION};
-use pbft_node::keyring::KeySigner;
-use pbft_node::keys::SecretKey;
-use pbft_node::transport::{Connection, TlsIdentity, client_config, connect};
-use pbft_tests::cluster::{ProcessCluster, Shape};
+use super::hostile::{Hostile, Hostility};
+use pbft_core::params::ClientAuthentication;
+use pbft_core::types::View;
+use pbft_node::client::Client;
+use pbft_tests::cluster::{ProcessCluster, Shape, reports};
+use pbft_tests::process::processor_time;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::task::JoinSet;
 
-/// How long is measured at a time.
+/// How long is measured at a time, and how long the neighbour is there before.
 const ROUND: Duration = Duration::from_secs(4);
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// How often the correct neighbour and each hostile one take turns.
 const ROUNDS: usize = 3;
 
-/// Operations under way of the honest client, and of its correct neighbour.
+/// Operations under way of the honest client. Its correct neighbour has as many, or one on each lane that the hostile one
+/// uses.
 const OUTSTANDING: usize = 32;
 
-/// Connections of the hostile client at each replica.
-const CONNECTIONS: usize = 8;
+/// What an honest client must keep beside a hostile one, in percent of what it has beside a correct one.
+const LEAST_PERCENT: f64 = 70.0;
 
-/// What the hostile client sends, as fast as it is read.
-#[derive(Clone, Copy)]
-enum Hostility {
-    StatusRequests,
-    OneRequest,
-    FreshDeposits,
-}
+/// A client beside the honest one, with one thread of its own, so that it takes no turns of the honest one's tasks.
+struct Neighbour(Option<tokio::runtime::Runtime>);
 
-impl Hostility {
-    const ALL: [(Self, &str); 3] = [
-        (Self::StatusRequests, "status requests on eight connections"),
-        (Self::OneRequest, "one request again and again"),
-        (Self::FreshDeposits, "fresh deposits"),
-    ];
-}
-
-#[derive(Clone)]
-struct Hostile {
-    cluster: Cluster,
-    key: SecretKey,
-    number: Arc<AtomicU64>,
-}
-
-impl Hostile {
-    async fn dial(&self, to: usize) -> Option<Connection> {
-        let identity = TlsIdentity::new(&self.key).ok()?;
-        let replica = &self.cluster.replicas()[to];
-        let mut tls = client_config(&identity, replica.key).ok()?;
-        tls.alpn_protocols = vec![format!("pbft/{WIRE_VERSION}").into_bytes()];
-        connect(&replica.address, Arc::new(tls), self.cluster.id(), 1 << 20).await.ok()
+impl Neighbour {
+    fn start(begin: impl FnOnce()) -> Self {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().expect("a thread");
+        let inside = runtime.enter();
+        begin();
+        drop(inside);
+        Self(Some(runtime))
     }
+}
 
-    fn frame(&self, hostility: Hostility, signer: &KeySigner) -> Bytes {
-        let number = match hostility {
-            Hostility::FreshDeposits => self.number.fetch_add(1, Ordering::Relaxed) + 2,
-            Hostility::OneRequest | Hostility::StatusRequests => 1,
-        };
-        let client = self.cluster.client_with(self.key.public()).expect("on the list");
-        let frame = match hostility {
-            Hostility::StatusRequests => ClientFrame::StatusRequest,
-            Hostility::OneRequest | Hostility::FreshDeposits => {
-                let body = Request {
-                    client,
-                    lane: Lane(0),
-                    // Above what it used as a correct neighbour.
-                    timestamp: Timestamp((1 << 61) + number),
-                    session: Session::default(),
-                    operation: b"deposit mallory 1".to_vec(),
-                };
-                ClientFrame::Request(Arc::new(sign_for_everybody(signer, self.cluster.id(), body)))
-            }
-        };
-        Bytes::from(codec::encode(&frame).expect("a small frame"))
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
     }
+}
 
-    async fn flood(self, hostility: Hostility, to: usize) {
-        let id = self.cluster.client_with(self.key.public()).expect("on the list");
-        let (signer, _) = self.cluster.hand_and_ring(Principal::Client(id), self.key.clone());
-        loop {
-            let Some(connection) = self.dial(to).await else {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let (mut sink, mut stream) = connection.split();
-            let reading = async { while let Some(Ok(_)) = stream.next().await {} };
-            let writing = async {
-                loop {
-                    for _ in 0..32 {
-                        if sink.feed(self.frame(hostility, &signer)).await.is_err() {
-                            return;
-                        }
-                    }
-                    if sink.flush().await.is_err() {
-                        return;
-                    }
+/// So many operations under way, one after the other, as long as the runtime lives; `count` is how many were answered.
+fn busy(client: &Arc<Client>, count: &Arc<AtomicU64>, outstanding: usize, operation: &[u8]) {
+    for _ in 0..outstanding {
+        let (client, count, operation) =
+            (Arc::clone(client), Arc::clone(count), operation.to_vec());
+        tokio::spawn(async move {
+            loop {
+                if client.submit(operation.clone()).await.is_ok() {
+                    count.fetch_add(1, Ordering::Relaxed);
                 }
-            };
-            tokio::select! {
-                () = reading => {}
-                () = writing => {}
             }
-        }
+        });
     }
 }
 
-async fn done_in_a_round(count: &AtomicU64) -> u64 {
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let before = count.load(Ordering::Relaxed);
-    tokio::time::sleep(ROUND).await;
-    count.load(Ordering::Relaxed) - before
+/// What was seen beside one kind of neighbour, in all rounds.
+#[derive(Default)]
+struct Seen {
+    operations: u64,
+    /// Processor time of the replicas, and of the clients' process.
+    replicas: Duration,
+    clients: Duration,
 }
 
-/// What the honest client gets done beside a correct neighbour and beside each hostile one, in turns, and the ratio.
-pub(super) async fn fairness() -> Result<(), String> {
-    let cluster =
-        ProcessCluster::start(Shape { checkpoint_interval: 64, ..Shape::default() }).await;
-    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let (honest, neighbour) = (cluster.client(0), cluster.client(1));
-    for worker in 0..OUTSTANDING {
-        keep_busy(
-            Arc::clone(&honest),
-            Arc::clone(&stop),
-            Arc::clone(&count),
-            format!("h-{worker}"),
-        );
+struct Bench {
+    cluster: ProcessCluster,
+    honest: Arc<Client>,
+    count: Arc<AtomicU64>,
+}
+
+impl Bench {
+    fn used(&mut self) -> (Duration, Duration) {
+        let replicas = (0..4).map(|id| processor_time(self.cluster.process(id).id())).sum();
+        (replicas, processor_time(std::process::id()))
     }
-    let hostile = Hostile {
-        cluster: cluster.cluster.clone(),
-        key: cluster.client_key(3),
-        number: Arc::default(),
+
+    /// One round beside a neighbour.
+    async fn round(&mut self, neighbour: Neighbour, seen: &mut Seen) {
+        tokio::time::sleep(SETTLING).await;
+        let (before, (replicas, clients)) = (self.count.load(Ordering::Relaxed), self.used());
+        tokio::time::sleep(ROUND).await;
+        seen.operations += self.count.load(Ordering::Relaxed) - before;
+        let used = self.used();
+        seen.replicas += used.0 - replicas;
+        seen.clients += used.1 - clients;
+        drop(neighbour);
+        tokio::time::sleep(SETTLING).await;
+    }
+
+    async fn view(&self) -> View {
+        let all = reports(&self.honest).await;
+        all.iter().map(|report| report.view).max().unwrap_or_default()
+    }
+}
+
+/// What the honest client gets done beside a correct neighbour and beside each hostile one whose name contains `only`, in
+/// turns, and the ratio. An error if it is too low, or a view was left.
+pub(super) async fn fairness(only: Option<&str>, macs: bool) -> Result<(), String> {
+    let client_authentication = match macs {
+        true => ClientAuthentication::Macs,
+        false => ClientAuthentication::Signatures,
     };
+    let shape = Shape { checkpoint_interval: 64, client_authentication, ..Shape::default() };
+    let cluster = ProcessCluster::start(shape).await;
+    let (honest, count) = (cluster.client(0), Arc::default());
+    busy(&honest, &count, OUTSTANDING, b"deposit alice 1");
+    let hostile = Hostile::new(cluster.cluster.clone(), cluster.client_key(3));
+    let mut bench = Bench { cluster, honest, count };
+    let mut unfair = Vec::new();
+    println!("{:42} {:>8} {:>8}       processor of replicas + clients", "", "correct", "hostile");
     for (hostility, name) in Hostility::ALL {
-        let (mut beside_correct, mut beside_hostile) = (0, 0);
-        for _ in 0..ROUNDS {
-            let (leave, ignored) = (Arc::new(AtomicBool::new(false)), Arc::default());
-            for worker in 0..OUTSTANDING {
-                let (neighbour, leave) = (Arc::clone(&neighbour), Arc::clone(&leave));
-                keep_busy(neighbour, leave, Arc::clone(&ignored), format!("n-{worker}"));
-            }
-            beside_correct += done_in_a_round(&count).await;
-            leave.store(true, Ordering::Relaxed);
-            let mut floods = JoinSet::new();
-            let connections = match hostility {
-                Hostility::StatusRequests => CONNECTIONS,
-                Hostility::OneRequest | Hostility::FreshDeposits => 1,
-            };
-            for to in (0..4).flat_map(|to| std::iter::repeat_n(to, connections)) {
-                floods.spawn(hostile.clone().flood(hostility, to));
-            }
-            beside_hostile += done_in_a_round(&count).await;
-            floods.shutdown().await;
+        if only.is_some_and(|word| !name.contains(word)) {
+            continue;
         }
-        let percent = 100.0 * beside_hostile as f64 / beside_correct.max(1) as f64;
-        let view = honest.view();
+        let (mut correct, mut beside) = (Seen::default(), Seen::default());
+        let view = bench.view().await;
+        for _ in 0..ROUNDS {
+            let neighbour = Neighbour::start(|| {
+                let (client, count) = (bench.cluster.client(1), Arc::default());
+                busy(&client, &count, hostility.lanes().max(OUTSTANDING), &hostility.operation());
+            });
+            bench.round(neighbour, &mut correct).await;
+            bench.round(Neighbour::start(|| hostile.start(hostility)), &mut beside).await;
+        }
+        let percent = 100.0 * beside.operations as f64 / correct.operations.max(1) as f64;
+        let left = bench.view().await.0 - view.0;
+        let [before, with] = [&correct, &beside].map(|seen| {
+            let [replicas, clients] = [seen.replicas, seen.clients].map(|t| t.as_secs_f64());
+            format!("{replicas:.1} + {clients:.1} s")
+        });
         println!(
-            "{name:40} {beside_correct:>7} beside a correct client, {beside_hostile:>7} beside a \
-             hostile one: {percent:.0} %, view {view}"
+            "{name:42} {:>8} {:>8} {percent:>4.0} %  {before}, {with}; views left: {left}",
+            correct.operations, beside.operations
         );
+        if percent < LEAST_PERCENT || left > 0 {
+            unfair.push(name);
+        }
     }
-    stop.store(true, Ordering::Relaxed);
-    Ok(())
+    match unfair.is_empty() {
+        true => Ok(()),
+        false => Err(format!("below {LEAST_PERCENT} %, or a view was left: {}", unfair.join("; "))),
+    }
 }

@@ -1,13 +1,15 @@
 //! Measures what operators ask for, on real processes: how long an outage of the primary lasts, how long a large state
-//! takes to transfer, what a replica costs, what a large state costs, what attacks cost, and what a hostile client
-//! costs an honest one. `--help` says what can be measured.
+//! takes to transfer, what a replica costs, what a large state costs, what attacks cost, what a hostile client costs an
+//! honest one, and what narrow links cost. `--help` says what can be measured.
 //!
 //! ```text
-//! cargo run --release -p pbft-tests --example measure -- outage | transfer | idle | memory | state | attack | fairness
+//! cargo run --release -p pbft-tests --example measure -- WHAT
 //! ```
 
 mod attack;
 mod fairness;
+mod hostile;
+mod links;
 mod state;
 
 use pbft_core::types::ReplicaId;
@@ -26,7 +28,9 @@ use std::time::{Duration, Instant};
 const REPETITIONS: usize = 5;
 
 /// The state to be transferred.
-const STATE_BYTES: usize = 100 * 1024 * 1024;
+const STATE_BYTES: usize = 100 * MIB;
+
+const MIB: usize = 1 << 20;
 
 const HELP: &str = "\
 measure WHAT, on real processes of the `pbft` command (PBFT_BINARY names another build of it):
@@ -36,7 +40,10 @@ measure WHAT, on real processes of the `pbft` command (PBFT_BINARY names another
   memory [ROUNDS]      memory with 128 operations outstanding, every five seconds
   state [MIB]          memory, stores, pauses and a start with a large state [default: 256 MiB]
   attack [WHICH]       operations beside attackers from outside
-  fairness             operations of a client beside a hostile one";
+  fairness [WORD]      operations of a client beside hostile ones whose names have the word
+  fairness-macs [WORD] the same with authenticators in the place of signatures
+  narrow-links         a state over links that let 600 kB a second through
+  overtaken            a state with round trips of 30 ms under load";
 
 /// The size that was asked for.
 fn mebibytes(argument: Option<String>) -> Result<usize, String> {
@@ -52,7 +59,10 @@ async fn main() -> Result<(), String> {
         Some("idle") => idle().await,
         Some("memory") => memory().await,
         Some("attack") => attack::attacks(std::env::args().nth(2).as_deref()).await,
-        Some("fairness") => fairness::fairness().await,
+        Some("fairness") => fairness::fairness(std::env::args().nth(2).as_deref(), false).await,
+        Some("fairness-macs") => fairness::fairness(std::env::args().nth(2).as_deref(), true).await,
+        Some("narrow-links") => links::narrow().await,
+        Some("overtaken") => links::overtaken().await,
         Some("state") => state::state(mebibytes(std::env::args().nth(2))? << 20).await,
         Some("serve") => {
             let directory = std::env::args_os().nth(2).ok_or("say which directory to serve")?;
@@ -109,15 +119,15 @@ async fn outage() -> Result<(), String> {
     Ok(())
 }
 
-/// Fills a store with a ledger of [`STATE_BYTES`], the same at every replica.
-fn fill(cluster: &ProcessCluster, id: u32) -> Result<usize, String> {
+/// Fills a store with a ledger of so many bytes, the same at every replica.
+fn fill(cluster: &ProcessCluster, id: u32, size: usize) -> Result<usize, String> {
     let identity = Identity::new(cluster.cluster.id(), ReplicaId(id));
     let directory = cluster.replica_directory(id);
     let mut store = Store::open(&directory, identity).map_err(|e| e.to_string())?;
     let mut transaction = store.begin().map_err(|e| e.to_string())?;
     let filled = transaction.with_state(|state| {
         let (mut bytes, mut number) = (0, 0u64);
-        while bytes < STATE_BYTES {
+        while bytes < size {
             let account = Account::new(&format!("account-{number:09}")).expect("a name");
             let entries = (0..16).map(|i| Entry::Deposit(number + i)).collect();
             let record = Record { balance: 16 * number, count: 16, entries };
@@ -137,7 +147,7 @@ fn fill(cluster: &ProcessCluster, id: u32) -> Result<usize, String> {
 async fn transfer() -> Result<(), String> {
     let mut cluster = ProcessCluster::create(Shape::default());
     for id in 0..3 {
-        let accounts = fill(&cluster, id)?;
+        let accounts = fill(&cluster, id, STATE_BYTES)?;
         eprintln!("replica {id}: {accounts} accounts");
     }
     let client = cluster.client(0);

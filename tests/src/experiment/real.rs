@@ -208,6 +208,7 @@ impl<'a> Course<'a> {
             clients: setup.clients as u16,
             checkpoint_interval: setup.interval,
             view_timeout: setup.timeout,
+            ..Shape::default()
         };
         let mut cluster = ProcessCluster::start(shape).await;
         let before = self.processor_times(&mut cluster);
