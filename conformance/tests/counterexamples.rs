@@ -6,6 +6,7 @@ use pbft_model::mutant_record::RECORD;
 use pbft_model::mutants::hunt;
 use pbft_model::trace::{Trace, itf};
 use pbft_model::{Mutant, Pbft, State};
+use stateright::Model as _;
 use std::path::PathBuf;
 use std::process::Command;
 
