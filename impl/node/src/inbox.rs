@@ -9,16 +9,16 @@ use crate::frame::{
 };
 use crate::lanes::Lanes;
 use crate::metrics::Metrics;
+use crate::shared::{AtDisk, Published, SharedSurplus};
 use crate::turns::{NotTaken, TakesTurns, Turns};
 use pbft_core::crypto::{Verifier, verify};
-use pbft_core::message::{Batch, Message, Request, Signed};
+use pbft_core::message::{Message, Request, Signed};
 use pbft_core::planted::planted;
-use pbft_core::surplus::{Sifted, Surplus};
+use pbft_core::surplus::Sifted;
 use pbft_core::types::{ClientId, ReplicaId, View};
 use pbft_core::{Input, Params, Position, Rejection, Replica, Standing};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot, watch};
@@ -67,55 +67,6 @@ pub(crate) struct Queues {
     pub(crate) position: Published,
     pub(crate) at_disk: AtDisk,
     pub(crate) surplus: SharedSurplus,
-}
-
-/// What the replica has no use for any more: its driver knows, and the connections ask before they verify. Held for
-/// nanoseconds only.
-#[derive(Clone, Debug)]
-pub(crate) struct SharedSurplus(Arc<Mutex<Surplus>>);
-
-impl SharedSurplus {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Surplus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the replica has asked for the batch. Nobody waits for the lock while it is hashed.
-    fn wants(&self, batch: &Batch) -> bool {
-        let wanted = self.lock().wanted();
-        !wanted.is_empty() && wanted.contains(&batch.digest())
-    }
-}
-
-/// How far the replica has come, for everybody to read. Published before anything that it says from there leaves.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Published(Arc<Mutex<Position>>);
-
-impl Published {
-    pub(crate) fn set(&self, position: Position) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = position;
-    }
-
-    pub(crate) fn get(&self) -> Position {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether the driver waits for its disk: then it takes no events, and is alive all the same.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct AtDisk(Arc<AtomicBool>);
-
-impl AtDisk {
-    /// Does something with the disk that may take long.
-    pub(crate) fn during<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.0.store(true, Ordering::Relaxed);
-        let done = write();
-        self.0.store(false, Ordering::Relaxed);
-        done
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// Whether a replica is alive: a supervisor should end one that is not, and no other.
@@ -218,7 +169,7 @@ impl Inbox {
         let stop = Arc::new(stop);
         let position = Published::default();
         let at_disk = AtDisk::default();
-        let surplus = SharedSurplus(Arc::new(Mutex::new(Surplus::new(replica))));
+        let surplus = SharedSurplus::new(replica);
         let client_turns = Arc::new(Semaphore::new(client_turns()));
         let queues = Queues {
             peers: peers_queue,
@@ -276,7 +227,7 @@ impl Inbox {
         self.position.get()
     }
 
-    /// How many votes are set aside, because the replica has no use for them: [`Surplus`].
+    /// How many votes are set aside, because the replica has no use for them: [`pbft_core::surplus::Surplus`].
     pub fn votes_set_aside(&self) -> usize {
         self.surplus.lock().len()
     }

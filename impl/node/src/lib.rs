@@ -55,6 +55,7 @@ mod perform;
 pub mod queries;
 pub mod recover;
 pub mod service;
+mod shared;
 pub mod state;
 pub mod store;
 pub mod supervise;

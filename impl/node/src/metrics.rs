@@ -60,7 +60,6 @@ impl Gauge {
 /// Counts by reason, or by kind. The reasons are names in the code, so there are few.
 #[derive(Debug)]
 pub struct ByReason {
-    /// What the reasons are called.
     label: &'static str,
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -72,8 +71,7 @@ impl ByReason {
     }
 
     fn labelled(label: &'static str, reasons: &[&'static str]) -> Self {
-        let counts = reasons.iter().map(|reason| (*reason, 0)).collect();
-        Self { label, counts: Mutex::new(counts) }
+        Self { label, counts: Mutex::new(reasons.iter().map(|reason| (*reason, 0)).collect()) }
     }
 
     /// Counts one occurrence.
@@ -96,8 +94,7 @@ impl ByReason {
 
     /// How often `reason` occurred.
     pub fn get(&self, reason: &str) -> u64 {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(reason).copied().unwrap_or(0)
+        self.counts().into_iter().find(|(known, _)| *known == reason).map_or(0, |(_, count)| count)
     }
 
     /// All counts, in order of reason.
@@ -222,8 +219,7 @@ pub struct Metrics {
     pub rejections: ByReason,
     /// Messages that a peer was not given because it had been given enough ([`pbft_core::Replica::help_withheld`]).
     pub help_withheld: Counter,
-    /// What is kept of replicas that signed what no correct one signs, by [`pbft_core::evidence::Contradiction::kind`]. It
-    /// begins with what the store has.
+    /// What the store keeps of replicas that signed what no correct one signs, by [`Contradiction::kind`].
     pub evidence: ByReason,
     /// Batches executed, the null batch included.
     pub batches_executed: Counter,
