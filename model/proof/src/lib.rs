@@ -14,9 +14,12 @@
 //!
 //! # What is not shown here
 //!
-//! Progress; that the model's and the code's steps are steps of this system; batches and messages as bytes.
+//! Progress; batches and messages as bytes. That the model's steps are steps of this system is checked state by state in
+//! `pbft-model` (`cargo check-theorem`), with [`instance`].
 
+pub(crate) mod check;
 pub mod formula;
+pub mod instance;
 pub mod prove;
 pub mod smt;
 pub mod solver;

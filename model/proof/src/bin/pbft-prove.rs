@@ -97,7 +97,7 @@ fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
     });
     let weakened = match arguments.no_weakened {
         true => Vec::new(),
-        false => try_weakened(solvers[0], limit)?,
+        false => try_weakened(&solvers, limit)?,
     };
     print(arguments.format, &findings, &weakened, outcome, started.elapsed());
     let unnoticed = weakened.iter().any(|tried| tried.answer == Answer::Unsat);
@@ -126,21 +126,29 @@ impl Tried {
     }
 }
 
-fn try_weakened(solver: Solver, limit: Duration) -> Result<Vec<Tried>, Box<dyn Error>> {
+fn try_weakened(solvers: &[Solver], limit: Duration) -> Result<Vec<Tried>, Box<dyn Error>> {
     let mut tried = Vec::new();
     let whole = Theory::pbft()?;
     for (conjunct, question) in without_each_conjunct(&whole)? {
-        let (answer, _) = solver.ask(&question, limit);
+        let answer = first_decided(solvers, &question, limit);
         let (name, fails) = (format!("without {}", conjunct.name), conjunct.needed.clone());
         tried.push(Tried { name, meaning: conjunct.why.clone(), fails, answer });
     }
     for rule in weakenings()? {
         let theory = rule.theory()?;
-        let (answer, _) = solver.ask(&rule.query(&theory)?, limit);
+        let answer = first_decided(solvers, &rule.query(&theory)?, limit);
         let (name, meaning, fails) = (rule.name, rule.meaning, rule.fails);
         tried.push(Tried { name, meaning, fails, answer });
     }
     Ok(tried)
+}
+
+/// The answer of the first solver that decides. One counterexample is enough, and cvc5, which looks for finite ones, is
+/// the quicker to find it.
+fn first_decided(solvers: &[Solver], question: &str, limit: Duration) -> Answer {
+    let mut answers = solvers.iter().rev().map(|solver| solver.ask(question, limit).0);
+    let decided = answers.find(|answer| matches!(answer, Answer::Sat | Answer::Unsat));
+    decided.unwrap_or(Answer::Unknown)
 }
 
 fn write_questions(theory: &Theory, directory: &std::path::Path) -> Result<u8, Box<dyn Error>> {
