@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use crate::reduction::Reductions;
 use crate::run::{Counts, ExitCode, Progress, peak_memory};
 use crate::shortest;
 use crate::sweep::{PROPERTY, Seen, Sweep};
+use crate::theorem::{self, Theorem};
 use crate::trace::Trace;
 
 /// How to check.
@@ -46,6 +48,19 @@ pub struct CheckOptions {
     pub second_opinion: bool,
     /// Whether a violation is what is expected: see [`Config::is_beyond_tolerance`].
     pub control: bool,
+    /// Whether every state and step is compared with the theorem.
+    pub theorem: bool,
+}
+
+impl CheckOptions {
+    /// The same, with every state and step compared with the theorem. What was sent must be there for that: nothing is
+    /// forgotten.
+    #[must_use]
+    pub const fn with_theorem(mut self) -> Self {
+        self.theorem = true;
+        self.reductions.dead = false;
+        self
+    }
 }
 
 impl Default for CheckOptions {
@@ -59,6 +74,7 @@ impl Default for CheckOptions {
             timeout: None,
             second_opinion: false,
             control: false,
+            theorem: false,
         }
     }
 }
@@ -122,6 +138,9 @@ pub struct CheckReport {
     /// What must be seen where the configuration is large enough for it (the witnesses, a test of each property, the
     /// events), with whether it was.
     pub witnesses: BTreeMap<String, bool>,
+    /// Steps of the theorem's system that were taken, if the search was compared with it.
+    #[serde(default)]
+    pub theorem_steps: Vec<String>,
     /// Whether a violation is what is expected.
     pub control: bool,
     /// States and edges on record for the configuration, if they are. Others than these are a finding.
@@ -138,34 +157,40 @@ pub struct CheckReport {
 pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress) -> CheckReport {
     let pbft = Pbft::new(*config).with_mutant(options.mutant).with_reductions(options.reductions);
     let only = PROPERTIES.iter().position(|one| Some(one.name) == options.property);
-    let sweep = Sweep::new(pbft.clone(), only);
+    // It says nothing of more Byzantine replicas than are tolerated.
+    let compared = options.theorem && !config.is_beyond_tolerance();
+    let theorem = compared.then(|| Theorem::new(&pbft).map(Arc::new)).transpose();
+    let unreadable = theorem.as_ref().err().map(ToString::to_string);
+    let theorem = theorem.unwrap_or_default();
+    let sweep = Sweep::new(pbft.clone(), only).with_theorem(theorem.clone());
     let started = Instant::now();
     progress.begin(&config.to_string());
     let searched = search(&sweep, options, progress);
     let seconds = started.elapsed().as_secs_f64();
     progress.end();
-    let complete = searched.whole && !sweep.is_violated();
+    let difference = sweep.seen.difference();
+    let complete = searched.whole && !sweep.is_violated() && difference.is_none();
     let mut remarks = searched.remarks;
+    remarks.extend(unreadable);
+    remarks.extend(difference.as_ref().map(ToString::to_string));
     if !complete && !sweep.is_violated() && remarks.is_empty() {
         remarks.push("not every state that was found was visited".to_owned());
     }
-    let ignored = pbft.ignored_reductions();
-    if !ignored.is_empty() && options.reductions != Reductions::ALL {
-        let ignored = ignored.join(", ");
-        remarks.push(format!("asked for the reduction {ignored}, which this search ignores"));
-    }
-    if config.is_beyond_tolerance() {
-        let (count, f) = (config.byzantine_count(), config.quorums().faulty);
-        remarks.push(format!(
-            "{count} Byzantine replicas are more than f = {f}: the protocol claims nothing here, and this must break it"
-        ));
-    }
-    let counterexample = sweep.is_violated().then(|| {
+    remarks.extend(remarks_on(&pbft, &options));
+    let counterexample = (sweep.is_violated() || difference.is_some()).then(|| {
         progress.begin("shortest counterexample");
-        let shortest = shortest::violation(&pbft, options.property, progress);
+        let shortest = match theorem.filter(|_| difference.is_some()) {
+            Some(theorem) => shortest::difference(&pbft, &theorem, progress),
+            None => shortest::violation(&pbft, options.property, progress),
+        };
         progress.end();
         Trace::new(&pbft, &shortest.found.unwrap_or(searched.path))
     });
+    let mut properties = property_results(&sweep, complete);
+    properties.extend(compared.then(|| {
+        let result = result_of(difference.is_some(), complete);
+        (theorem::PROPERTY.to_owned(), result.to_owned())
+    }));
     let mut report = CheckReport {
         config: *config,
         mutant: options.mutant,
@@ -180,8 +205,9 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
         seconds,
         states_per_second: searched.counts.unique as f64 / seconds,
         peak_memory_bytes: peak_memory(),
-        properties: property_results(&sweep, complete),
+        properties,
         witnesses: sweep.must_be_seen(),
+        theorem_steps: sweep.theorem_steps(),
         control: options.control,
         golden: golden::counts(config).filter(|_| complete && is_on_record(&options)),
         second_opinion: Vec::new(),
@@ -194,6 +220,23 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
     compare_counts(&mut report);
     report.verdict = verdict(&report);
     report
+}
+
+/// What is to be said of the question.
+fn remarks_on(pbft: &Pbft, options: &CheckOptions) -> Vec<String> {
+    let (config, ignored) = (pbft.config(), pbft.ignored_reductions());
+    let mut remarks = Vec::new();
+    if !ignored.is_empty() && options.reductions != Reductions::ALL && !options.theorem {
+        let ignored = ignored.join(", ");
+        remarks.push(format!("asked for the reduction {ignored}, which this search ignores"));
+    }
+    if config.is_beyond_tolerance() {
+        let (count, f) = (config.byzantine_count(), config.quorums().faulty);
+        remarks.push(format!(
+            "{count} Byzantine replicas are more than f = {f}: the protocol claims nothing here, and this must break it"
+        ));
+    }
+    remarks
 }
 
 /// Whether the counts on record are for such a search.
@@ -310,13 +353,17 @@ fn verdict(report: &CheckReport) -> Verdict {
 }
 
 fn property_results(sweep: &Sweep, complete: bool) -> BTreeMap<String, String> {
-    let result = |violated: bool| match (violated, complete) {
+    let results = PROPERTIES.iter().zip(sweep.violations());
+    let named = results.map(|(one, violated)| (one.name, result_of(violated, complete)));
+    named.map(|(name, result)| (name.to_owned(), result.to_owned())).collect()
+}
+
+const fn result_of(violated: bool, complete: bool) -> &'static str {
+    match (violated, complete) {
         (true, _) => "violated",
         (false, true) => "holds",
         (false, false) => "unknown",
-    };
-    let results = PROPERTIES.iter().zip(sweep.violations());
-    results.map(|(one, violated)| (one.name.to_owned(), result(violated).to_owned())).collect()
+    }
 }
 
 /// The counters of a running search, without its long type.

@@ -104,6 +104,7 @@ pub mod state;
 pub mod svg;
 pub(crate) mod sweep;
 pub(crate) mod tally;
+pub mod theorem;
 pub mod trace;
 pub mod value;
 pub mod view_change;
@@ -281,9 +282,7 @@ impl Model for Pbft {
         if action.replica().index() >= state.replicas.len() {
             return None;
         }
-        let mut next = state.clone();
-        self.apply(&mut next, action);
-        Some(self.canonical_after(&action, next))
+        Some(self.canonical_after(&action, self.stepped(state, action)))
     }
 }
 
@@ -298,6 +297,14 @@ impl Pbft {
         Self::stabilisations,
         Self::state_transfers,
     ];
+
+    /// The state after an action that is enabled, as it is: without reductions.
+    #[must_use]
+    pub fn stepped(&self, state: &State, action: Action) -> State {
+        let mut next = state.clone();
+        self.apply(&mut next, action);
+        next
+    }
 
     /// Takes a step.
     fn apply(&self, state: &mut State, action: Action) {

@@ -11,6 +11,8 @@ pub enum Preset {
     Nightly,
     /// Nightly, and as far as memory allows: hours
     Deep,
+    /// For --theorem, where nothing is forgotten: smaller bounds, two minutes on two cores
+    Theorem,
 }
 
 /// One configuration of a preset.
@@ -55,6 +57,16 @@ const NONE: [&str; 1] = ["none"];
 const FAULTY: [&str; 4] = ["0", "1", "2", "3"];
 const ALL: [&str; 5] = ["none", "0", "1", "2", "3"];
 
+/// The same for the comparison with the theorem.
+const THEOREM: [(&str, &[&str]); 6] = [
+    ("v1-s1-d2", &ALL),
+    ("v1-s2-d1", &["1", "2", "3"]),
+    ("v1-s2-d1-k2", &["1", "2", "3"]),
+    ("v2-s1-d1", &["3"]),
+    ("v1-s1-d2-r", &FAULTY),
+    ("v1-s1-d1-k1-r", &["3"]),
+];
+
 /// Other group sizes.
 const QUICK_SIZES: [&str; 4] =
     ["n5-b0-v1-s1-d2", "n5-b4-v1-s1-d2", "n7-b01-v0-s1-d2", "n7-b16-v1-s1-d1"];
@@ -66,6 +78,8 @@ const NIGHTLY_SIZES: [&str; 6] = [
     "n7-b01-v1-s1-d2",
     "n7-b56-v1-s1-d1-k1",
 ];
+const THEOREM_SIZES: [&str; 4] =
+    ["n4-b0-v0-s3-d1-k1", "n4-b0-v0-s2-d1-t2-r", "n5-b0-v1-s1-d2", "n7-b01-v0-s1-d2"];
 const DEEP_SIZES: [&str; 2] = ["n7-b0-v1-s1-d2", "n7-b01-v2-s1-d1"];
 
 /// Negative controls: with more than f Byzantine replicas agreement must break.
@@ -76,10 +90,13 @@ impl Preset {
     #[must_use]
     pub fn entries(self) -> Vec<Entry> {
         let controls = CONTROLS.iter().map(|name| ((*name).to_owned(), Some("agreement")));
+        // Of more Byzantine replicas than are tolerated the theorem says nothing.
+        let controls = controls.filter(|_| self != Self::Theorem);
         let mut entries: Vec<(String, Option<&str>)> = controls.collect();
         let (bounds, sizes): (Vec<&[_]>, Vec<&[&str]>) = match self {
             Self::Quick => (vec![&QUICK], vec![&QUICK_SIZES]),
             Self::Nightly => (vec![&QUICK, &NIGHTLY], vec![&QUICK_SIZES, &NIGHTLY_SIZES]),
+            Self::Theorem => (vec![&THEOREM], vec![&THEOREM_SIZES]),
             Self::Deep => {
                 (vec![&QUICK, &NIGHTLY, &DEEP], vec![&QUICK_SIZES, &NIGHTLY_SIZES, &DEEP_SIZES])
             }
@@ -103,7 +120,9 @@ mod tests {
 
     #[test]
     fn every_name_is_a_configuration_and_none_is_there_twice() {
-        for (preset, entries) in [(Preset::Quick, 47), (Preset::Nightly, 70), (Preset::Deep, 82)] {
+        let sizes =
+            [(Preset::Quick, 47), (Preset::Nightly, 70), (Preset::Deep, 82), (Preset::Theorem, 21)];
+        for (preset, entries) in sizes {
             let names: BTreeSet<_> = preset.entries().iter().map(|entry| entry.config).collect();
             assert_eq!((names.len(), preset.entries().len()), (entries, entries), "{preset:?}");
         }

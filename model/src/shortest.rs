@@ -3,7 +3,9 @@
 use crate::bfs::{self, Limits, Search};
 use crate::properties::PROPERTIES;
 use crate::run::Progress;
+use crate::theorem::Theorem;
 use crate::{Action, Pbft, State};
+use stateright::Model as _;
 
 /// States to hold before the search is given up: about 100 bytes each, and some 700 for each on the frontier. The largest
 /// search for a mutant on record needs a tenth.
@@ -22,4 +24,19 @@ pub(crate) fn violation(
     };
     let limits = Limits { max_states: MAX_STATES, ..Limits::default() };
     bfs::search(model, limits, violates, progress)
+}
+
+/// Searches for a shortest path to a state, or to a step from it, in which model and theorem differ.
+pub(crate) fn difference(
+    model: &Pbft,
+    theorem: &Theorem,
+    progress: &mut dyn Progress,
+) -> Search<Action> {
+    let differs = |model: &Pbft, state: &State| {
+        let mut actions = Vec::new();
+        model.actions(state, &mut actions);
+        theorem.compare(state, &actions).is_err()
+    };
+    let limits = Limits { max_states: MAX_STATES, ..Limits::default() };
+    bfs::search(model, limits, differs, progress)
 }

@@ -1,8 +1,8 @@
 //! The model with a single property, which evaluates all of them in every state and notes on the side what was seen.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use stateright::Model;
 
@@ -11,6 +11,7 @@ use crate::action::Action;
 use crate::events::EVENTS;
 use crate::properties::PROPERTIES;
 use crate::state::State;
+use crate::theorem::{Difference, Theorem};
 use crate::witnesses::WITNESSES;
 
 /// The name of the one property.
@@ -22,6 +23,8 @@ pub(crate) struct Sweep {
     pbft: Pbft,
     /// The property whose violation ends the search; all of them if there is none.
     only: Option<usize>,
+    /// What every state and step is compared with.
+    theorem: Option<Arc<Theorem>>,
     pub(crate) seen: Arc<Seen>,
 }
 
@@ -38,6 +41,24 @@ pub(crate) struct Seen {
     shown: AtomicU64,
     /// Set to end the search early: then no state has successors any more.
     pub(crate) stopped: AtomicBool,
+    /// Where model and theorem differ, if somewhere.
+    difference: Mutex<Option<Difference>>,
+    /// Bit i is step i of the theorem's system.
+    theorem_steps: AtomicU64,
+}
+
+impl Seen {
+    /// Where model and theorem differ, if somewhere.
+    pub(crate) fn difference(&self) -> Option<Difference> {
+        self.difference.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the first difference, and ends the search.
+    fn differs(&self, difference: Difference) {
+        let mut first = self.difference.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(difference);
+        self.stopped.store(true, Ordering::Relaxed);
+    }
 }
 
 const STATES: usize = WITNESSES.len() + PROPERTIES.len();
@@ -47,12 +68,36 @@ const _: () = assert!(ALL <= u64::BITS as usize);
 impl Sweep {
     /// A search that ends at a violation of one property, by its place in [`PROPERTIES`], or of any.
     pub(crate) fn new(pbft: Pbft, only: Option<usize>) -> Self {
-        let sweep = Self { pbft, only, seen: Arc::default() };
+        let sweep = Self { pbft, only, theorem: None, seen: Arc::default() };
         // What does not apply is marked from the start, so that it costs nothing.
         for bit in (0..ALL).filter(|bit| !sweep.is_applicable(*bit)) {
             sweep.mark(bit);
         }
         sweep
+    }
+
+    /// The same, comparing every state and step with the theorem.
+    pub(crate) fn with_theorem(mut self, theorem: Option<Arc<Theorem>>) -> Self {
+        self.theorem = theorem;
+        self
+    }
+
+    /// The names of the theorem's steps that were taken.
+    pub(crate) fn theorem_steps(&self) -> Vec<String> {
+        let taken = self.seen.theorem_steps.load(Ordering::Relaxed);
+        let names = self.theorem.iter().flat_map(|theorem| theorem.step_names()).enumerate();
+        names.filter(|(bit, _)| taken & (1 << bit) != 0).map(|(_, name)| name.to_owned()).collect()
+    }
+
+    /// Compares a state, and all steps from it, with the theorem.
+    fn compare(&self, theorem: &Theorem, state: &State, actions: &[Action]) {
+        match theorem.compare(state, actions) {
+            Ok(taken) if taken & !self.seen.theorem_steps.load(Ordering::Relaxed) != 0 => {
+                self.seen.theorem_steps.fetch_or(taken, Ordering::Relaxed);
+            }
+            Ok(_) => {}
+            Err(difference) => self.seen.differs(difference),
+        }
     }
 
     /// Whether the configuration is large enough for something that must be seen. Where there are more Byzantine replicas
@@ -157,6 +202,9 @@ impl Model for Sweep {
         }
         self.pbft.actions(state, actions);
         self.look_at_steps(state, actions);
+        if let Some(theorem) = &self.theorem {
+            self.compare(theorem, state, actions);
+        }
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 /// protocol.
 const OURS: [(&str, &str, &[&str]); 7] = [
     ("impl/output/Cargo.toml", "pbft-output", &[]),
-    ("model/Cargo.toml", "pbft-model", &["pbft-output"]),
+    ("model/Cargo.toml", "pbft-model", &["pbft-output", "pbft-proof"]),
     ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),
     ("impl/node/Cargo.toml", "pbft-node", &["pbft-core", "pbft-output"]),

@@ -17,11 +17,11 @@ use crate::report::{CheckSummary, check_report};
 use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use crate::shard::Shard;
 use crate::trace::write_trace;
-use crate::{Config, Mutant, Reductions, output};
+use crate::{Config, Mutant, Reductions, output, theorem};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// A set of configurations; `quick` if no --config is given
+    /// A set of configurations; `quick`, or `theorem` with --theorem, if no --config is given
     #[arg(long, value_enum, conflicts_with = "config")]
     preset: Option<Preset>,
     /// A configuration by name; may be repeated
@@ -39,6 +39,10 @@ pub(super) struct CheckArgs {
     /// Reductions: none, all that apply, or a list such as values,replicas
     #[arg(long, value_name = "LIST", default_value = "all")]
     reductions: Reductions,
+    /// Compare every state and step with the theorem: its invariant holds, and each step is one of its system (forgets
+    /// nothing, so the reduction `dead` is off)
+    #[arg(long)]
+    theorem: bool,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -84,6 +88,7 @@ impl CheckArgs {
     fn all_entries(&self) -> Vec<Entry> {
         match (self.preset, self.config.as_slice()) {
             (Some(preset), _) => preset.entries(),
+            (None, []) if self.theorem => Preset::Theorem.entries(),
             (None, []) => Preset::Quick.entries(),
             (None, named) => {
                 named.iter().map(|config| Entry { config: *config, property: None }).collect()
@@ -92,7 +97,7 @@ impl CheckArgs {
     }
 
     fn options(&self, entry: &Entry) -> CheckOptions {
-        CheckOptions {
+        let options = CheckOptions {
             mutant: self.mutant,
             reductions: self.reductions,
             property: self.property.or(entry.property),
@@ -101,7 +106,9 @@ impl CheckArgs {
             timeout: self.timeout.map(Duration::from_secs),
             second_opinion: self.second_opinion,
             control: entry.property.is_some(),
-        }
+            theorem: false,
+        };
+        if self.theorem { options.with_theorem() } else { options }
     }
 }
 
@@ -199,10 +206,11 @@ fn check_all(
 fn is_of(report: &CheckReport, entry: &Entry, options: &CheckOptions) -> bool {
     let asked = (entry.config, options.mutant, options.reductions, options.control);
     let answered = (report.config, report.mutant, report.reductions, report.control);
+    let compared = options.theorem == report.properties.contains_key(theorem::PROPERTY);
     let same_property = report.property.as_deref() == options.property;
     let counted = !options.second_opinion || !report.second_opinion.is_empty();
     let settled = report.complete || report.counterexample.is_some();
-    asked == answered && same_property && settled && (counted || report.control)
+    asked == answered && compared && same_property && settled && (counted || report.control)
 }
 
 /// A violation outranks an inconclusive search.

@@ -1,0 +1,166 @@
+//! Model and theorem are about one system: every state satisfies the theorem's invariant, every step is one of its system;
+//! and where one of the two is changed, that is found.
+
+use pbft_model::check::{CheckOptions, Verdict, check};
+use pbft_model::run::Silent;
+use pbft_model::theorem::{Difference, PROPERTY, Theorem};
+use pbft_model::{Action, Config, Mutant, Pbft, ReplicaId, State, View};
+use pbft_proof::instance::NoStep;
+use pbft_proof::theory::{SOURCE, Theory};
+use stateright::Model;
+use std::collections::BTreeSet;
+
+fn config(name: &str) -> Config {
+    name.parse().expect("a valid name")
+}
+
+/// The first difference on the way through all states, breadth-first, between a model and a theory.
+fn first_difference(model: &Pbft, theorem: &Theorem) -> Option<Difference> {
+    let mut level = model.init_states();
+    let mut seen: BTreeSet<State> = level.iter().cloned().collect();
+    while !level.is_empty() {
+        let mut next = Vec::new();
+        for state in &level {
+            let mut actions = Vec::new();
+            model.actions(state, &mut actions);
+            if let Err(difference) = theorem.compare(state, &actions) {
+                return Some(difference);
+            }
+            let after = actions.iter().map(|action| model.stepped(state, *action));
+            next.extend(after.filter(|state| seen.insert(state.clone())));
+        }
+        level = next;
+    }
+    None
+}
+
+/// What is found with a line of the theory changed.
+fn with_theory(name: &str, from: &str, to: &str) -> Option<Difference> {
+    assert_eq!(SOURCE.matches(from).count(), 1, "{from}");
+    let theory = Theory::read(&SOURCE.replace(from, to)).expect("a theory");
+    let model = Pbft::new(config(name));
+    first_difference(&model, &Theorem::of(&model, &theory).expect("all relations"))
+}
+
+#[test]
+fn every_state_satisfies_the_invariant_and_every_step_is_one_of_the_theorems() {
+    let mut taken = BTreeSet::new();
+    for name in [
+        "n4-bnone-v0-s1-d1",
+        "n4-b3-v1-s1-d2",
+        "n4-b0-v1-s1-d1",
+        "n4-b1-v0-s2-d1-k1",
+        "n4-b3-v0-s1-d1-k1-r",
+        "n5-b0-v1-s1-d1",
+    ] {
+        let options = CheckOptions::default().with_theorem();
+        let report = check(&config(name), options, &mut Silent);
+        assert_eq!(report.verdict, Verdict::Holds, "{name}: {:?}", report.remarks);
+        assert_eq!(report.properties[PROPERTY], "holds", "{name}");
+        taken.extend(report.theorem_steps);
+    }
+    let theory = Theory::pbft().expect("a theory");
+    let all: BTreeSet<_> = theory.actions.into_iter().map(|action| action.name).collect();
+    assert_eq!(taken, all, "each step of the theorem's system is taken somewhere");
+}
+
+#[test]
+fn the_system_begins_where_the_model_does() {
+    let model = Pbft::new(config("n4-b3-v1-s2-d1-k1"));
+    let theorem = Theorem::new(&model).expect("all relations");
+    let start = State::initial(model.config());
+    assert!(theorem.is_initial(&start));
+    let action = Action::StartViewChange { replica: ReplicaId(0), to: View(1) };
+    assert!(model.is_enabled(&start, &action));
+    assert!(!theorem.is_initial(&model.stepped(&start, action)));
+}
+
+#[test]
+fn a_conjunct_that_is_too_strong_is_found() {
+    let honest = "honest(N) & commit(N,R,S,V) -> prepared(R,S,V)";
+    let too_strong = format!("{honest} & committed(R,S,V)");
+    let found = with_theory("n4-b3-v0-s1-d1", honest, &too_strong);
+    assert_eq!(found, Some(Difference::Broken(vec!["commit-follows-certificate".to_owned()])));
+}
+
+#[test]
+fn an_action_that_is_too_narrow_is_found() {
+    let from = "requires vote(n,r,s,v)\n";
+    let found = with_theory("n4-b3-v0-s1-d1", from, &format!("{from}  requires leads(n,r)\n"));
+    let Some(Difference::Step { action, reason: NoStep::Unexplained(missing) }) = found else {
+        panic!("{found:?}")
+    };
+    assert!(action.contains("Commit"), "{action}");
+    assert!(missing.iter().any(|fact| fact.starts_with("commit(1,0,0,")), "{missing:?}");
+}
+
+#[test]
+fn an_action_that_adds_too_much_is_found() {
+    let from = "  adds commit(n,r,s,v)\n";
+    let found = with_theory("n4-b3-v0-s1-d1", from, &format!("{from}  adds view_change(n,r)\n"));
+    assert!(matches!(found, Some(Difference::Step { .. })), "{found:?}");
+}
+
+#[test]
+fn what_a_state_forgets_is_found() {
+    let model = Pbft::new(config("n4-b3-v0-s1-d1"));
+    let theorem = Theorem::new(&model).expect("all relations");
+    // As far as the first COMMIT, with the votes that it rests on gone.
+    let mut state = State::initial(model.config());
+    loop {
+        let mut actions = Vec::new();
+        model.actions(&state, &mut actions);
+        let is_commit = |action: &&Action| matches!(action, Action::Commit { .. });
+        let commit = actions.iter().find(is_commit);
+        let action = *commit.or_else(|| actions.first()).expect("a step");
+        let done = commit.is_some();
+        state = model.stepped(&state, action);
+        if done {
+            break;
+        }
+    }
+    assert_eq!(theorem.compare(&state, &[]), Ok(0));
+    for replica in &mut state.replicas {
+        replica.sent.prepares = Default::default();
+    }
+    let found = theorem.compare(&state, &[]);
+    let broken = vec!["commit-follows-certificate".to_owned()];
+    assert_eq!(found, Err(Difference::Broken(broken)));
+}
+
+#[test]
+fn rules_that_the_model_breaks_are_found() {
+    for (mutant, name) in [
+        (Mutant::NoPreparePhase, "n4-b3-v0-s1-d1"),
+        (Mutant::PrepareQuorumOneShort, "n4-b3-v0-s1-d1"),
+        (Mutant::CommitQuorumOneShort, "n4-b3-v0-s1-d1"),
+        (Mutant::ExecuteOnPrepared, "n4-b3-v0-s1-d1"),
+        (Mutant::ExecutesOutOfOrder, "n4-b3-v0-s2-d2"),
+        (Mutant::SecondConflictingPrePrepare, "n4-b0-v0-s1-d2"),
+        (Mutant::POmitted, "n4-b3-v1-s1-d1"),
+        (Mutant::VotesAfterViewChange, "n4-b3-v1-s1-d1"),
+        (Mutant::NewViewQuorumOneShort, "n4-b3-v1-s1-d1"),
+        (Mutant::NewViewNotRecomputed, "n4-b1-v1-s1-d1"),
+        (Mutant::CheckpointStableAtWeak, "n4-b3-v0-s1-d1-k1"),
+        (Mutant::DuplicateExecution, "n4-b0-v0-s2-d1-k2"),
+        (Mutant::RestartForgetsCertificate, "n4-b3-v0-s1-d1"),
+        (Mutant::CommitSentBeforeDurable, "n4-b3-v0-s1-d1-r"),
+    ] {
+        let model = Pbft::new(config(name)).with_mutant(Some(mutant));
+        let theorem = Theorem::new(&model).expect("all relations");
+        let found = first_difference(&model, &theorem);
+        assert!(found.is_some(), "{mutant:?} at {name}");
+    }
+}
+
+#[test]
+fn a_difference_ends_a_check_with_the_way_there() {
+    let options = CheckOptions { mutant: Some(Mutant::POmitted), ..CheckOptions::default() };
+    let report = check(&config("n4-b3-v1-s1-d1"), options.with_theorem(), &mut Silent);
+    assert_eq!(report.verdict, Verdict::Violated);
+    assert_eq!(report.properties[PROPERTY], "violated");
+    assert!(report.remarks.iter().any(|one| one.contains("StartViewChange")), "{report:?}");
+    let trace = report.counterexample.expect("a way there");
+    let model = trace.model().expect("a valid configuration");
+    assert_eq!(trace.first_disabled(&model), None);
+}
