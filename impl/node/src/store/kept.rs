@@ -7,7 +7,7 @@ use crate::state::{ChunkCache, Starts, put_pair};
 use pbft_core::manifest::{ChunkId, Manifest};
 use pbft_core::message::StatePart;
 use pbft_core::types::{Digest, SeqNum};
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, WriteTransaction};
 use std::collections::BTreeMap;
 
 type Bytes = &'static [u8];
@@ -20,18 +20,24 @@ pub(super) struct Kept<C, R, S, F> {
     former: F,
 }
 
+/// The tables of a transaction that reads.
+type Committed = Kept<
+    ReadOnlyTable<u64, (Bytes, Bytes)>,
+    ReadOnlyTable<&'static [u8; 32], Bytes>,
+    ReadOnlyTable<Bytes, Bytes>,
+    ReadOnlyTable<(u64, Bytes), Option<Bytes>>,
+>;
+
+/// The tables of a transaction that writes.
+type Written<'a> = Kept<
+    Table<'a, u64, (Bytes, Bytes)>,
+    Table<'a, &'static [u8; 32], Bytes>,
+    Table<'a, Bytes, Bytes>,
+    Table<'a, (u64, Bytes), Option<Bytes>>,
+>;
+
 /// The kept states as they are on the disk.
-pub(super) fn committed(
-    read: &ReadTransaction,
-) -> Result<
-    Kept<
-        impl ReadableTable<u64, (Bytes, Bytes)> + use<>,
-        impl ReadableTable<&'static [u8; 32], Bytes> + use<>,
-        impl ReadableTable<Bytes, Bytes> + use<>,
-        impl ReadableTable<(u64, Bytes), Option<Bytes>> + use<>,
-    >,
-    StoreError,
-> {
+pub(super) fn committed(read: &ReadTransaction) -> Result<Committed, StoreError> {
     Ok(Kept {
         checkpoints: read.open_table(CHECKPOINTS)?,
         replies: read.open_table(REPLY_CHUNKS)?,
@@ -41,17 +47,7 @@ pub(super) fn committed(
 }
 
 /// The kept states as a transaction sees them.
-pub(super) fn written(
-    write: &WriteTransaction,
-) -> Result<
-    Kept<
-        impl ReadableTable<u64, (Bytes, Bytes)> + '_,
-        impl ReadableTable<&'static [u8; 32], Bytes> + '_,
-        impl ReadableTable<Bytes, Bytes> + '_,
-        impl ReadableTable<(u64, Bytes), Option<Bytes>> + '_,
-    >,
-    StoreError,
-> {
+pub(super) fn written(write: &WriteTransaction) -> Result<Written<'_>, StoreError> {
     Ok(Kept {
         checkpoints: write.open_table(CHECKPOINTS)?,
         replies: write.open_table(REPLY_CHUNKS)?,
