@@ -244,6 +244,8 @@ impl Node {
                 return Err(crash.into());
             }
         };
+        // Whoever starts it again wants its port.
+        tasks.end().await;
         match result {
             Ok(result) => result,
             Err(_) => match thread.join() {

@@ -58,6 +58,11 @@ impl Tasks {
         self.0.spawn(guarded(name, work));
     }
 
+    /// Ends all of them, and waits until what they held is free: ports, above all.
+    pub(crate) async fn end(&mut self) {
+        self.0.shutdown().await;
+    }
+
     /// Waits for a panic; for ever, if there is none.
     pub(crate) async fn crashed(&mut self) -> Crash {
         while let Some(ended) = self.0.join_next().await {
@@ -72,7 +77,22 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_tasks_held_is_free_when_they_have_ended() {
+        let held = Arc::new(());
+        let mut tasks = Tasks::default();
+        let theirs = Arc::clone(&held);
+        tasks.spawn("one that waits", async move {
+            pending::<()>().await;
+            drop(theirs);
+        });
+        assert_eq!(Arc::strong_count(&held), 2);
+        tasks.end().await;
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_is_noticed_and_an_end_is_none() {
