@@ -273,6 +273,21 @@ impl Instance {
         }
     }
 
+    /// The states that one step leads to from a state, each perhaps more than once.
+    #[must_use]
+    pub fn successors(&self, at: &Facts) -> Vec<Facts> {
+        let everything = Facts(vec![u64::MAX; self.words]);
+        let missing: Vec<u32> = everything.beyond(at).collect();
+        let mut successors = Vec::new();
+        for step in &self.steps {
+            step.try_each(at, &everything, &missing, &mut |next| {
+                successors.push(next.clone());
+                false
+            });
+        }
+        successors
+    }
+
     fn go(&self, at: &Facts, way: &mut Way<'_>) -> bool {
         if at == way.after {
             return true;

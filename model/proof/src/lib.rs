@@ -24,4 +24,5 @@ pub mod prove;
 pub mod smt;
 pub mod solver;
 pub mod theory;
+pub mod tla;
 pub mod weakened;

@@ -1,11 +1,14 @@
 //! The definitions can be read, the list of weakened rules fits them, and where the solvers are installed they agree.
 
 use pbft_proof::formula::{Formula, parse};
+use pbft_proof::instance::{Instance, Sizes};
 use pbft_proof::prove::{Obligation, Outcome, obligations, prove};
 use pbft_proof::solver::{Answer, Solver};
 use pbft_proof::theory::{SOURCE, Theory, TheoryError};
+use pbft_proof::tla::MODULE;
 use pbft_proof::weakened::{ITSELF, weakenings, without_each_conjunct};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::process::Command;
 use std::time::Duration;
 
 fn theory() -> Theory {
@@ -147,4 +150,88 @@ fn the_document_names_each_conjunct() {
     assert!(document.contains(&format!("{checks} of {checks} weakened rules")), "{checks} checks");
     let answers = Solver::ALL.len() * obligations(&theory).len();
     assert!(document.contains(&format!("({answers} answers")), "{answers} answers");
+}
+
+/// Two honest replicas, which are the one quorum; two views and batches, one number.
+const SMALL: Sizes = Sizes { replicas: 2, quorums: 1, views: 2, numbers: 1, values: 2, digests: 1 };
+
+/// What is always the same there, by relation.
+const FIXED: [(&str, &[&[u8]]); 5] = [
+    ("honest", &[&[0], &[1]]),
+    ("member", &[&[0, 0], &[1, 0]]),
+    ("leads", &[&[0, 0], &[1, 1]]),
+    ("content", &[&[0, 0, 0]]),
+    ("upto", &[&[0, 0]]),
+];
+
+/// Its states, by our count and by TLC's.
+const SMALL_STATES: usize = 3880;
+
+/// States of the small system, counted breadth-first; each satisfies the invariant.
+fn states_of_the_small_system() -> usize {
+    let instance = Instance::new(&theory(), SMALL);
+    let mut start = instance.nothing();
+    for (name, tuples) in FIXED {
+        let place = instance.relation(name).expect("a relation");
+        tuples.iter().for_each(|tuple| start.insert(place, tuple));
+    }
+    assert!(instance.is_initial(&start));
+    assert_eq!(instance.broken_axioms(&start).count(), 0);
+    let (mut seen, mut open) = (HashSet::from([start.clone()]), vec![start]);
+    while let Some(state) = open.pop() {
+        assert_eq!(instance.broken(&state).collect::<Vec<_>>(), Vec::<&str>::new());
+        let next = instance.successors(&state).into_iter();
+        open.extend(next.filter(|next| seen.insert(next.clone())));
+    }
+    seen.len()
+}
+
+/// The module that gives TLC the same system.
+fn small_module() -> String {
+    let set = |tuples: &[&[u8]]| {
+        let tuple = |one: &&[u8]| match one {
+            [only] => only.to_string(),
+            several => {
+                let items: Vec<_> = several.iter().map(ToString::to_string).collect();
+                format!("<<{}>>", items.join(", "))
+            }
+        };
+        format!("{{{}}}", tuples.iter().map(tuple).collect::<Vec<_>>().join(", "))
+    };
+    let fixed = FIXED.map(|(name, tuples)| format!("C_{name} == {}\n", set(tuples))).concat();
+    format!("---- MODULE Small ----\nEXTENDS {MODULE}\n{fixed}====\n")
+}
+
+const SMALL_CFG: &str = "SPECIFICATION Spec\nINVARIANTS Invariant Goals
+CONSTANTS Replica = {0, 1} Quorum = {0} View = {0, 1} Number = {0} Value = {0, 1} Digest = {0}
+CONSTANTS honest <- C_honest member <- C_member leads <- C_leads content <- C_content upto <- C_upto
+";
+
+#[test]
+fn the_small_system_has_as_many_states_as_on_record() {
+    assert_eq!(states_of_the_small_system(), SMALL_STATES);
+}
+
+/// With `PBFT_TLC=/path/to/tla2tools.jar` and a Java runtime.
+#[test]
+fn tlc_reads_the_module_and_counts_the_same_states() {
+    let Ok(jar) = std::env::var("PBFT_TLC") else {
+        return println!("PBFT_TLC is not set: the module is not given to TLC");
+    };
+    let directory = std::env::temp_dir().join(format!("pbft-tlc-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.join(name), text).expect("written");
+    };
+    write(&format!("{MODULE}.tla"), &theory().to_tla());
+    write("Small.tla", &small_module());
+    write("Small.cfg", SMALL_CFG);
+    let mut tlc = Command::new("java");
+    tlc.args(["-cp", &jar, "tlc2.TLC", "-deadlock", "Small"]);
+    let output = tlc.current_dir(&directory).output().expect("Java runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    std::fs::remove_dir_all(&directory).expect("removed");
+    assert!(text.contains("No error has been found"), "{text}");
+    let counted = format!("{SMALL_STATES} distinct states found");
+    assert!(text.replace(',', "").contains(&counted), "{text}");
 }

@@ -33,6 +33,10 @@ struct Arguments {
     /// Write the questions as SMT-LIB files to this directory, and ask nobody.
     #[arg(long, value_name = "DIR")]
     smt: Option<std::path::PathBuf>,
+    /// Write the system, the invariant and the goals as a TLA+ module to this file, and ask nobody. It must be named
+    /// after the module: Pbft.tla.
+    #[arg(long, value_name = "FILE", conflicts_with = "smt")]
+    tla: Option<std::path::PathBuf>,
     /// Do not try the weakened rules, nor the invariant without each of its parts.
     #[arg(long)]
     no_weakened: bool,
@@ -65,6 +69,11 @@ fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
     let theory = Theory::pbft()?;
     if let Some(directory) = &arguments.smt {
         return write_questions(&theory, directory);
+    }
+    if let Some(file) = &arguments.tla {
+        std::fs::write(file, theory.to_tla())
+            .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+        return Ok(0);
     }
     let solvers: Vec<Solver> = match arguments.solver {
         Some(Name::Z3) => vec![Solver::Z3],
