@@ -15,6 +15,8 @@ pub enum Obligation<'a> {
     Goal(usize),
     /// The action can be taken in some state that satisfies the invariant: it is not vacuous.
     Possible(&'a Action),
+    /// Some state that satisfies the invariant satisfies this, too.
+    Satisfiable(&'a Named),
 }
 
 impl Obligation<'_> {
@@ -26,6 +28,7 @@ impl Obligation<'_> {
             Self::Consecution(action, conjunct) => format!("{}: {}", action.name, conjunct.name),
             Self::Goal(goal) => format!("goal: {}", theory.goals[*goal].name),
             Self::Possible(action) => format!("possible: {}", action.name),
+            Self::Satisfiable(state) => format!("possible: {}", state.name),
         }
     }
 
@@ -34,7 +37,7 @@ impl Obligation<'_> {
     pub const fn expected(&self) -> Answer {
         match self {
             Self::Initiation(_) | Self::Consecution(..) | Self::Goal(_) => Answer::Unsat,
-            Self::Possible(_) => Answer::Sat,
+            Self::Possible(_) | Self::Satisfiable(_) => Answer::Sat,
         }
     }
 
@@ -52,6 +55,7 @@ impl Obligation<'_> {
                 theory.consequence(invariant().chain(before), &theory.goals[*goal].formula)
             }
             Self::Possible(action) => theory.step(invariant(), action),
+            Self::Satisfiable(state) => theory.together(invariant().chain([&state.formula])),
         };
         format!("{text}(check-sat)\n")
     }
@@ -67,6 +71,7 @@ pub fn obligations(theory: &Theory) -> Vec<Obligation<'_>> {
     }
     all.extend((0..theory.goals.len()).map(Obligation::Goal));
     all.extend(theory.actions.iter().map(Obligation::Possible));
+    all.extend(theory.possible.iter().map(Obligation::Satisfiable));
     all
 }
 

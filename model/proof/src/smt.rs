@@ -31,6 +31,16 @@ impl Theory {
         text
     }
 
+    /// Can these hold in one state? A solver answers `sat` if they can.
+    #[must_use]
+    pub fn together<'a>(&self, formulas: impl IntoIterator<Item = &'a Formula>) -> String {
+        let mut text = self.preamble();
+        for formula in formulas {
+            assert_that(&mut text, formula, When::Before);
+        }
+        text
+    }
+
     /// Do these imply `formula`, in one state? A solver answers `unsat` if they do.
     #[must_use]
     pub fn consequence<'a>(
@@ -38,10 +48,7 @@ impl Theory {
         assumptions: impl IntoIterator<Item = &'a Formula>,
         formula: &Formula,
     ) -> String {
-        let mut text = self.preamble();
-        for assumption in assumptions {
-            assert_that(&mut text, assumption, When::Before);
-        }
+        let mut text = self.together(assumptions);
         assert_that(&mut text, &formula.clone().negated(), When::Before);
         text
     }

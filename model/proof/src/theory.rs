@@ -72,6 +72,8 @@ pub struct Theory {
     pub conjuncts: Vec<Named>,
     /// What the invariant implies.
     pub goals: Vec<Named>,
+    /// What must be possible: some state satisfies it and the invariant.
+    pub possible: Vec<Named>,
 }
 
 /// Why a text is no theory.
@@ -161,13 +163,18 @@ impl Theory {
                 let action = self.actions.last_mut().ok_or(wrong("no action"))?;
                 action.adds.push(Addition { relation, arguments, condition: formula(condition)? });
             }
-            "conjunct" | "goal" => {
-                let list = if keyword == "goal" { &mut self.goals } else { &mut self.conjuncts };
+            "conjunct" | "goal" | "possible" => {
+                let list = match keyword {
+                    "conjunct" => &mut self.conjuncts,
+                    "goal" => &mut self.goals,
+                    _ => &mut self.possible,
+                };
                 list.push(named(rest, "", Formula::Constant(true)));
             }
             "says" => {
-                // Goals follow the conjuncts.
-                let last = self.goals.last_mut().or(self.conjuncts.last_mut());
+                // Goals follow the conjuncts, and what must be possible the goals.
+                let last = self.possible.last_mut().or(self.goals.last_mut());
+                let last = last.or(self.conjuncts.last_mut());
                 let last = last.ok_or(wrong("nothing that says it"))?;
                 (last.formula, last.text) = (formula(rest)?, rest.to_owned());
             }
@@ -190,6 +197,7 @@ impl Theory {
     /// Every formula must use the relations as they are declared, and only variables that are bound.
     fn check_sorts(&self) -> Result<(), TheoryError> {
         let named = self.axioms.iter().chain(&self.conjuncts).chain(&self.goals);
+        let named = named.chain(&self.possible);
         for Named { name, formula, .. } in named {
             self.check_formula(name, formula, &BTreeSet::new())?;
         }
