@@ -140,7 +140,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    const fn of(&self, sort: Sort) -> u8 {
+    pub(crate) const fn of(&self, sort: Sort) -> u8 {
         match sort {
             Sort::Replica => self.replicas,
             Sort::Quorum => self.quorums,

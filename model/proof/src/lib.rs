@@ -18,6 +18,7 @@
 //! `pbft-model` (`cargo check-theorem`), with [`instance`].
 
 pub(crate) mod check;
+pub mod counterexample;
 pub mod formula;
 pub mod instance;
 pub mod prove;

@@ -44,8 +44,14 @@ impl Obligation<'_> {
     /// The question to a solver.
     #[must_use]
     pub fn query(&self, theory: &Theory) -> String {
+        format!("{}(check-sat)\n", self.statement(theory))
+    }
+
+    /// What is asked, without the question.
+    #[must_use]
+    pub fn statement(&self, theory: &Theory) -> String {
         let invariant = || theory.conjuncts.iter().map(|conjunct| &conjunct.formula);
-        let text = match self {
+        match self {
             Self::Initiation(conjunct) => theory.consequence(&theory.initially, &conjunct.formula),
             Self::Consecution(action, conjunct) => {
                 theory.consecution(invariant(), action, &conjunct.formula)
@@ -56,8 +62,7 @@ impl Obligation<'_> {
             }
             Self::Possible(action) => theory.step(invariant(), action),
             Self::Satisfiable(state) => theory.together(invariant().chain([&state.formula])),
-        };
-        format!("{text}(check-sat)\n")
+        }
     }
 }
 
@@ -73,6 +78,12 @@ pub fn obligations(theory: &Theory) -> Vec<Obligation<'_>> {
     all.extend(theory.actions.iter().map(Obligation::Possible));
     all.extend(theory.possible.iter().map(Obligation::Satisfiable));
     all
+}
+
+/// The obligation with this name.
+#[must_use]
+pub fn obligation<'a>(theory: &'a Theory, name: &str) -> Option<Obligation<'a>> {
+    obligations(theory).into_iter().find(|one| one.name(theory) == name)
 }
 
 /// Whether the action adds to a relation that the conjunct speaks of.

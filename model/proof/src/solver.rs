@@ -77,6 +77,12 @@ impl Solver {
         (answer, started.elapsed())
     }
 
+    /// Everything that it says to `text`; none if it cannot be run.
+    #[must_use]
+    pub fn answer(self, text: &str, limit: Duration) -> Option<String> {
+        self.run(text, limit).ok()
+    }
+
     fn run(self, text: &str, limit: Duration) -> std::io::Result<String> {
         let mut child = self
             .command(limit)

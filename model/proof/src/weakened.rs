@@ -1,6 +1,6 @@
 //! Weakened rules: each must make the proof fail, where the record says.
 
-use crate::prove::{Obligation, obligations};
+use crate::prove::obligation;
 use crate::theory::{Named, SOURCE, Theory, TheoryError};
 
 /// A rule and how it is weakened.
@@ -69,21 +69,27 @@ pub fn without_each_conjunct(theory: &Theory) -> Result<Vec<(&Named, String)>, W
     let mut questions = Vec::new();
     for (at, conjunct) in theory.conjuncts.iter().enumerate() {
         if conjunct.needed != ITSELF {
-            let mut less = theory.clone();
-            less.conjuncts.remove(at);
+            let less = without(theory, at);
             questions.push((conjunct, question(&less, &conjunct.name, &conjunct.needed)?));
         }
     }
     Ok(questions)
 }
 
+/// The theory without the conjunct at this place.
+#[must_use]
+pub fn without(theory: &Theory, at: usize) -> Theory {
+    let mut less = theory.clone();
+    less.conjuncts.remove(at);
+    less
+}
+
 /// The question behind the obligation with this name.
 fn question(theory: &Theory, name: &str, fails: &str) -> Result<String, WeakenedError> {
-    let named = |obligation: &Obligation<'_>| obligation.name(theory) == fails;
     let (name, missing) = (name.to_owned(), fails.to_owned());
-    let obligation = obligations(theory).into_iter().find(named);
-    let obligation = obligation.ok_or(WeakenedError::NoObligation { name, fails: missing })?;
-    Ok(obligation.query(theory))
+    let found = obligation(theory, fails);
+    let found = found.ok_or(WeakenedError::NoObligation { name, fails: missing })?;
+    Ok(found.query(theory))
 }
 
 /// The list of this repository.

@@ -1,8 +1,9 @@
 //! The definitions can be read, the list of weakened rules fits them, and where the solvers are installed they agree.
 
+use pbft_proof::counterexample::smallest;
 use pbft_proof::formula::{Formula, parse};
-use pbft_proof::instance::{Instance, Sizes};
-use pbft_proof::prove::{Obligation, Outcome, obligations, prove};
+use pbft_proof::instance::{Facts, Instance, Sizes};
+use pbft_proof::prove::{Obligation, Outcome, obligation, obligations, prove};
 use pbft_proof::solver::{Answer, Solver};
 use pbft_proof::theory::{SOURCE, Theory, TheoryError};
 use pbft_proof::tla::MODULE;
@@ -184,6 +185,48 @@ fn states_of_the_small_system() -> usize {
         open.extend(next.filter(|next| seen.insert(next.clone())));
     }
     seen.len()
+}
+
+/// The facts in a counterexample, for the small system.
+fn facts(instance: &Instance, said: impl Iterator<Item = String>) -> Facts {
+    let mut facts = instance.nothing();
+    for fact in said {
+        let (name, arguments) = fact.trim_end_matches(')').split_once('(').expect("a fact");
+        let numbers = arguments.split(',').map(|one| one[1..].parse().expect("an individual"));
+        let numbers: Vec<u8> = numbers.collect();
+        facts.insert(instance.relation(name).expect("a relation"), &numbers);
+    }
+    facts
+}
+
+#[test]
+fn solvers_and_states_agree_on_counterexamples() {
+    if Solver::Cvc5.version().is_none() {
+        return println!("cvc5 is not installed");
+    }
+    for (name, conjunct) in [
+        ("certificate-ignored", "choosable"),
+        ("p-omitted", "view-change-shows"),
+        ("commit-without-certificate", "commit-follows-certificate"),
+        ("second-vote-in-first-view", "one-vote"),
+    ] {
+        let rules = weakenings().expect("readable");
+        let rule = rules.iter().find(|rule| rule.name == name).expect("a rule");
+        let weakened = rule.theory().expect("a theory");
+        let broken = obligation(&weakened, &rule.fails).expect("an obligation");
+        let found = smallest(&weakened, &broken, Solver::Cvc5, Duration::from_secs(120));
+        let found = found.expect("a small counterexample");
+        let instance = Instance::new(&weakened, SMALL);
+        let held = found.before.iter().flat_map(|(_, facts)| facts.iter().cloned());
+        let before = facts(&instance, held.clone());
+        assert_eq!(instance.broken(&before).count(), 0, "{name}: {found}");
+        let after = facts(&instance, held.chain(found.adds.iter().cloned()));
+        assert_eq!(instance.broken(&after).collect::<Vec<_>>(), [conjunct], "{name}: {found}");
+        assert_eq!(instance.steps(&before, &after).map(|steps| steps.len()), Ok(1), "{name}");
+        // With the rule as it is, nobody may take the step.
+        let whole = Instance::new(&theory(), SMALL);
+        assert!(whole.steps(&before, &after).is_err(), "{name}: {found}");
+    }
 }
 
 /// The module that gives TLC the same system.

@@ -2,10 +2,11 @@
 
 use clap::{Parser, ValueEnum};
 use pbft_output::{errln, outln};
-use pbft_proof::prove::{Finding, Outcome, obligations, prove};
+use pbft_proof::counterexample::smallest;
+use pbft_proof::prove::{Finding, Outcome, obligation, obligations, prove};
 use pbft_proof::solver::{Answer, Solver};
 use pbft_proof::theory::Theory;
-use pbft_proof::weakened::{weakenings, without_each_conjunct};
+use pbft_proof::weakened::{ITSELF, weakenings, without, without_each_conjunct};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -37,6 +38,9 @@ struct Arguments {
     /// after the module: Pbft.tla.
     #[arg(long, value_name = "FILE", conflicts_with = "smt")]
     tla: Option<std::path::PathBuf>,
+    /// Show the smallest counterexample to a weakened rule, or to the invariant without a conjunct, by its name.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["smt", "tla"])]
+    explain: Option<String>,
     /// Do not try the weakened rules, nor the invariant without each of its parts.
     #[arg(long)]
     no_weakened: bool,
@@ -92,6 +96,9 @@ fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
         }
     }
     let limit = Duration::from_secs(arguments.limit);
+    if let Some(name) = &arguments.explain {
+        return explain(&theory, name, &solvers, limit, arguments.format);
+    }
     let started = Instant::now();
     let mut findings = Vec::new();
     let total = obligations(&theory).len() * solvers.len();
@@ -118,6 +125,51 @@ fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
         Outcome::Proved if undecided => 3,
         Outcome::Proved => 0,
     })
+}
+
+/// Shows why the proof fails with a rule weakened, or without a conjunct.
+fn explain(
+    whole: &Theory,
+    name: &str,
+    solvers: &[Solver],
+    limit: Duration,
+    format: Format,
+) -> Result<u8, Box<dyn Error>> {
+    let rules = weakenings()?;
+    let conjunct = whole.conjuncts.iter().position(|one| one.name == name);
+    let (theory, fails, meaning) = match (rules.iter().find(|rule| rule.name == name), conjunct) {
+        (Some(rule), _) => (rule.theory()?, &rule.fails, rule.meaning.clone()),
+        (None, Some(at)) if whole.conjuncts[at].needed != ITSELF => {
+            let one = &whole.conjuncts[at];
+            (without(whole, at), &one.needed, format!("nothing says that {}", one.why))
+        }
+        _ => {
+            let names = rules.iter().map(|rule| &*rule.name);
+            let needed = whole.conjuncts.iter().filter(|one| one.needed != ITSELF);
+            let names: Vec<_> = names.chain(needed.map(|one| &*one.name)).collect();
+            errln!("error: `{name}` is none of {}", names.join(", "));
+            return Ok(2);
+        }
+    };
+    let broken = obligation(&theory, fails).ok_or("the record names no obligation")?;
+    let found = solvers.iter().rev().find_map(|solver| smallest(&theory, &broken, *solver, limit));
+    let Some(found) = found else {
+        errln!("{fails}: no counterexample with at most four replicas was found");
+        return Ok(3);
+    };
+    if format == Format::Json {
+        let before: Vec<_> = found.before.iter().flat_map(|(_, facts)| facts).collect();
+        let (step, adds) = (&found.step, &found.adds);
+        let whole = serde_json::json!({
+            "rule": name, "meaning": meaning, "fails": fails, "before": before, "step": step, "adds": adds,
+        });
+        outln!("{whole:#}");
+        return Ok(0);
+    }
+    outln!("{name}: {meaning}");
+    outln!("then `{fails}` fails. A state that satisfies the invariant:");
+    outln!("{found}");
+    Ok(0)
 }
 
 /// What a solver said of a weakened rule.
