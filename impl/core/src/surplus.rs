@@ -1,5 +1,5 @@
 //! What a replica has no use for, so that nobody needs to check its signatures (D25): votes for what is settled, and what
-//! it would refuse anyway ([`crate::stale`]).
+//! it would refuse anyway (`stale.rs`).
 //!
 //! q−1 PREPAREs make a batch prepared and q COMMITs make it final (§4.2). What comes after them for the same batch changes
 //! nothing, and not to have looked at it is as if the network had lost it. A vote for *another* batch is always looked at:
