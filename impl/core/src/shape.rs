@@ -15,7 +15,10 @@ use crate::types::Timestamp;
 /// Whether a replica with these parameters could take the message in some state.
 pub(crate) fn check_shape(params: &Params, message: &Message) -> Result<(), Rejection> {
     match message {
-        Message::Request(request) => check_request(params, &request.body),
+        Message::Request(request) => match check_request(params, &request.body) {
+            Err(Rejection::LaneTooHigh { .. }) if planted!(params, LaneUnbounded) => Ok(()),
+            checked => checked,
+        },
         Message::PrePrepare(proposal) => check_proposal(params, proposal),
         Message::Prepare(vote) => {
             let replica = vote.body.replica;
@@ -76,7 +79,7 @@ fn check_request(params: &Params, request: &Request) -> Result<(), Rejection> {
         return Err(Rejection::OperationTooLarge { len, max });
     }
     let (lane, max) = (request.lane, params.lanes_max);
-    if lane.0 >= max && !planted!(params, LaneUnbounded) {
+    if lane.0 >= max {
         return Err(Rejection::LaneTooHigh { lane, max });
     }
     match request.timestamp <= Timestamp::MAX {
