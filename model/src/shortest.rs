@@ -22,8 +22,16 @@ pub(crate) fn violation(
             PROPERTIES.iter().filter(|one| property.is_none_or(|name| name == one.name));
         asked.any(|one| !(one.holds)(model, state))
     };
-    let limits = Limits { max_states: MAX_STATES, ..Limits::default() };
-    bfs::search(model, limits, violates, progress)
+    search(model, violates, progress)
+}
+
+/// Searches for a shortest path to a state that matches, as far as memory goes.
+fn search(
+    model: &Pbft,
+    matches: impl Fn(&Pbft, &State) -> bool,
+    progress: &mut dyn Progress,
+) -> Search<Action> {
+    bfs::search(model, Limits { max_states: MAX_STATES, ..Limits::default() }, matches, progress)
 }
 
 /// Searches for a shortest path to a state, or to a step from it, in which model and theorem differ.
@@ -37,6 +45,5 @@ pub(crate) fn difference(
         model.actions(state, &mut actions);
         theorem.compare(state, &actions).is_err()
     };
-    let limits = Limits { max_states: MAX_STATES, ..Limits::default() };
-    bfs::search(model, limits, differs, progress)
+    search(model, differs, progress)
 }

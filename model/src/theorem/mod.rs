@@ -350,17 +350,21 @@ impl Theorem {
 
     /// The values that enough replicas voted for to make a quorum with the Byzantine ones.
     fn agreed(&self, votes: impl Fn(ReplicaId) -> ValueSet) -> ValueSet {
-        let config = self.pbft.config();
-        let needed = config.quorums().quorum - config.byzantine_count();
         let (mut all, mut agreed) = (ValueSet::EMPTY, ValueSet::EMPTY);
         self.pbft.honest().for_each(|id| all = all.union(votes(id)));
         for value in all.iter() {
             let voters = self.pbft.honest().filter(|id| votes(*id).contains(value)).count();
-            if voters >= usize::from(needed) {
+            if voters >= self.honest_needed() {
                 agreed.insert(value);
             }
         }
         agreed
+    }
+
+    /// The honest replicas that make a quorum with the Byzantine ones, whose votes are there for the asking.
+    fn honest_needed(&self) -> usize {
+        let config = self.pbft.config();
+        usize::from(config.quorums().quorum - config.byzantine_count())
     }
 
     /// A NEW-VIEW for each quorum whose honest members have asked for the view.
@@ -371,7 +375,7 @@ impl Theorem {
             if asked == 0 {
                 continue;
             }
-            let honest = self.pbft.honest().fold(0u8, |set, id| set | 1 << id.0);
+            let honest = self.pbft.config().honest_bits();
             for (at, quorum) in self.quorums.iter().enumerate() {
                 if quorum & honest & !asked == 0 {
                     facts.insert(self.places.new_view, &[view.0, at as u8]);
@@ -382,12 +386,10 @@ impl Theorem {
 
     /// Checkpoints that the honest members of a quorum have signed.
     fn stable_checkpoints(&self, state: &State, facts: &mut Facts) {
-        let config = self.pbft.config();
-        let needed = config.quorums().quorum - config.byzantine_count();
         for slot in self.pbft.slots() {
             let signed = |id: &ReplicaId| state.sent(*id).checkpoints[slot.index()].is_some();
             // All have signed the same state, or there would be no facts.
-            if self.pbft.honest().filter(signed).count() >= usize::from(needed) {
+            if self.pbft.honest().filter(signed).count() >= self.honest_needed() {
                 facts.insert(self.places.stable, &[number_of(slot), number_of(slot)]);
             }
         }
