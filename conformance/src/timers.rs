@@ -9,9 +9,11 @@
 //! | is between views | iff it has VIEW-CHANGEs of q replicas for this view or later ones, its own among them |
 //!
 //! Nor has the model durations. How long a timer runs follows from the views that the replica has left since its last
-//! start (§4.5.2): the first patience, doubled for each of them in which it executed no request though it waited for
-//! something, up to the greatest; and halved for each checkpoint that became stable in an active view, if no view was left
-//! since the one before. (It is halved after 32 patiences of quiet, too: no replayed path has so many ticks.)
+//! start (§4.5.2): the first patience, doubled for each of them that did not serve though it waited for something, up to
+//! the greatest. A view serves if it executes [`SERVED`] batches with requests above those that its NEW-VIEW ordered
+//! again. It is halved when [`CALMS`] checkpoints became stable in an active view, if no view was left since the one before
+//! each. (It is halved earlier if four waits were met in little time, and after 32 patiences of quiet: no replayed path has
+//! so many waits in one view, nor so many ticks.)
 
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
@@ -23,6 +25,12 @@ use pbft_core::types::View;
 use pbft_core::{Effect, Params, Timer};
 use pbft_model as model;
 use std::time::Duration;
+
+/// A view that has executed so many batches of its own serves.
+const SERVED: u32 = 4;
+
+/// So many checkpoints without a suspicion halve the patience.
+const CALMS: u32 = 4;
 
 /// A model has at most so many replicas.
 const REPLICAS_MAX: usize = 7;
@@ -54,8 +62,12 @@ pub struct TimerWatch {
     installing: bool,
     /// A timer was stopped in this step.
     cancelled: bool,
-    /// Whether nothing was executed since the last view was left.
-    idle: bool,
+    /// The batches of its own that the current view has executed, if a view was left since the last start.
+    served: Option<u32>,
+    /// The last number that the view's NEW-VIEW ordered again.
+    carried_over: u64,
+    /// Checkpoints without a suspicion in this view since the patience was halved.
+    calms: u32,
     /// What the clock was asked for last, and how often patience had doubled by then.
     asked_for: Option<(Duration, u32)>,
 }
@@ -84,7 +96,11 @@ impl TimerWatch {
     /// A checkpoint that became stable was not a new view's.
     fn settle(&mut self) {
         if std::mem::take(&mut self.stable) && !std::mem::take(&mut self.suspected) {
-            self.doublings = self.doublings.saturating_sub(1);
+            self.calms += 1;
+            if self.calms == CALMS {
+                self.calms = 0;
+                self.doublings = self.doublings.saturating_sub(1);
+            }
         }
     }
 
@@ -119,8 +135,14 @@ impl TimerWatch {
                 self.stable = false;
                 self.enter(known.body.view);
                 self.changing = false;
+                let orders = known.body.pre_prepares.last();
+                self.carried_over = orders.map_or(0, |last| last.body.seq.0);
             }
-            Effect::Execute { requests, .. } if !requests.is_empty() => self.idle = false,
+            Effect::Execute { seq, requests, .. }
+                if !requests.is_empty() && seq.0 > self.carried_over =>
+            {
+                self.served = self.served.map(|served| served + 1);
+            }
             _ => {}
         }
     }
@@ -130,14 +152,22 @@ impl TimerWatch {
         if view > self.view {
             self.view = view;
             let waited = self.changing || self.set || self.cancelled;
-            self.doublings += u32::from(self.idle && waited);
-            (self.idle, self.suspected) = (true, true);
+            let serves = self.served.is_none_or(|served| served >= SERVED);
+            self.doublings += u32::from(waited && !serves);
+            (self.served, self.suspected, self.calms) = (Some(0), true, 0);
         }
     }
 
     /// The replica was started again: whoever waits must ask again.
     pub fn restarted(&mut self) {
-        *self = Self { view: self.view, changing: self.changing, ..Self::default() };
+        let (view, changing, carried_over) = (self.view, self.changing, self.carried_over);
+        *self = Self { view, changing, carried_over, ..Self::default() };
+    }
+
+    /// How long the clock was asked to wait, last.
+    #[must_use]
+    pub fn asked_for(&self) -> Option<Duration> {
+        self.asked_for.map(|(patience, _)| patience)
     }
 
     /// Whether the timer must run when the replica is in this state.

@@ -6,12 +6,13 @@ use pbft_core::types::{
 };
 use pbft_core::{HaltReason, Input, Rejection, Replica, Timer};
 use pbft_tests::sim::bank::{Accounts, Operation};
+use pbft_tests::sim::campaign::Task;
 use pbft_tests::sim::disk::Image;
 use pbft_tests::sim::driver::Run;
 use pbft_tests::sim::event::RequestId;
 use pbft_tests::sim::fault::Plan;
 use pbft_tests::sim::host::Said;
-use pbft_tests::sim::judge::guarded;
+use pbft_tests::sim::judge::{Judging, guarded, judge};
 use pbft_tests::sim::oracle::{Oracle, Rule};
 use pbft_tests::sim::world::Mode;
 use std::collections::BTreeMap;
@@ -228,4 +229,12 @@ fn beyond_f_what_is_broken_is_noted_and_no_violation() {
     stories(&fresh, &later)[&Rule::Agreement][1](&mut oracle);
     assert_eq!(oracle.violation, None);
     assert_eq!(oracle.beyond.iter().map(|one| one.rule).collect::<Vec<_>>(), [Rule::Agreement]);
+}
+
+/// A replica that halts while its disk fails stops, but nothing of it is on the disk: that it runs again is no violation.
+#[test]
+fn a_halt_that_a_failing_disk_lost_is_not_one_that_was_forgotten() {
+    let plan = Task::Seed { n: 7, seed: 4164 }.plan();
+    let judged = judge(&plan, Judging { model: false, keep: false });
+    assert_eq!(judged.violation, None);
 }

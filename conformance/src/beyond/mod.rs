@@ -75,6 +75,7 @@ const SCENARIOS: &[Scenario] = &[
     both("a batch that is waited for", lacks::bounds, views::waits_for_a_batch),
     both("more VIEW-CHANGEs than a quorum", lacks::bounds, views::more_than_a_quorum),
     both("VIEW-CHANGEs for a later view", lacks::bounds, views::later_view),
+    both("patience, and what a view did", lacks::bounds, views::patience),
     core("a lost memory", memory::bounds, memory::lost),
     core("what a service completes", lacks::bounds, memory::completions),
     core("two certificates for one number", lacks::bounds, memory::conflicting_certificates),

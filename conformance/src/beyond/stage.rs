@@ -119,6 +119,13 @@ impl<'r> Stage<'r> {
         self.members[at as usize].subject().is_timer_running()
     }
 
+    /// In how many view timeouts its view-change timer runs out, if it was ever set.
+    pub(super) fn patience(&mut self, at: u32) -> Outcome<Option<u64>> {
+        let timeout = self.replica(at)?.params().view_timeout.as_nanos().max(1);
+        let asked = self.members[at as usize].subject().timer().asked_for();
+        Ok(asked.and_then(|patience| u64::try_from(patience.as_nanos() / timeout).ok()))
+    }
+
     /// Crashes a replica and starts it again.
     pub(super) fn restart(&mut self, at: u32) -> Outcome {
         match &mut self.members[at as usize] {

@@ -176,3 +176,31 @@ pub(super) fn later_view(stage: &mut Stage<'_>) -> Outcome {
     expect("a replica that has two of them", (2, true), view(stage, 2)?)?;
     expect("V", vec![0, 2, 3], v_of(stage, 2, 2))
 }
+
+/// A view that has executed four batches of its own serves, and costs no patience; one with fewer doubles it, also if it
+/// has executed what its NEW-VIEW ordered again. The first view is excused.
+pub(super) fn patience(stage: &mut Stage<'_>) -> Outcome {
+    let mut lane = 0;
+    // r0 leads none of these views: it waits only for what it was asked itself.
+    for (primary, own_batches, expected) in [(1, 3, 1), (2, 4, 2), (3, 3, 2)] {
+        // Accepted and prepared everywhere, executed nowhere: the next NEW-VIEW orders it again.
+        stage.ask(0, &stage.request(lane, 1, 1))?;
+        if primary > 1 {
+            stage.ask(primary - 1, &stage.request(lane, 1, 1))?;
+        }
+        stage.settle(|letter| !matches!(letter.message, Message::Commit(_)))?;
+        for at in 0..4 {
+            stage.demand(at, &Delivery::Suspect)?;
+        }
+        stage.settle(|_| true)?;
+        expect("the view", (u64::from(primary), true), view(stage, 0)?)?;
+        expect("patience in view timeouts", Some(expected), stage.patience(0)?)?;
+        for _ in 0..own_batches {
+            lane += 1;
+            stage.ask(primary, &stage.request(lane, 1, 1))?;
+            stage.settle(|_| true)?;
+        }
+        lane += 1;
+    }
+    Ok(())
+}

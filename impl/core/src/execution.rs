@@ -86,8 +86,8 @@ impl Replica {
         assert_eq!(seq, self.last_executed.next(), "batches are executed in order");
         let mut effects = Vec::new();
         self.last_executed = seq;
-        if !executing.applied.is_empty() {
-            self.timer.on_progress(&self.params);
+        if !executing.applied.is_empty() && seq > self.carried_over() {
+            self.timer.on_served(&self.params);
         }
         for (request, result) in executing.applied.iter().zip(results) {
             let id = request.body.id();

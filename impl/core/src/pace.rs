@@ -149,6 +149,9 @@ impl Replica {
         if let Waits::Execution(id) = self.timer.waits
             && is_executed(id)
         {
+            if !self.pace.excused {
+                self.timer.on_waited(self.pace.age);
+            }
             self.pace.executed();
         }
     }

@@ -1,4 +1,13 @@
 //! The view-change timer (§4.4): what it protects, and how its patience doubles and halves.
+//!
+//! It doubles when a view is left in which something was waited for and that did not serve. A view serves when it has
+//! executed some batches that are its own: those that its NEW-VIEW carried over take less time than a request does, and
+//! a patience that is enough for them alone costs a view change a batch.
+//!
+//! It is halved by calm: a checkpoint that becomes stable without a suspicion since the one before, or a long time in one
+//! view. If half the patience is plenty for all that was waited for, it is halved at once. If that is not so, or too little
+//! was waited for to know, half is tried all the same, since a primary that is slow on purpose would keep it where it is;
+//! but more rarely each time that the try costs a view, which then also gives back what it took.
 
 use crate::effect::Effect;
 use crate::input::Timer;
@@ -12,6 +21,16 @@ use core::time::Duration;
 /// After so many patiences in one view without a suspicion the patience is halved, also where checkpoints are rare: a
 /// cluster with an operation now and then must not wait a minute for its primary because the network was bad once.
 const CALM_PATIENCES: u64 = 32;
+
+/// A view that has executed so many batches of its own serves: its patience is enough.
+const SERVED: u32 = 4;
+
+/// So many waits must have been met before they show that half the patience is plenty.
+const WAITS: u32 = 4;
+
+/// So many times of calm come before half the patience is tried though it may be too little: at first, and in the end.
+const RESTRAINT: u32 = 4;
+const RESTRAINT_MAX: u32 = 64;
 
 /// What the timer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +49,22 @@ pub(crate) enum Waits {
 pub(crate) struct ViewTimer {
     pub(crate) waits: Waits,
     patience: Duration,
-    /// Whether a request was executed since the last view change.
-    progress: bool,
+    /// The batches of its own that the current view has executed, up to [`SERVED`].
+    served: u32,
     /// Whether a view was left since the last checkpoint that became stable.
     suspected: bool,
     /// Ticks in the current view since it began, or since the patience was halved.
     calm: u64,
+    /// The waits that were met since the view began or the patience was last judged: how many, up to [`WAITS`], and the
+    /// longest, in ticks.
+    waits_met: u32,
+    longest: u64,
+    /// Times of calm in this view since the patience was halved.
+    calms: u32,
+    /// So many of them come before a patience that may be too short is tried.
+    restraint: u32,
+    /// Such a patience is being tried.
+    tries: bool,
     /// What was executed when the timer was set: a replica that lags behind and comes closer suspects nobody.
     executed: SeqNum,
 }
@@ -45,9 +74,14 @@ impl ViewTimer {
         Self {
             waits: Waits::Nothing,
             patience: params.view_timeout,
-            progress: true,
+            served: SERVED,
             suspected: false,
             calm: 0,
+            waits_met: 0,
+            longest: 0,
+            calms: 0,
+            restraint: RESTRAINT,
+            tries: false,
             executed: SeqNum(0),
         }
     }
@@ -61,39 +95,66 @@ impl ViewTimer {
         ticks(self.patience, params)
     }
 
-    /// A request was executed: this primary, and the patience with it, will do.
-    pub(crate) fn on_progress(&mut self, params: &Params) {
-        self.progress = !planted!(params, PatienceNotRestored);
+    /// A batch with requests was executed that the current view has ordered anew.
+    pub(crate) fn on_served(&mut self, params: &Params) {
+        self.served = match planted!(params, PatienceNotRestored) {
+            true => 0,
+            false => self.served.saturating_add(1).min(SERVED),
+        };
+    }
+
+    /// The protected request was executed after so many ticks.
+    pub(crate) fn on_waited(&mut self, ticks: u64) {
+        self.waits_met = self.waits_met.saturating_add(1).min(WAITS);
+        self.longest = self.longest.max(ticks);
     }
 
     /// A checkpoint has become stable in an active view: half the patience may do, if nobody was suspected since the
-    /// one before. It is not forgotten at once: where each request takes longer than the first patience, that would
-    /// cost a view change a request.
+    /// one before.
     pub(crate) fn on_stable(&mut self, params: &Params) {
         if !std::mem::take(&mut self.suspected) {
-            self.halve(params);
+            self.on_calm(self.waits_met >= WAITS, params);
         }
-    }
-
-    fn halve(&mut self, params: &Params) {
-        self.calm = 0;
-        self.patience = (self.patience / 2).max(params.view_timeout);
     }
 
     /// A tick in an active view.
     pub(crate) fn on_calm_tick(&mut self, params: &Params) {
         self.calm += 1;
         if self.calm >= self.patience_ticks(params).saturating_mul(CALM_PATIENCES) {
-            self.halve(params);
+            self.on_calm(true, params);
+        }
+    }
+
+    /// Nobody was suspected for a while. `is_known`: what was waited for meanwhile says how much patience is plenty.
+    fn on_calm(&mut self, is_known: bool, params: &Params) {
+        let half = (self.patience / 2).max(params.view_timeout);
+        let is_plenty = is_known && self.longest.saturating_mul(2) <= ticks(half, params);
+        self.calm = 0;
+        self.calms = self.calms.saturating_add(1);
+        if is_known {
+            (self.tries, self.waits_met, self.longest) = (false, 0, 0);
+        }
+        if is_plenty {
+            self.restraint = RESTRAINT;
+        }
+        if is_plenty || self.calms >= self.restraint {
+            self.tries |= !is_plenty && half < self.patience;
+            (self.patience, self.calms) = (half, 0);
         }
     }
 
     /// A view is left. `in_vain`: something was waited for in it.
     fn on_view_change(&mut self, in_vain: bool, params: &Params) {
-        if in_vain && !self.progress && !planted!(params, PatienceNotDoubled) {
+        let costly = std::mem::take(&mut self.tries) && in_vain;
+        if costly {
+            self.restraint = self.restraint.saturating_mul(2).min(RESTRAINT_MAX);
+        }
+        let serves = self.served >= SERVED;
+        if (costly || (in_vain && !serves)) && !planted!(params, PatienceNotDoubled) {
             self.patience = self.patience.saturating_mul(2).min(params.view_timeout_max);
         }
-        (self.progress, self.suspected, self.calm) = (false, true, 0);
+        (self.served, self.suspected) = (0, true);
+        (self.calm, self.calms, self.waits_met, self.longest) = (0, 0, 0, 0);
     }
 }
 
@@ -104,8 +165,8 @@ pub(crate) fn ticks(span: Duration, params: &Params) -> u64 {
 }
 
 impl Replica {
-    /// Leaves a view: the timer stops. It is more patient next time if this view executed nothing though something
-    /// waited: a view that is left while all is quiet says nothing about the network.
+    /// Leaves a view: the timer stops. It is more patient next time if this view did not serve though something waited:
+    /// a view that is left while all is quiet says nothing about the network.
     pub(crate) fn stop_timer_for_view_change(&mut self, effects: &mut Vec<Effect>) {
         let in_vain = !self.active || self.timer.is_running();
         self.timer.on_view_change(in_vain, &self.params);
@@ -177,5 +238,90 @@ impl Replica {
         let follows = self.active || self.awaited.is_some();
         let comes_closer = self.last_executed > self.timer.executed && self.is_overtaken();
         follows && (self.transfer.is_some() || self.executing.is_some() || comes_closer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::membership::Membership;
+    use crate::types::{Digest, ReplicaId};
+
+    /// A view timeout of four ticks, and at most 64 of them.
+    fn params() -> Params {
+        let membership = Membership::new(4).expect("valid size");
+        let mut params = Params::new(ReplicaId(1), membership, Digest::default());
+        params.status_interval = Duration::from_millis(100);
+        params.view_timeout = Duration::from_millis(400);
+        params.view_timeout_max = Duration::from_millis(25_600);
+        params
+    }
+
+    /// The patience, in view timeouts, after so many views in which so many batches were executed that were their own.
+    fn after_views(views: u32, served: u32) -> u64 {
+        let params = params();
+        let mut timer = ViewTimer::new(&params);
+        timer.on_view_change(true, &params);
+        for _ in 0..views {
+            (0..served).for_each(|_| timer.on_served(&params));
+            timer.on_view_change(true, &params);
+        }
+        timer.patience_ticks(&params) / 4
+    }
+
+    #[test]
+    fn a_view_that_executes_a_few_batches_and_stops_does_not_serve() {
+        assert_eq!([after_views(3, 0), after_views(3, 3), after_views(3, 4)], [8, 8, 1]);
+    }
+
+    /// A cluster in which each wait takes so many ticks, and each checkpoint comes after five of them: the views that are
+    /// left in so many checkpoints, and the patience in ticks at the end.
+    fn with_waits_of(needed: u64, checkpoints: u32) -> (u32, u64) {
+        let params = params();
+        let mut timer = ViewTimer::new(&params);
+        let mut left = 0;
+        let mut begun = 0;
+        while begun < checkpoints {
+            if timer.patience_ticks(&params) < needed {
+                timer.on_view_change(true, &params);
+                left += 1;
+                continue;
+            }
+            for _ in 0..5 {
+                timer.on_waited(needed);
+                timer.on_served(&params);
+            }
+            timer.on_stable(&params);
+            begun += 1;
+        }
+        (left, timer.patience_ticks(&params))
+    }
+
+    /// Outside fault F4: Where a request takes twice the timeout, half the patience was tried at each other checkpoint.
+    #[test]
+    fn a_patience_that_is_too_short_is_tried_more_and_more_rarely() {
+        // 4, 8, 16, 16 ticks: the first view is excused. Then a try after 4 times of calm, 8, 16, 32, and each 64.
+        let (left, patience) = with_waits_of(9, 1000);
+        assert_eq!(patience, 16);
+        assert!((3 + 5..3 + 4 + 1000 / 64).contains(&left), "{left} views left");
+    }
+
+    /// A primary that takes as long as it may with each request does not keep the patience where others drove it.
+    #[test]
+    fn slow_waits_do_not_keep_the_patience_up() {
+        let params = params();
+        let mut timer = ViewTimer::new(&params);
+        (0..6).for_each(|_| timer.on_view_change(true, &params));
+        let mut patiences = Vec::new();
+        for _ in 0..25 {
+            let patience = timer.patience_ticks(&params);
+            patiences.push(patience);
+            (0..4).for_each(|_| timer.on_waited(patience - 1));
+            timer.on_stable(&params);
+        }
+        // The first checkpoint comes after a suspicion.
+        let halved = |halvings: u32| (128 >> halvings).max(4);
+        let expected: Vec<u64> = (0..25_u32).map(|n| halved(n.saturating_sub(1) / 4)).collect();
+        assert_eq!(patiences, expected);
     }
 }

@@ -7,7 +7,7 @@ use crate::new_view::{Plan, plan};
 use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::types::View;
+use crate::types::{SeqNum, View};
 use std::sync::Arc;
 
 impl Replica {
@@ -372,6 +372,12 @@ impl Replica {
         let accepted = proposals.iter().map(|proposal| Record::Accepted(Arc::clone(proposal)));
         effects.extend(accepted.map(Effect::Persist));
         proposals
+    }
+
+    /// The last number that the NEW-VIEW of the current view orders again, max-s.
+    pub(crate) fn carried_over(&self) -> SeqNum {
+        let orders = self.new_view.as_ref().and_then(|known| known.body.pre_prepares.last());
+        orders.map_or(SeqNum(0), |last| last.body.seq)
     }
 
     /// Goes on in the view that was just entered.

@@ -46,8 +46,8 @@ fn patience_is_halved_by_calm_checkpoints_and_not_forgotten_at_an_execution() {
         cluster.run();
     }
     cluster.assert_all_at(14);
-    // K = 2. #2 is the checkpoint after the suspicions; #4, #6 and #8 halve.
-    let expected = [8000, 8000, 8000, 4000, 4000, 2000, 2000, 1000, 1000, 1000, 1000, 1000, 1000];
+    // K = 2. #2 is the checkpoint after the suspicions; #4, #8 and #12 halve, each after four waits.
+    let expected = [8000, 8000, 8000, 4000, 4000, 4000, 4000, 2000, 2000, 2000, 2000, 1000, 1000];
     assert_eq!(seen, expected);
     assert_eq!(cluster.view(2), (View(4), true));
 }

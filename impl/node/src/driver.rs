@@ -346,8 +346,7 @@ fn commit(
         (Ok(()), _) => {}
         (Err(error), None) => return Err(error.into()),
         (Err(error), Some(reason)) => {
-            tracing::error!("that this replica has halted cannot be recorded: {error}");
-            return Err(DriverError::Halted(reason.clone()));
+            return Err(DriverError::HaltedUnrecorded { reason: reason.clone(), error });
         }
     }
     metrics.commits.increment();

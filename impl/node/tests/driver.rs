@@ -3,15 +3,17 @@
 
 mod common;
 
-use common::{CLIENT, CLUSTER, Cluster, Node, params, request};
+use common::{CLIENT, CLUSTER, Cluster, Node, params, replica_key, request};
+use pbft_core::crypto::sign;
 use pbft_core::evidence::{Contradiction, SignedVote};
-use pbft_core::message::Message;
+use pbft_core::message::{Checkpoint, Message};
 use pbft_core::types::{ReplicaId, SeqNum};
 use pbft_core::{Effect, Input, Rejection, Replica};
 use pbft_node::codec;
 use pbft_node::driver::{DriverError, Observer};
 use pbft_node::frame::{ClientFrame, FrameError, RefusalReason, ReplicaFrame, StatusReport};
 use pbft_node::inbox::InboxError;
+use pbft_node::keyring::KeySigner;
 use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use std::sync::{Arc, Mutex};
@@ -178,6 +180,31 @@ async fn nothing_leaves_when_the_disk_fails() {
     let ended = (&mut node.task).await.expect("no panic");
     assert!(matches!(ended, Err(DriverError::Store(_))), "{ended:?}");
     assert!(node.sent.try_recv().is_err(), "the pre-prepare was not durable");
+}
+
+/// Outside fault F7: A replica whose disk fails when it halts stops all the same, and says that a restart would forget it.
+#[tokio::test(start_paused = true)]
+async fn a_halt_that_cannot_be_recorded_is_still_a_halt() {
+    let mut cluster = Cluster::start(4);
+    cluster.without_checkpoints = Some(2);
+    for timestamp in 1..=2 {
+        let frame = request(0, timestamp, "deposit alice 1");
+        cluster.node(0).inbox.client_frame(CLIENT, &frame).expect("taken");
+        cluster.run().await;
+    }
+    cluster.node(2).disk.set_failing(true);
+    for id in [0, 1, 3] {
+        let body = Checkpoint { seq: SeqNum(2), digest: CLUSTER, replica: ReplicaId(id) };
+        let other = sign(&KeySigner::new(replica_key(id)), CLUSTER, body);
+        let frame = codec::encode(&Message::Checkpoint(other)).expect("encoded");
+        cluster.node(2).inbox.peer_frame(ReplicaId(id), &frame).await.expect("verified");
+    }
+    let mut halted = cluster.nodes[2].take().expect("running");
+    let ended = (&mut halted.task).await.expect("no panic");
+    let Err(error @ DriverError::HaltedUnrecorded { .. }) = ended else { panic!("{ended:?}") };
+    let message = error.to_string();
+    assert!(message.contains("this disk was told to fail"), "{message}");
+    assert!(message.contains("Do not start it again"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -431,8 +431,11 @@ impl Host {
         }
         if let Some(reason) = halt {
             watch.on_halt(&reason);
-            self.stop();
-            self.crash(Down::Halted(reason), Tail::Kept);
+            // With a sync that failed it ends, too, but its disk does not know why.
+            if self.replica.is_some() {
+                self.stop();
+                self.crash(Down::Halted(reason), Tail::Kept);
+            }
         }
     }
 

@@ -211,6 +211,7 @@ fn driver_exit(error: &DriverError) -> Exit {
         DriverError::FramesTooLarge => Exit::Usage,
         DriverError::Thread(source) => io_exit(source),
         DriverError::Halted(_)
+        | DriverError::HaltedUnrecorded { .. }
         | DriverError::ServicePanicked { .. }
         | DriverError::Completion(_)
         | DriverError::Codec(_) => Exit::Finding,

@@ -19,6 +19,18 @@ pub enum DriverError {
          out why, then let it fetch their state with `pbft recover`"
     )]
     Halted(HaltReason),
+    /// It must not go on, and the disk does not take that: if it is started again it does not know.
+    #[error(
+        "this replica has halted: {reason}. That cannot be recorded ({error}), so that it would not know after a restart. \
+         Do not start it again: compare it with the others (`pbft hash`), find out why, mend its disk, then let it fetch \
+         their state with `pbft recover`"
+    )]
+    HaltedUnrecorded {
+        /// Why it must not go on.
+        reason: HaltReason,
+        /// Why that cannot be recorded.
+        error: StoreError,
+    },
     /// The service panicked on an operation, and the cluster's configuration says to stop then.
     #[error(
         "the service panicked on request {request} of batch {seq}: {message}. Nothing of the batch was executed; with \

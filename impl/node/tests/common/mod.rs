@@ -1,7 +1,7 @@
 //! A cluster of production drivers in one process, whose network is in the test's hands.
 
 use pbft_core::crypto::sign;
-use pbft_core::message::{Request, Signed};
+use pbft_core::message::{Message, Request, Signed};
 use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, Session, Timestamp};
 use pbft_core::{Membership, Params};
 use pbft_node::codec;
@@ -101,12 +101,19 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Option<Node>>,
     /// What the client received: the replica, and the frame.
     pub(crate) replies: Vec<(u32, ReplicaFrame)>,
+    /// A replica that receives no CHECKPOINT.
+    pub(crate) without_checkpoints: Option<u32>,
 }
 
 impl Cluster {
     pub(crate) fn start(n: u32) -> Self {
         let node = |id| Some(Node::start(id, n, MemoryDisk::default(), None));
-        Self { n, nodes: (0..n).map(node).collect(), replies: Vec::new() }
+        Self {
+            n,
+            nodes: (0..n).map(node).collect(),
+            replies: Vec::new(),
+            without_checkpoints: None,
+        }
     }
 
     pub(crate) fn node(&mut self, id: u32) -> &mut Node {
@@ -114,6 +121,10 @@ impl Cluster {
     }
 
     async fn deliver(&mut self, from: u32, to: u32, frame: &[u8]) {
+        let is_checkpoint = || matches!(codec::decode(frame), Ok(Message::Checkpoint(_)));
+        if self.without_checkpoints == Some(to) && is_checkpoint() {
+            return;
+        }
         if let Some(node) = self.nodes[to as usize].as_ref().filter(|_| to != from) {
             let delivered = node.inbox.peer_frame(ReplicaId(from), frame).await;
             // A correct replica's frame may come too late.
