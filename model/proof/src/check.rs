@@ -157,13 +157,13 @@ impl<'a> Compiler<'a> {
             Formula::Iff(a, b) => Check::Iff(Box::new(self.check(a)), Box::new(self.check(b))),
             Formula::ForAll(variables, inner) => self.within(variables, |this| {
                 let (conditions, body) = match &**inner {
-                    Formula::Implies(a, b) => (conjunction(a), this.check(b)),
+                    Formula::Implies(a, b) => (a.conjunction(), this.check(b)),
                     other => (Vec::new(), this.check(other)),
                 };
                 Check::ForAll(this.search(variables, &conditions), Box::new(body))
             }),
             Formula::Exists(variables, inner) => self.within(variables, |this| {
-                Check::Exists(this.search(variables, &conjunction(inner)))
+                Check::Exists(this.search(variables, &inner.conjunction()))
             }),
         }
     }
@@ -188,7 +188,7 @@ impl<'a> Compiler<'a> {
         let mut search = Search { before: self.answerable(&mut left, &open), levels: Vec::new() };
         while !open.is_empty() {
             let fact = |one: &&Formula| {
-                matches!(one, Formula::Holds(..)) && open.iter().any(|name| mentions(one, name))
+                matches!(one, Formula::Holds(..)) && open.iter().any(|name| one.mentions(name))
             };
             if let Some(at) = left.iter().position(fact) {
                 let (values, still) = self.values_of(left.remove(at), &open);
@@ -197,10 +197,10 @@ impl<'a> Compiler<'a> {
                 continue;
             }
             let unbound =
-                |formula: &&&Formula| open.iter().filter(|one| mentions(formula, one)).count();
+                |formula: &&&Formula| open.iter().filter(|one| formula.mentions(one)).count();
             let narrowest = left.iter().min_by_key(unbound).copied();
             let (now, later): (Vec<_>, Vec<_>) =
-                open.iter().partition(|one| narrowest.is_none_or(|formula| mentions(formula, one)));
+                open.iter().partition(|one| narrowest.is_none_or(|formula| formula.mentions(one)));
             open = later;
             for (at, variable) in now.iter().enumerate() {
                 let still: Vec<&String> = now[at + 1..].iter().chain(&open).copied().collect();
@@ -230,36 +230,8 @@ impl<'a> Compiler<'a> {
     fn answerable(&mut self, left: &mut Vec<&Formula>, open: &[&String]) -> Vec<Check> {
         let (ready, later) = left
             .iter()
-            .partition::<Vec<_>, _>(|one| !open.iter().any(|variable| mentions(one, variable)));
+            .partition::<Vec<_>, _>(|one| !open.iter().any(|variable| one.mentions(variable)));
         *left = later;
         ready.into_iter().map(|formula| self.check(formula)).collect()
-    }
-}
-
-/// The parts of a conjunction.
-fn conjunction(formula: &Formula) -> Vec<&Formula> {
-    match formula {
-        Formula::And(parts) => parts.iter().flat_map(conjunction).collect(),
-        other => vec![other],
-    }
-}
-
-/// Whether the variable is free in the formula.
-fn mentions(formula: &Formula, variable: &str) -> bool {
-    let is = |term: &Term| term.0 == variable;
-    match formula {
-        Formula::Constant(_) => false,
-        Formula::Holds(_, terms) => terms.iter().any(is),
-        Formula::Compare(_, a, b) => is(a) || is(b),
-        Formula::Not(inner) => mentions(inner, variable),
-        Formula::And(parts) | Formula::Or(parts) => {
-            parts.iter().any(|part| mentions(part, variable))
-        }
-        Formula::Implies(a, b) | Formula::Iff(a, b) => {
-            mentions(a, variable) || mentions(b, variable)
-        }
-        Formula::ForAll(bound, inner) | Formula::Exists(bound, inner) => {
-            !bound.iter().any(|one| one == variable) && mentions(inner, variable)
-        }
     }
 }

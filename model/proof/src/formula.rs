@@ -117,6 +117,30 @@ impl Formula {
         Self::Not(Box::new(self))
     }
 
+    /// The parts of a conjunction.
+    pub(crate) fn conjunction(&self) -> Vec<&Self> {
+        match self {
+            Self::And(parts) => parts.iter().flat_map(Self::conjunction).collect(),
+            other => vec![other],
+        }
+    }
+
+    /// Whether the variable is free here.
+    pub(crate) fn mentions(&self, variable: &str) -> bool {
+        let is = |term: &Term| term.0 == variable;
+        match self {
+            Self::Constant(_) => false,
+            Self::Holds(_, terms) => terms.iter().any(is),
+            Self::Compare(_, a, b) => is(a) || is(b),
+            Self::Not(inner) => inner.mentions(variable),
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.mentions(variable)),
+            Self::Implies(a, b) | Self::Iff(a, b) => a.mentions(variable) || b.mentions(variable),
+            Self::ForAll(bound, inner) | Self::Exists(bound, inner) => {
+                !bound.iter().any(|one| one == variable) && inner.mentions(variable)
+            }
+        }
+    }
+
     /// Visits each relation with its arguments.
     pub fn relations(&self, visit: &mut impl FnMut(&str, &[Term])) {
         match self {

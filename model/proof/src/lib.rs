@@ -22,6 +22,8 @@ pub mod counterexample;
 pub mod formula;
 pub mod instance;
 pub mod prove;
+pub mod run;
+pub mod said;
 pub mod smt;
 pub mod solver;
 pub mod theory;

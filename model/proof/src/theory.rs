@@ -57,6 +57,14 @@ pub struct Action {
     pub adds: Vec<Addition>,
 }
 
+impl Action {
+    /// Whether a replica takes it; others happen when the votes are there.
+    #[must_use]
+    pub fn has_actor(&self) -> bool {
+        self.parameters.iter().any(|one| Sort::of(one) == Some(Sort::Replica))
+    }
+}
+
 /// The transition system with its invariant and what follows from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Theory {
