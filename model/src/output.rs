@@ -14,7 +14,7 @@ use crate::mutants::MutantReport;
 use crate::preset::{self, Preset};
 use crate::properties::PROPERTIES;
 use crate::report::look_at;
-use crate::simulate::SimulateReport;
+use crate::simulate::{Compared, SimulateReport};
 use crate::trace::Trace;
 use crate::witnesses::WITNESSES;
 use crate::{Config, Mutant, Pbft, golden};
@@ -129,6 +129,23 @@ pub fn simulate_text(report: &SimulateReport) -> String {
         && let Ok(model) = trace.model()
     {
         text += &trace_text(trace, &model);
+    }
+    if let Some(Compared { steps, taken, not_taken, difference }) = &report.theorem {
+        let of = taken.len() + not_taken.len();
+        let _ = write!(
+            text,
+            "  beside the theorem: {} steps compared, {} of its {of} kinds of steps taken",
+            grouped(*steps),
+            taken.len()
+        );
+        text += &if not_taken.is_empty() {
+            "\n".to_owned()
+        } else {
+            format!(" (not {})\n", not_taken.join(", "))
+        };
+        if let Some(difference) = difference {
+            let _ = writeln!(text, "  THEY DIFFER: {difference}");
+        }
     }
     text
 }

@@ -67,6 +67,29 @@ const THEOREM: [(&str, &[&str]); 6] = [
     ("v1-s1-d1-k1-r", &["3"]),
 ];
 
+/// For walks beside the theorem: the largest of the quick preset, and beyond it more views, slots, clients' requests and
+/// replicas, each with what the exhaustive comparison has apart.
+const WALKS: [&str; 12] = [
+    "n4-b0-v3-s1-d2",
+    "n4-b1-v3-s1-d2",
+    "n4-b3-v4-s1-d2",
+    "n4-bnone-v2-s2-d2-k1",
+    "n4-b0-v2-s3-d2-k1",
+    "n4-b2-v2-s2-d2-k2",
+    "n4-b3-v1-s2-d2-t2",
+    "n4-b1-v2-s2-d2-k1-r",
+    "n5-b1-v2-s2-d2-k1",
+    "n6-b0-v2-s2-d1-k1",
+    "n7-b01-v2-s1-d2",
+    "n7-b16-v1-s2-d2-k1",
+];
+
+/// The configurations of `simulate --theorem`.
+#[must_use]
+pub fn walks() -> Vec<Config> {
+    WALKS.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
 /// Other group sizes.
 const QUICK_SIZES: [&str; 4] =
     ["n5-b0-v1-s1-d2", "n5-b4-v1-s1-d2", "n7-b01-v0-s1-d2", "n7-b16-v1-s1-d1"];
@@ -126,6 +149,17 @@ mod tests {
             let names: BTreeSet<_> = preset.entries().iter().map(|entry| entry.config).collect();
             assert_eq!((names.len(), preset.entries().len()), (entries, entries), "{preset:?}");
         }
+    }
+
+    #[test]
+    fn walks_go_where_the_exhaustive_comparison_does_not() {
+        let walks = walks();
+        assert_eq!(walks.len(), WALKS.len());
+        let compared: BTreeSet<_> =
+            Preset::Theorem.entries().iter().map(|entry| entry.config).collect();
+        assert!(walks.iter().all(|one| !compared.contains(one) && !one.is_beyond_tolerance()));
+        let most = walks.iter().map(|one| one.max_view().0).max();
+        assert_eq!(most, Some(Config::MAX_VIEW));
     }
 
     #[test]

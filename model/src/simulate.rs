@@ -1,5 +1,7 @@
 //! Random walks with Stateright's simulation, for depths and bounds beyond an exhaustive search.
 //!
+//! With the theorem beside it, each state of a walk and each step from there is compared ([`crate::theorem`]).
+//!
 //! A walk takes one step that is possible after another, each with the same chance, until none is left. It says nothing
 //! about the states that it passes by, so walks without a violation prove nothing: they come to
 //! [`Verdict::Inconclusive`].
@@ -17,8 +19,9 @@ use crate::check::Verdict;
 use crate::properties::PROPERTIES;
 use crate::run::{Counts, Progress};
 use crate::sweep::{PROPERTY, Sweep};
+use crate::theorem::{Theorem, Walked};
 use crate::trace::{Trace, shrink::shrink};
-use crate::{Config, Mutant, Pbft};
+use crate::{Action, Config, Mutant, Pbft, State};
 
 /// How to walk.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,8 @@ pub struct SimulateOptions {
     pub states: NonZeroUsize,
     /// Threads.
     pub threads: NonZeroUsize,
+    /// Whether each state, and each step from it, is compared with the theorem.
+    pub theorem: bool,
 }
 
 /// What the walks came to.
@@ -60,6 +65,103 @@ pub struct SimulateReport {
     pub witnesses: BTreeMap<String, bool>,
     /// A way to a violation, without the steps that it does not need.
     pub counterexample: Option<Trace>,
+    /// What was compared with the theorem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub theorem: Option<Compared>,
+}
+
+/// What walks compared with the theorem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// Steps compared, all that are possible in each state visited.
+    pub steps: u64,
+    /// The theorem's steps that were taken.
+    pub taken: Vec<String>,
+    /// Those that were not.
+    pub not_taken: Vec<String>,
+    /// Where model and theorem differ, after the counterexample.
+    pub difference: Option<String>,
+}
+
+/// Walks through a configuration, comparing it with the theorem.
+///
+/// # Errors
+/// If the theorem cannot be read, or says nothing of the configuration.
+pub fn simulate_with_theorem(
+    config: &Config,
+    options: SimulateOptions,
+    progress: &mut dyn Progress,
+) -> Result<SimulateReport, String> {
+    if config.is_beyond_tolerance() {
+        return Err(format!(
+            "{config} has more than f Byzantine replicas: the theorem says nothing of it"
+        ));
+    }
+    let pbft = Pbft::new(*config).with_mutant(options.mutant);
+    let theorem = Theorem::new(&pbft).map_err(|error| error.to_string())?;
+    let only = PROPERTIES.iter().position(|one| Some(one.name) == options.property);
+    let sweep = Sweep::new(pbft.clone(), only);
+    let started = Instant::now();
+    progress.begin(&format!("walks through {config}, compared with the theorem"));
+    let walked = walk_in_threads(&theorem, &sweep, options, progress);
+    progress.end();
+    let taken = |at: usize| walked.taken & (1 << at) != 0;
+    let names = |which: bool| {
+        let all = theorem.step_names().enumerate().filter(move |(at, _)| taken(*at) == which);
+        all.map(|(_, name)| name.to_owned()).collect()
+    };
+    Ok(SimulateReport {
+        config: *config,
+        mutant: options.mutant,
+        verdict: match walked.found {
+            Some(_) => Verdict::Violated,
+            None => Verdict::Inconclusive,
+        },
+        complete: false,
+        seed: options.seed,
+        walks: walked.walks,
+        visits: walked.states,
+        depth: walked.depth,
+        seconds: started.elapsed().as_secs_f64(),
+        witnesses: sweep.must_be_seen(),
+        counterexample: walked.found.as_ref().map(|(path, _)| Trace::new(&pbft, path)),
+        theorem: Some(Compared {
+            steps: walked.steps,
+            taken: names(true),
+            not_taken: names(false),
+            difference: walked.found.and_then(|(_, found)| found).map(|found| found.to_string()),
+        }),
+    })
+}
+
+/// Each thread has a seed and its part of the states of its own.
+fn walk_in_threads(
+    theorem: &Theorem,
+    sweep: &Sweep,
+    options: SimulateOptions,
+    progress: &mut dyn Progress,
+) -> Walked {
+    let threads = options.threads.get() as u64;
+    let states = (options.states.get() as u64).div_ceil(threads);
+    let look = |state: &State, actions: &[Action]| {
+        sweep.look_at_steps(state, actions);
+        sweep.visit(state)
+    };
+    thread::scope(|scope| {
+        let seeds = (0..threads).map(|thread| options.seed.wrapping_add(thread << 32));
+        let walks: Vec<_> =
+            seeds.map(|seed| scope.spawn(move || theorem.walk(seed, states, look))).collect();
+        while !walks.iter().all(|walk| walk.is_finished()) {
+            thread::sleep(Duration::from_millis(5));
+            let visits = sweep.seen.visited.load(Ordering::Relaxed);
+            progress.tick(&Counts { unique: visits, edges: visits, depth: 0, queue: None });
+        }
+        let ended = walks.into_iter().map(|walk| match walk.join() {
+            Ok(walked) => walked,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.fold(Walked::default(), Walked::and)
+    })
 }
 
 /// Walks through a configuration.
@@ -110,5 +212,6 @@ pub fn simulate(
         seconds: started.elapsed().as_secs_f64(),
         witnesses: sweep.must_be_seen(),
         counterexample,
+        theorem: None,
     }
 }

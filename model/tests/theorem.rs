@@ -3,12 +3,14 @@
 
 use pbft_model::check::{CheckOptions, Verdict, check};
 use pbft_model::run::Silent;
+use pbft_model::simulate::{SimulateOptions, simulate_with_theorem};
 use pbft_model::theorem::{Difference, PROPERTY, Theorem};
 use pbft_model::{Action, Config, Mutant, Pbft, ReplicaId, State, View};
 use pbft_proof::instance::NoStep;
 use pbft_proof::theory::{SOURCE, Theory};
 use stateright::Model;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
 fn config(name: &str) -> Config {
     name.parse().expect("a valid name")
@@ -163,4 +165,64 @@ fn a_difference_ends_a_check_with_the_way_there() {
     let trace = report.counterexample.expect("a way there");
     let model = trace.model().expect("a valid configuration");
     assert_eq!(trace.first_disabled(&model), None);
+}
+
+fn walks(states: usize, mutant: Option<Mutant>) -> SimulateOptions {
+    let (states, threads) = (NonZeroUsize::new(states).expect("some"), NonZeroUsize::MIN);
+    SimulateOptions { mutant, property: None, seed: 7, states, threads, theorem: true }
+}
+
+#[test]
+fn walks_within_larger_bounds_agree_with_the_theorem() {
+    let mut taken = BTreeSet::new();
+    for config in pbft_model::preset::walks() {
+        let walk = || simulate_with_theorem(&config, walks(1500, None), &mut Silent);
+        let report = walk().expect("a theorem");
+        assert_eq!(report.verdict, Verdict::Inconclusive, "{config}: walks prove nothing");
+        let compared = report.theorem.expect("compared");
+        assert_eq!(compared.difference, None, "{config}");
+        assert!(report.visits >= 1500 && compared.steps > 2 * report.visits, "{config}");
+        taken.extend(compared.taken);
+    }
+    let theory = Theory::pbft().expect("a theory");
+    let all: BTreeSet<_> = theory.actions.into_iter().map(|action| action.name).collect();
+    assert_eq!(taken, all, "each step of the theorem's system is taken on some walk");
+}
+
+#[test]
+fn the_same_seed_walks_the_same_way() {
+    let config = config("n5-b1-v2-s2-d2-k1");
+    let walk = || simulate_with_theorem(&config, walks(500, None), &mut Silent).expect("walks");
+    let (first, again) = (walk(), walk());
+    assert_eq!((first.walks, first.visits, first.depth), (again.walks, again.visits, again.depth));
+    assert_eq!(first.theorem, again.theorem);
+    assert_eq!(first.witnesses, again.witnesses);
+}
+
+#[test]
+fn a_walk_finds_where_model_and_theorem_differ() {
+    for (mutant, name) in [
+        (Mutant::POmitted, "n4-b3-v2-s2-d2"),
+        (Mutant::CheckpointStableAtWeak, "n7-b16-v1-s2-d2-k1"),
+        (Mutant::VotesAfterViewChange, "n4-b1-v2-s2-d2-k1-r"),
+    ] {
+        let config = config(name);
+        let report = simulate_with_theorem(&config, walks(20_000, Some(mutant)), &mut Silent);
+        let report = report.expect("a theorem");
+        assert_eq!(report.verdict, Verdict::Violated, "{mutant:?}");
+        let trace = report.counterexample.expect("a way there");
+        let model = trace.model().expect("its model");
+        let end = trace.states(&model).expect("steps of the model").pop().expect("a state");
+        let mut actions = Vec::new();
+        model.actions(&end, &mut actions);
+        let found = Theorem::new(&model).expect("all relations").compare(&end, &actions);
+        let found = found.expect_err("a difference").to_string();
+        assert_eq!(report.theorem.and_then(|compared| compared.difference), Some(found));
+    }
+}
+
+#[test]
+fn of_more_byzantine_replicas_than_are_tolerated_the_theorem_says_nothing() {
+    let refused = simulate_with_theorem(&config("n4-b01-v0-s1-d2"), walks(10, None), &mut Silent);
+    assert!(refused.is_err_and(|message| message.contains("more than f")));
 }

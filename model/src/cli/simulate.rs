@@ -9,14 +9,14 @@ use super::{ResultArgs, describe, print_json};
 use crate::check::Verdict;
 use crate::report::simulate_report;
 use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
-use crate::simulate::{SimulateOptions, SimulateReport, simulate};
+use crate::simulate::{SimulateOptions, SimulateReport, simulate, simulate_with_theorem};
 use crate::trace::write_trace;
-use crate::{Config, Mutant, output};
+use crate::{Config, Mutant, output, preset};
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
     /// A configuration by name; may be repeated
-    #[arg(long, value_name = "NAME", num_args = 1.., required = true)]
+    #[arg(long, value_name = "NAME", num_args = 1.., required_unless_present = "theorem")]
     config: Vec<Config>,
     /// A bug to plant
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
@@ -33,6 +33,10 @@ pub(super) struct SimulateArgs {
     /// Threads
     #[arg(long, value_name = "N", default_value = "1")]
     threads: NonZeroUsize,
+    /// Compare each state, and each step from it, with the theorem [default configurations: larger ones than `check --theorem`
+    /// compares exhaustively]
+    #[arg(long)]
+    theorem: bool,
     #[command(flatten)]
     results: ResultArgs,
 }
@@ -46,11 +50,16 @@ pub(super) fn run(args: &SimulateArgs) -> Result<ExitCode, String> {
         seed: args.seed,
         states: args.states,
         threads: args.threads,
+        theorem: args.theorem,
     };
+    let configs = if args.config.is_empty() { preset::walks() } else { args.config.clone() };
     let mut progress = Stderr::new();
-    let reports: Vec<SimulateReport> =
-        args.config.iter().map(|config| simulate(config, options, &mut progress)).collect();
-    let names = args.config.iter().map(Config::to_string).collect();
+    let walk = |config: &Config| match options.theorem {
+        true => simulate_with_theorem(config, options, &mut progress),
+        false => Ok(simulate(config, options, &mut progress)),
+    };
+    let reports = configs.iter().map(walk).collect::<Result<Vec<SimulateReport>, _>>()?;
+    let names = configs.iter().map(Config::to_string).collect();
     let record = RunRecord::new(names, Some(args.seed), &reports, false);
     let directory = RunDir::create(&args.results.runs, "simulate")
         .map_err(describe("creating a run directory in", &args.results.runs))?;

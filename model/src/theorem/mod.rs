@@ -7,9 +7,11 @@
 //! checkpoint's digest stands for the batches decided up to its number, so those must give the state that was signed.
 
 mod difference;
+mod walk;
 
 pub use difference::{Difference, TheoremError};
 use pbft_proof::instance::{Facts, Instance, Place, Sizes};
+use pbft_proof::said::{Individual, Name, Named, Signed, Statements};
 use pbft_proof::theory::Theory;
 
 use crate::Pbft;
@@ -17,6 +19,7 @@ use crate::action::Action;
 use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
 use crate::state::{ReplicaState, State, StateDigest};
 use crate::value::{Applied, Value, ValueSet};
+pub use walk::Walked;
 
 /// What reports call it that model and theorem do not differ.
 pub const PROPERTY: &str = "theorem";
@@ -38,44 +41,55 @@ pub struct Theorem {
 /// Per slot, the batch that is decided.
 type Decided = [Value; MAX_SLOTS];
 
-macro_rules! places {
-    ($($name:ident),* $(,)?) => {
-        /// Where the facts of each relation are.
-        #[derive(Clone, Debug)]
-        struct Places { $($name: Place),* }
-
-        impl Places {
-            fn new(instance: &Instance) -> Result<Self, TheoremError> {
-                let find = |name| instance.relation(name).ok_or(TheoremError::NoRelation(name));
-                Ok(Self { $($name: find(stringify!($name))?),* })
-            }
-        }
-    };
+/// Where the facts of each relation are.
+#[derive(Clone, Debug)]
+struct Places {
+    honest: Place,
+    member: Place,
+    leads: Place,
+    /// Of what is said, by [`Name`].
+    said: [Place; Name::ALL.len()],
 }
 
-places!(
-    honest,
-    member,
-    leads,
-    vote,
-    voted,
-    prepared,
-    commit,
-    reached,
-    committed,
-    left,
-    view_change,
-    shows,
-    past,
-    new_view,
-    executed,
-    history,
-    checkpoint,
-    stable,
-    low,
-    content,
-    upto,
-);
+impl Places {
+    fn new(instance: &Instance) -> Result<Self, TheoremError> {
+        let find = |name| instance.relation(name).ok_or(TheoremError::NoRelation(name));
+        let honest = find("honest")?;
+        let mut said = [honest; Name::ALL.len()];
+        for (place, name) in said.iter_mut().zip(Name::ALL) {
+            *place = find(name.text())?;
+        }
+        Ok(Self { honest, member: find("member")?, leads: find("leads")?, said })
+    }
+
+    /// What is said becomes facts.
+    const fn taking<'a>(&'a self, facts: &'a mut Facts) -> Taking<'a> {
+        Taking { places: self, facts }
+    }
+}
+
+/// Takes down what is said in the facts of a state.
+struct Taking<'a> {
+    places: &'a Places,
+    facts: &'a mut Facts,
+}
+
+impl Statements for Taking<'_> {
+    fn add(&mut self, name: Name, arguments: &[Individual]) {
+        let mut small = [0; 4];
+        small.iter_mut().zip(arguments).for_each(|(small, argument)| *small = *argument as u8);
+        self.facts.insert(self.places.said[name as usize], &small[..arguments.len()]);
+    }
+
+    fn add_below(&mut self, name: Name, arguments: &[Individual], end: Individual) {
+        let mut small = [0; 4];
+        small.iter_mut().zip(arguments).for_each(|(small, argument)| *small = *argument as u8);
+        for last in 0..end as u8 {
+            small[arguments.len()] = last;
+            self.facts.insert(self.places.said[name as usize], &small[..=arguments.len()]);
+        }
+    }
+}
 
 impl Theorem {
     /// The theorem for the configuration of a model.
@@ -221,28 +235,29 @@ impl Theorem {
         Ok(facts)
     }
 
-    fn number(&self, value: Value) -> Result<u8, Difference> {
+    fn number(&self, value: Value) -> Result<Individual, Difference> {
         let at = self.values.iter().position(|known| *known == value);
-        at.map(|at| at as u8).ok_or(Difference::NoBatch { value })
+        at.map(|at| at as Individual).ok_or(Difference::NoBatch { value })
+    }
+
+    fn named(&self, view: View, slot: Slot, value: Value) -> Result<Named, Difference> {
+        Ok(Named { view: view.0.into(), seq: slot.0.into(), value: self.number(value)? })
     }
 
     /// PRE-PREPAREs, PREPAREs and COMMITs.
     fn votes_of(&self, state: &State, id: ReplicaId, facts: &mut Facts) -> Result<(), Difference> {
-        let (places, sent) = (&self.places, state.sent(id));
+        let (mut taking, sent) = (self.places.taking(facts), state.sent(id));
         let low = durable(state, id).low_water_mark;
         for view in self.pbft.views() {
             for slot in self.pbft.slots() {
-                let at = number_of(slot);
                 for value in sent.prepares[view.index()][slot.index()].iter() {
-                    let value = self.number(value)?;
-                    facts.insert(places.vote, &[id.0, view.0, at, value]);
-                    facts.insert(places.voted, &[view.0, at, value]);
+                    taking.votes(id.0.into(), self.named(view, slot, value)?);
                 }
                 for value in sent.commits[view.index()][slot.index()].iter() {
-                    facts.insert(places.commit, &[id.0, view.0, at, self.number(value)?]);
+                    taking.commits(id.0.into(), self.named(view, slot, value)?);
                     // Above h the certificate must be at hand.
                     if slot <= low {
-                        self.reached(id, slot, view, facts);
+                        taking.holds(id.0.into(), slot.0.into(), view.0.into());
                     }
                 }
             }
@@ -250,29 +265,16 @@ impl Theorem {
         Ok(())
     }
 
-    fn reached(&self, id: ReplicaId, slot: Slot, view: View, facts: &mut Facts) {
-        for earlier in 0..=view.0 {
-            facts.insert(self.places.reached, &[id.0, number_of(slot), earlier]);
-        }
-    }
-
     /// The views that it has left, and its VIEW-CHANGEs.
     fn view_changes_of(&self, state: &State, id: ReplicaId, facts: &mut Facts) {
-        let places = &self.places;
-        for view in (0..durable(state, id).view.0).map(View) {
-            facts.insert(places.left, &[id.0, view.0]);
-        }
+        let (mut taking, replica) = (self.places.taking(facts), u32::from(id.0));
+        taking.is_in(replica, durable(state, id).view.0.into());
         for view in self.pbft.views() {
             let Some(sent) = &state.sent(id).view_changes[view.index()] else { continue };
-            facts.insert(places.view_change, &[id.0, view.0]);
+            taking.asks_for(replica, view.0.into(), sent.low_water_mark.0.into());
             for slot in self.pbft.slots() {
-                let at = number_of(slot);
-                if slot <= sent.low_water_mark {
-                    facts.insert(places.past, &[id.0, view.0, at]);
-                }
-                let shown = sent.prepared[slot.index()].map_or(0, |shown| shown.view.0 + 1);
-                for earlier in 0..shown {
-                    facts.insert(places.shows, &[id.0, view.0, at, earlier]);
+                if let Some(shown) = sent.prepared[slot.index()] {
+                    taking.shows(replica, view.0.into(), slot.0.into(), shown.view.0.into());
                 }
             }
         }
@@ -286,9 +288,9 @@ impl Theorem {
         decided: &Decided,
         facts: &mut Facts,
     ) -> Result<(), Difference> {
-        let (places, replica) = (&self.places, durable(state, id));
+        let (mut taking, replica) = (self.places.taking(facts), durable(state, id));
+        taking.collects(id.0.into(), replica.low_water_mark.0.into());
         for slot in self.pbft.slots() {
-            let at = number_of(slot);
             if slot <= replica.last_executed {
                 let executed = replica.executed[slot.index()];
                 // What it did not execute itself came with a state.
@@ -296,19 +298,18 @@ impl Theorem {
                 if value.is_none() {
                     return Err(Difference::Undecided { replica: id, slot });
                 }
-                facts.insert(places.executed, &[id.0, at]);
-                facts.insert(places.history, &[id.0, at, self.number(value)?]);
+                taking.executes(id.0.into(), slot.0.into(), self.number(value)?);
             }
-            if slot <= replica.low_water_mark {
-                facts.insert(places.low, &[id.0, at]);
-            } else if let Some(held) = replica.certificates[slot.index()] {
-                self.reached(id, slot, held.view, facts);
+            if slot > replica.low_water_mark
+                && let Some(held) = replica.certificates[slot.index()]
+            {
+                taking.holds(id.0.into(), slot.0.into(), held.view.0.into());
             }
             if let Some(signed) = state.sent(id).checkpoints[slot.index()] {
                 if state_after(decided, slot) != Some(signed) {
                     return Err(Difference::OtherState { replica: id, slot });
                 }
-                facts.insert(places.checkpoint, &[id.0, at, at]);
+                taking.signs(id.0.into(), checkpoint_at(slot));
             }
         }
         Ok(())
@@ -316,15 +317,16 @@ impl Theorem {
 
     /// One digest for each slot up to which everything is decided.
     fn digests(&self, decided: &Decided, facts: &mut Facts) -> Result<(), Difference> {
+        let mut taking = self.places.taking(facts);
         for slot in self.pbft.slots() {
             if decided[slot.index()].is_none() {
                 break;
             }
-            let digest = number_of(slot);
-            facts.insert(self.places.upto, &[digest, digest]);
+            let checkpoint = checkpoint_at(slot);
+            taking.ends(checkpoint);
             for earlier in Slot::GENESIS.until(slot) {
                 let value = self.number(decided[earlier.index()])?;
-                facts.insert(self.places.content, &[digest, number_of(earlier), value]);
+                taking.includes(checkpoint.digest, earlier.0.into(), value);
             }
         }
         Ok(())
@@ -332,16 +334,16 @@ impl Theorem {
 
     /// Prepared and commit certificates: those for which a quorum's honest members have voted.
     fn certificates(&self, state: &State, facts: &mut Facts) -> Result<(), Difference> {
+        let mut taking = self.places.taking(facts);
         for view in self.pbft.views() {
             for slot in self.pbft.slots() {
-                let key = [view.0, number_of(slot)];
                 let votes = |id| state.sent(id).prepares[view.index()][slot.index()];
                 for value in self.agreed(votes).iter() {
-                    facts.insert(self.places.prepared, &[key[0], key[1], self.number(value)?]);
+                    taking.prepared(self.named(view, slot, value)?);
                 }
                 let commits = |id| state.sent(id).commits[view.index()][slot.index()];
                 for value in self.agreed(commits).iter() {
-                    facts.insert(self.places.committed, &[key[0], key[1], self.number(value)?]);
+                    taking.committed(self.named(view, slot, value)?);
                 }
             }
         }
@@ -369,6 +371,7 @@ impl Theorem {
 
     /// A NEW-VIEW for each quorum whose honest members have asked for the view.
     fn new_views(&self, state: &State, facts: &mut Facts) {
+        let mut taking = self.places.taking(facts);
         for view in self.pbft.views() {
             let asked = |id: &ReplicaId| state.sent(*id).view_changes[view.index()].is_some();
             let asked = self.pbft.honest().filter(asked).fold(0u8, |set, id| set | 1 << id.0);
@@ -378,7 +381,7 @@ impl Theorem {
             let honest = self.pbft.config().honest_bits();
             for (at, quorum) in self.quorums.iter().enumerate() {
                 if quorum & honest & !asked == 0 {
-                    facts.insert(self.places.new_view, &[view.0, at as u8]);
+                    taking.begins(view.0.into(), at as Individual);
                 }
             }
         }
@@ -390,7 +393,7 @@ impl Theorem {
             let signed = |id: &ReplicaId| state.sent(*id).checkpoints[slot.index()].is_some();
             // All have signed the same state, or there would be no facts.
             if self.pbft.honest().filter(signed).count() >= self.honest_needed() {
-                facts.insert(self.places.stable, &[number_of(slot), number_of(slot)]);
+                self.places.taking(facts).stable(checkpoint_at(slot));
             }
         }
     }
@@ -424,9 +427,9 @@ fn durable(state: &State, id: ReplicaId) -> &ReplicaState {
     state.disks.get(id.index()).unwrap_or_else(|| state.replica(id))
 }
 
-/// The number of a slot in the theorem, where the first is 0.
-const fn number_of(slot: Slot) -> u8 {
-    slot.0 - 1
+/// The checkpoint at a slot: one digest each, since all have signed the same state.
+fn checkpoint_at(slot: Slot) -> Signed {
+    Signed { seq: slot.0.into(), digest: slot.index() as Individual }
 }
 
 /// The state of service and reply table after the decided batches up to a slot: each request once, and none that is

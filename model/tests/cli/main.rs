@@ -332,6 +332,24 @@ fn walks_without_a_violation_exit_with_3_and_the_seed_draws_them() {
 }
 
 #[test]
+fn walks_beside_the_theorem_exit_with_3_or_with_where_they_differ() {
+    let bench = Bench::new();
+    let output = bench.run("simulate --theorem --states 300");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let text = stdout(&output);
+    let compared = text.lines().filter(|line| line.starts_with("  beside the theorem: "));
+    assert_eq!(compared.count(), 12, "{text}");
+    assert!(text.contains("14 of its 14 kinds of steps taken\n"), "{text}");
+    let line = "simulate --theorem --config n4-b3-v2-s2-d2 --mutant p-omitted";
+    let output = bench.run(line);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("  THEY DIFFER: ") && text.contains("StartViewChange"), "{text}");
+    let output = bench.run("simulate --theorem --config n4-b01-v0-s1-d2");
+    assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+}
+
+#[test]
 fn more_byzantine_replicas_than_f_are_found_out_at_once() {
     let bench = Bench::new();
     let output = bench.run("check --config n4-b01-v0-s1-d2 --property agreement");
