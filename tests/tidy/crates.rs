@@ -15,7 +15,7 @@ const OURS: [(&str, &str, &[&str]); 7] = [
     (
         "conformance/Cargo.toml",
         "pbft-conformance",
-        &["pbft-core", "pbft-model", "pbft-node", "pbft-output"],
+        &["pbft-core", "pbft-model", "pbft-node", "pbft-output", "pbft-proof"],
     ),
     (
         "tests/Cargo.toml",

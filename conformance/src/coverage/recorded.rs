@@ -67,6 +67,7 @@ impl Recorded {
         let options = Options { truncated_ok: true, ..Options::default() };
         let validation = validate(recordings, &options).map_err(|error| match error {
             ValidateError::Usage(message) => RecordedError::Usage(message),
+            ValidateError::Theorem(error) => RecordedError::Usage(error.to_string()),
             ValidateError::Refused(refused) => RecordedError::Refused(refused),
         })?;
         if validation.verdict == Verdict::Divergence {

@@ -60,6 +60,7 @@ pub fn run_validate(arguments: &ValidateArguments, format: Format) -> ExitCode {
     let validation = match outcome.and_then(|recordings| validate(recordings, &options)) {
         Ok(validation) => validation,
         Err(ValidateError::Usage(message)) => return usage(&message),
+        Err(ValidateError::Theorem(error)) => return usage(&error.to_string()),
         Err(ValidateError::Refused(refused)) => {
             errln!("error: {refused}");
             return ExitCode::DataRefused;

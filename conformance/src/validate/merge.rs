@@ -10,7 +10,9 @@ use super::needs::Place;
 use super::recording::{Part, Placed, Recording, Refused};
 use super::refusal::Refusal;
 use super::report::{Divergence, Validation, Verdict};
+use super::theorem::{Theorem, TheoremError};
 use pbft_node::trace::format::{Header, Resumed};
+use pbft_proof::theory::Theory;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::BufRead;
 use std::time::Instant;
@@ -40,6 +42,9 @@ pub enum ValidateError {
     /// The arguments do not fit the cluster.
     #[error("{0}")]
     Usage(String),
+    /// There is no theorem to evaluate.
+    #[error(transparent)]
+    Theorem(#[from] TheoremError),
 }
 
 /// One log under way.
@@ -74,11 +79,23 @@ pub fn validate<R: BufRead>(
     recordings: Vec<Recording<R>>,
     options: &Options,
 ) -> Result<Validation, ValidateError> {
+    let theory = Theory::pbft().map_err(TheoremError::from)?;
+    validate_against(recordings, options, theory)
+}
+
+/// The same with another theory: for tests that a conjunct that does not hold is found.
+pub fn validate_against<R: BufRead>(
+    recordings: Vec<Recording<R>>,
+    options: &Options,
+    theory: Theory,
+) -> Result<Validation, ValidateError> {
     let begun = Instant::now();
     let (logs, header) = open(recordings, options)?;
     let ids: Vec<u32> = logs.keys().copied().collect();
+    let cluster = Cluster::new(&header, ids.iter().copied());
     let mut merge = Merge {
-        cluster: Cluster::new(&header, ids.iter().copied()),
+        theorem: Theorem::new(theory, &header, &cluster)?,
+        cluster,
         ready: ids.iter().copied().collect(),
         logs,
         blocked: HashMap::new(),
@@ -181,6 +198,7 @@ impl From<Refused> for Stop {
 
 struct Merge<R> {
     cluster: Cluster,
+    theorem: Theorem,
     logs: BTreeMap<u32, Log<R>>,
     ready: VecDeque<u32>,
     blocked: HashMap<Place, Vec<u32>>,
@@ -243,7 +261,8 @@ impl<R: BufRead> Merge<R> {
             Part::Start(line, header) => {
                 log.start(&header);
                 if let Err(refusal) = self.cluster.start(id, &header.state) {
-                    return Err(self.divergence_at(id, line, &refusal));
+                    let found = self.divergence_at(id, line, &refusal);
+                    return Err(Stop::Divergence(Box::new(found)));
                 }
                 self.cluster.count(id, Action::Restart);
             }
@@ -255,8 +274,14 @@ impl<R: BufRead> Merge<R> {
     fn take(&mut self, id: u32) -> Result<(), Stop> {
         let Some(log) = self.logs.get_mut(&id) else { return Ok(()) };
         let Some(placed) = log.waiting.front() else { return Ok(()) };
-        if let Err(refusal) = self.cluster.step(id, &placed.step) {
-            return Err(self.divergence(id, &refusal));
+        let refused = self.cluster.step(id, &placed.step).err();
+        let broken = self.theorem.step(id, &placed.step, &self.cluster, refused.is_none());
+        let names = || broken.iter().map(|breach| &*breach.conjunct).collect::<Vec<_>>().join(", ");
+        let invariant = || (!broken.is_empty()).then(|| Box::new(Refusal::invariant(names())));
+        if let Some(refusal) = refused.or_else(invariant) {
+            let mut found = self.divergence_of(id, &refusal);
+            found.broken = broken;
+            return Err(Stop::Divergence(Box::new(found)));
         }
         self.steps += 1;
         if log.history.len() == HISTORY {
@@ -270,24 +295,29 @@ impl<R: BufRead> Merge<R> {
     }
 
     fn divergence(&self, id: u32, refusal: &Refusal) -> Stop {
+        Stop::Divergence(Box::new(self.divergence_of(id, refusal)))
+    }
+
+    /// At the step that is next.
+    fn divergence_of(&self, id: u32, refusal: &Refusal) -> Divergence {
         let line = self.logs.get(&id).and_then(|log| log.waiting.front()).map_or(0, |p| p.line);
         self.divergence_at(id, line, refusal)
     }
 
-    fn divergence_at(&self, id: u32, line: u64, refusal: &Refusal) -> Stop {
+    fn divergence_at(&self, id: u32, line: u64, refusal: &Refusal) -> Divergence {
         let log = self.logs.get(&id);
         let path = log.map(|log| log.recording.path().to_owned()).unwrap_or_default();
         let step = log.and_then(|log| log.waiting.front());
         let history = log.into_iter().flat_map(|log| &log.history);
         let outlook = self.cluster.outlook(id);
-        Stop::Divergence(Box::new(Divergence::new(
+        Divergence::new(
             (path, line),
             id,
             step.filter(|step| step.line == line),
             refusal,
             history,
             outlook,
-        )))
+        )
     }
 
     /// Every log that is left waits for another.
@@ -309,10 +339,7 @@ impl<R: BufRead> Merge<R> {
             Some(Err(refusal)) => *refusal,
             Some(Ok(None)) | None => Refusal::effect("waits", "for nothing"),
         };
-        match self.divergence(log.id, &refusal) {
-            Stop::Divergence(divergence) => *divergence,
-            Stop::Refused(_) => Divergence::default(),
-        }
+        self.divergence_of(log.id, &refusal)
     }
 
     fn validation(
@@ -347,6 +374,10 @@ impl<R: BufRead> Merge<R> {
         if coverage.executed == 0 {
             doubts.push("nothing was executed".to_owned());
         }
+        let theorem = self.theorem.evaluated();
+        if theorem.applies && theorem.instances == 0 && coverage.executed > 0 {
+            doubts.push("nothing of the theorem's invariant was evaluated".to_owned());
+        }
         // What nobody can know is no divergence: the message may be in the part that is missing.
         let lost =
             self.logs.values().any(|log| log.given_up.is_some() || (log.ended && !log.marked));
@@ -373,6 +404,7 @@ impl<R: BufRead> Merge<R> {
             doubts,
             divergence,
             coverage,
+            theorem,
         }
     }
 }

@@ -7,6 +7,8 @@
 //! answer does not depend on the order in which steps of different replicas are looked at. There is no bound on
 //! length, views or n; what is remembered is bounded by the windows of the replicas.
 //!
+//! The theorem's invariant is evaluated beside that, after each step ([`theorem`]).
+//!
 //! Replicas without a file, and those named as Byzantine, may have said anything that they could sign. There may
 //! be f of them.
 
@@ -22,8 +24,9 @@ pub mod needs;
 pub mod recording;
 pub mod refusal;
 pub mod report;
+pub mod theorem;
 mod views;
 
-pub use merge::{Options, validate};
+pub use merge::{Options, validate, validate_against};
 pub use recording::{Recording, Refused};
 pub use report::{Divergence, Validation, Verdict};

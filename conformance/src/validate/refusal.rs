@@ -19,6 +19,8 @@ pub enum Reason {
     Restart,
     /// It was heard and never said.
     NeverSaid,
+    /// The model allows it, and the theorem's invariant does not hold afterwards.
+    Invariant,
 }
 
 /// Properties that are looked at while logs are merged.
@@ -100,6 +102,12 @@ impl Refusal {
         Self { step, reason: Reason::NeverSaid, detail: detail.into() }
     }
 
+    /// The model allows the step, and the invariant is broken all the same.
+    pub(crate) fn invariant(detail: impl Into<String>) -> Self {
+        let step = "breaks the theorem's invariant".to_owned();
+        Self { step, reason: Reason::Invariant, detail: detail.into() }
+    }
+
     /// The rule in words.
     pub fn rule(&self) -> String {
         match self.reason {
@@ -110,6 +118,7 @@ impl Refusal {
                 "a restart changes nothing: votes are durable before they are sent".to_owned()
             }
             Reason::NeverSaid => "nobody can forge what a correct replica signs".to_owned(),
+            Reason::Invariant => "the theorem's invariant holds after each step".to_owned(),
         }
     }
 
@@ -118,7 +127,7 @@ impl Refusal {
         match self.reason {
             Reason::Guard(unmet) => unmet.section(),
             Reason::Property(property) => property.section(),
-            Reason::Effect => "4.2",
+            Reason::Effect | Reason::Invariant => "4.2",
             Reason::Restart | Reason::NeverSaid => "2",
         }
     }

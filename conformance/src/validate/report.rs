@@ -4,9 +4,11 @@ use super::coverage::{Action, Coverage};
 use super::narrate;
 use super::recording::Placed;
 use super::refusal::{Reason, Refusal};
+use super::theorem::Evaluated;
 use crate::coverage::tally::Phase;
 use pbft_model::report::{Case, Command, Outcome, Report, Suite};
 use pbft_model::run::ExitCode;
+use pbft_proof::run::Breach;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -48,6 +50,8 @@ pub struct Divergence {
     pub allowed: Vec<String>,
     /// The replica's last steps before this one.
     pub history: Vec<String>,
+    /// The conjuncts of the theorem's invariant that do not hold after it.
+    pub broken: Vec<Breach>,
 }
 
 impl Divergence {
@@ -71,6 +75,7 @@ impl Divergence {
             detail: refusal.detail.clone(),
             allowed,
             history: history.map(|placed| narrate::step(&placed.step)).collect(),
+            broken: Vec::new(),
         }
     }
 
@@ -84,8 +89,11 @@ impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, replica, act, rule, section, detail, .. } = self;
         writeln!(f, "{}:{line}: replica {replica} {act}", path.display())?;
-        writeln!(f, "  the model does not allow it: {rule} (§{section})")?;
-        writeln!(f, "  {detail}")?;
+        if self.reason != Some(Reason::Invariant) {
+            writeln!(f, "  the model does not allow it: {rule} (§{section})")?;
+            writeln!(f, "  {detail}")?;
+        }
+        self.broken.iter().try_for_each(|breach| write!(f, "  {breach}"))?;
         writeln!(f, "\nthe step\n{}", self.step)?;
         writeln!(f, "\nthe replica there")?;
         for (position, allowed) in self.allowed.iter().enumerate() {
@@ -120,6 +128,8 @@ pub struct Validation {
     pub divergence: Option<Divergence>,
     /// What the run has exercised.
     pub coverage: Coverage,
+    /// What was evaluated of the theorem's invariant.
+    pub theorem: Evaluated,
 }
 
 impl Validation {
@@ -148,6 +158,8 @@ impl Validation {
         };
         let mut properties = vec![("steps".to_owned(), self.steps.to_string())];
         properties.extend(Action::ALL.iter().map(count));
+        let conjuncts = self.theorem.conjuncts.iter();
+        properties.extend(conjuncts.map(|(name, n)| (format!("theorem {name}"), n.to_string())));
         Report {
             title: "Recorded run".to_owned(),
             seed: None,
@@ -185,6 +197,7 @@ impl fmt::Display for Validation {
         let kinds: Vec<_> = kinds.map(|(kind, count)| format!("{kind} {count}")).collect();
         let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
         writeln!(f, " refused inputs: {kinds}\n")?;
+        writeln!(f, "{}\n", self.theorem)?;
         self.doubts.iter().try_for_each(|doubt| writeln!(f, "{doubt}"))?;
         match (&self.divergence, self.verdict) {
             (Some(divergence), _) => write!(f, "{divergence}\nDIVERGENCE"),

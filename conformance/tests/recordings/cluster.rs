@@ -286,6 +286,15 @@ impl Cluster {
         }
     }
 
+    /// What may arrive does, and what is sent then; the rest is lost.
+    pub fn settle_where(&mut self, may: impl Fn(u32, u32, &Message) -> bool) {
+        while let Some((from, to, message)) = self.queue.pop_front() {
+            if may(from.0, to.0, &message) {
+                self.deliver(from, to, message, false);
+            }
+        }
+    }
+
     /// A timer of one replica runs out, if it is set.
     pub fn fire(&mut self, id: u32, timer: Timer) {
         if self.nodes[id as usize].timers.remove(&timer) {

@@ -35,6 +35,7 @@ fn the_exit_status_says_what_came_out() {
     let (code, out, err) = validate(&directory, &[], &FILES);
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("VALID: the model allows this run"), "{out}");
+    assert!(out.contains(" instances evaluated, the invariant holds\n"), "{out}");
     assert!(err.contains("again: cargo conform validate replica-0.jsonl"), "{err}");
 
     let (code, out, _) = validate(&directory, &[], &FILES[..2]);
@@ -58,6 +59,11 @@ fn the_exit_status_says_what_came_out() {
     assert_eq!(json["verdict"], "divergence");
     assert_eq!(json["divergence"]["replica"], 2);
     assert_eq!(json["divergence"]["path"], FILES[2]);
+    // A COMMIT of view 1 without a certificate there.
+    let broken = &json["divergence"]["broken"];
+    assert_eq!(broken[0]["conjunct"], "commit-follows-certificate");
+    assert_eq!(broken[0]["missing"].as_array().map(Vec::len), Some(1), "{broken}");
+    assert!(json["theorem"]["conjuncts"]["one-vote"].as_u64() > Some(0), "{json}");
     assert!(err.contains("in words: cargo conform explain replica-2.jsonl"), "{err}");
     for report in ["report.xml", "report.md"] {
         let report = std::fs::read_to_string(directory.join(report)).expect("a report");

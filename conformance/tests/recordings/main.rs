@@ -3,7 +3,9 @@
 mod cluster;
 mod commands;
 mod honest;
+mod tampered;
 mod teeth;
+mod theorem;
 
 use cluster::Cluster;
 use pbft_conformance::validate::merge::ValidateError;
