@@ -6,10 +6,11 @@ use toml::{Table, Value};
 /// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
 /// otherwise conformance would prove a thing equal to itself. All programs print in one way, which knows nothing of the
 /// protocol.
-const OURS: [(&str, &str, &[&str]); 7] = [
+const OURS: [(&str, &str, &[&str]); 8] = [
     ("impl/output/Cargo.toml", "pbft-output", &[]),
-    ("model/Cargo.toml", "pbft-model", &["pbft-output", "pbft-proof"]),
-    ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output"]),
+    ("model/Cargo.toml", "pbft-model", &["pbft-output", "pbft-picture", "pbft-proof"]),
+    ("model/picture/Cargo.toml", "pbft-picture", &[]),
+    ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output", "pbft-picture"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),
     ("impl/node/Cargo.toml", "pbft-node", &["pbft-core", "pbft-output"]),
     (

@@ -2,11 +2,10 @@
 //!
 //! Coordinates: a column for each step from the left, a lane for each replica from the top.
 
-use std::fmt::Write;
+use pbft_picture::{BOLD, Canvas, Grid, LANE, Node, Point, RADIUS, TOP, fit, width_of};
 
 use super::label::{chip, content, describe, label, title, tooltip};
 use super::story::{Kind, Message, Quorum, Step, Story};
-use super::style::{BOLD, Canvas, Point, STYLE, class, definitions, escape, fit, width_of};
 use crate::ids::{ReplicaId, Slot, View};
 use crate::properties::PROPERTIES;
 use crate::state::{NewView, State};
@@ -22,11 +21,6 @@ const COLUMN_MIN: f64 = 56.0;
 const COLUMN_MAX: f64 = 104.0;
 /// What the legend needs.
 const WIDTH_MIN: f64 = 880.0;
-const LANE: f64 = 110.0;
-const TOP: f64 = 6.0;
-/// From the top of a lane to its axis.
-const AXIS: f64 = 60.0;
-const RADIUS: f64 = 11.0;
 const LEGEND: f64 = 28.0;
 const LINE: f64 = 20.0;
 /// A replica in the list of those whose votes counted.
@@ -49,20 +43,9 @@ pub(super) fn document(story: &Story<'_>) -> String {
     }
     draw_legend(&mut body, layout);
     draw_violations(&mut body, story, layout);
-    let (width, height) = (layout.width, layout.height);
-    let mut svg = format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' class='swim' role='img' width='{width:.0}' height='{height:.0}' \
-         viewBox='0 0 {width:.0} {height:.0}'>"
-    );
-    let _ = write!(
-        svg,
-        "<title>{}</title><desc>{}</desc>",
-        escape(&title(story)),
-        escape(&describe(story))
-    );
-    // The style sheet has nothing in it that XML would have escaped.
-    let _ = write!(svg, "<style>{STYLE}</style>{}", definitions(Kind::ALL.map(class)));
-    svg + &body.finish() + "</svg>"
+    let size = (layout.width, layout.height);
+    let heads = Kind::ALL.map(Kind::class);
+    pbft_picture::document(size, &title(story), &describe(story), heads, body)
 }
 
 /// Name and statement of the properties that the last state violates.
@@ -74,8 +57,7 @@ pub(super) fn violated(story: &Story<'_>) -> Vec<(&'static str, &'static str)> {
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
     replicas: u8,
-    steps: usize,
-    column: f64,
+    grid: Grid,
     width: f64,
     height: f64,
     /// Whether slots have to be told apart.
@@ -91,8 +73,7 @@ impl Layout {
         let lines = violated(story).len().min(2) as f64 * LINE;
         Self {
             replicas: config.replicas(),
-            steps,
-            column,
+            grid: Grid { head: HEAD, column, columns: steps },
             width: (HEAD + column * steps as f64 + TAIL).max(WIDTH_MIN),
             height: TOP + lanes + LEGEND + lines + 6.0,
             many_slots: config.last_slot() > Slot(1),
@@ -105,25 +86,25 @@ impl Layout {
 
     /// The top of a lane.
     fn top(self, id: ReplicaId) -> f64 {
-        TOP + LANE * f64::from(id.0)
+        self.grid.top(id.index())
     }
 
     /// Where a step stands in its lane.
     fn node(self, step: usize, id: ReplicaId) -> Point {
-        Point::new(self.column_start(step) + self.column / 2.0, self.top(id) + AXIS)
+        self.grid.node(step, id.index())
     }
 
     fn column_start(self, step: usize) -> f64 {
-        HEAD + self.column * step as f64
+        self.grid.column_start(step)
     }
 
     /// Where a Byzantine replica stands when it sends what a step uses.
     fn forged(self, step: usize, id: ReplicaId) -> Point {
-        Point::new(self.column_start(step) + self.column * 0.2, self.top(id) + AXIS)
+        Point { x: self.column_start(step) + self.grid.column * 0.2, ..self.node(step, id) }
     }
 
     fn end(self) -> f64 {
-        self.column_start(self.steps)
+        self.grid.end()
     }
 
     /// A value with its slot, where there is more than one.
@@ -141,18 +122,15 @@ impl Layout {
 }
 
 fn draw_lane(body: &mut Canvas, story: &Story<'_>, layout: Layout, id: ReplicaId) {
-    let (top, height) = (layout.top(id) + 2.0, LANE - 4.0);
+    let (top, lane) = (layout.top(id) + 2.0, id.index());
     let byzantine = story.model.is_byzantine(id);
-    let width = layout.end() - HEAD;
-    body.rect("lane", Point::new(0.0, top), layout.end(), height, 4.0);
+    body.lane(layout.grid, lane);
     if byzantine {
-        body.rect("lane-byzantine", Point::new(HEAD, top), width, height, 4.0);
+        body.band("lane-byzantine", layout.grid, lane, 0, layout.grid.columns);
     } else {
         draw_views(body, story, layout, id);
     }
-    let axis = top + AXIS - 2.0;
-    body.line("axis", Point::new(HEAD, axis), Point::new(layout.end(), axis));
-    body.text("name", Point::new(10.0, top + 24.0), &id.to_string());
+    body.axis(layout.grid, lane, &id.to_string());
     let led: Vec<_> = (0..=story.model.config().max_view().0)
         .filter(|view| story.model.primary(View(*view)) == id)
         .map(|view| view.to_string())
@@ -165,8 +143,7 @@ fn draw_lane(body: &mut Canvas, story: &Story<'_>, layout: Layout, id: ReplicaId
         y += 17.0;
     }
     if byzantine {
-        body.diamond("forged", Point::new(16.0, y - 4.0), 6.0);
-        body.text("role traitor", Point::new(26.0, y), "Byzantine");
+        body.byzantine(y);
     } else {
         draw_executed(body, story, layout, id);
     }
@@ -178,17 +155,13 @@ fn draw_views(body: &mut Canvas, story: &Story<'_>, layout: Layout, id: ReplicaI
     let mut start = 0;
     let mut band = |from: usize, to: usize, (view, active): (View, bool)| {
         let left = layout.column_start(from);
-        let width = layout.column_start(to) - left;
-        let at = Point::new(left, layout.top(id) + 2.0);
-        if active {
-            body.rect(&format!("view-{}", view.0 % 4), at, width, LANE - 4.0, 4.0);
-        } else {
-            body.rect("leaving", at, width, LANE - 4.0, 4.0);
-        }
+        let view_class = format!("view-{}", view.0 % 4);
+        let class = if active { &*view_class } else { "leaving" };
+        body.band(class, layout.grid, id.index(), from, to);
         let label = if active { view.to_string() } else { format!("→ {view}") };
-        body.text("view", Point::new(left + 5.0, at.y + 12.0), &label);
+        body.text("view", Point::new(left + 5.0, layout.top(id) + 14.0), &label);
     };
-    for step in 0..layout.steps {
+    for step in 0..layout.grid.columns {
         let (before, after) = (status(&story.states[step]), status(&story.states[step + 1]));
         if before != after {
             if step > start {
@@ -197,8 +170,8 @@ fn draw_views(body: &mut Canvas, story: &Story<'_>, layout: Layout, id: ReplicaI
             start = step;
         }
     }
-    if layout.steps > start {
-        band(start, layout.steps, status(story.last()));
+    if layout.grid.columns > start {
+        band(start, layout.grid.columns, status(story.last()));
     }
 }
 
@@ -231,14 +204,14 @@ fn draw_executed(body: &mut Canvas, story: &Story<'_>, layout: Layout, id: Repli
 
 /// The arrows to a step.
 fn draw_uses(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, step: &Step) {
-    let latest = at + 1 == layout.steps;
+    let latest = at + 1 == layout.grid.columns;
     body.open(if latest { "uses latest" } else { "uses past" }, at + 1, "");
     let here = layout.node(at, step.action.replica());
     let after = story.states[at + 1].replica(step.action.replica());
     let about = content(layout, step.action, &story.states[at], after);
     for message in &step.uses {
         let Some(from) = origin(story, layout, at, message) else { continue };
-        body.arrow(message.kind, from, here, RADIUS + 1.0);
+        body.arrow(message.kind.class(), from, here, RADIUS + 1.0);
         if message.sent_at.is_none() {
             // A VIEW-CHANGE is one of several that the step rests on; any other message says what the step is about.
             let said = if message.kind == Kind::ViewChange { "" } else { &about };
@@ -248,7 +221,7 @@ fn draw_uses(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, st
     let new_view = step.uses.iter().find(|message| message.kind == Kind::NewView);
     for (message, new_view) in step.behind.iter().zip(new_view.iter().cycle()) {
         let Some(from) = origin(story, layout, at, message) else { continue };
-        body.arrow(message.kind, from, layout.forged(at, new_view.from), RADIUS);
+        body.arrow(message.kind.class(), from, layout.forged(at, new_view.from), RADIUS);
     }
     body.close();
 }
@@ -264,7 +237,7 @@ fn origin(story: &Story<'_>, layout: Layout, at: usize, message: &Message) -> Op
 /// A Byzantine replica sends a message: a diamond in its lane with what it says.
 fn draw_forged(body: &mut Canvas, layout: Layout, at: Point, said: &str, message: &Message) {
     body.diamond("forged", at, 7.0);
-    let room = layout.column - 2.0;
+    let room = layout.grid.column - 2.0;
     let name = message.kind.name();
     match name.split_once('-') {
         Some((first, second)) if width_of(name) > 0.7 * room => {
@@ -277,7 +250,7 @@ fn draw_forged(body: &mut Canvas, layout: Layout, at: Point, said: &str, message
 }
 
 fn draw_node(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, step: &Step) {
-    let latest = at + 1 == layout.steps;
+    let latest = at + 1 == layout.grid.columns;
     let wrong = latest && !violated(story).is_empty();
     let class = match (latest, wrong) {
         (_, true) => "step wrong",
@@ -286,33 +259,16 @@ fn draw_node(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, st
     };
     body.open(class, at + 1, &tooltip(story, at, step));
     let here = layout.node(at, step.action.replica());
-    if wrong {
-        body.circle("ring", here, RADIUS + 4.0);
-    }
-    body.circle("node", here, RADIUS);
-    body.text("number", Point::new(here.x, here.y + 4.0), &(at + 1).to_string());
-    let label = label(story, at, step.action);
-    let room = layout.column - 2.0;
-    let broken = label.split_once(' ').filter(|_| width_of(&label) * BOLD > room);
-    match broken {
-        Some((first, second)) => {
-            body.label("label", Point::new(here.x, here.y - 31.0), first, room);
-            body.label("label", Point::new(here.x, here.y - 19.5), second, room);
-        }
-        None => {
-            body.label("label", Point::new(here.x, here.y - 19.5), &label.replace("- ", "-"), room)
-        }
-    }
     let after = story.states[at + 1].replica(step.action.replica());
-    let content = content(layout, step.action, &story.states[at], after);
-    if !content.is_empty() {
-        let content = fit(&content, layout.column - 6.0);
-        let width = (width_of(&content) + 8.0).max(22.0);
-        let corner = Point::new(here.x - width / 2.0, here.y + 17.0);
-        let class = chip(story, step.action, &story.states[at]);
-        body.rect(&class, corner, width, 16.0, 4.0);
-        body.text("value", Point::new(here.x, here.y + 29.0), &content);
-    }
+    body.node(Node {
+        at: here,
+        room: layout.grid.column,
+        number: &(at + 1).to_string(),
+        label: &label(story, at, step.action),
+        content: &content(layout, step.action, &story.states[at], after),
+        chip: &chip(story, step.action, &story.states[at]),
+        wrong,
+    });
     if let Some(quorum) = &step.quorum {
         draw_quorum(body, story, layout, Point::new(here.x, here.y + 35.5), quorum);
     }
@@ -346,7 +302,7 @@ fn draw_legend(body: &mut Canvas, layout: Layout) {
     let y = TOP + f64::from(layout.replicas) * LANE + 15.0;
     let mut x = 10.0;
     for kind in Kind::ALL {
-        body.arrow(kind, Point::new(x, y - 4.0), Point::new(x + 26.0, y - 4.0), 0.0);
+        body.arrow(kind.class(), Point::new(x, y - 4.0), Point::new(x + 26.0, y - 4.0), 0.0);
         body.text("legend", Point::new(x + 31.0, y), kind.name());
         x += 31.0 + width_of(kind.name()) * 1.13 + 12.0;
     }

@@ -7,9 +7,8 @@
 mod draw;
 mod label;
 mod story;
-mod style;
 
-pub use style::{STYLE, definitions};
+pub use pbft_picture::{STYLE, definitions};
 
 use crate::Pbft;
 use crate::action::Action;

@@ -35,6 +35,18 @@ impl Kind {
         Self::NewView,
     ];
 
+    /// The class of its arrows.
+    pub(super) const fn class(self) -> &'static str {
+        match self {
+            Self::PrePrepare => "pre-prepare",
+            Self::Prepare => "prepare",
+            Self::Commit => "commit",
+            Self::Checkpoint => "checkpoint",
+            Self::ViewChange => "view-change",
+            Self::NewView => "new-view",
+        }
+    }
+
     /// Its name in the paper.
     pub(super) const fn name(self) -> &'static str {
         match self {

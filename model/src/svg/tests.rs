@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use super::story::{Kind, Story};
-use super::style::escape;
 use super::swim_lanes;
 use crate::bfs::{self, Limits};
 use crate::ids::ReplicaId;
 use crate::run::Silent;
 use crate::{Action, Config, Mutant, Pbft, State, properties};
+use pbft_picture::escape;
 
 fn model(config: &str, mutant: Option<Mutant>) -> Pbft {
     let config: Config = config.parse().expect("a configuration");

@@ -1,40 +1,45 @@
-//! The look of the picture, and the few elements that it is made of.
+//! The look of the pictures, and the few elements that they are made of.
 
 use std::fmt::Write;
-
-use super::story::Kind;
 
 /// Style sheet, with the classes below `.swim` so that a page may embed the picture. The colours are of the palette of Okabe and
 /// Ito, which the common kinds of colour blindness leave distinct, darkened or lightened for contrast with the background.
 pub const STYLE: &str = include_str!("style.css");
 
 /// Text under construction, as XML.
-pub(super) struct Canvas {
+#[derive(Clone, Debug, Default)]
+pub struct Canvas {
     xml: String,
 }
 
 impl Canvas {
-    pub(super) const fn new() -> Self {
+    /// Nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { xml: String::new() }
     }
 
-    pub(super) fn finish(self) -> String {
+    /// What was drawn.
+    #[must_use]
+    pub fn finish(self) -> String {
         self.xml
     }
 
     /// Adds a group with a class and the number of its step, with a tooltip.
-    pub(super) fn open(&mut self, class: &str, step: usize, tooltip: &str) {
+    pub fn open(&mut self, class: &str, step: usize, tooltip: &str) {
         let _ = write!(self.xml, "<g class='{class}' data-step='{step}'>");
         if !tooltip.is_empty() {
             let _ = write!(self.xml, "<title>{}</title>", escape(tooltip));
         }
     }
 
-    pub(super) fn close(&mut self) {
+    /// Ends the group.
+    pub fn close(&mut self) {
         self.xml += "</g>";
     }
 
-    pub(super) fn text(&mut self, class: &str, at: Point, content: &str) {
+    /// A text.
+    pub fn text(&mut self, class: &str, at: Point, content: &str) {
         let Point { x, y } = at;
         let _ = write!(
             self.xml,
@@ -44,7 +49,7 @@ impl Canvas {
     }
 
     /// A text that is made narrower where it would need more than `room`.
-    pub(super) fn label(&mut self, class: &str, at: Point, content: &str, room: f64) {
+    pub fn label(&mut self, class: &str, at: Point, content: &str, room: f64) {
         if width_of(content) * BOLD <= room {
             return self.text(class, at, content);
         }
@@ -56,7 +61,8 @@ impl Canvas {
         );
     }
 
-    pub(super) fn rect(&mut self, class: &str, at: Point, width: f64, height: f64, radius: f64) {
+    /// A rectangle, whose corners are rounded.
+    pub fn rect(&mut self, class: &str, at: Point, width: f64, height: f64, radius: f64) {
         let Point { x, y } = at;
         let _ = write!(
             self.xml,
@@ -64,13 +70,14 @@ impl Canvas {
         );
     }
 
-    pub(super) fn circle(&mut self, class: &str, at: Point, radius: f64) {
+    /// A circle.
+    pub fn circle(&mut self, class: &str, at: Point, radius: f64) {
         let Point { x, y } = at;
         let _ = write!(self.xml, "<circle class='{class}' cx='{x:.1}' cy='{y:.1}' r='{radius}'/>");
     }
 
     /// The sign of a Byzantine replica.
-    pub(super) fn diamond(&mut self, class: &str, at: Point, radius: f64) {
+    pub fn diamond(&mut self, class: &str, at: Point, radius: f64) {
         let Point { x, y } = at;
         let _ = write!(
             self.xml,
@@ -79,7 +86,8 @@ impl Canvas {
         );
     }
 
-    pub(super) fn line(&mut self, class: &str, from: Point, to: Point) {
+    /// A straight line.
+    pub fn line(&mut self, class: &str, from: Point, to: Point) {
         let _ = write!(
             self.xml,
             "<line class='{class}' x1='{:.1}' y1='{:.1}' x2='{:.1}' y2='{:.1}'/>",
@@ -89,7 +97,7 @@ impl Canvas {
 
     /// A message: a line of its kind with a head, from `gap` outside the middle of one place to `gap` outside that of
     /// another. The longer it is, the more it is bent, so that it passes the places in between.
-    pub(super) fn arrow(&mut self, kind: Kind, from: Point, to: Point, gap: f64) {
+    pub fn arrow(&mut self, class: &str, from: Point, to: Point, gap: f64) {
         let (dx, dy) = (to.x - from.x, to.y - from.y);
         let length = dx.hypot(dy).max(1.0);
         let down = if dy == 0.0 { 0.0 } else { dy.signum() };
@@ -97,25 +105,12 @@ impl Canvas {
         let control =
             Point::new((from.x + to.x) / 2.0 + dy * bend, (from.y + to.y) / 2.0 - dx * bend);
         let (start, end) = (from.towards(control, gap), to.towards(control, gap + 1.0));
-        let name = class(kind);
         let _ = write!(
             self.xml,
-            "<path class='message {name}' marker-end='url(#head-{name})' \
+            "<path class='message {class}' marker-end='url(#head-{class})' \
              d='M{:.1} {:.1}Q{:.1} {:.1} {:.1} {:.1}'/>",
             start.x, start.y, control.x, control.y, end.x, end.y
         );
-    }
-}
-
-/// The class of a kind of message.
-pub(super) const fn class(kind: Kind) -> &'static str {
-    match kind {
-        Kind::PrePrepare => "pre-prepare",
-        Kind::Prepare => "prepare",
-        Kind::Commit => "commit",
-        Kind::Checkpoint => "checkpoint",
-        Kind::ViewChange => "view-change",
-        Kind::NewView => "new-view",
     }
 }
 
@@ -142,18 +137,23 @@ pub fn definitions<'a>(classes: impl IntoIterator<Item = &'a str>) -> String {
 
 /// A place in the picture, in its own units (pixels at full size).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
+pub struct Point {
+    /// To the right.
+    pub x: f64,
+    /// Down.
+    pub y: f64,
 }
 
 impl Point {
-    pub(super) const fn new(x: f64, y: f64) -> Self {
+    /// A place.
+    #[must_use]
+    pub const fn new(x: f64, y: f64) -> Self {
         Self { x, y }
     }
 
     /// The place at a distance from here on the way to another.
-    pub(super) fn towards(self, to: Self, distance: f64) -> Self {
+    #[must_use]
+    pub fn towards(self, to: Self, distance: f64) -> Self {
         let (dx, dy) = (to.x - self.x, to.y - self.y);
         let length = dx.hypot(dy).max(1.0);
         Self::new(self.x + dx / length * distance, self.y + dy / length * distance)
@@ -161,15 +161,17 @@ impl Point {
 }
 
 /// How much wider bold text is.
-pub(super) const BOLD: f64 = 1.16;
+pub const BOLD: f64 = 1.16;
 
 /// Width of a text of the small size, estimated: fonts differ.
-pub(super) fn width_of(text: &str) -> f64 {
+#[must_use]
+pub fn width_of(text: &str) -> f64 {
     text.chars().count() as f64 * 6.2
 }
 
 /// The text, cut to what fits into a width.
-pub(super) fn fit(text: &str, width: f64) -> String {
+#[must_use]
+pub fn fit(text: &str, width: f64) -> String {
     if width_of(text) <= width {
         return text.to_owned();
     }
@@ -178,7 +180,8 @@ pub(super) fn fit(text: &str, width: f64) -> String {
 }
 
 /// Escapes what has a meaning in XML, and leaves out what XML cannot hold.
-pub(super) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
         match character {
