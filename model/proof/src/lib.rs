@@ -21,6 +21,7 @@ pub(crate) mod check;
 pub mod counterexample;
 pub mod formula;
 pub mod instance;
+pub mod picture;
 pub mod prove;
 pub mod run;
 pub mod said;

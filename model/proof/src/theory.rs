@@ -26,7 +26,7 @@ pub struct Named {
     pub formula: Formula,
     /// The same as text.
     pub text: String,
-    /// Why it holds, in words; empty for axioms and goals.
+    /// Why it holds, or what it says, in words; empty for axioms.
     pub why: String,
     /// Of a conjunct: the obligation that cannot be shown without it, or `itself`.
     pub needed: String,
@@ -186,10 +186,13 @@ impl Theory {
                 let last = last.ok_or(wrong("nothing that says it"))?;
                 (last.formula, last.text) = (formula(rest)?, rest.to_owned());
             }
-            "why" | "needed" => {
-                let last = self.conjuncts.last_mut().ok_or(wrong("nothing to explain"))?;
-                let field = if keyword == "why" { &mut last.why } else { &mut last.needed };
-                *field = rest.to_owned();
+            "why" => {
+                let last = self.goals.last_mut().or(self.conjuncts.last_mut());
+                last.ok_or(wrong("nothing to explain"))?.why = rest.to_owned();
+            }
+            "needed" => {
+                let last = self.conjuncts.last_mut().ok_or(wrong("nothing that is needed"))?;
+                last.needed = rest.to_owned();
             }
             _ => return Err(wrong(&format!("`{keyword}` is unknown"))),
         }

@@ -3,6 +3,7 @@
 use clap::{Parser, ValueEnum};
 use pbft_output::{errln, outln};
 use pbft_proof::counterexample::smallest;
+use pbft_proof::picture::Explained;
 use pbft_proof::prove::{Finding, Outcome, obligation, obligations, prove};
 use pbft_proof::solver::{Answer, Solver};
 use pbft_proof::theory::Theory;
@@ -41,6 +42,12 @@ struct Arguments {
     /// Show the smallest counterexample to a weakened rule, or to the invariant without a conjunct, by its name.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["smt", "tla"])]
     explain: Option<String>,
+    /// What it is shown as.
+    #[arg(long, value_enum, default_value_t = Form::Text, requires = "explain")]
+    to: Form,
+    /// Write the counterexample to the invariant without each of its conjuncts as a picture to this directory.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["smt", "tla", "explain"])]
+    pictures: Option<std::path::PathBuf>,
     /// Do not try the weakened rules, nor the invariant without each of its parts.
     #[arg(long)]
     no_weakened: bool,
@@ -50,6 +57,14 @@ struct Arguments {
 enum Name {
     Z3,
     Cvc5,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Facts, a relation a line.
+    Text,
+    /// A picture, a lane for each replica.
+    Svg,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,7 +112,10 @@ fn run(arguments: &Arguments) -> Result<u8, Box<dyn Error>> {
     }
     let limit = Duration::from_secs(arguments.limit);
     if let Some(name) = &arguments.explain {
-        return explain(&theory, name, &solvers, limit, arguments.format);
+        return explain(&theory, name, &solvers, limit, (arguments.format, arguments.to));
+    }
+    if let Some(directory) = &arguments.pictures {
+        return draw_all(&theory, directory, &solvers, limit);
     }
     let started = Instant::now();
     let mut findings = Vec::new();
@@ -133,8 +151,58 @@ fn explain(
     name: &str,
     solvers: &[Solver],
     limit: Duration,
-    format: Format,
+    (format, form): (Format, Form),
 ) -> Result<u8, Box<dyn Error>> {
+    let explained = match explained(whole, name, solvers, limit)? {
+        Ok(explained) => explained,
+        Err(code) => return Ok(code),
+    };
+    if form == Form::Svg {
+        outln!("{}", explained.to_svg(whole));
+        return Ok(0);
+    }
+    if format == Format::Json {
+        let Explained { name, meaning, fails, found } = &explained;
+        let before: Vec<_> = found.before.iter().flat_map(|(_, facts)| facts).collect();
+        let (step, adds) = (&found.step, &found.adds);
+        let whole = serde_json::json!({
+            "rule": name, "meaning": meaning, "fails": fails, "before": before, "step": step, "adds": adds,
+        });
+        outln!("{whole:#}");
+        return Ok(0);
+    }
+    outln!("{}", explained.text());
+    Ok(0)
+}
+
+/// A picture for each conjunct without which something cannot be shown.
+fn draw_all(
+    theory: &Theory,
+    directory: &std::path::Path,
+    solvers: &[Solver],
+    limit: Duration,
+) -> Result<u8, Box<dyn Error>> {
+    std::fs::create_dir_all(directory)?;
+    for conjunct in theory.conjuncts.iter().filter(|one| one.needed != ITSELF) {
+        let explained = match explained(theory, &conjunct.name, solvers, limit)? {
+            Ok(explained) => explained,
+            Err(code) => return Ok(code),
+        };
+        let file = directory.join(format!("{}.svg", conjunct.name));
+        std::fs::write(&file, explained.to_svg(theory) + "\n")
+            .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+        outln!("{}", file.display());
+    }
+    Ok(0)
+}
+
+/// Why the proof fails with a rule weakened, or without a conjunct; else the exit code.
+fn explained(
+    whole: &Theory,
+    name: &str,
+    solvers: &[Solver],
+    limit: Duration,
+) -> Result<Result<Explained, u8>, Box<dyn Error>> {
     let rules = weakenings()?;
     let conjunct = whole.conjuncts.iter().position(|one| one.name == name);
     let (theory, fails, meaning) = match (rules.iter().find(|rule| rule.name == name), conjunct) {
@@ -148,28 +216,16 @@ fn explain(
             let needed = whole.conjuncts.iter().filter(|one| one.needed != ITSELF);
             let names: Vec<_> = names.chain(needed.map(|one| &*one.name)).collect();
             errln!("error: `{name}` is none of {}", names.join(", "));
-            return Ok(2);
+            return Ok(Err(2));
         }
     };
     let broken = obligation(&theory, fails).ok_or("the record names no obligation")?;
     let found = solvers.iter().rev().find_map(|solver| smallest(&theory, &broken, *solver, limit));
     let Some(found) = found else {
         errln!("{fails}: no counterexample with at most four replicas was found");
-        return Ok(3);
+        return Ok(Err(3));
     };
-    if format == Format::Json {
-        let before: Vec<_> = found.before.iter().flat_map(|(_, facts)| facts).collect();
-        let (step, adds) = (&found.step, &found.adds);
-        let whole = serde_json::json!({
-            "rule": name, "meaning": meaning, "fails": fails, "before": before, "step": step, "adds": adds,
-        });
-        outln!("{whole:#}");
-        return Ok(0);
-    }
-    outln!("{name}: {meaning}");
-    outln!("then `{fails}` fails. A state that satisfies the invariant:");
-    outln!("{found}");
-    Ok(0)
+    Ok(Ok(Explained { name: name.to_owned(), meaning, fails: fails.clone(), found }))
 }
 
 /// What a solver said of a weakened rule.
