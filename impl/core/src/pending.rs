@@ -6,6 +6,10 @@ use crate::types::{ClientId, Lane, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// While others wait, a client has no more requests than this ordered and not executed, or than twice what any other has
+/// waiting: a batch takes as long as what is in it, so that one with many lanes would slow each batch that others are in.
+const SHARE: usize = 64;
+
 /// Names a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RequestId {
@@ -47,12 +51,22 @@ pub(crate) enum Gather {
     Continue,
 }
 
+/// The client of whom most requests wait, how many, and how many of the one with most among the others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Crowd {
+    of: Option<ClientId>,
+    most: usize,
+    second: usize,
+}
+
 /// The waiting requests. Bounded: one a lane, and the lanes of each client on the allow-list are bounded.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Pending {
     lanes: BTreeMap<(ClientId, Lane), Waiting>,
     arrivals: BTreeMap<u64, (ClientId, Lane)>,
     arrived: u64,
+    /// How many requests of each client wait.
+    waiting: BTreeMap<ClientId, usize>,
     /// The arrivals that were not proposed in the current view, nor found to be ordered in it, by client.
     unordered: BTreeMap<ClientId, BTreeSet<u64>>,
     /// The client whose turn it is when a batch is filled, or the next one that has something.
@@ -89,6 +103,7 @@ impl Pending {
         let arrival = self.arrived;
         self.arrived += 1;
         self.arrivals.insert(arrival, key);
+        *self.waiting.entry(key.0).or_default() += 1;
         self.unordered.entry(key.0).or_default().insert(arrival);
         if let Some(earlier) = self.lanes.insert(key, Waiting { request, arrival }) {
             self.remove_arrival(earlier.arrival);
@@ -118,6 +133,11 @@ impl Pending {
     fn remove_arrival(&mut self, arrival: u64) {
         if let Some((client, _)) = self.arrivals.remove(&arrival) {
             self.mark_taken(client, arrival);
+            let waiting = self.waiting.entry(client).or_default();
+            *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                self.waiting.remove(&client);
+            }
         }
     }
 
@@ -131,9 +151,34 @@ impl Pending {
         }
     }
 
-    /// How many requests wait for a number.
+    /// How many requests wait for a number and may be given one.
     fn unordered(&self) -> usize {
-        self.unordered.values().map(BTreeSet::len).sum()
+        let crowd = self.crowd();
+        self.unordered.iter().map(|(client, own)| own.len().min(self.room(*client, &crowd))).sum()
+    }
+
+    fn crowd(&self) -> Crowd {
+        let mut crowd = Crowd::default();
+        for (client, count) in &self.waiting {
+            match *count > crowd.most {
+                true => {
+                    (crowd.second, crowd.most, crowd.of) = (crowd.most, *count, Some(*client));
+                }
+                false => crowd.second = crowd.second.max(*count),
+            }
+        }
+        crowd
+    }
+
+    /// How many more of a client's requests may be given a number before some are executed.
+    fn room(&self, client: ClientId, crowd: &Crowd) -> usize {
+        let of_another = if crowd.of == Some(client) { crowd.second } else { crowd.most };
+        if of_another == 0 {
+            return usize::MAX;
+        }
+        let waiting = self.waiting.get(&client).copied().unwrap_or_default();
+        let unordered = self.unordered.get(&client).map_or(0, BTreeSet::len);
+        SHARE.max(2 * of_another).saturating_sub(waiting.saturating_sub(unordered))
     }
 
     /// Drops a lane's request if the reply table says that it, or a later one, was executed.
@@ -198,8 +243,8 @@ impl Pending {
     }
 
     /// Takes the next requests to propose, one of each client in turn, and of each the one that waits longest: at most
-    /// `count`, and as many as `bytes` has room for, but at least one if any is left. A client whose next request has no
-    /// room any more is the first one next time.
+    /// `count`, and as many as `bytes` has room for, but at least one if any is left that may be given a number. A client
+    /// whose next request has no room any more is the first one next time.
     pub(crate) fn take_unordered(
         &mut self,
         count: usize,
@@ -208,8 +253,13 @@ impl Pending {
         let (mut taken, mut room) = (Vec::new(), bytes);
         let mut left_out = BTreeSet::new();
         let mut first_left_out = None;
+        let crowd = self.crowd();
         while taken.len() < count {
             let Some((client, arrival)) = self.next_in_turn(&left_out) else { break };
+            if self.room(client, &crowd) == 0 {
+                left_out.insert(client);
+                continue;
+            }
             let Some(request) = self.request_of(arrival).map(Arc::clone) else { break };
             if self.is_ordered(request.body.id()) {
                 self.mark_taken(client, arrival);
@@ -269,6 +319,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replies::LastReply;
     use crate::types::{Session, Signature};
 
     fn request(client: u32, lane: u16, bytes: usize) -> Arc<Signed<Request>> {
@@ -297,6 +348,37 @@ mod tests {
             let batch = clients(&pending.take_unordered(10, 1000));
             assert_eq!(batch.iter().filter(|client| **client == 1).count(), 5, "{batch:?}");
         }
+    }
+
+    /// Outside fault F16: A client with a request on each lane makes each batch that another's few are in four times as long.
+    #[test]
+    fn a_client_with_many_lanes_has_half_of_them_in_batches_while_others_wait() {
+        let mut pending = Pending::default();
+        (0..128).for_each(|lane| pending.insert(request(9, lane, 1)));
+        assert_eq!(pending.clone().take_unordered(400, 1000).len(), 128, "nobody else waits");
+        (0..20).for_each(|lane| pending.insert(request(1, lane, 1)));
+        assert_eq!(pending.unordered(), 64 + 20);
+        let batch = clients(&pending.take_unordered(400, 1000));
+        let of = |client| batch.iter().filter(|one| **one == client).count();
+        assert_eq!((of(1), of(9)), (20, 64));
+        assert_eq!((pending.unordered(), pending.take_unordered(400, 1000).len()), (0, 0));
+        // What is executed makes room; twice as many as another has is as good as half of the lanes.
+        let mut replies = ReplyTable::default();
+        let mut execute = |pending: &mut Pending, client, lanes: core::ops::Range<u16>| {
+            for lane in lanes {
+                let body = request(client, lane, 1).body.clone();
+                replies.record(body.client, body.lane, LastReply::to(&body, [].into()));
+                pending.settle(body.client, body.lane, &replies);
+            }
+        };
+        execute(&mut pending, 9, 0..10);
+        assert_eq!(clients(&pending.take_unordered(400, 1000)), [9; 10]);
+        (20..50).for_each(|lane| pending.insert(request(1, lane, 1)));
+        assert_eq!(pending.take_unordered(400, 1000).len(), 30 + (100 - 64));
+        execute(&mut pending, 1, 0..50);
+        assert_eq!(pending.take_unordered(400, 1000).len(), 18, "nobody else waits any more");
+        execute(&mut pending, 9, 10..128);
+        assert!(pending.waiting.is_empty() && pending.unordered.is_empty());
     }
 
     /// Outside fault F16: A client with large operations fills each batch before another's small ones.

@@ -13,6 +13,7 @@ use crate::shared::{AtDisk, Published, SharedSurplus};
 use crate::turns::{NotTaken, TakesTurns, Turns};
 use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
+use pbft_core::params::ClientAuthentication;
 use pbft_core::planted::planted;
 use pbft_core::surplus::Sifted;
 use pbft_core::types::{ClientId, ReplicaId, View};
@@ -119,6 +120,17 @@ impl InboxError {
             Self::Stopped => "stopped",
         }
     }
+}
+
+/// What a client's frame was worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// One that a correct client sends.
+    Due,
+    /// A signature where authenticators do: a correct client signs what it has to send again, and no more.
+    Signature,
+    /// Of no use.
+    Waste,
 }
 
 /// Delivers frames to one driver. Clones deliver to the same.
@@ -317,17 +329,17 @@ impl Inbox {
         self.weighed_client_frame(client, frame).map(drop)
     }
 
-    /// [`Self::client_frame`], and whether the frame is one that a correct client sends.
+    /// [`Self::client_frame`], and what the frame was worth.
     pub(crate) fn weighed_client_frame(
         &self,
         client: ClientId,
         frame: &[u8],
-    ) -> Result<bool, InboxError> {
+    ) -> Result<Worth, InboxError> {
         self.metrics.client_bytes.add(frame.len() as u64);
         self.counted(self.deliver_client_frame(client, frame))
     }
 
-    fn deliver_client_frame(&self, client: ClientId, frame: &[u8]) -> Result<bool, InboxError> {
+    fn deliver_client_frame(&self, client: ClientId, frame: &[u8]) -> Result<Worth, InboxError> {
         let (len, max) = (frame.len(), self.limits.client_frame());
         if len > max {
             return Err(FrameError::TooLarge { kind: "client frame", len, max }.into());
@@ -337,14 +349,18 @@ impl Inbox {
             ClientFrame::StatusRequest => {
                 // A queue that is full will be full of what the answer would say.
                 let _ = self.clients.push(Some(client), Event::Status(client));
-                Ok(true)
+                Ok(Worth::Due)
             }
             // Answered by the task of its connection, if at all; no business of the protocol.
-            ClientFrame::Query { .. } => Ok(true),
+            ClientFrame::Query { .. } => Ok(Worth::Due),
         }
     }
 
-    fn request(&self, client: ClientId, request: Arc<Signed<Request>>) -> Result<bool, InboxError> {
+    fn request(
+        &self,
+        client: ClientId,
+        request: Arc<Signed<Request>>,
+    ) -> Result<Worth, InboxError> {
         let refused = |reason| {
             let answer = ReplicaFrame::refusal(&request.body, reason);
             InboxError::Refused { reason, answer: Box::new(answer) }
@@ -365,7 +381,13 @@ impl Inbox {
             NotTaken::Full => refused(RefusalReason::Overloaded),
             NotTaken::Closed => InboxError::Stopped,
         })?;
-        Ok(self.lanes.take(client, request.body.lane))
+        let needless = self.params.client_authentication == ClientAuthentication::Macs
+            && request.is_transferable();
+        Ok(match (self.lanes.take(client, request.body.lane), needless) {
+            (false, _) => Worth::Waste,
+            (true, true) => Worth::Signature,
+            (true, false) => Worth::Due,
+        })
     }
 
     /// An input that needs no verification, such as [`Input::Suspect`].

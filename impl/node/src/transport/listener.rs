@@ -11,7 +11,7 @@ use super::tls::{TlsIdentity, client_config, server_config};
 use crate::codec;
 use crate::config::Cluster;
 use crate::frame::{ClientFrame, RefusalReason, ReplicaFrame};
-use crate::inbox::{Inbox, InboxError};
+use crate::inbox::{Inbox, InboxError, Worth};
 use crate::keys::SecretKey;
 use crate::metrics::{Gauge, Metrics};
 use crate::queries::Queries;
@@ -135,6 +135,9 @@ const STATUS_COST: Duration = Duration::from_millis(20);
 
 /// What a query costs: it is answered beside the execution, by threads that the replica has use for.
 const QUERY_COST: Duration = Duration::from_millis(2);
+
+/// What a signed request costs where authenticators do: ten times what it takes to verify it.
+const SIGNATURE_COST: Duration = Duration::from_millis(1);
 
 /// What a frame costs that is of no use: a correct client hardly ever sends one, and after a burst the next of its frames are
 /// read so much later.
@@ -267,11 +270,13 @@ impl Host {
                     QUERY_COST
                 } else {
                     match self.inbox.weighed_client_frame(id, &frame) {
-                        Ok(true) => continue,
-                        Ok(false) => {}
+                        Ok(Worth::Due) => continue,
+                        Ok(Worth::Signature) => SIGNATURE_COST,
+                        Ok(Worth::Waste) => WASTE_COST,
                         Err(InboxError::Refused { answer, .. }) => {
                             let Ok(frame) = codec::encode(&*answer) else { return };
                             queue.push(Bytes::from(frame));
+                            WASTE_COST
                         }
                         Err(error) => {
                             metrics.disconnections.add(error.kind());
@@ -280,7 +285,6 @@ impl Host {
                             return;
                         }
                     }
-                    WASTE_COST
                 };
                 drop(turn);
                 self.quotas.charge_for(Principal::Client(id), cost, &metrics).await;
