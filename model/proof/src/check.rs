@@ -97,7 +97,7 @@ fn descend(
             env[usize::from(*slot)] = value;
             go_on(env)
         }),
-        Values::Facts { place, arguments } => facts.of(place).any(|bit| {
+        Values::Facts { place, arguments } => facts.any_of(place, |bit| {
             let fits = arguments.iter().zip(place.arguments(bit)).all(|((slot, known), value)| {
                 let variable = &mut env[usize::from(*slot)];
                 let fits = !known || *variable == value;
@@ -190,7 +190,11 @@ impl<'a> Compiler<'a> {
             let fact = |one: &&Formula| {
                 matches!(one, Formula::Holds(..)) && open.iter().any(|name| one.mentions(name))
             };
-            if let Some(at) = left.iter().position(fact) {
+            // The one that gives most variables a value: what is left is then asked once for each, and not searched for.
+            let gives = |one: &Formula| open.iter().filter(|name| one.mentions(name)).count();
+            let facts = left.iter().enumerate().filter(|(_, one)| fact(one));
+            let most = facts.rev().max_by_key(|(_, one)| gives(one)).map(|(at, _)| at);
+            if let Some(at) = most {
                 let (values, still) = self.values_of(left.remove(at), &open);
                 open = still;
                 search.levels.push(Level { values, conditions: self.answerable(&mut left, &open) });

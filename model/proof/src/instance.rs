@@ -10,41 +10,49 @@ use crate::theory::{Action, Addition, Relation, Theory};
 /// Arguments that a relation can have.
 const ARGUMENTS: usize = 4;
 
-/// Where the facts of a relation are: one bit for each choice of arguments.
+/// Where the facts of a relation are: one bit for each choice of arguments. Each argument has bits of the index to itself, so
+/// that it is read off without a division; some bits stand for no fact then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     first: u32,
     count: u32,
     sizes: [u8; ARGUMENTS],
-    strides: [u32; ARGUMENTS],
+    shifts: [u8; ARGUMENTS],
+    masks: [u8; ARGUMENTS],
     arity: u8,
 }
 
 impl Place {
     /// The bit of these arguments, given by the slots of the variables.
     pub(crate) fn at(&self, slots: &[u8], env: &Env) -> u32 {
-        let strides = self.strides.iter().zip(slots);
-        strides
-            .fold(self.first, |at, (stride, slot)| at + stride * u32::from(env[usize::from(*slot)]))
+        let shifts = self.shifts.iter().zip(slots);
+        shifts.fold(self.first, |at, (shift, slot)| {
+            at + (u32::from(env[usize::from(*slot)]) << shift)
+        })
     }
 
     /// The bit of these arguments.
     fn index(&self, arguments: &[u8]) -> u32 {
         assert_eq!(arguments.len(), usize::from(self.arity), "arguments of a relation");
-        let typed = arguments.iter().zip(&self.sizes).zip(&self.strides);
-        typed.fold(self.first, |at, ((argument, size), stride)| {
+        let typed = arguments.iter().zip(&self.sizes).zip(&self.shifts);
+        typed.fold(self.first, |at, ((argument, size), shift)| {
             assert!(argument < size, "individual {argument} of {size}");
-            at + stride * u32::from(*argument)
+            at + (u32::from(*argument) << shift)
         })
     }
 
     /// The arguments of a bit.
     pub(crate) fn arguments(&self, bit: u32) -> impl Iterator<Item = u8> {
         let within = bit - self.first;
-        let typed = self.sizes.into_iter().zip(self.strides);
-        typed
+        let fields = self.shifts.into_iter().zip(self.masks);
+        fields
             .take(usize::from(self.arity))
-            .map(move |(size, stride)| (within / stride % u32::from(size)) as u8)
+            .map(move |(shift, mask)| (within >> shift) as u8 & mask)
+    }
+
+    /// Whether a bit stands for a fact.
+    fn is_fact(&self, bit: u32) -> bool {
+        self.has(bit) && self.arguments(bit).zip(self.sizes).all(|(one, size)| one < size)
     }
 
     const fn has(&self, bit: u32) -> bool {
@@ -93,16 +101,20 @@ impl Facts {
         self.0.iter().zip(&other.0).all(|(here, there)| here & !there == 0)
     }
 
-    /// The bits of a relation's facts.
-    pub(crate) fn of(&self, place: &Place) -> impl Iterator<Item = u32> {
-        let (first, end) = (place.first, place.first + place.count);
-        let words = self.0[..end.div_ceil(64) as usize].iter().enumerate();
-        words.skip(first as usize / 64).flat_map(move |(at, word)| {
-            let base = at as u32 * 64;
-            let mut word = *word;
-            word &= if base < first { u64::MAX << (first - base) } else { u64::MAX };
-            word &= if end - base < 64 { !(u64::MAX << (end - base)) } else { u64::MAX };
-            bits(base, word)
+    /// Whether `accept` says yes to the bit of one of a relation's facts; asks no further then.
+    pub(crate) fn any_of(&self, place: &Place, mut accept: impl FnMut(u32) -> bool) -> bool {
+        // A relation is within a word, or has whole words: see `place`.
+        let mask = if place.count < 64 { (1 << place.count) - 1 } else { u64::MAX };
+        let (from, shift) = (place.first / 64, place.first % 64);
+        (from..from + place.count.div_ceil(64)).any(|at| {
+            let mut word = self.0[at as usize] >> shift & mask;
+            while word != 0 {
+                if accept(at * 64 + shift + word.trailing_zeros()) {
+                    return true;
+                }
+                word &= word - 1;
+            }
+            false
         })
     }
 
@@ -266,6 +278,9 @@ impl Instance {
         if !before.is_within(after) {
             return Err(NoStep::Shrinks(self.names(before, after)));
         }
+        if before == after {
+            return Ok(Vec::new());
+        }
         let mut way = Way { after, seen: Vec::new(), steps: Vec::new(), nearest: before.clone() };
         match self.go(before, &mut way) {
             true => Ok(way.steps),
@@ -276,7 +291,11 @@ impl Instance {
     /// The states that one step leads to from a state, each perhaps more than once.
     #[must_use]
     pub fn successors(&self, at: &Facts) -> Vec<Facts> {
-        let everything = Facts(vec![u64::MAX; self.words]);
+        let mut everything = self.nothing();
+        for (_, place) in &self.relations {
+            let bits = (place.first..place.first + place.count).filter(|bit| place.is_fact(*bit));
+            bits.for_each(|bit| everything.insert_at(bit));
+        }
         let missing: Vec<u32> = everything.beyond(at).collect();
         let mut successors = Vec::new();
         for step in &self.steps {
@@ -387,14 +406,19 @@ impl Step {
 
 fn place(relation: &Relation, sizes: &Sizes, bits: &mut u32) -> Place {
     assert!(relation.sorts.len() <= ARGUMENTS, "{} has many arguments", relation.name);
-    let (mut of, mut strides, mut count) = ([1; ARGUMENTS], [0; ARGUMENTS], 1);
+    let (mut of, mut shifts, mut masks) = ([1; ARGUMENTS], [0; ARGUMENTS], [0; ARGUMENTS]);
+    let mut width = 0;
     for (at, sort) in relation.sorts.iter().enumerate() {
-        (of[at], strides[at]) = (sizes.of(*sort), count);
-        count *= u32::from(sizes.of(*sort));
+        let field = u32::from(sizes.of(*sort)).next_power_of_two();
+        (of[at], shifts[at], masks[at]) = (sizes.of(*sort), width, (field - 1) as u8);
+        width += field.trailing_zeros() as u8;
     }
     let arity = relation.sorts.len() as u8;
-    let place = Place { first: *bits, count, sizes: of, strides, arity };
-    *bits += count;
+    let count = 1 << width;
+    // Within a word, or from the beginning of one.
+    let first = bits.next_multiple_of(count.min(64));
+    let place = Place { first, count, sizes: of, shifts, masks, arity };
+    *bits = first + count;
     place
 }
 

@@ -16,7 +16,7 @@ use pbft_proof::theory::Theory;
 
 use crate::Pbft;
 use crate::action::Action;
-use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
+use crate::ids::{MAX_REPLICAS, MAX_SLOTS, ReplicaId, Slot, View};
 use crate::state::{ReplicaState, State, StateDigest};
 use crate::value::{Applied, Value, ValueSet};
 pub use walk::Walked;
@@ -36,6 +36,19 @@ pub struct Theorem {
     values: Vec<Value>,
     /// Who is honest, who leads which view, who belongs to which quorum.
     fixed: Facts,
+}
+
+/// Per replica, what a state says of it.
+type OwnFacts = [Option<Facts>; MAX_REPLICAS];
+
+/// A state before a step, with what was made of it.
+#[derive(Clone, Copy)]
+struct Before<'a> {
+    state: &'a State,
+    decided: &'a Decided,
+    facts: &'a Facts,
+    /// What it says of the replica that takes the step.
+    own: Option<&'a Facts>,
 }
 
 /// Per slot, the batch that is decided.
@@ -149,12 +162,15 @@ impl Theorem {
     /// Where it does not, they are none, or the state cannot be said in the theorem's relations.
     pub fn compare(&self, state: &State, actions: &[Action]) -> Result<u64, Difference> {
         let decided = self.decided(state)?;
-        let facts = self.facts(state, &decided)?;
+        let own = self.own_of_all(state, &decided)?;
+        let facts = self.together(state, &decided, &own)?;
         none_broken(self.instance.broken(&facts))?;
         let mut taken = 0;
         for action in actions {
             let after = self.pbft.stepped(state, *action);
-            let steps = match self.extended(&facts, &decided, state, action.replica(), &after)? {
+            let own = own[action.replica().index()].as_ref();
+            let before = Before { state, decided: &decided, facts: &facts, own };
+            let steps = match self.extended(&before, action.replica(), &after)? {
                 Some(next) => self.instance.steps(&facts, &next),
                 None => {
                     let then = self.decided(&after)?;
@@ -175,19 +191,18 @@ impl Theorem {
     /// None if a step decides something, or takes something back.
     fn extended(
         &self,
-        facts: &Facts,
-        decided: &Decided,
-        state: &State,
+        before: &Before<'_>,
         id: ReplicaId,
         after: &State,
     ) -> Result<Option<Facts>, Difference> {
+        let Before { state, decided, facts, own: said_before } = *before;
         let (said, says) = (state.sent(id), after.sent(id));
         let commits = said.commits != says.commits;
         if commits && self.decided(after)? != *decided {
             return Ok(None);
         }
         let own = self.own(after, id, decided)?;
-        if !self.own(state, id, decided)?.is_within(&own) {
+        if !said_before.is_some_and(|said| said.is_within(&own)) {
             return Ok(None);
         }
         let mut next = facts.clone();
@@ -215,10 +230,27 @@ impl Theorem {
 
     /// What a state says.
     fn facts(&self, state: &State, decided: &Decided) -> Result<Facts, Difference> {
-        let mut facts = self.fixed.clone();
+        self.together(state, decided, &self.own_of_all(state, decided)?)
+    }
+
+    /// What a state says of each honest replica.
+    fn own_of_all(&self, state: &State, decided: &Decided) -> Result<OwnFacts, Difference> {
+        let mut own = OwnFacts::default();
         for id in self.pbft.honest() {
-            facts.add(&self.own(state, id, decided)?);
+            own[id.index()] = Some(self.own(state, id, decided)?);
         }
+        Ok(own)
+    }
+
+    /// What a state says, with what it says of each replica.
+    fn together(
+        &self,
+        state: &State,
+        decided: &Decided,
+        own: &OwnFacts,
+    ) -> Result<Facts, Difference> {
+        let mut facts = self.fixed.clone();
+        own.iter().flatten().for_each(|own| facts.add(own));
         self.digests(decided, &mut facts)?;
         self.certificates(state, &mut facts)?;
         self.new_views(state, &mut facts);
