@@ -118,6 +118,15 @@ impl Facts {
         })
     }
 
+    /// Whether a relation is not the same there.
+    fn differs(&self, there: &Self, place: &Place) -> bool {
+        let (from, count) = (place.first as usize / 64, place.count.div_ceil(64) as usize);
+        let shift = place.first % 64;
+        let mask = if place.count < 64 { ((1 << place.count) - 1) << shift } else { u64::MAX };
+        let [here, there] = [&self.0, &there.0].map(|words| &words[from..from + count]);
+        here.iter().zip(there).any(|(here, there)| (here ^ there) & mask != 0)
+    }
+
     /// The bits that are set here and not there.
     fn beyond<'a>(&'a self, there: &'a Self) -> impl Iterator<Item = u32> + 'a {
         let words = self.0.iter().zip(&there.0).map(|(here, there)| here & !there);
@@ -190,6 +199,8 @@ pub struct Instance {
     axioms: Vec<(String, Check)>,
     initially: Vec<Check>,
     conjuncts: Vec<(String, Check)>,
+    /// A bit for each relation that a conjunct speaks of.
+    speaks_of: Vec<u64>,
     steps: Vec<Step>,
 }
 
@@ -232,6 +243,7 @@ impl Instance {
             axioms: named(&theory.axioms),
             initially: theory.initially.iter().map(check).collect(),
             conjuncts: named(&theory.conjuncts),
+            speaks_of: theory.conjuncts.iter().map(|one| speaks_of(theory, &one.formula)).collect(),
             steps: theory.actions.iter().map(step).collect(),
             relations,
         }
@@ -252,6 +264,23 @@ impl Instance {
     /// The conjuncts that do not hold in a state.
     pub fn broken<'a>(&'a self, facts: &'a Facts) -> impl Iterator<Item = &'a str> {
         wrong(&self.conjuncts, facts)
+    }
+
+    /// The same, if the invariant is known to hold in another state: a conjunct whose relations are the same in both holds in
+    /// both.
+    pub fn broken_since<'a>(
+        &'a self,
+        holds_in: &Facts,
+        facts: &'a Facts,
+    ) -> impl Iterator<Item = &'a str> {
+        let mut changed = 0;
+        for (at, (_, place)) in self.relations.iter().enumerate() {
+            changed |= u64::from(facts.differs(holds_in, place)) << at;
+        }
+        let asked = self.conjuncts.iter().zip(&self.speaks_of);
+        let asked = asked.filter(move |(_, relations)| *relations & changed != 0);
+        let broken = asked.filter(|((_, check), _)| !check.holds(facts, &mut Env::default()));
+        broken.map(|((name, _), _)| &**name)
     }
 
     /// The axioms that do not hold in a state. No step changes what they speak of.
@@ -355,6 +384,17 @@ impl Instance {
         }
         names
     }
+}
+
+/// A bit for each relation that a formula speaks of, in the order of the theory.
+fn speaks_of(theory: &Theory, formula: &Formula) -> u64 {
+    assert!(theory.relations.len() <= 64, "a bit for each relation");
+    let mut set = 0;
+    formula.relations(&mut |name, _| {
+        let at = theory.relations.iter().position(|relation| relation.name == name);
+        set |= 1 << at.expect("a theory declares its relations");
+    });
+    set
 }
 
 fn wrong<'a>(all: &'a [(String, Check)], facts: &'a Facts) -> impl Iterator<Item = &'a str> {

@@ -7,11 +7,14 @@
 //! checkpoint's digest stands for the batches decided up to its number, so those must give the state that was signed.
 
 mod difference;
+mod taking;
 mod walk;
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 pub use difference::{Difference, TheoremError};
-use pbft_proof::instance::{Facts, Instance, Place, Sizes};
-use pbft_proof::said::{Individual, Name, Named, Signed, Statements};
+use pbft_proof::instance::{Facts, Instance, Sizes};
+use pbft_proof::said::{Individual, Named, Signed, Statements};
 use pbft_proof::theory::Theory;
 
 use crate::Pbft;
@@ -19,6 +22,7 @@ use crate::action::Action;
 use crate::ids::{MAX_REPLICAS, MAX_SLOTS, ReplicaId, Slot, View};
 use crate::state::{ReplicaState, State, StateDigest};
 use crate::value::{Applied, Value, ValueSet};
+use taking::Places;
 pub use walk::Walked;
 
 /// What reports call it that model and theorem do not differ.
@@ -36,6 +40,9 @@ pub struct Theorem {
     values: Vec<Value>,
     /// Who is honest, who leads which view, who belongs to which quorum.
     fixed: Facts,
+    /// Facts in which the invariant was found to hold, one for each thread that compares: most states differ little from the
+    /// one before, and only what differs is evaluated.
+    known: Arc<Mutex<Vec<Facts>>>,
 }
 
 /// Per replica, what a state says of it.
@@ -53,56 +60,6 @@ struct Before<'a> {
 
 /// Per slot, the batch that is decided.
 type Decided = [Value; MAX_SLOTS];
-
-/// Where the facts of each relation are.
-#[derive(Clone, Debug)]
-struct Places {
-    honest: Place,
-    member: Place,
-    leads: Place,
-    /// Of what is said, by [`Name`].
-    said: [Place; Name::ALL.len()],
-}
-
-impl Places {
-    fn new(instance: &Instance) -> Result<Self, TheoremError> {
-        let find = |name| instance.relation(name).ok_or(TheoremError::NoRelation(name));
-        let honest = find("honest")?;
-        let mut said = [honest; Name::ALL.len()];
-        for (place, name) in said.iter_mut().zip(Name::ALL) {
-            *place = find(name.text())?;
-        }
-        Ok(Self { honest, member: find("member")?, leads: find("leads")?, said })
-    }
-
-    /// What is said becomes facts.
-    const fn taking<'a>(&'a self, facts: &'a mut Facts) -> Taking<'a> {
-        Taking { places: self, facts }
-    }
-}
-
-/// Takes down what is said in the facts of a state.
-struct Taking<'a> {
-    places: &'a Places,
-    facts: &'a mut Facts,
-}
-
-impl Statements for Taking<'_> {
-    fn add(&mut self, name: Name, arguments: &[Individual]) {
-        let mut small = [0; 4];
-        small.iter_mut().zip(arguments).for_each(|(small, argument)| *small = *argument as u8);
-        self.facts.insert(self.places.said[name as usize], &small[..arguments.len()]);
-    }
-
-    fn add_below(&mut self, name: Name, arguments: &[Individual], end: Individual) {
-        let mut small = [0; 4];
-        small.iter_mut().zip(arguments).for_each(|(small, argument)| *small = *argument as u8);
-        for last in 0..end as u8 {
-            small[arguments.len()] = last;
-            self.facts.insert(self.places.said[name as usize], &small[..=arguments.len()]);
-        }
-    }
-}
 
 impl Theorem {
     /// The theorem for the configuration of a model.
@@ -147,7 +104,15 @@ impl Theorem {
                 fixed.insert(places.member, &[id.0, at as u8]);
             }
         }
-        Ok(Self { pbft: pbft.clone(), instance, places, quorums, values, fixed })
+        Ok(Self {
+            pbft: pbft.clone(),
+            instance,
+            places,
+            quorums,
+            values,
+            fixed,
+            known: Arc::default(),
+        })
     }
 
     /// The names of the theorem's steps.
@@ -164,7 +129,10 @@ impl Theorem {
         let decided = self.decided(state)?;
         let own = self.own_of_all(state, &decided)?;
         let facts = self.together(state, &decided, &own)?;
-        none_broken(self.instance.broken(&facts))?;
+        match self.known().pop() {
+            Some(known) => none_broken(self.instance.broken_since(&known, &facts))?,
+            None => none_broken(self.instance.broken(&facts))?,
+        }
         let mut taken = 0;
         for action in actions {
             let after = self.pbft.stepped(state, *action);
@@ -184,7 +152,12 @@ impl Theorem {
                 steps.map_err(|reason| Difference::Step { action: action.to_string(), reason })?;
             steps.into_iter().for_each(|step| taken |= 1 << step);
         }
+        self.known().push(facts);
         Ok(taken)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<Facts>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The facts after a step, from those before it: quicker than all anew, since only what one replica has to say changes.
