@@ -10,8 +10,8 @@
 //!
 //! Nor has the model durations. How long a timer runs follows from the views that the replica has left since its last
 //! start (§4.5.2): the first patience, doubled for each of them that did not serve though it waited for something, up to
-//! the greatest. A view serves if it executes [`SERVED`] batches with requests above those that its NEW-VIEW ordered
-//! again. It is halved when [`CALMS`] checkpoints became stable in an active view, if no view was left since the one before
+//! the greatest. A view serves if it executes `SERVED` batches with requests above those that its NEW-VIEW ordered
+//! again. It is halved when `CALMS` checkpoints became stable in an active view, if no view was left since the one before
 //! each. (It is halved earlier if four waits were met in little time, and after 32 patiences of quiet: no replayed path has
 //! so many waits in one view, nor so many ticks.)
 

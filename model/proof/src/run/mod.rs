@@ -1,7 +1,7 @@
 //! The invariant along a run of any length, with any number of replicas.
 //!
 //! The formulas are those that the solvers get. After each step only those instances of a conjunct are evaluated that
-//! a new fact can break ([`compile`] says which, and why that is enough). Certificates and stable checkpoints are there
+//! a new fact can break (`compile.rs` says which, and why that is enough). Certificates and stable checkpoints are there
 //! as soon as the votes are of which they consist, by the theory's own actions; and besides when somebody says so, and then the
 //! votes must be there.
 
