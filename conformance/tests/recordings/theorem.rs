@@ -316,3 +316,27 @@ fn what_the_model_allows_and_the_invariant_does_not_is_a_finding() {
     assert!(text.contains("but not committed(v0, #1, "), "{text}");
     assert!(text.contains("commit-follows-certificate does not hold\n"), "{text}");
 }
+
+#[test]
+fn a_number_that_there_is_not_is_refused_as_any_other() {
+    for (id, first) in [(0, asks as fn(&Step) -> bool), (1, commits), (2, prepares), (0, is_stable)]
+    {
+        let mut recording = run();
+        change(&mut recording, id, first, |output| match output {
+            Output::Prepared(proof) => proof.seq = 0,
+            Output::Stable(proof) => proof.seq = 0,
+            Output::Execute { committed, .. } => committed.seq = 0,
+            Output::All(Body::Commit(vote) | Body::Prepare(vote)) => vote.seq = 0,
+            _ => {}
+        });
+        recording.divergence();
+    }
+    let mut recording = view_change();
+    change(&mut recording, 1, begins, |output| {
+        if let Output::All(Body::NewView(new_view)) = output {
+            new_view.order.push((0, OTHER));
+            new_view.view_changes[0].prepared.iter_mut().for_each(|proof| proof.seq = 0);
+        }
+    });
+    recording.divergence();
+}

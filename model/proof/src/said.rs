@@ -116,14 +116,10 @@ pub struct Signed {
     pub digest: Individual,
 }
 
-/// The individual that stands for a sequence number.
-///
-/// # Panics
-/// For 0, which is the state before the first.
-#[must_use]
-pub fn number(seq: u64) -> Individual {
-    assert!(seq > 0, "sequence numbers begin with 1");
-    Individual::from(seq - 1)
+/// The individual that stands for a sequence number; none for 0, which is the state before the first, and of which nothing is
+/// said.
+fn number(seq: u64) -> Option<Individual> {
+    seq.checked_sub(1).map(Individual::from)
 }
 
 /// Who takes down what is said.
@@ -136,19 +132,22 @@ pub trait Statements {
 
     /// PRE-PREPARE, one of O's among them, or PREPARE.
     fn votes(&mut self, id: u32, Named { view, seq, value }: Named) {
-        let (view, seq) = (view.into(), number(seq));
+        let Some(seq) = number(seq) else { return };
+        let view = view.into();
         self.add(Name::Vote, &[id.into(), view, seq, value]);
         self.add(Name::Voted, &[view, seq, value]);
     }
 
     /// COMMIT.
     fn commits(&mut self, id: u32, Named { view, seq, value }: Named) {
-        self.add(Name::Commit, &[id.into(), view.into(), number(seq), value]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::Commit, &[id.into(), view.into(), seq, value]);
     }
 
     /// A prepared certificate of a view is on its disk.
     fn holds(&mut self, id: u32, seq: u64, view: u64) {
-        self.add_below(Name::Reached, &[id.into(), number(seq)], Individual::from(view) + 1);
+        let Some(seq) = number(seq) else { return };
+        self.add_below(Name::Reached, &[id.into(), seq], Individual::from(view) + 1);
     }
 
     /// It is in this view, or changing to it.
@@ -164,7 +163,8 @@ pub trait Statements {
 
     /// The P of its VIEW-CHANGE for a view has a certificate of the view `of`.
     fn shows(&mut self, id: u32, view: u64, seq: u64, of: u64) {
-        let arguments = [id.into(), view.into(), number(seq)];
+        let Some(seq) = number(seq) else { return };
+        let arguments = [id.into(), view.into(), seq];
         self.add_below(Name::Shows, &arguments, Individual::from(of) + 1);
     }
 
@@ -175,8 +175,9 @@ pub trait Statements {
 
     /// Its state includes a batch.
     fn executes(&mut self, id: u32, seq: u64, value: Individual) {
-        self.add(Name::Executed, &[id.into(), number(seq)]);
-        self.add(Name::History, &[id.into(), number(seq), value]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::Executed, &[id.into(), seq]);
+        self.add(Name::History, &[id.into(), seq, value]);
     }
 
     /// Its state is that of a checkpoint; [`Statements::has`] says of which batches.
@@ -186,7 +187,8 @@ pub trait Statements {
 
     /// Its state includes a batch, which it need not have executed itself.
     fn has(&mut self, id: u32, seq: u64, value: Individual) {
-        self.add(Name::History, &[id.into(), number(seq), value]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::History, &[id.into(), seq, value]);
     }
 
     /// Its h.
@@ -196,31 +198,37 @@ pub trait Statements {
 
     /// CHECKPOINT.
     fn signs(&mut self, id: u32, Signed { seq, digest }: Signed) {
-        self.add(Name::Checkpoint, &[id.into(), number(seq), digest]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::Checkpoint, &[id.into(), seq, digest]);
     }
 
     /// A prepared certificate is somewhere.
     fn prepared(&mut self, Named { view, seq, value }: Named) {
-        self.add(Name::Prepared, &[view.into(), number(seq), value]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::Prepared, &[view.into(), seq, value]);
     }
 
     /// A commit certificate is somewhere.
     fn committed(&mut self, Named { view, seq, value }: Named) {
-        self.add(Name::Committed, &[view.into(), number(seq), value]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::Committed, &[view.into(), seq, value]);
     }
 
     /// The proof of a stable checkpoint is somewhere.
     fn stable(&mut self, Signed { seq, digest }: Signed) {
-        self.add(Name::Stable, &[number(seq), digest]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::Stable, &[seq, digest]);
     }
 
     /// The state with a digest is that after a number.
     fn ends(&mut self, Signed { seq, digest }: Signed) {
-        self.add(Name::Upto, &[digest, number(seq)]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::Upto, &[digest, seq]);
     }
 
     /// The state with a digest has executed a batch.
     fn includes(&mut self, digest: Individual, seq: u64, value: Individual) {
-        self.add(Name::Content, &[digest, number(seq), value]);
+        let Some(seq) = number(seq) else { return };
+        self.add(Name::Content, &[digest, seq, value]);
     }
 }
