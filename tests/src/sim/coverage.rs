@@ -35,6 +35,10 @@ pub struct Coverage {
     /// Requests of copied clients whose timestamps others had used.
     #[serde(default)]
     pub spent: u64,
+    /// Of these, those whose clients were told that a later request has overtaken them: nobody remembers whether they were
+    /// executed, and they get no answer.
+    #[serde(default)]
+    pub overtaken: u64,
     /// Starts of processes whose replicas had halted.
     #[serde(default)]
     pub halted_starts: u64,
@@ -212,6 +216,7 @@ impl Coverage {
         self.deliveries += other.deliveries;
         self.forgotten += other.forgotten;
         self.spent += other.spent;
+        self.overtaken += other.overtaken;
         self.halted_starts += other.halted_starts;
         self.evidence += other.evidence;
         let pairs = [

@@ -123,6 +123,14 @@ fn to_text(report: &Report) -> String {
          stopped themselves",
         report.operations, report.answered, report.view, report.halted
     );
+    if coverage.overtaken > 0 {
+        let _ = writeln!(
+            text,
+            "{} operations of copied clients have no answer: they were told that another process with their key has overtaken \
+             them",
+            coverage.overtaken
+        );
+    }
     if coverage.forgotten > 0 {
         let _ = writeln!(
             text,

@@ -71,6 +71,7 @@ impl World {
         if let Some((id, fate, last)) = answer.spent {
             self.coverage.spent += 1;
             let again = fate == Fate::NeverExecuted;
+            self.coverage.overtaken += u64::from(!again);
             if again && let Some(request) = self.asked.get(&(client, lane)) {
                 self.oracle.on_never(id, *request);
                 self.history.push(Moment::Never(RequestId { client, ..id }));
