@@ -346,7 +346,10 @@ fn commit(
         (Ok(()), _) => {}
         (Err(error), None) => return Err(error.into()),
         (Err(error), Some(reason)) => {
-            return Err(DriverError::HaltedUnrecorded { reason: reason.clone(), error });
+            return Err(DriverError::HaltedUnrecorded {
+                reason: reason.clone(),
+                error: Box::new(error),
+            });
         }
     }
     metrics.commits.increment();

@@ -29,7 +29,7 @@ pub enum DriverError {
         /// Why it must not go on.
         reason: HaltReason,
         /// Why that cannot be recorded.
-        error: StoreError,
+        error: Box<StoreError>,
     },
     /// The service panicked on an operation, and the cluster's configuration says to stop then.
     #[error(
