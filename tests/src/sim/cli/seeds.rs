@@ -3,6 +3,7 @@
 use super::case::explain_failure;
 use super::{Common, Extent, usage};
 use crate::sim::campaign::{self, Campaign, Report, Seeds, Task};
+use crate::sim::coverage::Coverage;
 use crate::sim::keys::Scheme;
 use pbft_core::Membership;
 use pbft_model::run::{ExitCode, RunDir, RunRecord};
@@ -108,21 +109,9 @@ fn counts(counts: &crate::sim::coverage::Counts) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-fn to_text(report: &Report) -> String {
+/// Operations that have no answer, and executions that nobody has to remember: neither breaks a rule.
+fn without_answer(coverage: &Coverage) -> String {
     let mut text = String::new();
-    let coverage = &report.coverage;
-    let rate = coverage.deliveries as f64 / report.seconds.max(f64::EPSILON);
-    let _ = writeln!(
-        text,
-        "{}: {} runs, {} deliveries, {} steps, {} of them held against the model",
-        report.campaign.name, report.runs, coverage.deliveries, coverage.steps, report.validated
-    );
-    let _ = writeln!(
-        text,
-        "{} operations of clients, {} answered, all histories linearizable unless listed; views up to {}, {} replicas \
-         stopped themselves",
-        report.operations, report.answered, report.view, report.halted
-    );
     if coverage.overtaken > 0 {
         let _ = writeln!(
             text,
@@ -138,6 +127,25 @@ fn to_text(report: &Report) -> String {
             coverage.forgotten
         );
     }
+    text
+}
+
+fn to_text(report: &Report) -> String {
+    let mut text = String::new();
+    let coverage = &report.coverage;
+    let rate = coverage.deliveries as f64 / report.seconds.max(f64::EPSILON);
+    let _ = writeln!(
+        text,
+        "{}: {} runs, {} deliveries, {} steps, {} of them held against the model",
+        report.campaign.name, report.runs, coverage.deliveries, coverage.steps, report.validated
+    );
+    let _ = writeln!(
+        text,
+        "{} operations of clients, {} answered, all histories linearizable unless listed; views up to {}, {} replicas \
+         stopped themselves",
+        report.operations, report.answered, report.view, report.halted
+    );
+    text += &without_answer(coverage);
     let converged: u64 = report.converged.values().sum();
     let _ = writeln!(
         text,
