@@ -53,15 +53,16 @@ impl Pace {
         (self.age, self.excused) = (0, false);
     }
 
-    /// The protected request was executed.
-    pub(crate) fn executed(&mut self) {
+    /// The protected request was executed. How long it waited, if that counts.
+    pub(crate) fn executed(&mut self) -> Option<u64> {
         if self.excused {
-            return;
+            return None;
         }
         if self.waits.len() == WAITS {
             self.waits.remove(0);
         }
         self.waits.push(self.age);
+        Some(self.age)
     }
 
     /// What three of the last eight waits reach; or a little fewer of fewer.
@@ -148,11 +149,9 @@ impl Replica {
     pub(crate) fn note_wait(&mut self, is_executed: impl Fn(crate::pending::RequestId) -> bool) {
         if let Waits::Execution(id) = self.timer.waits
             && is_executed(id)
+            && let Some(ticks) = self.pace.executed()
         {
-            if !self.pace.excused {
-                self.timer.on_waited(self.pace.age);
-            }
-            self.pace.executed();
+            self.timer.on_waited(ticks);
         }
     }
 
