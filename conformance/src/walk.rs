@@ -2,6 +2,7 @@
 
 use pbft_model as model;
 use pbft_model::bfs::{Limits, search};
+use pbft_model::chance::Chance;
 use pbft_model::run::Silent;
 use pbft_model::witnesses::WITNESSES;
 use serde::{Deserialize, Serialize};
@@ -16,31 +17,6 @@ pub struct Trace {
     pub origin: String,
     /// The steps.
     pub actions: Vec<model::Action>,
-}
-
-/// A small generator of numbers: SplitMix64. A trace must be the same on every machine and for ever.
-#[derive(Clone, Debug)]
-pub struct Chance(u64);
-
-impl Chance {
-    /// Numbers that follow from `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number.
-    pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.draw() % bound.max(1)
-    }
 }
 
 /// How likely an action is taken: rare ones are favoured, view changes are held back so that views get work done.

@@ -70,6 +70,7 @@ pub mod adversary;
 pub mod batches;
 pub mod bfs;
 pub(crate) mod bounds;
+pub mod chance;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;

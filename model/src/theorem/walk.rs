@@ -6,8 +6,8 @@
 use stateright::Model as _;
 
 use super::{Difference, Theorem};
-use crate::Pbft;
 use crate::action::Action;
+use crate::chance::Chance;
 use crate::state::State;
 
 /// What walks came to.
@@ -53,7 +53,7 @@ impl Theorem {
         mut look: impl FnMut(&State, &[Action]) -> bool,
     ) -> Walked {
         let mut walked = Walked::default();
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         while walked.states < states {
             walked.walks += 1;
             if !self.one_walk(&mut chance, &mut walked, &mut look) {
@@ -70,12 +70,12 @@ impl Theorem {
         walked: &mut Walked,
         look: &mut impl FnMut(&State, &[Action]) -> bool,
     ) -> bool {
-        let mut state = State::initial(self.model().config());
+        let mut state = State::initial(self.pbft.config());
         let mut path = Vec::new();
         let mut actions = Vec::new();
         loop {
             actions.clear();
-            self.model().actions(&state, &mut actions);
+            self.pbft.actions(&state, &mut actions);
             walked.states += 1;
             walked.steps += actions.len() as u64;
             match self.compare(&state, &actions) {
@@ -89,28 +89,11 @@ impl Theorem {
                 walked.found = Some((path, None));
                 return false;
             }
-            let Some(action) = chance.of(&actions) else { return true };
-            state = self.model().stepped(&state, action);
-            path.push(action);
+            let at = chance.below(actions.len() as u64) as usize;
+            let Some(action) = actions.get(at) else { return true };
+            state = self.pbft.stepped(&state, *action);
+            path.push(*action);
             walked.depth = walked.depth.max(path.len() as u64);
         }
-    }
-
-    const fn model(&self) -> &Pbft {
-        &self.pbft
-    }
-}
-
-/// SplitMix64: the same seed gives the same walks.
-struct Chance(u64);
-
-impl Chance {
-    fn of(&mut self, actions: &[Action]) -> Option<Action> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let number = mixed ^ (mixed >> 31);
-        let at = number.checked_rem(actions.len() as u64)?;
-        actions.get(at as usize).copied()
     }
 }
