@@ -190,6 +190,12 @@ enum Stop {
     Divergence(Box<Divergence>),
 }
 
+impl From<Divergence> for Stop {
+    fn from(divergence: Divergence) -> Self {
+        Self::Divergence(Box::new(divergence))
+    }
+}
+
 impl From<Refused> for Stop {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
@@ -221,7 +227,7 @@ impl<R: BufRead> Merge<R> {
         let waiting =
             self.logs.values().find(|log| log.given_up.is_none() && !log.waiting.is_empty());
         match waiting {
-            Some(log) if !given_up => Err(Stop::Divergence(Box::new(self.stuck(log)))),
+            Some(log) if !given_up => Err(self.stuck(log).into()),
             Some(_) | None => Ok(()),
         }
     }
@@ -243,7 +249,7 @@ impl<R: BufRead> Merge<R> {
             match missing {
                 Ok(Some(place)) => return Ok(Turn::Blocked(place)),
                 Ok(None) => self.take(id)?,
-                Err(refusal) => return Err(self.divergence(id, &refusal)),
+                Err(refusal) => return Err(self.divergence(id, &refusal).into()),
             }
         }
         Ok(Turn::Again)
@@ -261,8 +267,7 @@ impl<R: BufRead> Merge<R> {
             Part::Start(line, header) => {
                 log.start(&header);
                 if let Err(refusal) = self.cluster.start(id, &header.state) {
-                    let found = self.divergence_at(id, line, &refusal);
-                    return Err(Stop::Divergence(Box::new(found)));
+                    return Err(self.divergence_at(id, line, &refusal).into());
                 }
                 self.cluster.count(id, Action::Restart);
             }
@@ -279,9 +284,7 @@ impl<R: BufRead> Merge<R> {
         let names = || broken.iter().map(|breach| &*breach.conjunct).collect::<Vec<_>>().join(", ");
         let invariant = || (!broken.is_empty()).then(|| Box::new(Refusal::invariant(names())));
         if let Some(refusal) = refused.or_else(invariant) {
-            let mut found = self.divergence_of(id, &refusal);
-            found.broken = broken;
-            return Err(Stop::Divergence(Box::new(found)));
+            return Err(Divergence { broken, ..self.divergence(id, &refusal) }.into());
         }
         self.steps += 1;
         if log.history.len() == HISTORY {
@@ -294,12 +297,8 @@ impl<R: BufRead> Merge<R> {
         Ok(())
     }
 
-    fn divergence(&self, id: u32, refusal: &Refusal) -> Stop {
-        Stop::Divergence(Box::new(self.divergence_of(id, refusal)))
-    }
-
     /// At the step that is next.
-    fn divergence_of(&self, id: u32, refusal: &Refusal) -> Divergence {
+    fn divergence(&self, id: u32, refusal: &Refusal) -> Divergence {
         let line = self.logs.get(&id).and_then(|log| log.waiting.front()).map_or(0, |p| p.line);
         self.divergence_at(id, line, refusal)
     }
@@ -339,7 +338,7 @@ impl<R: BufRead> Merge<R> {
             Some(Err(refusal)) => *refusal,
             Some(Ok(None)) | None => Refusal::effect("waits", "for nothing"),
         };
-        self.divergence_of(log.id, &refusal)
+        self.divergence(log.id, &refusal)
     }
 
     fn validation(

@@ -181,16 +181,18 @@ impl Monitor {
     /// The batches that the state with a digest has executed, as far as they are remembered: sequence number and batch.
     #[must_use]
     pub fn content(&self, digest: Individual) -> Vec<(u64, Individual)> {
-        let table = &self.tables[self.names[Name::Content as usize]];
-        let rows = table.rows(None).filter(|row| row.key[0] == digest);
-        rows.map(|row| (row.key[1] as u64 + 1, row.key[2])).collect()
+        self.batches(Name::Content, digest)
     }
 
     /// The batches that the state of a replica has executed, likewise.
     #[must_use]
     pub fn history(&self, replica: u32) -> Vec<(u64, Individual)> {
-        let table = &self.tables[self.names[Name::History as usize]];
-        let rows = table.rows(None).filter(|row| row.key[0] == replica.into());
+        self.batches(Name::History, replica.into())
+    }
+
+    fn batches(&self, name: Name, of: Individual) -> Vec<(u64, Individual)> {
+        let table = &self.tables[self.names[name as usize]];
+        let rows = table.rows(None).filter(|row| row.key[0] == of);
         rows.map(|row| (row.key[1] as u64 + 1, row.key[2])).collect()
     }
 
