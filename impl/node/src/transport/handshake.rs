@@ -1,5 +1,7 @@
 //! From a TCP stream to a connection that knows who is at its other end.
 
+use super::complaints::Source;
+use super::quota::Arrivals;
 use super::tls::{alpn, raw_key};
 use crate::codec::{self, FRAME_BYTES_MAX};
 use crate::frame::{FrameLimits, HELLO_BYTES, Hello, WIRE_VERSION};
@@ -14,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio::time::Instant;
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 use tokio_util::codec::{Decoder, Encoder, Framed, LengthDelimitedCodec};
 
 /// From the first byte to the second [`Hello`]; who is slower is cut off.
@@ -110,6 +113,9 @@ pub enum HandshakeError {
     /// The other end hung up, or said something else than hello.
     #[error("the other end did not say hello")]
     NoHello,
+    /// Its address has had more handshakes than are worth it.
+    #[error("its address connects too often")]
+    TooOften,
 }
 
 /// The kinds of [`HandshakeError`], and of what else keeps a connection out.
@@ -124,6 +130,7 @@ pub const REFUSALS: &[&str] = &[
     "no-hello",
     "io",
     "crowded-out",
+    "too-often",
     "too-many-clients",
 ];
 
@@ -138,6 +145,7 @@ impl HandshakeError {
             Self::UnknownKey | Self::Unwelcome => "unknown-key",
             Self::Cluster { .. } => "wrong-cluster",
             Self::NoHello => "no-hello",
+            Self::TooOften => "too-often",
         }
     }
 }
@@ -227,25 +235,31 @@ pub(crate) async fn greet(
 /// What the accepting end of connections needs.
 #[derive(Clone)]
 pub(super) struct Acceptor {
-    pub(super) tls: TlsAcceptor,
+    pub(super) tls: Arc<rustls::ServerConfig>,
     pub(super) ring: Arc<KeyRing>,
     pub(super) cluster: Digest,
     pub(super) limits: FrameLimits,
     /// Knows how far this replica has come.
     pub(super) inbox: Inbox,
+    /// How often each address has had a handshake.
+    pub(super) arrivals: Arrivals,
     #[cfg(feature = "planted-bugs")]
     pub(super) planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 impl Acceptor {
-    /// Finds out who is there.
+    /// Finds out who is there. The keys are worth the work only once a client hello is here and its address has a turn.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
+        from: Source,
     ) -> Result<(Principal, Connection), HandshakeError> {
         let accept = async {
             stream.set_nodelay(true)?;
-            let stream = self.tls.accept(stream).await?;
+            let started = LazyConfigAcceptor::new(Default::default(), stream).await?;
+            let delay = self.arrivals.delay(from, Instant::now());
+            tokio::time::sleep(delay.ok_or(HandshakeError::TooOften)?).await;
+            let stream = started.into_stream(Arc::clone(&self.tls)).await?;
             let session = stream.get_ref().1;
             check_alpn(session.alpn_protocol())?;
             let keys = session.peer_certificates().unwrap_or_default();

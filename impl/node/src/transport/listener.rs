@@ -5,7 +5,7 @@ use super::complaints::{Complaints, Source, TOLD_EVERY};
 use super::dialer::{Dialer, FIGHTS, STEADY, write};
 use super::handshake::{Acceptor, Connection, ended};
 use super::queue::FrameQueue;
-use super::quota::Quotas;
+use super::quota::{Arrivals, Quotas};
 use super::repeats::Repeats;
 use super::tls::{TlsIdentity, client_config, server_config};
 use crate::codec;
@@ -26,7 +26,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
 /// The most handshakes at a time; one more ends the oldest. A correct peer's handshake takes milliseconds, so a
 /// crowd that only connects cannot keep correct peers out.
@@ -52,7 +51,7 @@ pub fn serve(
     #[cfg(feature = "planted-bugs")]
     let identity = identity.with_planted(network.planted);
     let ring = Arc::new(cluster.key_ring());
-    let tls = TlsAcceptor::from(Arc::new(server_config(&identity, Arc::clone(&ring))?));
+    let tls = Arc::new(server_config(&identity, Arc::clone(&ring))?);
     let mut tasks = Tasks::default();
     let complaints = Arc::new(Complaints::default());
     for (id, queue) in network.peers.iter() {
@@ -75,6 +74,7 @@ pub fn serve(
             cluster: cluster.id(),
             limits,
             inbox: inbox.clone(),
+            arrivals: Arrivals::default(),
             #[cfg(feature = "planted-bugs")]
             planted: network.planted,
         },
@@ -181,7 +181,8 @@ impl Host {
     }
 
     async fn greet(self, stream: TcpStream, from: SocketAddr) -> Option<(Principal, Connection)> {
-        match self.acceptor.accept(stream).await {
+        let source = Source::address(from.ip());
+        match self.acceptor.accept(stream, source).await {
             Ok(greeted) => {
                 self.inbox.metrics().handshakes.increment();
                 Some(greeted)
@@ -190,7 +191,7 @@ impl Host {
                 self.refused(error.kind());
                 let what = format!("connection refused: {error}");
                 tracing::debug!(%from, "{what}");
-                self.complaints.warn(Source::address(from.ip()), error.kind(), &what);
+                self.complaints.warn(source, error.kind(), &what);
                 None
             }
         }

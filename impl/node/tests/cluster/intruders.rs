@@ -142,6 +142,25 @@ async fn a_crowd_that_only_connects_keeps_nobody_out() {
     assert_serving(&running, 1).await;
 }
 
+/// Outside fault F16: Who connects again and again is answered later and later, and those who are connected are served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_connects_again_and_again_is_slowed_down() {
+    let running = TcpCluster::start(4).await;
+    let client = running.client(0);
+    assert_eq!(bank(&client, "deposit alice 1").await, Outcome::Balance(1));
+    let mut dials = tokio::task::JoinSet::new();
+    for _ in 0..800 {
+        let cluster = running.cluster.clone();
+        dials.spawn(async move { dial(&cluster, &client_key(ClientId(1)), 0, 0).await.is_ok() });
+    }
+    assert_eq!(bank(&client, "deposit alice 1").await, Outcome::Balance(2));
+    let let_in = dials.join_all().await.into_iter().filter(|let_in| *let_in).count();
+    // The burst, and what three seconds are worth after it; some gave up before.
+    assert!((100..=500).contains(&let_in), "{let_in} of 800");
+    refused(&running, 0, "too-often").await;
+    assert_eq!(bank(&client, "deposit alice 1").await, Outcome::Balance(3));
+}
+
 /// A client on the allow-list sends signatures that do not verify: each costs it its connection, and the others
 /// nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
