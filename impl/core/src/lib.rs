@@ -93,6 +93,7 @@ pub mod membership;
 pub mod message;
 mod new_view;
 mod normal_case;
+pub mod octets;
 mod pace;
 pub mod params;
 mod participation;

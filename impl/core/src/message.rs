@@ -3,6 +3,7 @@
 //! Everything that can appear in a certificate is signed on its own, so that any correct replica can hand it
 //! on. A body names its signer; [`crate::crypto`] checks that the signer's key made the signature.
 
+use crate::octets;
 use crate::types::{
     ClientId, Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View,
 };
@@ -30,6 +31,7 @@ pub struct Request {
     /// The process that asks.
     pub session: Session,
     /// The operation, o: bytes that only the service understands.
+    #[serde(with = "octets")]
     pub operation: Vec<u8>,
 }
 
@@ -173,6 +175,7 @@ pub struct Reply {
     /// The replica, i.
     pub replica: ReplicaId,
     /// The result, r: bytes that only the service understands.
+    #[serde(with = "octets")]
     pub result: Arc<[u8]>,
 }
 
@@ -228,6 +231,7 @@ pub struct StateData {
     /// Which part.
     pub part: StatePart,
     /// The bytes of the part.
+    #[serde(with = "octets")]
     pub bytes: Arc<[u8]>,
 }
 

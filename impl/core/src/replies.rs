@@ -19,6 +19,7 @@ pub struct LastReply {
     /// The digest of the request: no other one with its timestamp gets this reply.
     pub request: Digest,
     /// Its result.
+    #[serde(with = "crate::octets")]
     pub result: Arc<[u8]>,
 }
 

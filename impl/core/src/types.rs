@@ -1,5 +1,6 @@
 //! The paper's quantities as types that cannot be mixed up.
 
+use crate::octets;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -80,7 +81,7 @@ impl SeqNum {
 
 /// A SHA-256 digest, D(m) in the paper.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct Digest(pub [u8; 32]);
+pub struct Digest(#[serde(with = "octets::array")] pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,8 +99,10 @@ impl fmt::Debug for Digest {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Signature {
     /// The encoded point R.
+    #[serde(with = "octets::array")]
     pub r: [u8; 32],
     /// The scalar s, little-endian.
+    #[serde(with = "octets::array")]
     pub s: [u8; 32],
 }
 

@@ -8,7 +8,7 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::Deserialize;
 use thiserror::Error;
 
 /// The largest encoded value. A configuration whose messages could be larger is refused.
@@ -46,8 +46,8 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 }
 
 /// The value that exactly `bytes` encode.
-pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let (value, used): (T, usize) = bincode::serde::decode_from_slice(bytes, CONFIG)
+pub fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CodecError> {
+    let (value, used): (T, usize) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
         .map_err(|e| CodecError::Malformed(e.to_string()))?;
     if used != bytes.len() {
         return Err(CodecError::TrailingBytes(bytes.len() - used));

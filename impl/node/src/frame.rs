@@ -46,6 +46,7 @@ pub enum ClientFrame {
         /// Comes back with the answer.
         number: u64,
         /// What the service is asked.
+        #[serde(with = "pbft_core::octets")]
         query: Vec<u8>,
     },
 }
