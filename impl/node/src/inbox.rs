@@ -239,6 +239,11 @@ impl Inbox {
         self.position.get()
     }
 
+    /// Whether this replica is the primary of the view that it is in or changes to.
+    pub fn is_primary(&self) -> bool {
+        self.params.membership.primary(self.position.get().view) == self.params.replica
+    }
+
     /// How many votes are set aside, because the replica has no use for them: [`pbft_core::surplus::Surplus`].
     pub fn votes_set_aside(&self) -> usize {
         self.surplus.lock().len()

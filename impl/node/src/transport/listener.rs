@@ -129,6 +129,10 @@ struct Host {
     complaints: Arc<Complaints>,
 }
 
+/// How many times the bytes of clients count at a backup: it relays what it hears, so that the primary has it twice, and a
+/// correct client asks it only where the primary seems to be silent.
+const BACKUP_WEIGHT: usize = 4;
+
 /// What a status request costs of its client's share, over all its connections: after a burst so many a second are read
 /// as are worth reading. The driver makes the answer, and commits for it.
 const STATUS_COST: Duration = Duration::from_millis(20);
@@ -257,7 +261,8 @@ impl Host {
                     return;
                 };
                 let Some(Ok(frame)) = heard else { return };
-                self.quotas.charge(Principal::Client(id), frame.len(), &metrics).await;
+                let weight = if self.inbox.is_primary() { 1 } else { BACKUP_WEIGHT };
+                self.quotas.charge(Principal::Client(id), weight * frame.len(), &metrics).await;
                 if frame == self.status_request {
                     self.quotas.charge_for(Principal::Client(id), STATUS_COST, &metrics).await;
                 } else if self.repeats.is_repeated(id, &frame) {

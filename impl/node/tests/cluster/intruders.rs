@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use pbft_core::types::ClientId;
 use pbft_node::codec;
 use pbft_node::config::Cluster;
-use pbft_node::frame::{ClientFrame, Hello, WIRE_VERSION};
+use pbft_node::frame::{ClientFrame, Hello, ReplicaFrame, WIRE_VERSION};
 use pbft_node::keys::SecretKey;
 use pbft_node::ledger::Outcome;
 use pbft_node::transport::{Connection, HandshakeError, TlsIdentity, client_config, connect};
@@ -159,6 +159,31 @@ async fn who_connects_again_and_again_is_slowed_down() {
     assert!((100..=500).contains(&let_in), "{let_in} of 800");
     refused(&running, 0, "too-often").await;
     assert_eq!(bank(&client, "deposit alice 1").await, Outcome::Balance(3));
+}
+
+/// Outside fault F16: A client that sends all that it has to backups, too, has the primary hear it four times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_backup_reads_a_clients_bytes_at_a_quarter_of_the_rate() {
+    const FRAMES: u32 = 400;
+    let running = TcpCluster::start(4).await;
+    let query = ClientFrame::Query { number: 1, query: vec![b'x'; 60_000] };
+    let frame = Bytes::from(codec::encode(&query).expect("encoded"));
+    let mut connection =
+        dial(&running.cluster, &client_key(ClientId(1)), 1, 1).await.expect("a known key");
+    let begun = std::time::Instant::now();
+    for _ in 0..FRAMES {
+        connection.feed(frame.clone()).await.expect("written");
+    }
+    let status = codec::encode(&ClientFrame::StatusRequest).expect("encoded");
+    connection.send(Bytes::from(status)).await.expect("written");
+    loop {
+        let frame = connection.next().await.expect("connected").expect("a frame");
+        if let Ok(ReplicaFrame::Status(_)) = codec::decode(&frame) {
+            break;
+        }
+    }
+    // At 8 MiB a second, from the first byte on, and two milliseconds for each.
+    assert!(begun.elapsed() >= Duration::from_millis(3500), "{:?}", begun.elapsed());
 }
 
 /// A client on the allow-list sends signatures that do not verify: each costs it its connection, and the others
