@@ -29,7 +29,6 @@ use evidence::Evidence;
 use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Request, Signed};
-use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, Digest, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica, Standing};
 use std::sync::Arc;
@@ -138,8 +137,6 @@ impl Driver {
     pub fn new(parts: Parts) -> Result<(Self, Inbox), DriverError> {
         let Parts { params, signer, verifier, store, service, network, mut observer, metrics } =
             parts;
-        #[cfg(feature = "planted-bugs")]
-        let store = store.with_planted(params.planted);
         if !FrameLimits::new(&params).are_possible() {
             return Err(DriverError::FramesTooLarge);
         }
@@ -265,18 +262,14 @@ impl Driver {
         let early = group.take_early();
         let due = self.put_off_until.is_some_and(|until| until <= tokio::time::Instant::now());
         let must_commit = due || group.must_commit() || !waiting.is_empty();
-        let Group { writes, mut outbox, halt, .. } = group;
+        let Group { writes, outbox, halt, .. } = group;
         self.meter.metrics().group_steps.observe(count);
         if let Some(observer) = &mut self.observer {
             observer.on_commit();
         }
         early.into_iter().for_each(|outgoing| outgoing.release(&mut *self.network));
         self.network.flush();
-        if planted!(self.replica.params(), SendBeforePersist) {
-            std::mem::take(&mut outbox).into_iter().for_each(|o| o.release(&mut *self.network));
-        }
         match must_commit {
-            true if planted!(self.replica.params(), CommitDropped) => drop(writes),
             true => commit(writes, &self.queues.at_disk, self.meter.metrics(), halt.as_ref())?,
             false => writes.put_off(),
         }
@@ -391,16 +384,12 @@ impl Steps<'_> {
         match self.observed(input) {
             Ok(effects) => self.perform(effects, group),
             Err(rejection) => {
-                let kept = !planted!(self.replica.params(), EvidenceDropped);
-                if let (Rejection::Equivocation { .. }, Some(vote), true) = (&rejection, vote, kept)
+                if let (Rejection::Equivocation { .. }, Some(vote)) = (&rejection, vote)
                     && let Some(contradiction) = self.replica.contradiction(vote)
                 {
                     self.evidence.keep(&contradiction, self.meter.metrics(), group)?;
                 }
-                let told = !planted!(self.replica.params(), RefusalDropped);
-                if let (Some(request), Some(reason), true) =
-                    (refusable, RefusalReason::of(&rejection), told)
-                {
+                if let (Some(request), Some(reason)) = (refusable, RefusalReason::of(&rejection)) {
                     group.outbox.push(refused(&request.body, reason)?);
                 }
                 Ok(())
@@ -422,10 +411,6 @@ impl Steps<'_> {
 
     /// Performs a step's effects, and feeds back what they bring about before anything else happens.
     fn perform(&mut self, effects: Vec<Effect>, group: &mut Group<'_>) -> Result<(), DriverError> {
-        let mut effects = effects;
-        if planted!(self.replica.params(), EffectsReversed) {
-            effects.reverse();
-        }
         for effect in effects {
             self.performer.perform(effect, group)?;
         }

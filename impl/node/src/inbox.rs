@@ -14,7 +14,6 @@ use crate::turns::{NotTaken, TakesTurns, Turns};
 use pbft_core::crypto::{Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};
 use pbft_core::params::ClientAuthentication;
-use pbft_core::planted::planted;
 use pbft_core::surplus::Sifted;
 use pbft_core::types::{ClientId, ReplicaId, View};
 use pbft_core::{Input, Params, Position, Rejection, Replica, Standing};
@@ -176,8 +175,6 @@ impl Inbox {
         let (clients, clients_queue) = Turns::new();
         let (stop, stopped) = watch::channel(false);
         let limits = FrameLimits::new(&params);
-        #[cfg(feature = "planted-bugs")]
-        let verifier = believing(&params, verifier);
         let stop = Arc::new(stop);
         let position = Published::default();
         let at_disk = AtDisk::default();
@@ -278,15 +275,8 @@ impl Inbox {
     }
 
     async fn deliver_peer_frame(&self, from: ReplicaId, frame: &[u8]) -> Result<(), InboxError> {
-        let last = frame.len().saturating_sub(1);
-        let longer = planted!(self.params, TrailingByteRead)
-            && self.limits.decode_message(&frame[..last]).is_ok();
-        let frame = if longer { &frame[..last] } else { frame };
         let check = || -> Result<_, InboxError> {
-            let message = match planted!(self.params, FrameSizeUnchecked) {
-                true => codec::decode(frame).map_err(FrameError::from)?,
-                false => self.limits.decode_message(frame)?,
-            };
+            let message = self.limits.decode_message(frame)?;
             let [earlier, message] = self.needed(from, message)?;
             let verified = |message: Option<Message>| {
                 message.map(|message| verify(&self.params, &*self.verifier, message)).transpose()
@@ -298,9 +288,6 @@ impl Inbox {
             false => check()?,
         };
         for message in messages.into_iter().flatten() {
-            if planted!(self.params, FrameLost) && matches!(message.get(), Message::Commit(_)) {
-                continue;
-            }
             self.input(Input::Message { from, message }).await?;
         }
         Ok(())
@@ -370,7 +357,7 @@ impl Inbox {
             let answer = ReplicaFrame::refusal(&request.body, reason);
             InboxError::Refused { reason, answer: Box::new(answer) }
         };
-        if request.body.client != client && !planted!(self.params, RequestOfAnotherClient) {
+        if request.body.client != client {
             return Err(refused(RefusalReason::NotYours));
         }
         if self.clients.is_full(client) {
@@ -463,26 +450,4 @@ impl Inbox {
 /// A replica cannot tell whether an authenticator in its proposal convinces the others.
 fn is_the_clients_fault(delivered: &Result<(), InboxError>) -> bool {
     matches!(delivered, Err(InboxError::Rejected(Rejection::BadAuthenticator { .. })))
-}
-
-/// A verifier that believes every signature, if that is the planted bug.
-#[cfg(feature = "planted-bugs")]
-fn believing(params: &Params, verifier: Arc<dyn Verifier>) -> Arc<dyn Verifier> {
-    struct Anybody;
-
-    impl Verifier for Anybody {
-        fn verify(
-            &self,
-            _: pbft_core::types::Principal,
-            _: &pbft_core::crypto::Statement<'_>,
-            _: &pbft_core::types::Signature,
-        ) -> bool {
-            true
-        }
-    }
-
-    match planted!(params, SignaturesUnchecked) {
-        true => Arc::new(Anybody),
-        false => verifier,
-    }
 }

@@ -4,7 +4,6 @@ use crate::keys::{PublicKey, SecretKey};
 use crate::mac::MacKeys;
 use crate::metrics::Metrics;
 use pbft_core::crypto::{Signer, Statement, Verifier};
-use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, Principal, ReplicaId, Signature};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashSet};
@@ -97,34 +96,18 @@ pub struct VerifiedCache {
     /// Digests of everything that a signature's validity depends on: the current generation, and the one before.
     seen: Mutex<[HashSet<[u8; 32]>; 2]>,
     metrics: Arc<Metrics>,
-    /// The bug that this cache is built to have.
-    #[cfg(feature = "planted-bugs")]
-    planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 impl VerifiedCache {
     /// A cache over these keys.
     pub fn new(ring: KeyRing) -> Self {
-        Self {
-            ring,
-            seen: Mutex::default(),
-            metrics: Arc::default(),
-            #[cfg(feature = "planted-bugs")]
-            planted: None,
-        }
+        Self { ring, seen: Mutex::default(), metrics: Arc::default() }
     }
 
     /// The same cache, which counts what it does in `metrics`.
     #[must_use]
     pub fn counted_in(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics, ..self }
-    }
-
-    /// The same cache with a bug.
-    #[cfg(feature = "planted-bugs")]
-    #[must_use]
-    pub fn with_planted(self, planted: Option<pbft_core::planted::PlantedBug>) -> Self {
-        Self { planted, ..self }
     }
 
     fn seen(&self) -> MutexGuard<'_, [HashSet<[u8; 32]>; 2]> {
@@ -148,12 +131,8 @@ impl Verifier for VerifiedCache {
         let (statement, signature) = (statement.bytes(), signature.to_bytes());
         let mut hasher = Sha256::new();
         hasher.update(key.to_bytes());
-        if !planted!(self, CacheIgnoresSignature) {
-            hasher.update(signature);
-        }
-        if !planted!(self, CacheIgnoresStatement) {
-            hasher.update(&statement);
-        }
+        hasher.update(signature);
+        hasher.update(&statement);
         let digest = hasher.finalize().into();
         if self.seen().iter().any(|generation| generation.contains(&digest)) {
             self.metrics.signatures_remembered.increment();

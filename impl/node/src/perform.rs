@@ -13,7 +13,6 @@ use crate::timers::Timers;
 use bytes::Bytes;
 use pbft_core::message::{Message, Request, Signed, StateData, StatePart};
 use pbft_core::params::OnPanic;
-use pbft_core::planted::planted;
 use pbft_core::replies::LastReply;
 use pbft_core::types::{ReplicaId, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Params, Record};
@@ -163,20 +162,13 @@ impl Performer {
                 group.transaction()?.store_checkpoint(&manifest, &replies, &starts)?;
             }
             Effect::Reply(reply) => {
-                self.lanes.answer(reply.body.client, reply.body.lane);
-                let mut client = reply.body.client;
-                if planted!(self.params, ReplyToAnotherClient) {
-                    client.0 += 1;
-                }
+                let client = reply.body.client;
+                self.lanes.answer(client, reply.body.lane);
                 let frame = Bytes::from(codec::encode(&ReplicaFrame::Reply(reply))?);
                 group.outbox.push(Outgoing::Reply { client, frame });
             }
-            Effect::SetTimer { .. } if planted!(self.params, TimersNotSet) => {}
             Effect::SetTimer { timer, after } => self.timers.set(timer, after),
             Effect::CancelTimer(timer) => self.timers.cancel(timer),
-            Effect::ServeState { to, seq, .. } if planted!(self.params, AnotherPartServed) => {
-                serve(to, seq, StatePart::Manifest, group)?;
-            }
             Effect::ServeState { to, seq, part } => serve(to, seq, part, group)?,
             Effect::StageChunk { digest, bytes } => group.transaction()?.stage(digest, &bytes)?,
             Effect::RetainStaged { needed } => group.transaction()?.retain_staged(&needed)?,
@@ -198,10 +190,6 @@ impl Performer {
         checkpoint: bool,
         group: &mut Group<'_>,
     ) -> Result<(), DriverError> {
-        let early = match planted!(self.params, CheckpointBeforeExecution) {
-            true => Some(group.transaction()?.chunks()?),
-            false => None,
-        };
         let transaction = group.writes.open()?;
         let results: Result<Vec<Arc<[u8]>>, DriverError> = transaction.with_state(|state| {
             requests.iter().map(|request| self.execute_one(seq, &request.body, state)).collect()
@@ -213,10 +201,7 @@ impl Performer {
         transaction.executed(seq, replies)?;
         let chunks = match checkpoint {
             true => {
-                let Chunks { ids, starts } = match early {
-                    Some(chunks) => chunks,
-                    None => group.transaction()?.chunks()?,
-                };
+                let Chunks { ids, starts } = group.transaction()?.chunks()?;
                 group.starts = starts;
                 Some(ids)
             }
@@ -234,9 +219,6 @@ impl Performer {
         state: &mut State<'_>,
     ) -> Result<Arc<[u8]>, DriverError> {
         let Request { client, operation, .. } = request;
-        if planted!(self.params, OperationAppliedTwice) {
-            self.service.execute(state, *client, operation);
-        }
         let message = match execute_or_undo(&*self.service, state, *client, operation) {
             Ok(result) => return Ok(self.bounded(result)),
             Err(Panicked { message }) => message,

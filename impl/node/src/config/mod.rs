@@ -133,14 +133,6 @@ impl Cluster {
         Params { replica, ..self.params.clone() }
     }
 
-    /// The same cluster, its replicas with a bug.
-    #[cfg(feature = "planted-bugs")]
-    #[must_use]
-    pub fn with_planted(mut self, planted: Option<pbft_core::planted::PlantedBug>) -> Self {
-        self.params.planted = planted;
-        self
-    }
-
     /// Everybody's public keys.
     pub fn key_ring(&self) -> KeyRing {
         let clients = self.clients.iter().map(|client| (client.id, client.key));

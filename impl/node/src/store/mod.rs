@@ -67,9 +67,6 @@ pub struct Store {
     chunks: Option<ChunkCache>,
     /// The last checkpoint that is kept.
     checkpoint: Option<SeqNum>,
-    /// The bug that this store is built to have.
-    #[cfg(feature = "planted-bugs")]
-    planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 impl Store {
@@ -195,8 +192,6 @@ impl Store {
             }
             Medium::Memory(disk) => Self::in_memory(&disk.clone(), self.identity)?,
         };
-        #[cfg(feature = "planted-bugs")]
-        let opened = opened.with_planted(self.planted);
         let readers = Arc::clone(&self.readers);
         *readers.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&opened.database);
         *self = Self { readers, ..opened };
@@ -244,8 +239,6 @@ impl Store {
             next_record: 0,
             chunks: None,
             checkpoint: None,
-            #[cfg(feature = "planted-bugs")]
-            planted: None,
         };
         check_identity(&*store.database, &identity, &store.path)?;
         store.read_log().map_err(|e| e.with_path(&store.path))?;
@@ -297,12 +290,6 @@ impl Store {
         }
         write.commit()?;
         Ok(())
-    }
-
-    /// The same store with a bug.
-    #[cfg(feature = "planted-bugs")]
-    pub(crate) fn with_planted(self, planted: Option<pbft_core::planted::PlantedBug>) -> Self {
-        Self { planted, ..self }
     }
 
     /// Begins the one write transaction.

@@ -11,7 +11,6 @@ use pbft_core::Record;
 use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{ChunkId, Manifest, chunk_digest, oldest_kept};
 use pbft_core::message::{Request, StatePart};
-use pbft_core::planted::planted;
 use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use redb::{ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
@@ -61,10 +60,7 @@ impl<'s> Transaction<'s> {
             return Ok(Self { store, open });
         }
         let mut write = store.database.begin_write()?;
-        write.set_durability(match planted!(store, FsyncDropped) {
-            true => redb::Durability::None,
-            false => redb::Durability::Immediate,
-        })?;
+        write.set_durability(redb::Durability::Immediate)?;
         let (next_record, checkpoint) = (store.next_record, store.checkpoint);
         let chunks = match store.chunks.take() {
             Some(chunks) => chunks,
@@ -104,9 +100,7 @@ impl<'s> Transaction<'s> {
             return self.fold();
         }
         self.open.write.open_table(LOG)?.insert(self.open.next_record, &*codec::encode(record)?)?;
-        if !planted!(self.store, LogRecordsOverwritten) {
-            self.open.next_record += 1;
-        }
+        self.open.next_record += 1;
         Ok(())
     }
 
@@ -115,8 +109,7 @@ impl<'s> Transaction<'s> {
         self.open.records.iter().for_each(|record| durable.apply(record));
         let stable = durable.low_water_mark;
         self.open.write.open_table(META)?.insert(DURABLE, &*codec::encode(&durable)?)?;
-        let kept = planted!(self.store, LogKeptAfterFold);
-        self.open.write.open_table(LOG)?.retain(|_, _| kept)?;
+        self.open.write.open_table(LOG)?.retain(|_, _| false)?;
         self.forget_states_before(stable)
     }
 
@@ -168,13 +161,9 @@ impl<'s> Transaction<'s> {
         let mut replies = self.open.write.open_table(REPLIES)?;
         for (request, reply) in results {
             let key = (request.client.0, request.lane.0);
-            if !planted!(self.store, ReplyTableNotStored) {
-                replies.insert(key, &*codec::encode(&reply)?)?;
-            }
+            replies.insert(key, &*codec::encode(&reply)?)?;
         }
-        if !planted!(self.store, ExecutedNumberNotStored) {
-            self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
-        }
+        self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
         Ok(())
     }
 
@@ -285,9 +274,6 @@ impl<'s> Transaction<'s> {
         let mut table = self.open.write.open_table(REPLIES)?;
         table.retain(|_, _| false)?;
         for (client, lane, reply) in replies.iter() {
-            if planted!(self.store, InstalledRepliesNotStored) {
-                continue;
-            }
             table.insert((client.0, lane.0), &*codec::encode(reply)?)?;
         }
         Ok(())

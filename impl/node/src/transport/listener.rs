@@ -48,8 +48,6 @@ pub fn serve(
     network: &TcpNetwork,
 ) -> Result<Tasks, rustls::Error> {
     let identity = TlsIdentity::new(key)?;
-    #[cfg(feature = "planted-bugs")]
-    let identity = identity.with_planted(network.planted);
     let ring = Arc::new(cluster.key_ring());
     let tls = Arc::new(server_config(&identity, Arc::clone(&ring))?);
     let mut tasks = Tasks::default();
@@ -75,8 +73,6 @@ pub fn serve(
             limits,
             inbox: inbox.clone(),
             arrivals: Arrivals::default(),
-            #[cfg(feature = "planted-bugs")]
-            planted: network.planted,
         },
         inbox,
         queries,

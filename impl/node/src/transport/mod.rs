@@ -31,7 +31,6 @@ use crate::network::Network;
 use bytes::Bytes;
 use clients::ClientTable;
 use pbft_core::Params;
-use pbft_core::planted::planted;
 use pbft_core::types::{ClientId, ReplicaId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,23 +43,14 @@ pub struct TcpNetwork {
     metrics: Arc<Metrics>,
     /// The queues whose readers are still to be told of frames.
     untold: Vec<Arc<FrameQueue>>,
-    #[cfg(feature = "planted-bugs")]
-    planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 impl TcpNetwork {
     /// A network to the other replicas, with nobody connected yet: see [`serve`].
     pub fn new(params: &Params, metrics: Arc<Metrics>) -> Self {
         let others = params.membership.others(params.replica);
-        let peers = others.map(|id| (id, Arc::new(FrameQueue::for_peer(params)))).collect();
-        Self {
-            peers: Arc::new(peers),
-            clients: Arc::default(),
-            metrics,
-            untold: Vec::new(),
-            #[cfg(feature = "planted-bugs")]
-            planted: params.planted,
-        }
+        let peers = others.map(|id| (id, Arc::new(FrameQueue::for_peer()))).collect();
+        Self { peers: Arc::new(peers), clients: Arc::default(), metrics, untold: Vec::new() }
     }
 
     fn count_dropped(&self, whose: &'static str, dropped: u64) {
@@ -83,10 +73,8 @@ impl Network for TcpNetwork {
     }
 
     fn broadcast(&mut self, frame: Bytes) {
-        let skipped = usize::from(planted!(self, BroadcastSkipsPeer));
-        let reached = self.peers.values().take(self.peers.len() - skipped);
         let untold = &mut self.untold;
-        let dropped = reached.map(|queue| hold(untold, queue, frame.clone())).sum();
+        let dropped = self.peers.values().map(|queue| hold(untold, queue, frame.clone())).sum();
         self.count_dropped("peer", dropped);
     }
 

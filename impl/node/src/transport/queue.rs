@@ -1,8 +1,6 @@
 //! A bounded queue of frames that forgets the oldest rather than wait.
 
 use bytes::Bytes;
-use pbft_core::Params;
-use pbft_core::planted::planted;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -14,8 +12,6 @@ pub struct FrameQueue {
     changed: Notify,
     frames_max: usize,
     bytes_max: usize,
-    #[cfg(feature = "planted-bugs")]
-    planted: Option<pbft_core::planted::PlantedBug>,
 }
 
 #[derive(Debug, Default)]
@@ -36,24 +32,12 @@ pub(super) struct Held {
 
 impl FrameQueue {
     fn new(frames_max: usize, bytes_max: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: Notify::new(),
-            frames_max,
-            bytes_max,
-            #[cfg(feature = "planted-bugs")]
-            planted: None,
-        }
+        Self { state: Mutex::default(), changed: Notify::new(), frames_max, bytes_max }
     }
 
     /// For messages to a replica: some windows full of votes, some chunks of state.
-    pub fn for_peer(params: &Params) -> Self {
-        let queue = Self::new(8192, 32 * 1024 * 1024);
-        #[cfg(feature = "planted-bugs")]
-        let queue = Self { planted: params.planted, ..queue };
-        #[cfg(not(feature = "planted-bugs"))]
-        let _ = params;
-        queue
+    pub fn for_peer() -> Self {
+        Self::new(8192, 32 * 1024 * 1024)
     }
 
     /// For replies to a client: at least one for each lane that it can use by default.
@@ -88,10 +72,7 @@ impl FrameQueue {
         let mut state = self.lock();
         let is_first = state.frames.is_empty();
         state.bytes += frame.len();
-        match planted!(self, QueueReordered) {
-            true => state.frames.push_front(frame),
-            false => state.frames.push_back(frame),
-        }
+        state.frames.push_back(frame);
         while state.frames.len() > self.frames_max
             || (state.bytes > self.bytes_max && state.frames.len() > 1)
         {
