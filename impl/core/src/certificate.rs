@@ -5,9 +5,8 @@ use crate::message::{
     CommitCertificate, NewView, PreparedCertificate, StableCertificate, ViewChange,
 };
 use crate::params::Params;
-use crate::planted::planted;
 use crate::rejection::Rejection;
-use crate::types::{Digest, ReplicaId, SeqNum, View};
+use crate::types::{Digest, ReplicaId, SeqNum};
 
 /// Exactly `needed` members, in strictly rising order.
 fn check_signers(
@@ -21,8 +20,7 @@ fn check_signers(
         if !params.membership.contains(replica) {
             return Err(Rejection::NotAMember { replica });
         }
-        let twice = last == Some(replica) && planted!(params, CertificateSignerCountedTwice);
-        if last.is_some_and(|last| last >= replica) && !twice {
+        if last.is_some_and(|last| last >= replica) {
             return Err(Rejection::SignersNotRising { replica });
         }
         last = Some(replica);
@@ -34,8 +32,8 @@ fn check_signers(
     }
 }
 
-fn check_matching(params: &Params, matching: bool) -> Result<(), Rejection> {
-    match matching || planted!(params, CertificateVotesMixed) {
+fn check_matching(matching: bool) -> Result<(), Rejection> {
+    match matching {
         true => Ok(()),
         false => Err(Rejection::MixedCertificate),
     }
@@ -57,13 +55,10 @@ pub(crate) fn check_prepared(
     if prepares.iter().any(|prepare| prepare.body.replica == expected) {
         return Err(Rejection::PrepareFromPrimary { replica: expected });
     }
-    check_matching(
-        params,
-        prepares.iter().all(|prepare| {
-            (prepare.body.view, prepare.body.seq, prepare.body.digest)
-                == (pre_prepare.view, pre_prepare.seq, pre_prepare.digest)
-        }),
-    )
+    check_matching(prepares.iter().all(|prepare| {
+        (prepare.body.view, prepare.body.seq, prepare.body.digest)
+            == (pre_prepare.view, pre_prepare.seq, pre_prepare.digest)
+    }))
 }
 
 /// §4.2: q COMMITs of different replicas for one view, sequence number and digest, and the batch with it.
@@ -73,19 +68,15 @@ pub(crate) fn check_committed(
     certificate: &CommitCertificate,
 ) -> Result<(SeqNum, Digest), Rejection> {
     let commits = &certificate.commits;
-    let needed =
-        params.membership.quorum() - usize::from(planted!(params, CommitCertificateOneShort));
+    let needed = params.membership.quorum();
     check_signers(params, needed, commits.iter().map(|commit| commit.body.replica))?;
     let first = &commits[0].body;
-    check_matching(
-        params,
-        commits.iter().all(|commit| {
-            (commit.body.view, commit.body.seq, commit.body.digest)
-                == (first.view, first.seq, first.digest)
-        }),
-    )?;
+    check_matching(commits.iter().all(|commit| {
+        (commit.body.view, commit.body.seq, commit.body.digest)
+            == (first.view, first.seq, first.digest)
+    }))?;
     let digest = certificate.batch.digest();
-    match digest == first.digest || planted!(params, CommittedBatchUnchecked) {
+    match digest == first.digest {
         true => Ok((first.seq, first.digest)),
         false => Err(Rejection::WrongDigest { expected: digest, got: first.digest }),
     }
@@ -97,15 +88,10 @@ pub(crate) fn check_stable(
     certificate: &StableCertificate,
 ) -> Result<(SeqNum, Digest), Rejection> {
     let votes = &certificate.checkpoints;
-    let needed = match () {
-        () if planted!(params, CheckpointStableAtOne) => 1,
-        () if planted!(params, CheckpointStableAtWeak) => params.membership.weak(),
-        () => params.membership.quorum(),
-    };
+    let needed = params.membership.quorum();
     check_signers(params, needed, votes.iter().map(|vote| vote.body.replica))?;
     let first = &votes[0].body;
     check_matching(
-        params,
         votes.iter().all(|vote| (vote.body.seq, vote.body.digest) == (first.seq, first.digest)),
     )?;
     check_checkpoint_seq(params, first.seq)?;
@@ -115,8 +101,7 @@ pub(crate) fn check_stable(
 /// §4.3: checkpoints are taken at multiples of K.
 pub(crate) fn check_checkpoint_seq(params: &Params, seq: SeqNum) -> Result<(), Rejection> {
     let interval = params.checkpoint_interval;
-    let between = seq.0 != 0 && planted!(params, CheckpointBetweenIntervals);
-    match between || (seq.0 != 0 && seq.0.is_multiple_of(interval)) {
+    match seq.0 != 0 && seq.0.is_multiple_of(interval) {
         true => Ok(()),
         false => Err(Rejection::NotACheckpoint { seq, interval }),
     }
@@ -129,24 +114,18 @@ pub(crate) fn check_view_change(
     view_change: &ViewChange,
 ) -> Result<(), Rejection> {
     check_low_water_mark(params, view_change)?;
-    if planted!(params, PNotVerified) {
-        return Ok(());
-    }
     let low = view_change.low_water_mark;
     let high = SeqNum(low.0.saturating_add(params.window));
     let mut last = low;
     for certificate in &view_change.prepared {
-        let View(got) = certificate.pre_prepare.body.view;
-        let seq = certificate.pre_prepare.body.seq;
-        if got >= view_change.view.0 && !planted!(params, CertificateFromFuture) {
-            let view = view_change.view;
-            return Err(Rejection::CertificateFromFuture { view, got: View(got) });
+        let (got, seq) = (certificate.pre_prepare.body.view, certificate.pre_prepare.body.seq);
+        if got >= view_change.view {
+            return Err(Rejection::CertificateFromFuture { view: view_change.view, got });
         }
-        let above = seq > high && !planted!(params, CertificateAboveWindowInP);
-        if seq <= low || above {
+        if seq <= low || seq > high {
             return Err(Rejection::OutsideWindow { seq, low, high });
         }
-        if seq <= last && !planted!(params, TwoCertificatesForOneNumber) {
+        if seq <= last {
             return Err(Rejection::CertificatesNotRising { seq });
         }
         last = seq;
@@ -157,9 +136,6 @@ pub(crate) fn check_view_change(
 
 fn check_low_water_mark(params: &Params, view_change: &ViewChange) -> Result<(), Rejection> {
     let claimed = view_change.low_water_mark;
-    if planted!(params, ViewChangeOmitsHProof) {
-        return Ok(());
-    }
     let proven = match view_change.stable.checkpoints.is_empty() {
         true => SeqNum(0),
         false => check_stable(params, &view_change.stable)?.0,
@@ -172,7 +148,7 @@ fn check_low_water_mark(params: &Params, view_change: &ViewChange) -> Result<(),
 
 /// V: exactly q VIEW-CHANGEs of different replicas, all for exactly this view, each valid.
 pub(crate) fn check_v(params: &Params, body: &NewView) -> Result<(), Rejection> {
-    let needed = params.membership.quorum() - usize::from(planted!(params, NewViewQuorumOneShort));
+    let needed = params.membership.quorum();
     let got = body.view_changes.len();
     if got != needed {
         return Err(Rejection::WrongQuorumSize { needed, got });
@@ -180,15 +156,13 @@ pub(crate) fn check_v(params: &Params, body: &NewView) -> Result<(), Rejection> 
     let mut last = None;
     for view_change in &body.view_changes {
         let ViewChange { view, replica, .. } = view_change.body;
-        let stale = planted!(params, StaleViewChangeInV) && view < body.view;
-        if view != body.view && !stale {
+        if view != body.view {
             return Err(Rejection::WrongView { expected: body.view, got: view });
         }
         if !params.membership.contains(replica) {
             return Err(Rejection::NotAMember { replica });
         }
-        let twice = planted!(params, ViewChangeSenderCountedTwice) && last == Some(replica);
-        if last.is_some_and(|last| last >= replica) && !twice {
+        if last.is_some_and(|last| last >= replica) {
             return Err(Rejection::SignersNotRising { replica });
         }
         last = Some(replica);
