@@ -2,8 +2,6 @@
 //! O, and every backup to check it.
 
 use crate::message::{Signed, StableCertificate, ViewChange};
-use crate::params::Params;
-use crate::planted::planted;
 use crate::types::{Digest, SeqNum};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,33 +19,26 @@ pub(crate) struct Plan {
 
 /// Computes the plan. The order of `view_changes` does not matter, except that equal claims are equal.
 pub(crate) fn plan<'a>(
-    params: &Params,
     null: Digest,
     view_changes: impl Iterator<Item = &'a Signed<ViewChange>> + Clone,
 ) -> Plan {
     let latest = view_changes.clone().max_by_key(|view_change| view_change.body.low_water_mark);
     let min_s = latest.map_or(SeqNum(0), |view_change| view_change.body.low_water_mark);
     let stable = latest.map(|view_change| view_change.body.stable.clone()).unwrap_or_default();
-    let start = if planted!(params, MinSIgnored) { SeqNum(0) } else { min_s };
     let mut highest = BTreeMap::new();
     for certificate in view_changes.flat_map(|view_change| &view_change.body.prepared) {
         let claim = &certificate.pre_prepare.body;
-        if claim.seq <= start {
+        if claim.seq <= min_s {
             continue;
         }
         let best = highest.entry(claim.seq).or_insert(claim);
-        let better = match planted!(params, NewViewTakesLowestView) {
-            true => claim.view < best.view,
-            false => claim.view > best.view,
-        };
-        if better {
+        if claim.view > best.view {
             *best = claim;
         }
     }
-    let max_s = highest.last_key_value().map_or(start, |(seq, _)| *seq);
-    let order = (start.0..max_s.0)
+    let max_s = highest.last_key_value().map_or(min_s, |(seq, _)| *seq);
+    let order = (min_s.0..max_s.0)
         .map(|before| SeqNum(before + 1))
-        .filter(|seq| highest.contains_key(seq) || !planted!(params, GapsLeftOpen))
         .map(|seq| (seq, highest.get(&seq).map_or(null, |claim| claim.digest)))
         .collect();
     Plan { min_s, stable: Arc::new(stable), order }
@@ -56,7 +47,6 @@ pub(crate) fn plan<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::membership::Membership;
     use crate::message::{Checkpoint, PrePrepare, PreparedCertificate};
     use crate::types::{ReplicaId, Signature, View};
     use proptest::prelude::*;
@@ -91,9 +81,7 @@ mod tests {
     }
 
     fn planned(view_changes: &[Signed<ViewChange>]) -> Plan {
-        let membership = Membership::new(4).expect("valid size");
-        let params = Params::new(ReplicaId(0), membership, Digest::default());
-        plan(&params, Digest::default(), view_changes.iter())
+        plan(Digest::default(), view_changes.iter())
     }
 
     fn any_v() -> impl Strategy<Value = Vec<Signed<ViewChange>>> {

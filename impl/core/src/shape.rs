@@ -8,22 +8,17 @@ use crate::certificate::{
 use crate::message::{Batch, Message, NewView, Proposal, Request, StableCertificate, ViewChange};
 use crate::new_view::plan;
 use crate::params::Params;
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::types::Timestamp;
 
 /// Whether a replica with these parameters could take the message in some state.
 pub(crate) fn check_shape(params: &Params, message: &Message) -> Result<(), Rejection> {
     match message {
-        Message::Request(request) => match check_request(params, &request.body) {
-            Err(Rejection::LaneTooHigh { .. }) if planted!(params, LaneUnbounded) => Ok(()),
-            checked => checked,
-        },
+        Message::Request(request) => check_request(params, &request.body),
         Message::PrePrepare(proposal) => check_proposal(params, proposal),
         Message::Prepare(vote) => {
             let replica = vote.body.replica;
-            let primary = params.membership.primary(vote.body.view);
-            match replica != primary || planted!(params, PrimaryPrepareCounted) {
+            match replica != params.membership.primary(vote.body.view) {
                 true => Ok(()),
                 false => Err(Rejection::PrepareFromPrimary { replica }),
             }
@@ -31,8 +26,7 @@ pub(crate) fn check_shape(params: &Params, message: &Message) -> Result<(), Reje
         Message::Checkpoint(vote) => check_checkpoint_seq(params, vote.body.seq),
         Message::ViewChange(one) => {
             let replica = one.body.replica;
-            let member = params.membership.contains(replica);
-            if !member && !planted!(params, ViewChangeOfNonMember) {
+            if !params.membership.contains(replica) {
                 return Err(Rejection::NotAMember { replica });
             }
             check_lists(params, &one.body)?;
@@ -40,7 +34,7 @@ pub(crate) fn check_shape(params: &Params, message: &Message) -> Result<(), Reje
         }
         Message::NewView(one) => check_new_view(params, &one.body),
         Message::Committed(certificate) => {
-            check_list(params, certificate.commits.len(), params.membership.quorum())?;
+            at_most(certificate.commits.len(), params.membership.quorum())?;
             check_batch(params, &certificate.batch)?;
             check_committed(params, certificate).map(drop)
         }
@@ -64,18 +58,10 @@ fn at_most(len: usize, max: usize) -> Result<(), Rejection> {
     }
 }
 
-/// A list of signatures.
-fn check_list(params: &Params, len: usize, max: usize) -> Result<(), Rejection> {
-    match planted!(params, ListsUnbounded) {
-        true => Ok(()),
-        false => at_most(len, max),
-    }
-}
-
 /// A lane's last timestamp must not be reached: nothing could follow.
 fn check_request(params: &Params, request: &Request) -> Result<(), Rejection> {
     let (len, max) = (request.operation.len(), params.operation_bytes_max);
-    if len > max && !planted!(params, OperationsUnbounded) {
+    if len > max {
         return Err(Rejection::OperationTooLarge { len, max });
     }
     let (lane, max) = (request.lane, params.lanes_max);
@@ -99,46 +85,43 @@ fn check_proposal(params: &Params, proposal: &Proposal) -> Result<(), Rejection>
     check_batch(params, &proposal.batch)?;
     let body = &proposal.pre_prepare.body;
     let expected = params.membership.primary(body.view);
-    if body.replica != expected && !planted!(params, PrePrepareFromNonPrimary) {
+    if body.replica != expected {
         return Err(Rejection::NotPrimary { expected, got: body.replica });
     }
     let expected = proposal.batch.digest();
-    if body.digest != expected && !planted!(params, BatchDigestUnchecked) {
+    if body.digest != expected {
         return Err(Rejection::WrongDigest { expected, got: body.digest });
     }
-    match !proposal.batch.is_null() || planted!(params, NullAcceptedInNormalCase) {
-        true => Ok(()),
-        false => Err(Rejection::NullBatch),
+    match proposal.batch.is_null() {
+        true => Err(Rejection::NullBatch),
+        false => Ok(()),
     }
 }
 
 fn check_stable_list(params: &Params, certificate: &StableCertificate) -> Result<(), Rejection> {
-    check_list(params, certificate.checkpoints.len(), params.membership.quorum())
+    at_most(certificate.checkpoints.len(), params.membership.quorum())
 }
 
 fn check_lists(params: &Params, body: &ViewChange) -> Result<(), Rejection> {
     at_most(body.prepared.len(), params.window_len())?;
     check_stable_list(params, &body.stable)?;
     let prepares = params.membership.prepares();
-    body.prepared.iter().try_for_each(|one| check_list(params, one.prepares.len(), prepares))
+    body.prepared.iter().try_for_each(|one| at_most(one.prepares.len(), prepares))
 }
 
 /// §4.4: a NEW-VIEW of its view's primary with q valid VIEW-CHANGEs for exactly this view, whose O is what follows from
 /// them.
 fn check_new_view(params: &Params, body: &NewView) -> Result<(), Rejection> {
     at_most(body.view_changes.len(), params.membership.quorum())?;
-    check_list(params, body.pre_prepares.len(), params.window_len())?;
+    at_most(body.pre_prepares.len(), params.window_len())?;
     body.view_changes.iter().try_for_each(|one| check_lists(params, &one.body))?;
     let expected = params.membership.primary(body.view);
-    if body.replica != expected && !planted!(params, NewViewFromNonPrimary) {
+    if body.replica != expected {
         return Err(Rejection::NotPrimary { expected, got: body.replica });
     }
     check_v(params, body)?;
-    if planted!(params, NewViewNotRecomputed) {
-        return Ok(());
-    }
     let null = Batch::default().digest();
-    let plan = plan(params, null, body.view_changes.iter().map(|known| &**known));
+    let plan = plan(null, body.view_changes.iter().map(|known| &**known));
     let expected = plan.order.iter().map(|(seq, digest)| (*seq, *digest, body.replica));
     let matches = |position: usize, expected| {
         let got = body.pre_prepares.get(position).map(|signed| &signed.body);

@@ -4,7 +4,6 @@ use crate::durable::Record;
 use crate::effect::Effect;
 use crate::message::{Message, NewView, PrePrepare, Proposal, Signed, ViewChange};
 use crate::new_view::{Plan, plan};
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::types::{SeqNum, View};
@@ -13,7 +12,7 @@ use std::sync::Arc;
 impl Replica {
     /// §4.4: the timer ran out, so the primary is suspected; unless it is this replica that lags behind.
     pub(crate) fn on_view_timer(&mut self) -> Outcome {
-        if !self.timer.is_running() && !planted!(self.params, StoppedTimerRunsOut) {
+        if !self.timer.is_running() {
             return Err(Rejection::TimerNotRunning);
         }
         match self.is_behind() {
@@ -55,9 +54,7 @@ impl Replica {
         let view_change = Arc::new(self.make_view_change(to));
         self.view = to;
         self.active = false;
-        if !planted!(self.params, VotesAfterViewChange) {
-            self.log.leave_view();
-        }
+        self.log.leave_view();
         self.pending.begin_view(std::iter::empty());
         self.view_changes.retain(|_, known| known.body.view >= to);
         self.view_changes.insert(self.params.replica, Arc::clone(&view_change));
@@ -80,26 +77,13 @@ impl Replica {
     /// P: for every sequence number above h that prepared here, in whichever view, the certificate of the
     /// highest view.
     fn make_view_change(&self, to: View) -> Signed<ViewChange> {
-        let prepared = self
-            .log
-            .slots()
-            .filter(|(_, slot)| {
-                slot.committed.is_some() || !planted!(self.params, POnlyForCommitted)
-            })
-            .filter_map(|(_, slot)| slot.prepared.as_ref())
-            .filter(|_| !planted!(self.params, POmitted))
-            .filter(|p| !planted!(self.params, PFromLastViewOnly) || p.view() == self.view)
-            .map(|prepared| (*prepared.certificate).clone())
-            .collect();
-        let (low_water_mark, stable) = match planted!(self.params, ViewChangeOmitsH) {
-            true => Default::default(),
-            false => (self.log.low(), (*self.checkpoints.stable).clone()),
-        };
+        let prepared = self.log.slots().filter_map(|(_, slot)| slot.prepared.as_ref());
+        let certificates = prepared.map(|prepared| (*prepared.certificate).clone());
         self.signed(ViewChange {
             view: to,
-            low_water_mark,
-            stable,
-            prepared,
+            low_water_mark: self.log.low(),
+            stable: (*self.checkpoints.stable).clone(),
+            prepared: certificates.collect(),
             replica: self.params.replica,
         })
     }
@@ -113,7 +97,7 @@ impl Replica {
             return Err(Rejection::OwnMessage);
         }
         let left = body.view < self.view || (body.view == self.view && self.active);
-        if left && !planted!(self.params, OldViewChangeKept) {
+        if left {
             return Err(Rejection::WrongView { expected: self.view, got: body.view });
         }
         let known = self.view_changes.get(&sender);
@@ -141,16 +125,8 @@ impl Replica {
         self.check_not_abstaining().ok()?;
         let others = self.view_changes.values().filter(|known| known.body.view > self.view);
         let views: Vec<View> = others.map(|known| known.body.view).collect();
-        let needed = match () {
-            () if planted!(self.params, JoinOnOne) => 1,
-            () if planted!(self.params, NoJoin) => usize::MAX,
-            () => self.params.membership.weak(),
-        };
-        let chosen = match planted!(self.params, JoinTakesHighest) {
-            true => views.iter().max(),
-            false => views.iter().min(),
-        };
-        chosen.copied().filter(|_| views.len() >= needed)
+        let earliest = views.iter().min().copied();
+        earliest.filter(|_| views.len() >= self.params.membership.weak())
     }
 
     /// §4.4: the primary of the view being changed to begins it with q VIEW-CHANGEs, its own among them, once it
@@ -160,13 +136,7 @@ impl Replica {
         if self.active || !self.is_primary() || self.awaited.is_some() {
             return;
         }
-        let needed = match planted!(self.params, NewViewNeedsAll) {
-            true => self.params.membership.n(),
-            false => {
-                self.params.membership.quorum()
-                    - usize::from(planted!(self.params, NewViewQuorumOneShort))
-            }
-        };
+        let needed = self.params.membership.quorum();
         let own = self.view_changes.contains_key(&self.params.replica);
         if self.view_changes_for_this_view().count() < needed || !own {
             return;
@@ -175,7 +145,7 @@ impl Replica {
         if chosen.len() < needed {
             return self.fetch_what_view_changes_name(effects);
         }
-        let plan = plan(&self.params, self.null, chosen.iter().map(|known| &**known));
+        let plan = plan(self.null, chosen.iter().map(|known| &**known));
         if self.has_everything_for(&plan, effects) {
             self.begin_view(chosen, &plan, effects);
         }
@@ -183,8 +153,7 @@ impl Replica {
 
     /// The VIEW-CHANGEs that V may hold, in rising order of replica.
     fn view_changes_for_this_view(&self) -> impl Iterator<Item = &Arc<Signed<ViewChange>>> + Clone {
-        let stale = planted!(self.params, StaleViewChangeInV);
-        self.view_changes.values().filter(move |known| known.body.view == self.view || stale)
+        self.view_changes.values().filter(move |known| known.body.view == self.view)
     }
 
     /// The own VIEW-CHANGE for this view, and the first others whose checkpoint and batches are here, up to a quorum; in
@@ -198,9 +167,8 @@ impl Replica {
             let body = &known.body;
             let claims = body.prepared.iter().map(|certificate| &certificate.pre_prepare.body);
             let mut above = claims.filter(|claim| claim.seq > low);
-            let has_state = body.low_water_mark <= self.last_executed
-                || planted!(self.params, ViewEnteredWithoutState);
-            has_state && above.all(|claim| here.contains(&claim.digest))
+            body.low_water_mark <= self.last_executed
+                && above.all(|claim| here.contains(&claim.digest))
         };
         let others = self.view_changes_for_this_view().filter(|known| known.body.replica != own);
         let needed = self.params.membership.quorum() - 1;
@@ -245,10 +213,7 @@ impl Replica {
             self.log.slot_mut(proposal.pre_prepare.body.seq).proposal = Some(Arc::clone(proposal));
         }
         let last = plan.order.last_key_value().map_or(plan.min_s, |(seq, _)| *seq);
-        self.last_proposed = match planted!(self.params, PrimaryRestartsNumbering) {
-            true => self.log.low(),
-            false => last.max(self.log.low()),
-        };
+        self.last_proposed = last.max(self.log.low());
         let ordered = proposals.iter().flat_map(|proposal| &proposal.batch.requests);
         self.pending.begin_view(ordered);
         effects.push(Effect::Broadcast(Message::NewView(new_view)));
@@ -258,9 +223,6 @@ impl Replica {
     /// §4.4: a backup accepts a NEW-VIEW that is signed by the view's primary, holds q valid VIEW-CHANGEs for
     /// exactly this view, and whose O is what the backup computes from them: all that is in [`crate::shape`].
     pub(crate) fn on_new_view(&mut self, new_view: Arc<Signed<NewView>>) -> Outcome {
-        if planted!(self.params, NewViewKeptBeforeChecked) {
-            self.awaited = Some(Arc::clone(&new_view));
-        }
         let plan = self.check_enterable(&new_view.body)?;
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();
@@ -279,7 +241,7 @@ impl Replica {
             return Err(Rejection::OwnMessage);
         }
         let left = body.view < self.view || (body.view == self.view && self.active);
-        if left && !planted!(self.params, StaleNewViewAccepted) {
+        if left {
             return Err(Rejection::WrongView { expected: self.view, got: body.view });
         }
         let awaited = self.awaited.as_ref().map(|awaited| &awaited.body);
@@ -287,27 +249,14 @@ impl Replica {
         if awaited.is_some_and(superseded) {
             return Err(Rejection::Duplicate);
         }
-        let plan = plan(&self.params, self.null, body.view_changes.iter().map(|known| &**known));
-        if planted!(self.params, NewViewNotRecomputed) {
-            let claimed = body.pre_prepares.iter().map(|o| (o.body.seq, o.body.digest)).collect();
-            return Ok(Plan { order: claimed, ..plan });
-        }
-        let locked = |seq, digest| {
-            let prepared = self.log.slot(seq).and_then(|slot| slot.prepared.as_ref());
-            prepared.is_some_and(|prepared| prepared.digest() != digest)
-        };
-        let mut order = plan.order.iter();
-        if planted!(self.params, LockNotReleased) && order.any(|(seq, d)| locked(*seq, *d)) {
-            return Err(Rejection::WrongNewView { position: 0 });
-        }
-        Ok(plan)
+        Ok(plan(self.null, body.view_changes.iter().map(|known| &**known)))
     }
 
     /// Enters the awaited view if the state and the batches that it needs are here.
     pub(crate) fn try_awaited(&mut self, effects: &mut Vec<Effect>) {
         let Some(awaited) = self.awaited.clone() else { return };
         let view_changes = awaited.body.view_changes.iter().map(|known| &**known);
-        let plan = plan(&self.params, self.null, view_changes);
+        let plan = plan(self.null, view_changes);
         self.follow_awaited(&plan, effects);
     }
 
@@ -326,10 +275,6 @@ impl Replica {
         let proposals = self.enter_view(&new_view, plan, proposals, effects);
         self.pending.begin_view(std::iter::empty());
         for proposal in &proposals {
-            let executed = proposal.pre_prepare.body.seq <= self.last_executed;
-            if executed && planted!(self.params, ExecutedNotVotedAgain) {
-                continue;
-            }
             self.accept(Arc::clone(proposal), effects);
         }
         self.resume(&proposals, effects);
@@ -359,16 +304,10 @@ impl Replica {
         let view = self.view;
         self.view_changes.retain(|_, known| known.body.view > view);
         self.fetching.clear();
-        if planted!(self.params, RepliesForgottenInViewChange) {
-            self.replies = Default::default();
-        }
         self.new_view = Some(Arc::clone(new_view));
         effects.push(Effect::Persist(Record::NewView(Arc::clone(new_view))));
-        let window = |proposal: &Arc<Proposal>| {
-            self.log.contains(proposal.pre_prepare.body.seq)
-                || (planted!(self.params, MinSIgnored) && !proposal.batch.is_null())
-        };
-        let proposals: Vec<_> = proposals.into_iter().filter(window).collect();
+        let in_window = |proposal: &Arc<Proposal>| self.log.contains(proposal.pre_prepare.body.seq);
+        let proposals: Vec<_> = proposals.into_iter().filter(in_window).collect();
         let accepted = proposals.iter().map(|proposal| Record::Accepted(Arc::clone(proposal)));
         effects.extend(accepted.map(Effect::Persist));
         proposals
@@ -382,9 +321,7 @@ impl Replica {
 
     /// Goes on in the view that was just entered.
     fn resume(&mut self, proposals: &[Arc<Proposal>], effects: &mut Vec<Effect>) {
-        if !planted!(self.params, TimerNotStartedInNewView) {
-            self.refresh_timer(effects);
-        }
+        self.refresh_timer(effects);
         for proposal in proposals {
             self.advance(proposal.pre_prepare.body.seq, effects);
         }
@@ -393,7 +330,7 @@ impl Replica {
 
     /// Whether the state of min-s and all batches of O are here; asks for what is not.
     fn has_everything_for(&mut self, plan: &Plan, effects: &mut Vec<Effect>) -> bool {
-        if plan.min_s > self.last_executed && !planted!(self.params, ViewEnteredWithoutState) {
+        if plan.min_s > self.last_executed {
             self.learn_stable(Arc::clone(&plan.stable), effects);
             self.begin_transfer(effects);
             return false;
