@@ -9,7 +9,6 @@ use crate::message::{
     Request, Signed,
 };
 use crate::pending::Gather;
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::types::{Digest, ReplicaId, SeqNum, View};
@@ -32,9 +31,7 @@ impl Replica {
         }
         let from_client = relayed_by.is_none();
         self.check_proof(&request, from_client)?;
-        let from_client = from_client || planted!(self.params, RelayedOn);
         let relays = from_client && self.active && !self.is_primary();
-        let relays = relays && !planted!(self.params, RequestNotRelayed);
         if let Some(waiting) = self.pending.request(id.client, id.lane) {
             let last = waiting.timestamp;
             if last > id.timestamp {
@@ -147,23 +144,14 @@ impl Replica {
         if body.replica == self.params.replica {
             return Err(Rejection::OwnMessage);
         }
-        if !planted!(self.params, VotesAfterViewChange) || body.view > self.view {
-            self.check_view(body.view)?;
-            if !self.active {
-                return Err(Rejection::ViewNotActive { view: self.view });
-            }
+        self.check_view(body.view)?;
+        if !self.active {
+            return Err(Rejection::ViewNotActive { view: self.view });
         }
-        let above = planted!(self.params, AboveHighWaterMark) && body.seq > self.log.high();
-        let below = planted!(self.params, LowWaterMarkIgnored) && body.seq <= self.log.low();
-        if !above && !below {
-            self.check_window(body.seq)?;
-        }
+        self.check_window(body.seq)?;
         match self.log.slot(body.seq).and_then(|slot| slot.accepted()) {
             None => Ok(()),
-            Some(first) if first == body.digest && !planted!(self.params, DuplicateIsALie) => {
-                Err(Rejection::Duplicate)
-            }
-            Some(_) if planted!(self.params, SecondConflictingPrePrepare) => Ok(()),
+            Some(first) if first == body.digest => Err(Rejection::Duplicate),
             Some(first) => Err(Rejection::Equivocation {
                 replica: body.replica,
                 view: body.view,
@@ -189,15 +177,10 @@ impl Replica {
     pub(crate) fn on_prepare(&mut self, from: ReplicaId, prepare: Signed<Prepare>) -> Outcome {
         let body = &prepare.body;
         self.check_vote_origin(from, body.replica)?;
-        if !planted!(self.params, PreparesMatchedWithoutView) {
-            self.check_view(body.view)?;
-        }
+        self.check_view(body.view)?;
         self.check_window(body.seq)?;
-        let slot = self.log.slot(body.seq);
-        let twice = planted!(self.params, PrepareSenderCountedTwice);
-        let from = self.counted_as(from, twice, slot.map(|slot| &slot.prepares));
-        let known = slot.and_then(|slot| slot.prepares.get(&from)).map(|known| known.body.digest);
-        let known = known.filter(|_| !planted!(self.params, SecondVoteTaken));
+        let known = self.log.slot(body.seq).and_then(|slot| slot.prepares.get(&from));
+        let known = known.map(|known| known.body.digest);
         check_first_vote(from, body.view, body.seq, known, body.digest)?;
         // All checks passed; nothing has changed yet.
         let seq = body.seq;
@@ -211,15 +194,10 @@ impl Replica {
     pub(crate) fn on_commit(&mut self, from: ReplicaId, commit: Signed<Commit>) -> Outcome {
         let body = &commit.body;
         self.check_vote_origin(from, body.replica)?;
-        if !planted!(self.params, CommitsMatchedWithoutView) {
-            self.check_view(body.view)?;
-        }
+        self.check_view(body.view)?;
         self.check_window(body.seq)?;
-        let slot = self.log.slot(body.seq);
-        let twice = planted!(self.params, CommitSenderCountedTwice);
-        let from = self.counted_as(from, twice, slot.map(|slot| &slot.commits));
-        let known = slot.and_then(|slot| slot.commits.get(&from)).map(|known| known.body.digest);
-        let known = known.filter(|_| !planted!(self.params, SecondVoteTaken));
+        let known = self.log.slot(body.seq).and_then(|slot| slot.commits.get(&from));
+        let known = known.map(|known| known.body.digest);
         check_first_vote(from, body.view, body.seq, known, body.digest)?;
         // All checks passed; nothing has changed yet.
         let seq = body.seq;
@@ -257,51 +235,16 @@ impl Replica {
         let Some(proposal) = slot.proposal.clone() else { return };
         let (view, digest) = (self.view, proposal.pre_prepare.body.digest);
         if !slot.is_prepared_in(view) {
-            let matching = self.prepares_for(seq, view, digest);
-            let membership = &self.params.membership;
-            let needed = match () {
-                () if planted!(self.params, PrepareQuorumOneShort) => membership.prepares() - 1,
-                () if planted!(self.params, PrepareNeedsAllBackups) => membership.n() - 1,
-                () if planted!(self.params, NoPreparePhase) => 0,
-                () => membership.prepares(),
-            };
-            if matching.len() < needed {
+            let needed = self.params.membership.prepares();
+            let mut prepares = matching_prepares(slot, &self.params.membership, view, digest);
+            if prepares.len() < needed {
                 return;
             }
-            let prepares = matching.into_iter().take(needed).collect();
+            prepares.truncate(needed);
             self.prepare(seq, &proposal, prepares, effects);
         }
         self.collect_commits(seq, &proposal, effects);
         self.execute_next(effects);
-    }
-
-    /// The key of a sender's vote: the sender, so that it counts once. With `twice`, which is a planted bug, a second
-    /// vote gets a key of its own.
-    fn counted_as<V>(
-        &self,
-        from: ReplicaId,
-        twice: bool,
-        votes: Option<&std::collections::BTreeMap<ReplicaId, V>>,
-    ) -> ReplicaId {
-        match twice && votes.is_some_and(|votes| votes.contains_key(&from)) {
-            true => ReplicaId(from.0 + self.params.membership.n() as u32),
-            false => from,
-        }
-    }
-
-    fn prepares_for(&self, seq: SeqNum, view: View, digest: Digest) -> Vec<Signed<Prepare>> {
-        let Some(slot) = self.log.slot(seq) else { return Vec::new() };
-        if planted!(self.params, PreparesMatchedWithoutDigest) {
-            return slot.prepares.values().cloned().collect();
-        }
-        let by_digest = |prepare: &&Signed<Prepare>| prepare.body.digest == digest;
-        if planted!(self.params, PrimaryPrepareCounted) {
-            return slot.prepares.values().filter(by_digest).cloned().collect();
-        }
-        if planted!(self.params, PreparesMatchedWithoutView) {
-            return slot.prepares.values().filter(by_digest).cloned().collect();
-        }
-        matching_prepares(slot, &self.params.membership, view, digest)
     }
 
     /// §4.2: the batch is prepared here; COMMIT says so.
@@ -330,21 +273,8 @@ impl Replica {
     fn collect_commits(&mut self, seq: SeqNum, proposal: &Proposal, effects: &mut Vec<Effect>) {
         let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
         let Some(slot) = self.log.slot(seq) else { return };
+        let needed = self.params.membership.quorum();
         let mut commits = matching_commits(slot, view, digest);
-        if planted!(self.params, CommitsMatchedWithoutView) {
-            commits = slot.commits.values().filter(|c| c.body.digest == digest).cloned().collect();
-        }
-        if planted!(self.params, CommitsMatchedWithoutDigest) {
-            commits = slot.commits.values().cloned().collect();
-        }
-        let needed = match () {
-            () if planted!(self.params, ExecuteOnPrepared) => 1,
-            () if planted!(self.params, CommitNeedsAll) => self.params.membership.n(),
-            () if planted!(self.params, CommitQuorumOneShort) => {
-                self.params.membership.quorum() - 1
-            }
-            () => self.params.membership.quorum(),
-        };
         let known = slot.committed.as_ref().map(|known| known.digest() == Some(digest));
         if commits.len() < needed || known == Some(true) {
             return;
