@@ -186,7 +186,7 @@ fn another_cluster(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<
     params.cluster = Digest([8; 32]);
     let body = status(place)?;
     let signer = vocabulary.keys.signer(Principal::Replica(body.replica));
-    let status = sign(&*signer, params.signing_domain(), body);
+    let status = sign(&*signer, params.cluster, body);
     Some(demand(node, &status, |_| {}, "bad signature", is_bad_signature))
 }
 

@@ -312,7 +312,7 @@ impl Door {
         let digest = Digest([5; 32]);
         let body = Prepare { view: View(0), seq: SeqNum(1), digest, replica };
         let signer = KeySigner::new(secret(Principal::Replica(replica)));
-        let vote = sign(&signer, self.cluster.params(OWN).signing_domain(), body);
+        let vote = sign(&signer, self.cluster.params(OWN).cluster, body);
         codec::encode(&Message::Prepare(vote)).map(Bytes::from).map_err(harness)
     }
 }

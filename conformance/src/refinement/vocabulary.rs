@@ -140,7 +140,7 @@ impl Vocabulary {
 
     /// What the cluster's signatures are made over.
     pub fn signing_domain(&self) -> Digest {
-        self.params[0].signing_domain()
+        self.params[0].cluster
     }
 
     /// The core's parameters of a replica.

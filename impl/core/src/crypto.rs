@@ -10,7 +10,6 @@ use crate::message::{
     PreparedCertificate, Proposal, Reply, Request, Signed, StableCertificate, Status, ViewChange,
 };
 use crate::params::{ClientAuthentication, Params};
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::shape::check_shape;
 use crate::types::{ClientId, Digest, Principal, Signature};
@@ -210,7 +209,7 @@ impl Check<'_> {
     /// Whether who is named as the signer signed it.
     pub(crate) fn signed<B: Body>(&self, signed: &Signed<B>) -> Result<(), Rejection> {
         let signer = signed.body.signer();
-        let statement = Statement::new(self.params.signing_domain(), &signed.body);
+        let statement = Statement::new(self.params.cluster, &signed.body);
         match self.verifier.verify(signer, &statement, &signed.signature) {
             true => Ok(()),
             false => Err(Rejection::BadSignature { signer }),
@@ -222,11 +221,8 @@ impl Check<'_> {
     }
 
     fn request(&self, request: &Signed<Request>) -> Result<(), Rejection> {
-        if planted!(self.params, RequestSignatureUnchecked) {
-            return Ok(());
-        }
         let client = request.body.client;
-        let statement = Statement::new(self.params.signing_domain(), &request.body);
+        let statement = Statement::new(self.params.cluster, &request.body);
         let codes = self.takes_codes_of(request);
         let statement = if codes { statement } else { statement.for_everybody() };
         let signer = Principal::Client(client);

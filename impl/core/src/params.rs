@@ -1,7 +1,6 @@
 //! What a replica is told once, at its start.
 
 use crate::membership::Membership;
-use crate::planted::planted;
 use crate::replies::{BUCKET_ENTRIES, REPLY_ENTRY_BYTES};
 use crate::types::{Digest, ReplicaId, SeqNum};
 use core::time::Duration;
@@ -88,9 +87,6 @@ pub struct Params {
     /// The most bytes that a replica gives one peer between two ticks because the peer asked: `budget.rs`. One message of
     /// each kind is given in any case.
     pub help_bytes_max: usize,
-    /// The bug that this replica is built to have, to show that conformance notices it.
-    #[cfg(feature = "planted-bugs")]
-    pub planted: Option<crate::planted::PlantedBug>,
 }
 
 /// Parameters that contradict the protocol.
@@ -156,8 +152,6 @@ impl Params {
             status_interval: Duration::from_millis(250),
             slow_primary_percent: SLOW_PRIMARY_PERCENT,
             help_bytes_max: HELP_BYTES_MAX,
-            #[cfg(feature = "planted-bugs")]
-            planted: None,
         }
     }
 
@@ -190,14 +184,6 @@ impl Params {
         match positive.into_iter().find(|(_, ok)| !ok) {
             Some((field, _)) => Err(ParamsError::Zero { field }),
             None => Ok(()),
-        }
-    }
-
-    /// What keeps this cluster's signatures apart from those of others: [`Self::cluster`].
-    pub fn signing_domain(&self) -> Digest {
-        match planted!(self, ClusterNotSigned) {
-            true => Digest::default(),
-            false => self.cluster,
         }
     }
 

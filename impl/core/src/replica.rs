@@ -16,7 +16,6 @@ use crate::pace::Pace;
 use crate::params::Params;
 use crate::participation::{Report, Stray};
 use crate::pending::Pending;
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replies::{ReplyChunks, ReplyTable};
 use crate::sources::Sources;
@@ -125,41 +124,15 @@ impl Replica {
             let halt = effects.iter().position(|effect| matches!(effect, Effect::Halt(_)));
             effects.truncate(halt.map_or(effects.len(), |at| at + 1));
         }
-        if let Ok(effects) = &mut outcome
-            && effects.iter().any(|effect| self.goes_before_its_record(effect))
-        {
-            effects.sort_by_key(|effect| matches!(effect, Effect::Persist(_)));
-        }
         self.check_invariants();
         outcome
-    }
-
-    /// Whether a message of this kind is sent before it is durable: a planted bug, one a kind.
-    fn goes_before_its_record(&self, effect: &Effect) -> bool {
-        let Effect::Broadcast(message) = effect else { return false };
-        match message {
-            Message::PrePrepare(_) => planted!(self.params, PrePrepareSentBeforeDurable),
-            Message::Prepare(_) => planted!(self.params, PrepareSentBeforeDurable),
-            Message::Commit(_) => planted!(self.params, CommitSentBeforeDurable),
-            Message::Checkpoint(_) => planted!(self.params, CheckpointSentBeforeDurable),
-            Message::ViewChange(_) => planted!(self.params, ViewChangeSentBeforeDurable),
-            Message::NewView(_) => planted!(self.params, NewViewSentBeforeDurable),
-            Message::Request(_)
-            | Message::Status(_)
-            | Message::Committed(_)
-            | Message::Stable(_)
-            | Message::FetchBatch(_)
-            | Message::Batch(_)
-            | Message::FetchState(_)
-            | Message::StateData(_) => false,
-        }
     }
 
     fn on_message(&mut self, from: ReplicaId, message: Verified<Message>) -> Outcome {
         if !self.params.membership.contains(from) {
             return Err(Rejection::NotAMember { replica: from });
         }
-        if from == self.params.replica && !planted!(self.params, OwnMessageTaken) {
+        if from == self.params.replica {
             return Err(Rejection::OwnMessage);
         }
         match message.into_inner() {
@@ -205,7 +178,7 @@ impl Replica {
     }
 
     pub(crate) fn signed<B: Body>(&self, body: B) -> Signed<B> {
-        sign(&*self.key.0, self.params.signing_domain(), body)
+        sign(&*self.key.0, self.params.cluster, body)
     }
 
     /// A vote counts only under its signer's own hand: the signer is a member, not this replica, and the owner
@@ -215,7 +188,7 @@ impl Replica {
         from: ReplicaId,
         signer: ReplicaId,
     ) -> Result<(), Rejection> {
-        match signer == from || planted!(self.params, VoteOfAnotherChannel) {
+        match signer == from {
             true => Ok(()),
             false => Err(Rejection::NotFromSigner { signer, from }),
         }
