@@ -5,7 +5,6 @@ use crate::effect::{Effect, HaltReason};
 use crate::log::Log;
 use crate::manifest::{ChunkId, Manifest, oldest_kept};
 use crate::message::{Checkpoint, Message, Signed, StableCertificate};
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::types::{ReplicaId, SeqNum};
@@ -39,24 +38,15 @@ impl Checkpoints {
         self.votes.entry(seq).or_default().insert(replica, checkpoint);
     }
 
-    /// `needed` votes for one digest at `seq`, if there are so many. `any_digest` is a planted bug.
-    fn certificate(
-        &self,
-        seq: SeqNum,
-        needed: usize,
-        any_digest: bool,
-    ) -> Option<StableCertificate> {
+    /// `needed` votes for one digest at `seq`, if there are so many.
+    fn certificate(&self, seq: SeqNum, needed: usize) -> Option<StableCertificate> {
         let in_window = self.votes.get(&seq).into_iter().flat_map(BTreeMap::values);
         let beyond = self.beyond.values().filter(|vote| vote.body.seq == seq);
         let votes: Vec<_> = in_window.chain(beyond).collect();
         votes.iter().find_map(|candidate| {
-            let same = |vote: &&&Signed<Checkpoint>| {
-                any_digest || vote.body.digest == candidate.body.digest
-            };
-            let checkpoints: Vec<_> = votes.iter().filter(same).copied().cloned().collect();
-            (checkpoints.len() >= needed).then(|| StableCertificate {
-                checkpoints: checkpoints.into_iter().take(needed).collect(),
-            })
+            let same = votes.iter().filter(|vote| vote.body.digest == candidate.body.digest);
+            let checkpoints: Vec<_> = same.take(needed).copied().cloned().collect();
+            (checkpoints.len() == needed).then_some(StableCertificate { checkpoints })
         })
     }
 
@@ -85,10 +75,7 @@ impl Replica {
         service: Vec<ChunkId>,
         effects: &mut Vec<Effect>,
     ) {
-        let (chunks, replies) = match planted!(self.params, RepliesNotInCheckpoint) {
-            true => Default::default(),
-            false => self.reply_chunks.refresh(&self.replies),
-        };
+        let (chunks, replies) = self.reply_chunks.refresh(&self.replies);
         let manifest = Manifest::new(seq, chunks, service);
         if self.abstains.is_some() {
             self.manifests.insert(seq, manifest.clone());
@@ -118,19 +105,9 @@ impl Replica {
         }
         let in_window = self.log.contains(seq);
         match self.checkpoints.vote(seq, from).map(|known| known.body.digest) {
-            Some(first) if first == digest => {
-                if planted!(self.params, CheckpointSenderCountedTwice) {
-                    let votes = self.checkpoints.votes.entry(seq).or_default();
-                    votes.insert(ReplicaId(from.0 + self.params.membership.n() as u32), checkpoint);
-                    let mut effects = Vec::new();
-                    self.try_stabilise(seq, &mut effects);
-                    return Ok(effects);
-                }
-                return Err(Rejection::Duplicate);
-            }
+            Some(first) if first == digest => return Err(Rejection::Duplicate),
             Some(first) => {
-                let view = self.view;
-                let second = digest;
+                let (view, second) = (self.view, digest);
                 return Err(Rejection::Equivocation { replica, view, seq, first, second });
             }
             None => {}
@@ -167,14 +144,8 @@ impl Replica {
     }
 
     fn try_stabilise(&mut self, seq: SeqNum, effects: &mut Vec<Effect>) {
-        let needed = match () {
-            () if planted!(self.params, CheckpointStableAtOne) => 1,
-            () if planted!(self.params, CheckpointStableAtWeak) => self.params.membership.weak(),
-            () if planted!(self.params, GcBeforeStability) && seq <= self.last_executed => 1,
-            () => self.params.membership.quorum(),
-        };
-        let any_digest = planted!(self.params, CheckpointsMatchedWithoutDigest);
-        if let Some(certificate) = self.checkpoints.certificate(seq, needed, any_digest) {
+        let needed = self.params.membership.quorum();
+        if let Some(certificate) = self.checkpoints.certificate(seq, needed) {
             self.learn_stable(Arc::new(certificate), effects);
         }
     }
