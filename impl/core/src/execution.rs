@@ -5,7 +5,6 @@ use crate::effect::Effect;
 use crate::manifest::ChunkId;
 use crate::message::{Reply, Request, Signed};
 use crate::pending::RequestId;
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::replies::LastReply;
@@ -30,12 +29,7 @@ impl Replica {
         if self.executing.is_some() || self.halted.is_some() {
             return;
         }
-        let mut seq = self.last_executed.next();
-        if planted!(self.params, ExecutesOutOfOrder) {
-            let mut ahead =
-                self.log.slots().filter(|(at, slot)| *at >= seq && slot.committed.is_some());
-            seq = ahead.next().map_or(seq, |(at, _)| at);
-        }
+        let seq = self.last_executed.next();
         let Some(slot) = self.log.slot(seq) else { return };
         let Some(certificate) = slot.committed.clone() else { return };
         effects.push(Effect::Persist(slot.record_of(&certificate)));
@@ -53,12 +47,7 @@ impl Replica {
         for request in batch {
             let RequestId { client, lane, timestamp } = request.body.id();
             let seen = last.get(&(client, lane)).is_some_and(|last| timestamp <= *last);
-            let mut executed = self.replies.is_executed(client, lane, timestamp);
-            if planted!(self.params, OlderTimestampExecuted) {
-                let last = self.replies.last(client, lane).map(|last| last.timestamp);
-                executed = last == Some(timestamp);
-            }
-            if (seen || executed) && !planted!(self.params, DuplicateExecution) {
+            if seen || self.replies.is_executed(client, lane, timestamp) {
                 continue;
             }
             last.insert((client, lane), timestamp);
@@ -87,7 +76,7 @@ impl Replica {
         let mut effects = Vec::new();
         self.last_executed = seq;
         if !executing.applied.is_empty() && seq > self.carried_over() {
-            self.timer.on_served(&self.params);
+            self.timer.on_served();
         }
         for (request, result) in executing.applied.iter().zip(results) {
             let id = request.body.id();
@@ -121,10 +110,6 @@ impl Replica {
     pub(crate) fn reply_again(&self, request: &Request) -> Outcome {
         let id = request.id();
         match self.replies.last(id.client, id.lane) {
-            Some(_) if planted!(self.params, ReplyNotRepeated) => Err(Rejection::Duplicate),
-            Some(last) if planted!(self.params, OldTimestampAnswered) => {
-                Ok(vec![self.reply(id, last)])
-            }
             Some(last) if last.timestamp == id.timestamp => {
                 let (timestamp, executed, got) = (id.timestamp, last.request, request.digest());
                 match executed == got {
@@ -153,10 +138,7 @@ impl Replica {
             view: self.view,
             client: id.client,
             lane: id.lane,
-            timestamp: match planted!(self.params, ReplyForAnotherTimestamp) {
-                true => Timestamp(reply.timestamp.0 + 1),
-                false => reply.timestamp,
-            },
+            timestamp: reply.timestamp,
             request: reply.request,
             replica: self.params.replica,
             result: Arc::clone(&reply.result),

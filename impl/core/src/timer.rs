@@ -13,7 +13,6 @@ use crate::effect::Effect;
 use crate::input::Timer;
 use crate::params::Params;
 use crate::pending::RequestId;
-use crate::planted::planted;
 use crate::replica::Replica;
 use crate::types::SeqNum;
 use core::time::Duration;
@@ -96,11 +95,8 @@ impl ViewTimer {
     }
 
     /// A batch with requests was executed that the current view has ordered anew.
-    pub(crate) fn on_served(&mut self, params: &Params) {
-        self.served = match planted!(params, PatienceNotRestored) {
-            true => 0,
-            false => self.served.saturating_add(1).min(SERVED),
-        };
+    pub(crate) fn on_served(&mut self) {
+        self.served = self.served.saturating_add(1).min(SERVED);
     }
 
     /// The protected request was executed after so many ticks.
@@ -150,7 +146,7 @@ impl ViewTimer {
             self.restraint = self.restraint.saturating_mul(2).min(RESTRAINT_MAX);
         }
         let serves = self.served >= SERVED;
-        if (costly || (in_vain && !serves)) && !planted!(params, PatienceNotDoubled) {
+        if costly || (in_vain && !serves) {
             self.patience = self.patience.saturating_mul(2).min(params.view_timeout_max);
         }
         (self.served, self.suspected) = (0, true);
@@ -183,7 +179,7 @@ impl Replica {
     /// Brings the timer in line with what the replica waits for now (§4.4).
     pub(crate) fn refresh_timer(&mut self, effects: &mut Vec<Effect>) {
         let waits = if self.active { self.waits_for_execution() } else { self.waits_for_view() };
-        if waits != self.timer.waits && !planted!(self.params, TimerNotStarted) {
+        if waits != self.timer.waits {
             self.set_waits(waits, effects);
         }
     }
@@ -192,9 +188,6 @@ impl Replica {
     fn waits_for_execution(&self) -> Waits {
         match self.timer.waits {
             Waits::Execution(id) if self.pending.contains(id) => Waits::Execution(id),
-            Waits::Execution(id) if planted!(self.params, TimerNotStoppedByExecution) => {
-                Waits::Execution(id)
-            }
             Waits::Execution(_) | Waits::Nothing | Waits::NewView => {
                 self.pending.oldest().map_or(Waits::Nothing, |r| Waits::Execution(r.body.id()))
             }
@@ -211,8 +204,7 @@ impl Replica {
         let known = self.view_changes.len() + usize::from(forgotten);
         // A NEW-VIEW shows a quorum, too. One that cannot be completed here is not waited for longer than others.
         let shown = self.awaited.is_some() || known >= self.params.membership.quorum();
-        let wanted = shown && self.abstains.is_none();
-        match wanted && !planted!(self.params, NoTimerInViewChange) {
+        match shown && self.abstains.is_none() {
             true => Waits::NewView,
             false => Waits::Nothing,
         }
@@ -263,7 +255,7 @@ mod tests {
         let mut timer = ViewTimer::new(&params);
         timer.on_view_change(true, &params);
         for _ in 0..views {
-            (0..served).for_each(|_| timer.on_served(&params));
+            (0..served).for_each(|_| timer.on_served());
             timer.on_view_change(true, &params);
         }
         timer.patience_ticks(&params) / 4
@@ -289,7 +281,7 @@ mod tests {
             }
             for _ in 0..5 {
                 timer.on_waited(needed);
-                timer.on_served(&params);
+                timer.on_served();
             }
             timer.on_stable(&params);
             begun += 1;
