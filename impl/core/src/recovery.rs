@@ -14,7 +14,6 @@ use crate::message::{Batch, Commit, Message, PrePrepare, Prepare};
 use crate::pace::Pace;
 use crate::params::Params;
 use crate::pending::Pending;
-use crate::planted::planted;
 use crate::replica::{Key, Replica};
 use crate::replies::ReplyChunks;
 use crate::sources::Sources;
@@ -32,12 +31,7 @@ impl Replica {
         durable: Durable,
         service: ServiceState,
     ) -> (Self, Vec<Effect>) {
-        let durable = with_planted_amnesia(&params, durable);
         let low = durable.low_water_mark;
-        let replies = match planted!(params, RestartForgetsReplies) {
-            true => Default::default(),
-            false => service.replies,
-        };
         let mut replica = Self {
             view: durable.view,
             active: !durable.changing,
@@ -45,8 +39,8 @@ impl Replica {
             last_proposed: low,
             last_executed: service.last_executed,
             executing: None,
-            reply_chunks: ReplyChunks::new(&replies),
-            replies,
+            reply_chunks: ReplyChunks::new(&service.replies),
+            replies: service.replies,
             pending: Pending::default(),
             must_sign: MustSign::default(),
             checkpoints: Checkpoints::default(),
@@ -86,7 +80,6 @@ impl Replica {
             let Some(batch) = durable.batch(seq, digest) else { continue };
             let commit = self.signed(Commit { view, seq, digest, replica: own });
             let current = self.active && view == self.view;
-            let current = current && !planted!(self.params, RestartForgetsVotes);
             let slot = self.log.slot_mut(seq);
             slot.prepared = Some(Prepared { certificate: Arc::clone(certificate), batch });
             if current {
@@ -101,7 +94,7 @@ impl Replica {
         }
         for (&seq, proposal) in &durable.accepted {
             let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
-            let is_backup = !self.is_primary() && !planted!(self.params, RestartForgetsVotes);
+            let is_backup = !self.is_primary();
             let prepare = self.signed(Prepare { view, seq, digest, replica: own });
             let slot = self.log.slot_mut(seq);
             slot.proposal = Some(Arc::clone(proposal));
@@ -114,9 +107,6 @@ impl Replica {
             let planned = durable.new_view.iter().flat_map(|nv| &nv.body.pre_prepares);
             let planned = planned.map(|pre_prepare| pre_prepare.body.seq).max();
             self.last_proposed = last.max(planned.unwrap_or_default()).max(self.log.low());
-            if planted!(self.params, RestartReusesNumbers) {
-                self.last_proposed = self.log.low();
-            }
             let batches = durable.accepted.values().flat_map(|p| &p.batch.requests);
             self.pending.begin_view(batches);
         }
@@ -138,36 +128,7 @@ impl Replica {
         let after = self.params.status_interval;
         let mut effects = vec![Effect::SetTimer { timer: Timer::Status, after }];
         let own = self.view_changes.get(&self.params.replica).cloned();
-        let own = own.map(|own| match planted!(self.params, RestartSendsAnotherViewChange) {
-            true => {
-                let mut body = own.body.clone();
-                body.prepared.clear();
-                Arc::new(self.signed(body))
-            }
-            false => own,
-        });
         effects.extend(own.map(|own| Effect::Broadcast(Message::ViewChange(own))));
         effects
     }
-}
-
-fn with_planted_amnesia(params: &Params, mut durable: Durable) -> Durable {
-    if planted!(params, RestartForgetsAccepted) {
-        durable.accepted.clear();
-    }
-    if planted!(params, RestartForgetsCertificate) {
-        durable.prepared.clear();
-    }
-    if planted!(params, RestartForgetsCheckpoints) {
-        durable.checkpoints.clear();
-    }
-    if planted!(params, RestartForgetsViewChange)
-        && durable.changing
-        && let Some(view) = durable.view.0.checked_sub(1)
-    {
-        durable.view = crate::types::View(view);
-        durable.changing = false;
-        durable.view_change = None;
-    }
-    durable
 }
