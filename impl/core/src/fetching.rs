@@ -4,7 +4,6 @@
 use crate::budget::Help;
 use crate::effect::Effect;
 use crate::message::{Batch, Message};
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::types::{Digest, ReplicaId};
@@ -132,14 +131,7 @@ impl Replica {
 
     /// Another replica lacks a batch.
     pub(crate) fn on_fetch_batch(&mut self, from: ReplicaId, digest: Digest) -> Outcome {
-        if planted!(self.params, BatchNotServed) {
-            return Err(Rejection::Unavailable);
-        }
-        let batch = match self.log.batch(digest) {
-            Some(batch) => Arc::clone(batch),
-            None if planted!(self.params, AnotherBatchServed) => Arc::default(),
-            None => return Err(Rejection::Unavailable),
-        };
+        let batch = self.log.batch(digest).cloned().ok_or(Rejection::Unavailable)?;
         let message = Message::Batch(batch);
         self.budget.give(from, Some(Help::Batch), message.size())?;
         Ok(vec![Effect::Send { to: from, message }])
@@ -148,10 +140,7 @@ impl Replica {
     /// A batch that this replica asked for.
     pub(crate) fn on_batch(&mut self, batch: Arc<Batch>) -> Outcome {
         let digest = batch.digest();
-        match self.fetching.check(digest) {
-            Err(Rejection::NotRequested) if planted!(self.params, UnaskedBatchTaken) => {}
-            checked => checked?,
-        }
+        self.fetching.check(digest)?;
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();
         self.fetching.batches.insert(digest, Wanted::Here(batch));

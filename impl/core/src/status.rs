@@ -6,7 +6,6 @@ use crate::input::Timer;
 use crate::log::Slot;
 use crate::message::{Message, Signed, Status};
 use crate::participation::Report;
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::types::{ReplicaId, SeqNum};
@@ -27,11 +26,7 @@ impl Replica {
         let mut effects =
             vec![Effect::SetTimer { timer: Timer::Status, after: self.params.status_interval }];
         self.judge_view(&mut effects);
-        let mut status = self.status();
-        if planted!(self.params, StatusTellsTooMuch) {
-            status.last_executed = status.last_executed.next();
-        }
-        effects.push(Effect::Broadcast(Message::Status(self.signed(status))));
+        effects.push(Effect::Broadcast(Message::Status(self.signed(self.status()))));
         if !self.active
             && let Some(own) = self.view_changes.get(&self.params.replica)
         {
@@ -74,7 +69,7 @@ impl Replica {
 
     /// Batches that are final here and in the peer's window, or the proof of a checkpoint beyond its reach.
     fn help_with_state(&self, status: &Status, messages: &mut Vec<Message>) {
-        if status.low_water_mark < self.log.low() && !planted!(self.params, StableNotHandedOn) {
+        if status.low_water_mark < self.log.low() {
             messages.push(Message::Stable(Arc::clone(&self.checkpoints.stable)));
         }
         // What is above its window it cannot use.
@@ -82,15 +77,10 @@ impl Replica {
         let lacks = self.log.slots();
         let lacks = lacks.filter(|(seq, _)| *seq > status.last_executed && *seq <= high);
         let final_here = lacks.filter_map(|(_, slot)| slot.committed.as_ref());
-        let certificates = final_here.take(SLOTS_PER_ANSWER).cloned();
-        if !planted!(self.params, CommittedNotHandedOn) {
-            messages.extend(certificates.map(Message::Committed));
-        }
+        messages.extend(final_here.take(SLOTS_PER_ANSWER).cloned().map(Message::Committed));
         let own = self.checkpoints.votes.iter().filter(|(seq, _)| **seq > status.low_water_mark);
         let own = own.filter_map(|(_, votes)| votes.get(&self.params.replica));
-        if !planted!(self.params, CheckpointsNotRepeated) {
-            messages.extend(own.take(SLOTS_PER_ANSWER).cloned().map(Message::Checkpoint));
-        }
+        messages.extend(own.take(SLOTS_PER_ANSWER).cloned().map(Message::Checkpoint));
     }
 
     /// The NEW-VIEW of a view that the peer is not active in, or the VIEW-CHANGEs for it.
@@ -100,17 +90,12 @@ impl Replica {
             return;
         }
         match &self.new_view {
-            Some(_) if self.active && planted!(self.params, NewViewNotHandedOn) => {}
             Some(new_view) if self.active => {
                 messages.push(Message::NewView(Arc::clone(new_view)));
             }
             Some(_) | None => {
                 let known = self.view_changes.values();
-                let own_only = planted!(self.params, ViewChangesNotHandedOn);
-                let others = known.filter(|known| match own_only {
-                    true => known.body.replica == self.params.replica,
-                    false => known.body.replica != status.replica,
-                });
+                let others = known.filter(|known| known.body.replica != status.replica);
                 messages.extend(others.cloned().map(Message::ViewChange));
             }
         }
@@ -118,7 +103,7 @@ impl Replica {
 
     /// Pre-prepares, and the own votes, of what is not final yet.
     fn help_with_votes(&self, status: &Status, messages: &mut Vec<Message>) {
-        if status.view != self.view || !self.active || planted!(self.params, VotesNotRepeated) {
+        if status.view != self.view || !self.active {
             return;
         }
         let own = self.params.replica;
@@ -130,15 +115,7 @@ impl Replica {
                 messages.extend(proposal.map(Message::PrePrepare));
             }
             messages.extend(slot.prepares.get(&own).cloned().map(Message::Prepare));
-            let commit = slot.commits.get(&own).cloned();
-            let commit = commit.map(|vote| match planted!(self.params, RepeatsAnotherVote) {
-                true => {
-                    let view = vote.body.view.next().unwrap_or_default();
-                    self.signed(crate::message::Commit { view, ..vote.body })
-                }
-                false => vote,
-            });
-            messages.extend(commit.map(Message::Commit));
+            messages.extend(slot.commits.get(&own).cloned().map(Message::Commit));
         }
     }
 

@@ -11,7 +11,6 @@ use crate::budget::Help;
 use crate::effect::Effect;
 use crate::manifest::{Manifest, chunk_digest};
 use crate::message::{FetchState, Message, StableCertificate, StateData, StatePart};
-use crate::planted::planted;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::replies::{ReplyChunks, ReplyTable, is_chunk};
@@ -193,22 +192,14 @@ impl Replica {
 
     /// Another replica asks for state.
     pub(crate) fn on_fetch_state(&mut self, from: ReplicaId, fetch: FetchState) -> Outcome {
-        let manifest = self.manifests.get(&fetch.seq);
-        let bytes = manifest.and_then(|manifest| manifest.part_len(fetch.part));
-        let served_all_the_same = match manifest {
-            None => planted!(self.params, UnknownStateServed),
-            Some(_) => planted!(self.params, UnknownPartServed),
-        };
-        if bytes.is_none() && !served_all_the_same {
-            return Err(Rejection::Unavailable);
-        }
-        self.budget.give(from, Some(Help::State), bytes.unwrap_or(0))?;
+        let manifest = self.manifests.get(&fetch.seq).ok_or(Rejection::Unavailable)?;
+        let bytes = manifest.part_len(fetch.part).ok_or(Rejection::Unavailable)?;
+        self.budget.give(from, Some(Help::State), bytes)?;
         Ok(vec![Effect::ServeState { to: from, seq: fetch.seq, part: fetch.part }])
     }
 
     /// State that this replica asked `from` for.
     pub(crate) fn on_state_data(&mut self, from: ReplicaId, data: &StateData) -> Outcome {
-        let unchecked = planted!(self.params, StateTransferUnverified);
         let Some(transfer) = &self.transfer else { return Err(Rejection::NotRequested) };
         let asked = (from, data.seq, data.part);
         // Before the bytes are hashed: what nobody asked for costs nothing.
@@ -225,7 +216,7 @@ impl Replica {
                 let manifest = manifest.filter(|manifest| manifest.seq == transfer.seq);
                 let manifest = manifest.ok_or(Rejection::UnreadableStateData)?;
                 let got = manifest.digest();
-                if got != expected && !unchecked {
+                if got != expected {
                     return Err(Rejection::WrongStateData { expected, got });
                 }
                 // All checks passed; nothing has changed yet.
@@ -234,7 +225,7 @@ impl Replica {
             }
             StatePart::Chunk(_) => {
                 let got = chunk_digest(&data.bytes);
-                if got != expected && !unchecked {
+                if got != expected {
                     return Err(Rejection::WrongStateData { expected, got });
                 }
                 if transfer.is_reply_chunk(expected) && !is_chunk(&data.bytes) {
@@ -344,9 +335,6 @@ impl Replica {
             // It was not reached while this one was fetched, so it is not reached soon.
             self.learn_stable(later, &mut effects);
             self.begin_transfer(&mut effects);
-        }
-        if planted!(self.params, InactiveAfterTransfer) {
-            return Ok(effects);
         }
         self.try_awaited(&mut effects);
         self.try_new_view(&mut effects);
