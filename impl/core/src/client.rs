@@ -9,7 +9,6 @@
 
 use crate::membership::Membership;
 use crate::message::{Reply, Request, Signed};
-use crate::planted::planted;
 use crate::types::{Digest, ReplicaId, Timestamp, View};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -150,9 +149,6 @@ pub struct ClientLane {
     view: View,
     last: Timestamp,
     outstanding: Option<Outstanding>,
-    /// The bug that this lane is to have.
-    #[cfg(feature = "planted-bugs")]
-    planted: Option<crate::planted::PlantedBug>,
 }
 
 #[derive(Clone, Debug)]
@@ -175,16 +171,7 @@ impl ClientLane {
             view: View::default(),
             last: Timestamp::default(),
             outstanding: None,
-            #[cfg(feature = "planted-bugs")]
-            planted: None,
         }
-    }
-
-    /// The same lane with a bug.
-    #[cfg(feature = "planted-bugs")]
-    #[must_use]
-    pub fn with_planted(self, planted: Option<crate::planted::PlantedBug>) -> Self {
-        Self { planted, ..self }
     }
 
     /// The view that the client believes in.
@@ -220,7 +207,7 @@ impl ClientLane {
         if self.is_busy() {
             return Err(ClientRejection::Busy);
         }
-        if got <= self.last && !planted!(self, ClientReusesTimestamp) {
+        if got <= self.last {
             return Err(ClientRejection::OldTimestamp { last: self.last, got });
         }
         self.last = got;
@@ -239,34 +226,25 @@ impl ClientLane {
 
     /// §4.1: a result counts when f+1 replicas, each for itself, answer the same to this request.
     fn on_reply(&mut self, reply: Reply) -> Result<Vec<ClientEffect>, ClientRejection> {
-        let needed = self.membership.weak() - usize::from(planted!(self, ClientAcceptsFReplies));
-        let any_timestamp = planted!(self, ClientIgnoresTimestamp);
-        let any_result = planted!(self, ClientMixesResults);
-        let each_reply = planted!(self, ClientCountsSenderTwice);
-        let any_view = planted!(self, ClientBelievesHighestView);
-        if !self.membership.contains(reply.replica) && !planted!(self, ClientTakesStrangers) {
+        let needed = self.membership.weak();
+        if !self.membership.contains(reply.replica) {
             return Err(ClientRejection::NotAMember(reply.replica));
         }
         let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
         let expected = outstanding.request.body.timestamp;
         let mine = &outstanding.request.body;
-        let timestamp = if any_timestamp { expected } else { reply.timestamp };
-        if (mine.client, mine.lane, expected) != (reply.client, reply.lane, timestamp) {
+        if (mine.client, mine.lane, expected) != (reply.client, reply.lane, reply.timestamp) {
             return Err(ClientRejection::OtherRequest { expected, got: reply.timestamp });
         }
-        if reply.request != outstanding.digest && !any_timestamp {
+        if reply.request != outstanding.digest {
             let (expected, got) = (outstanding.digest, reply.request);
             return Err(ClientRejection::AnotherRequest { expected, got });
         }
-        let voter = match each_reply {
-            true => ReplicaId(outstanding.replies.len() as u32),
-            false => reply.replica,
-        };
-        outstanding.replies.insert(voter, (reply.view, Arc::clone(&reply.result)));
+        outstanding.replies.insert(reply.replica, (reply.view, Arc::clone(&reply.result)));
         let mut views: Vec<View> = outstanding
             .replies
             .values()
-            .filter(|(_, result)| any_result || *result == reply.result)
+            .filter(|(_, result)| *result == reply.result)
             .map(|(view, _)| *view)
             .collect();
         if views.len() < needed {
@@ -274,7 +252,7 @@ impl ClientLane {
         }
         // The f+1st highest of the claimed views: some correct replica is in it or beyond.
         views.sort_unstable_by(|a, b| b.cmp(a));
-        self.view = self.view.max(views[if any_view { 0 } else { needed - 1 }]);
+        self.view = self.view.max(views[needed - 1]);
         self.outstanding = None;
         let view = self.view;
         let done = ClientEffect::Done { timestamp: expected, result: reply.result, view };
@@ -340,10 +318,6 @@ impl ClientLane {
         let request = Arc::clone(&outstanding.request);
         outstanding.wait = outstanding.wait.saturating_mul(2).min(max);
         let wait = outstanding.wait;
-        let ask = match planted!(self, ClientAsksPrimaryOnly) {
-            true => ClientEffect::Send { to: self.membership.primary(self.view), request },
-            false => ClientEffect::Broadcast(request),
-        };
-        Ok(vec![ask, ClientEffect::SetTimer(wait)])
+        Ok(vec![ClientEffect::Broadcast(request), ClientEffect::SetTimer(wait)])
     }
 }

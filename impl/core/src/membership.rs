@@ -1,6 +1,5 @@
 //! The only place that knows how many replicas there are and how many of them may lie.
 
-use crate::planted::planted;
 use crate::types::{ReplicaId, View};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -15,10 +14,6 @@ pub const REPLICAS_MAX: u32 = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     n: u32,
-    /// The bug that the arithmetic is to have.
-    #[cfg(feature = "planted-bugs")]
-    #[serde(skip)]
-    planted: Option<crate::planted::PlantedBug>,
 }
 
 /// A cluster size that PBFT cannot work with.
@@ -38,24 +33,13 @@ impl Membership {
         match n {
             0..=3 => Err(MembershipError::TooFew(n)),
             4..=REPLICAS_MAX => {
-                let membership = Self {
-                    n,
-                    #[cfg(feature = "planted-bugs")]
-                    planted: None,
-                };
+                let membership = Self { n };
                 assert!(2 * membership.quorum() > membership.n() + membership.faults());
                 assert!(membership.quorum() + membership.faults() <= membership.n());
                 Ok(membership)
             }
             _ => Err(MembershipError::TooMany(n)),
         }
-    }
-
-    /// The same replicas, counted with a bug.
-    #[cfg(feature = "planted-bugs")]
-    #[must_use]
-    pub fn with_planted(self, planted: Option<crate::planted::PlantedBug>) -> Self {
-        Self { planted, ..self }
     }
 
     /// Number of replicas, n.
@@ -71,9 +55,6 @@ impl Membership {
 
     /// Size of a Byzantine quorum, q: any two of them share a correct replica.
     pub fn quorum(&self) -> usize {
-        if planted!(self, QuorumTwoFPlusOne) {
-            return 2 * self.faults() + 1;
-        }
         (self.n() + self.faults() + 1).div_ceil(2)
     }
 
