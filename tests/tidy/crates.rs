@@ -6,7 +6,7 @@ use toml::{Table, Value};
 /// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
 /// otherwise conformance would prove a thing equal to itself. All programs print in one way, which knows nothing of the
 /// protocol.
-const OURS: [(&str, &str, &[&str]); 8] = [
+const OURS: [(&str, &str, &[&str]); 9] = [
     ("impl/output/Cargo.toml", "pbft-output", &[]),
     ("model/Cargo.toml", "pbft-model", &["pbft-output", "pbft-picture", "pbft-proof"]),
     ("model/picture/Cargo.toml", "pbft-picture", &[]),
@@ -16,12 +16,13 @@ const OURS: [(&str, &str, &[&str]); 8] = [
     (
         "conformance/Cargo.toml",
         "pbft-conformance",
-        &["pbft-core", "pbft-model", "pbft-node", "pbft-output", "pbft-proof"],
+        &["pbft-core", "pbft-model", "pbft-node", "pbft-output", "pbft-plant", "pbft-proof"],
     ),
+    ("conformance/plant/Cargo.toml", "pbft-plant", &["pbft-output"]),
     (
         "tests/Cargo.toml",
         "pbft-tests",
-        &["pbft-conformance", "pbft-core", "pbft-model", "pbft-node", "pbft-output"],
+        &["pbft-conformance", "pbft-core", "pbft-model", "pbft-node", "pbft-output", "pbft-plant"],
     ),
 ];
 

@@ -1,0 +1,214 @@
+//! `pbft-plant`: lists the bugs, shows them as diffs, and writes and builds the copy that has them.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pbft_output::{errln, outln};
+use pbft_plant::catalogue::{Catalogue, CatalogueError, Entry};
+use pbft_plant::copy::{self, CopyError};
+use pbft_plant::place::{PlaceError, Planting};
+use pbft_plant::workspace::{Kind, Workspace, WorkspaceError};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Bugs as diffs: writes a copy of the sources in which each listed bug can be switched on by name.
+///
+/// Exit status: 0 done · 1 a bug cannot be planted · 2 wrong arguments · 5 a list or a bug is refused.
+#[derive(Parser)]
+#[command(name = "pbft-plant", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    lists: Lists,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Human, global = true)]
+    format: Format,
+}
+
+#[derive(Args)]
+struct Lists {
+    /// A list of bugs. Without it: each `bugs.txt` beside the manifest of a crate.
+    #[arg(long, value_name = "FILE", global = true)]
+    bugs: Vec<PathBuf>,
+    /// The mutants of the specification (each `mutants.txt`) instead of the bugs.
+    #[arg(long, global = true, conflicts_with = "bugs")]
+    mutants: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the name of each bug, and what is wrong.
+    List,
+    /// Show a bug as a diff of the sources as they are now.
+    Show {
+        /// The bug.
+        name: String,
+    },
+    /// Check that each bug can be planted: of all lists, unless some are named.
+    Check,
+    /// Write the copy with the bugs to a directory, or bring it up to date.
+    Write {
+        /// The directory.
+        directory: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+/// Why the program ends without a result.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error("there is no bug `{0}`: see `pbft-plant list`")]
+    NoBug(String),
+    #[error("{}: {why}", path.display())]
+    Path { path: PathBuf, why: String },
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Catalogue(_) | Self::Place(_) | Self::Copy(CopyError::Places(_)) => 5,
+            Self::Workspace(_) | Self::Copy(_) | Self::NoBug(_) | Self::Path { .. } => 2,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match pbft_output::arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    pbft_output::finish(run(&arguments).unwrap_or_else(|failure| {
+        errln!("error: {failure}");
+        failure.code()
+    }))
+}
+
+fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let workspace = Workspace::of(Path::new("."))?;
+    let kind = if arguments.lists.mutants { Kind::Mutants } else { Kind::Bugs };
+    let catalogue = || match arguments.lists.bugs.is_empty() {
+        true => Ok(workspace.catalogue(kind)?),
+        false => named(&workspace, &arguments.lists.bugs),
+    };
+    match &arguments.command {
+        Command::List => Ok(list(arguments.format, &catalogue()?)),
+        Command::Show { name } => show(arguments.format, &workspace, &catalogue()?, name),
+        Command::Check if arguments.lists.mutants || !arguments.lists.bugs.is_empty() => {
+            Ok(check(arguments.format, &workspace, &[catalogue()?]))
+        }
+        Command::Check => {
+            let all = Kind::ALL.map(|kind| workspace.catalogue(kind));
+            let all = all.into_iter().collect::<Result<Vec<_>, _>>()?;
+            Ok(check(arguments.format, &workspace, &all))
+        }
+        Command::Write { directory } => {
+            copy::write(&workspace, kind, &catalogue()?, directory)?;
+            Ok(0)
+        }
+    }
+}
+
+/// The lists that the command line names.
+fn named(workspace: &Workspace, lists: &[PathBuf]) -> Result<Catalogue, Failure> {
+    let relative = |list: &PathBuf| {
+        let wrong = |why: String| Failure::Path { path: list.clone(), why };
+        let whole = list.canonicalize().map_err(|error| wrong(error.to_string()))?;
+        let inside = whole.strip_prefix(&workspace.root).map(ToOwned::to_owned);
+        inside.map_err(|_| wrong("not in this workspace".to_owned()))
+    };
+    let lists = lists.iter().map(relative).collect::<Result<Vec<_>, _>>()?;
+    Ok(Catalogue::read(&workspace.root, &lists)?)
+}
+
+fn list(format: Format, catalogue: &Catalogue) -> u8 {
+    if format == Format::Json {
+        outln!("{:#}", catalogue.entries().iter().map(as_json).collect::<serde_json::Value>());
+        return 0;
+    }
+    let longest = catalogue.entries().iter().map(|entry| entry.name.len()).max();
+    for entry in catalogue.entries() {
+        outln!("{:width$}  {}", entry.name, entry.what, width = longest.unwrap_or_default());
+    }
+    0
+}
+
+fn as_json(entry: &Entry) -> serde_json::Value {
+    let Entry { name, what, rule, caught, without, .. } = entry;
+    json!({
+        "name": name, "list": entry.list, "line": entry.line,
+        "what": what, "rule": rule, "caught": caught, "without": without,
+    })
+}
+
+fn show(
+    format: Format,
+    workspace: &Workspace,
+    catalogue: &Catalogue,
+    name: &str,
+) -> Result<u8, Failure> {
+    let entry = catalogue.entry(name).ok_or_else(|| Failure::NoBug(name.to_owned()))?;
+    let diff = entry.diff(&workspace.root)?;
+    if format == Format::Json {
+        let mut whole = as_json(entry);
+        whole["diff"] = diff.into();
+        outln!("{whole:#}");
+        return Ok(0);
+    }
+    outln!("{} ({}:{})", entry.name, entry.list.display(), entry.line);
+    let without = entry.without.as_deref().map(|without| ("without", without));
+    let fields = [("what", &*entry.what), ("rule", &*entry.rule), ("caught", &*entry.caught)];
+    for (field, value) in fields.into_iter().chain(without) {
+        outln!("  {:8}{value}", format!("{field}:"));
+    }
+    outln!("");
+    pbft_output::out!("{diff}");
+    Ok(0)
+}
+
+fn check(format: Format, workspace: &Workspace, catalogues: &[Catalogue]) -> u8 {
+    let (mut bugs, mut hunks, mut functions, mut files) = (0, 0, 0, 0);
+    let mut errors = Vec::new();
+    for catalogue in catalogues {
+        bugs += catalogue.entries().len();
+        hunks += catalogue.entries().iter().map(|entry| entry.hunks.len()).sum::<usize>();
+        match Planting::new(&workspace.root, catalogue) {
+            Ok(planting) => {
+                files += planting.files.len();
+                functions += planting.files.values().map(|file| file.functions).sum::<usize>();
+            }
+            Err(more) => errors.extend(more),
+        }
+    }
+    let can = if errors.is_empty() { "can be planted" } else { "cannot all be planted" };
+    if format == Format::Json {
+        let errors = errors.iter().map(|error| {
+            let PlaceError { bug, list, line, .. } = error;
+            json!({ "bug": bug, "list": list, "line": line, "error": error.to_string() })
+        });
+        let errors: Vec<_> = errors.collect();
+        let whole = json!({
+            "bugs": bugs, "hunks": hunks, "functions": functions, "files": files, "errors": errors,
+        });
+        outln!("{whole:#}");
+    } else {
+        errors.iter().for_each(|error| outln!("{error}"));
+        match errors.len() {
+            0 => outln!("{bugs} bugs ({hunks} hunks, {functions} functions, {files} files) {can}"),
+            wrong => outln!("{bugs} bugs ({hunks} hunks) {can}: {wrong} mistakes"),
+        }
+    }
+    u8::from(!errors.is_empty())
+}

@@ -1,0 +1,142 @@
+//! The workspace that has the bugs' lists, as cargo sees it.
+
+use crate::catalogue::{Catalogue, CatalogueError};
+use serde::Deserialize;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A workspace.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Workspace {
+    /// Its directory.
+    #[serde(rename = "workspace_root")]
+    pub root: PathBuf,
+    /// Where cargo builds it.
+    #[serde(rename = "target_directory")]
+    pub target: PathBuf,
+    /// Its crates.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// A crate of a workspace.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) manifest_path: PathBuf,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// What cargo makes of a crate.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    kind: Vec<String>,
+    pub(crate) src_path: PathBuf,
+}
+
+impl Target {
+    pub(crate) fn is_program(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "bin")
+    }
+
+    pub(crate) fn is_library(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "lib")
+    }
+}
+
+/// The lists that go into one copy. Bugs of the code and mutants of its specification never do: they share names, and
+/// a comparison of the two would not see what is wrong in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bugs of the production code: each `bugs.txt` beside a crate's manifest.
+    Bugs,
+    /// Mutants of the specification: each `mutants.txt`.
+    Mutants,
+}
+
+impl Kind {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Bugs, Self::Mutants];
+
+    /// What its files are called, without `.txt`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bugs => "bugs",
+            Self::Mutants => "mutants",
+        }
+    }
+}
+
+/// Why cargo does not say what the workspace is.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// Cargo cannot be started.
+    #[error("cargo cannot be started: {0}")]
+    NoCargo(std::io::Error),
+    /// Cargo refuses.
+    #[error("cargo metadata in {}: {said}", directory.display())]
+    Refused {
+        /// Where it was asked.
+        directory: PathBuf,
+        /// Its answer.
+        said: String,
+    },
+    /// Its answer is not understood.
+    #[error("cargo metadata: {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+impl Workspace {
+    /// The workspace of a directory.
+    pub fn of(directory: &Path) -> Result<Self, WorkspaceError> {
+        let mut cargo = cargo();
+        cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(directory);
+        let output = cargo.output().map_err(WorkspaceError::NoCargo)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(WorkspaceError::Refused { directory: directory.to_owned(), said });
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// The lists of one kind, relative to the root.
+    pub fn lists(&self, kind: Kind) -> Vec<PathBuf> {
+        let file = format!("{}.txt", kind.name());
+        let mut lists: Vec<PathBuf> = self
+            .packages
+            .iter()
+            .filter_map(|package| Some(package.directory(&self.root)?.join(&file)))
+            .filter(|list| self.root.join(list).exists())
+            .collect();
+        lists.sort();
+        lists
+    }
+
+    /// What the lists of one kind say.
+    pub fn catalogue(&self, kind: Kind) -> Result<Catalogue, CatalogueError> {
+        Catalogue::read(&self.root, &self.lists(kind))
+    }
+}
+
+impl Package {
+    /// Its directory, relative to the root.
+    pub(crate) fn directory(&self, root: &Path) -> Option<&Path> {
+        self.manifest_path.parent()?.strip_prefix(root).ok()
+    }
+}
+
+/// Cargo, as it would be run by hand: without what an outer `cargo run` tells the program that it runs, which would make
+/// build scripts run again.
+pub(crate) fn cargo() -> Command {
+    const TOLD: [&str; 5] =
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or(OsString::from("cargo")));
+    for (name, _) in std::env::vars_os() {
+        if TOLD.iter().any(|told| name.to_string_lossy().starts_with(told)) {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("CARGO").env_remove("OUT_DIR").env_remove(crate::switch::BUG);
+    command
+}
