@@ -183,30 +183,25 @@ impl Catalogue {
     }
 }
 
-/// Rewrites how one bug is caught. Everything else in the list stays as it is, byte for byte.
-pub fn record(root: &Path, list: &Path, name: &str, caught: &str) -> Result<(), CatalogueError> {
-    let file = root.join(list);
-    let wrong = |line, mistake| CatalogueError::new(list, line, mistake);
-    let text = std::fs::read_to_string(&file).map_err(|error| wrong(1, error.into()))?;
-    let entries = parse(list, &text)?;
-    let entry = entries.iter().find(|entry| entry.name == name);
-    let entry = entry.ok_or_else(|| wrong(1, Mistake::NoEntry(name.to_owned())))?;
-    if caught.trim().is_empty() || caught.contains(['\n', '\r']) {
-        return Err(wrong(entry.caught_line, Mistake::FieldValue("caught")));
-    }
-    let mut rewritten = String::with_capacity(text.len() + caught.len());
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        if number + 1 == entry.caught_line {
-            let ending = &line[line.trim_end_matches(['\n', '\r']).len()..];
-            rewritten += &format!("caught: {}{ending}", caught.trim());
-        } else {
-            rewritten += line;
+impl Entry {
+    /// Rewrites in the list how the bug is caught. Everything else there stays as it is, byte for byte.
+    pub fn record(&self, root: &Path, caught: &str) -> Result<(), CatalogueError> {
+        let (list, file) = (&self.list, root.join(&self.list));
+        let wrong = |line, mistake| CatalogueError::new(list, line, mistake);
+        let text = std::fs::read_to_string(&file).map_err(|error| wrong(1, error.into()))?;
+        // The list may have changed since this entry was read.
+        let entry = parse(list, &text)?.into_iter().find(|entry| entry.name == self.name);
+        let entry = entry.ok_or_else(|| wrong(1, Mistake::NoEntry(self.name.clone())))?;
+        if caught.trim().is_empty() || caught.contains(['\n', '\r']) {
+            return Err(wrong(entry.caught_line, Mistake::FieldValue("caught")));
         }
+        let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+        let line = &mut lines[entry.caught_line - 1];
+        let ending = line.split_off(line.trim_end_matches(['\n', '\r']).len());
+        *line = format!("caught: {}{ending}", caught.trim());
+        let written = std::fs::write(&file, lines.concat());
+        written.map_err(|error| wrong(entry.caught_line, error.into()))
     }
-    if rewritten == text {
-        return Ok(());
-    }
-    std::fs::write(&file, rewritten).map_err(|error| wrong(entry.caught_line, error.into()))
 }
 
 impl CatalogueError {

@@ -10,9 +10,10 @@ use crate::catalogue::Catalogue;
 use crate::functions::head;
 use crate::place::{PlaceError, PlantedFile, Planting};
 use crate::workspace::{Kind, Package, Workspace};
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use pbft_output::errln;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -25,12 +26,14 @@ const MARK: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# Written by pb
 const MARK_FILE: &str = "CACHEDIR.TAG";
 
 /// A copy with bugs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Copy {
     /// The directory with its manifest.
     pub directory: PathBuf,
     /// The files with bugs, by their paths from there.
     pub planted: BTreeMap<PathBuf, PlantedFile>,
+    /// Nobody else writes it or builds from it as long as this lives.
+    _lock: File,
 }
 
 /// Why there is no copy.
@@ -59,7 +62,7 @@ pub enum CopyError {
         why: String,
     },
     /// A list lies beside no library that could ask which bug is on.
-    #[error("{}: bugs can be planted only in a crate with a library, outside of `src/plant.rs`", .0.display())]
+    #[error("{}: must be beside the manifest of a crate with a library that has no `plant.rs`", .0.display())]
     NoLibrary(PathBuf),
 }
 
@@ -78,21 +81,21 @@ pub fn write(
     let mut planting = Planting::new(&workspace.root, catalogue).map_err(CopyError::Places)?;
     let mut changed: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
     for package in &workspace.packages {
-        let relative = package.directory(&workspace.root).unwrap_or(Path::new("")).to_owned();
-        let path = relative.join("Cargo.toml");
+        let Some(directory) = package.directory(&workspace.root) else { continue };
+        let path = directory.join("Cargo.toml");
         let manifest = renamed(package, &read_manifest(&workspace.root, &path)?);
         changed.insert(path, rendered(&manifest));
-        if catalogue.entries().iter().any(|entry| entry.list.parent() == Some(&relative)) {
-            let library = package.targets.iter().find(|target| target.is_library());
-            let library = library.and_then(|it| it.src_path.strip_prefix(&workspace.root).ok());
-            let missing = || CopyError::NoLibrary(relative.clone());
-            let library = library.ok_or_else(missing)?.to_owned();
-            let module = library.with_file_name("plant.rs");
-            if workspace.root.join(&module).exists() {
-                return Err(missing());
+    }
+    let lists = catalogue.entries().iter().map(|entry| &*entry.list);
+    for list in lists.collect::<BTreeSet<&Path>>() {
+        let library = workspace.library_beside(list);
+        let module = library.as_ref().map(|library| library.with_file_name("plant.rs"));
+        match (library, module) {
+            (Some(library), Some(module)) if !workspace.root.join(&module).exists() => {
+                changed.insert(module, switch_module(catalogue).into_bytes());
+                declare_switch(workspace, &mut planting, &library)?;
             }
-            changed.insert(module, switch_module(catalogue).into_bytes());
-            declare_switch(workspace, &mut planting, &library)?;
+            _ => return Err(CopyError::NoLibrary(list.to_owned())),
         }
     }
     let inner = PathBuf::from(format!("planted-{}", kind.name()));
@@ -100,71 +103,82 @@ pub fn write(
     for (path, file) in &planting.files {
         changed.insert(path.clone(), file.text.clone().into_bytes());
     }
-    claim(directory)?;
+    let lock = claim(directory)?;
     write_changed(&directory.join("Cargo.toml"), &rendered(&root))?;
-    let lock = workspace.root.join("Cargo.lock");
-    write_changed(&directory.join("Cargo.lock"), &read(&lock)?)?;
+    let versions = read(&workspace.root.join("Cargo.lock"))?;
+    write_changed(&directory.join("Cargo.lock"), &versions)?;
     let copy = directory.join(&inner);
-    sync(&workspace.root, Path::new(""), &copy, &mut changed)?;
+    let mut files = changed.keys().cloned().collect();
+    collect(&workspace.root, Path::new(""), &mut files)?;
+    fs::create_dir_all(&copy).map_err(at(&copy))?;
+    prune(&copy, Path::new(""), &files)?;
+    for file in &files {
+        let content = changed.remove(file).map_or_else(|| read(&workspace.root.join(file)), Ok)?;
+        write_changed(&copy.join(file), &content)?;
+    }
     let planted = planting.files.into_iter().map(|(path, file)| (inner.join(path), file));
-    Ok(Copy { directory: directory.to_owned(), planted: planted.collect() })
+    Ok(Copy { directory: directory.to_owned(), planted: planted.collect(), _lock: lock })
 }
 
-/// Makes the directory, unless somebody else's files are in it.
-fn claim(directory: &Path) -> Result<(), CopyError> {
-    fs::create_dir_all(directory).map_err(at(directory))?;
+/// Makes the directory and locks it, unless somebody else's files are in it.
+fn claim(directory: &Path) -> Result<File, CopyError> {
     let mark = directory.join(MARK_FILE);
-    let is_empty = fs::read_dir(directory).map_err(at(directory))?.next().is_none();
-    match fs::read_to_string(&mark) {
-        Ok(text) if text == MARK => Ok(()),
-        _ if is_empty => fs::write(&mark, MARK).map_err(at(&mark)),
-        _ => Err(CopyError::NotOurs(directory.to_owned())),
+    fs::create_dir_all(directory).map_err(at(directory))?;
+    let entries = fs::read_dir(directory).map_err(at(directory))?;
+    let is_new = entries.flatten().all(|entry| entry.file_name() == MARK_FILE);
+    if !is_new && !mark.exists() {
+        return Err(CopyError::NotOurs(directory.to_owned()));
+    }
+    let options = OpenOptions::new().create(true).read(true).append(true).open(&mark);
+    let mut file = options.map_err(at(&mark))?;
+    if file.try_lock().is_err() {
+        errln!("waiting for another program that writes or builds {}", directory.display());
+        file.lock().map_err(at(&mark))?;
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(at(&mark))?;
+    match text == MARK {
+        true => Ok(file),
+        false if is_new && text.is_empty() => {
+            file.write_all(MARK.as_bytes()).map_err(at(&mark))?;
+            Ok(file)
+        }
+        false => Err(CopyError::NotOurs(directory.to_owned())),
     }
 }
 
-/// Copies what is below `from/relative`, with other contents for what is in `changed`, and removes from the copy what is
-/// not there any more.
-fn sync(
-    from: &Path,
-    relative: &Path,
-    to: &Path,
-    changed: &mut BTreeMap<PathBuf, Vec<u8>>,
-) -> Result<(), CopyError> {
-    let (source, copy) = (from.join(relative), to.join(relative));
-    fs::create_dir_all(&copy).map_err(at(&copy))?;
-    let is_top = relative == Path::new("");
-    let mut kept = Vec::new();
-    for entry in fs::read_dir(&source).map_err(at(&source))? {
-        let entry = entry.map_err(at(&source))?;
-        let (name, path) = (entry.file_name(), relative.join(entry.file_name()));
-        if is_top && FOREIGN.iter().any(|foreign| name == *foreign) {
+/// Adds the files below `root/relative` that belong to the sources.
+fn collect(root: &Path, relative: &Path, files: &mut BTreeSet<PathBuf>) -> Result<(), CopyError> {
+    let directory = root.join(relative);
+    for entry in fs::read_dir(&directory).map_err(at(&directory))? {
+        let entry = entry.map_err(at(&directory))?;
+        let (path, whole) = (relative.join(entry.file_name()), entry.path());
+        if FOREIGN.iter().any(|foreign| path == Path::new(foreign)) {
             continue;
         }
-        if entry.path().is_dir() {
-            if !entry.path().join(MARK_FILE).exists() {
-                sync(from, &path, to, changed)?;
-                kept.push(name);
-            }
-        } else {
-            let content = changed.remove(&path).map_or_else(|| read(&entry.path()), Ok)?;
-            write_changed(&copy.join(&name), &content)?;
-            kept.push(name);
+        match whole.is_dir() {
+            true if whole.join(MARK_FILE).exists() => {}
+            true => collect(root, &path, files)?,
+            false => drop(files.insert(path)),
         }
     }
-    let added: Vec<_> = changed.keys().filter(|path| path.parent() == Some(relative)).collect();
-    for path in added.into_iter().cloned().collect::<Vec<_>>() {
-        let content = changed.remove(&path).unwrap_or_default();
-        write_changed(&to.join(&path), &content)?;
-        kept.extend(path.file_name().map(ToOwned::to_owned));
-    }
-    for entry in fs::read_dir(&copy).map_err(at(&copy))? {
-        let entry = entry.map_err(at(&copy))?;
-        if !kept.contains(&entry.file_name()) {
-            let path = entry.path();
-            let is_directory = entry.file_type().map_err(at(&path))?.is_dir();
-            let removed =
-                if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(at(&path))?;
+    Ok(())
+}
+
+/// Removes from `copy/relative` what is none of these files.
+fn prune(copy: &Path, relative: &Path, files: &BTreeSet<PathBuf>) -> Result<(), CopyError> {
+    let directory = copy.join(relative);
+    for entry in fs::read_dir(&directory).map_err(at(&directory))? {
+        let entry = entry.map_err(at(&directory))?;
+        let (path, whole) = (relative.join(entry.file_name()), entry.path());
+        let is_directory = entry.file_type().map_err(at(&whole))?.is_dir();
+        // The first file at or after a directory's path is in it, if any is.
+        let kept = files.range(path.clone()..).next().filter(|file| file.starts_with(&path));
+        match kept {
+            Some(file) if is_directory && *file != path => prune(copy, &path, files)?,
+            Some(file) if !is_directory && *file == path => {}
+            _ if is_directory => fs::remove_dir_all(&whole).map_err(at(&whole))?,
+            _ => fs::remove_file(&whole).map_err(at(&whole))?,
         }
     }
     Ok(())
@@ -181,7 +195,10 @@ fn read(path: &Path) -> Result<Vec<u8>, CopyError> {
 fn write_changed(path: &Path, content: &[u8]) -> Result<(), CopyError> {
     match fs::read(path) {
         Ok(there) if there == content => Ok(()),
-        _ => fs::write(path, content).map_err(at(path)),
+        _ => {
+            let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+            made.and_then(|()| fs::write(path, content)).map_err(at(path))
+        }
     }
 }
 

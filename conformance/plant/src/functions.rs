@@ -41,7 +41,7 @@ impl Function {
 
 /// All functions of a source file that are not part of its tests, in the order of their beginnings.
 pub(crate) fn functions(source: &str) -> syn::Result<Vec<Function>> {
-    let mut finder = Finder::default();
+    let mut finder = Finder { source, around: Vec::new(), by_trait: None, found: Vec::new() };
     finder.visit_file(&parsed(source)?);
     Ok(finder.found)
 }
@@ -64,14 +64,14 @@ fn without_spaces(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-#[derive(Default)]
-struct Finder {
+struct Finder<'a> {
+    source: &'a str,
     around: Vec<String>,
     by_trait: Option<String>,
     found: Vec<Function>,
 }
 
-impl Finder {
+impl Finder<'_> {
     fn within(&mut self, name: String, by_trait: Option<String>, visit: impl FnOnce(&mut Self)) {
         self.around.push(name);
         let outer = std::mem::replace(&mut self.by_trait, by_trait);
@@ -94,20 +94,25 @@ impl Finder {
         let (open, close) = (braces.open().byte_range().end, braces.close().byte_range().start);
         let inner =
             |attribute: &&syn::Attribute| matches!(attribute.style, syn::AttrStyle::Inner(_));
-        let start = attrs.iter().filter(inner).map(|one| one.span().byte_range().end).max();
+        let ends = attrs.iter().filter(inner).map(|one| one.span().byte_range().end);
+        // The line ends with them: it may be a comment.
+        let after = |end: usize| {
+            self.source.len() - self.source[end..].trim_start_matches(['\r', '\n']).len()
+        };
+        let start = ends.max().map_or(open, after);
         let name: Vec<&str> = self.around.iter().chain([&ident]).map(String::as_str).collect();
         self.found.push(Function {
             name: name.join("::"),
             by_trait: self.by_trait.as_ref().map(|by_trait| format!("{by_trait}::{ident}")),
             line: signature.ident.span().start().line,
-            body: start.unwrap_or(open)..close,
+            body: start..close,
             is_const: signature.constness.is_some(),
         });
         self.within(ident, None, |finder| visit::visit_block(finder, block));
     }
 }
 
-impl<'ast> Visit<'ast> for Finder {
+impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
         if !is_for_tests(&module.attrs) {
             let name = module.ident.to_string();

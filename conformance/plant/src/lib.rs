@@ -2,13 +2,15 @@
 //!
 //! A bug is an entry in a list beside the crate that it is in ([`catalogue`]): what is wrong, what catches it, and the
 //! line as it is beside the line as it would be wrong. This crate finds the places ([`place`]), writes a copy of the
-//! workspace in which each bug can be switched on by name ([`copy`]), builds it, and lets tools run what was built
-//! ([`switch`]). A bug whose line is gone is an error that names it.
+//! workspace in which each bug can be switched on by name ([`copy`]), builds it ([`build`]), and lets tools run what was
+//! built ([`switch`]). A bug whose line is gone is an error that names it.
 
+pub mod build;
 pub mod catalogue;
 pub mod copy;
 mod functions;
 pub mod place;
 mod show;
 pub mod switch;
+pub mod tool;
 pub mod workspace;

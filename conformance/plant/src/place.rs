@@ -44,7 +44,7 @@ pub struct PlaceError {
     /// The function.
     pub function: String,
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 /// What is wrong with the place of a bug.
@@ -52,7 +52,7 @@ pub struct PlaceError {
 pub enum Problem {
     /// The file cannot be read.
     #[error("{0}; correct the path, which is relative to the list")]
-    NoFile(String),
+    NoFile(std::io::Error),
     /// The file is no Rust.
     #[error("the file cannot be parsed: {0}")]
     NotRust(syn::Error),
@@ -101,19 +101,13 @@ pub enum Problem {
     Same(usize),
 }
 
-/// Where a hunk goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The function, by its full name.
-    pub function: String,
-    /// The bytes of the file that are replaced.
-    pub range: Range<usize>,
-    /// The line where they begin, from 1.
-    pub line: usize,
+/// A hunk of a bug with a number.
+#[derive(Clone, Copy)]
+struct Numbered<'a> {
+    number: usize,
+    entry: &'a Entry,
+    hunk: &'a Hunk,
 }
-
-/// A hunk with the number of its bug.
-type Numbered<'a> = (usize, &'a Entry, &'a Hunk);
 
 impl Planting {
     /// Plants all bugs of a catalogue. Bug number n is entry n − 1. The errors are those of all bugs.
@@ -121,16 +115,16 @@ impl Planting {
         let mut by_file: BTreeMap<&Path, Vec<Numbered<'_>>> = BTreeMap::new();
         for (number, entry) in (1..).zip(catalogue.entries()) {
             for hunk in &entry.hunks {
-                by_file.entry(&hunk.path).or_default().push((number, entry, hunk));
+                let numbered = Numbered { number, entry, hunk };
+                by_file.entry(&hunk.path).or_default().push(numbered);
             }
         }
         let (mut planting, mut errors) = (Self::default(), Vec::new());
         for (path, hunks) in by_file {
-            match read(root, path).map_err(|problem| vec![wrong(hunks[0].1, hunks[0].2, problem)]) {
-                Ok(source) => match plant(&source, &hunks) {
-                    Ok(file) => drop(planting.files.insert(path.to_owned(), file)),
-                    Err(more) => errors.extend(more),
-                },
+            let whole = |problem| vec![hunks[0].entry.misplaced(hunks[0].hunk, problem)];
+            let source = read(root, path).map_err(whole);
+            match source.and_then(|source| plant(&source, &hunks)) {
+                Ok(file) => drop(planting.files.insert(path.to_owned(), file)),
                 Err(more) => errors.extend(more),
             }
         }
@@ -139,66 +133,51 @@ impl Planting {
 }
 
 impl Entry {
-    /// Where its hunks go, with the text of each file.
-    pub fn places<'a>(&'a self, root: &Path) -> Result<Vec<(&'a Hunk, Place, String)>, PlaceError> {
-        let place = |hunk: &'a Hunk| {
-            let found = read(root, &hunk.path).and_then(|source| {
-                let all = functions(&source).map_err(Problem::NotRust)?;
-                let (function, range) = locate(&source, &all, hunk)?;
-                let line = line_of(&source, range.start);
-                Ok((hunk, Place { function: function.full_name().to_owned(), range, line }, source))
-            });
-            found.map_err(|problem| wrong(self, hunk, problem))
-        };
-        self.hunks.iter().map(place).collect()
+    /// The error that one of its hunks has no place.
+    pub(crate) fn misplaced(&self, hunk: &Hunk, problem: Problem) -> PlaceError {
+        let (bug, list, line) = (self.name.clone(), self.list.clone(), hunk.line);
+        let (path, function) = (hunk.path.clone(), hunk.function.clone());
+        PlaceError { bug, list, line, path, function, problem: Box::new(problem) }
     }
 }
 
-fn read(root: &Path, path: &Path) -> Result<String, Problem> {
-    std::fs::read_to_string(root.join(path)).map_err(|error| Problem::NoFile(error.to_string()))
+pub(crate) fn read(root: &Path, path: &Path) -> Result<String, Problem> {
+    std::fs::read_to_string(root.join(path)).map_err(Problem::NoFile)
 }
 
-fn wrong(entry: &Entry, hunk: &Hunk, problem: Problem) -> PlaceError {
-    let (bug, list, line) = (entry.name.clone(), entry.list.clone(), hunk.line);
-    let (path, function) = (hunk.path.clone(), hunk.function.clone());
-    PlaceError { bug, list, line, path, function, problem }
-}
-
-/// Bugs in one function: where it is, and for each bug the texts that it replaces.
+/// A function with bugs: for each the texts that it replaces.
 struct Body<'a> {
     function: &'a Function,
-    bugs: BTreeMap<usize, Vec<(Range<usize>, &'a Entry, &'a Hunk)>>,
+    bugs: BTreeMap<usize, Vec<Edit<'a>>>,
 }
+
+type Edit<'a> = (Range<usize>, Numbered<'a>);
 
 /// One file with its bugs.
 fn plant(source: &str, hunks: &[Numbered<'_>]) -> Result<PlantedFile, Vec<PlaceError>> {
-    let all = functions(source)
-        .map_err(|error| vec![wrong(hunks[0].1, hunks[0].2, Problem::NotRust(error))])?;
-    let mut errors = Vec::new();
-    let mut found = Vec::new();
-    for (number, entry, hunk) in hunks {
-        match locate(source, &all, hunk) {
-            Ok((function, range)) => found.push((function, *number, (range, *entry, *hunk))),
-            Err(problem) => errors.push(wrong(entry, hunk, problem)),
+    let whole = |error| vec![hunks[0].entry.misplaced(hunks[0].hunk, Problem::NotRust(error))];
+    let all = functions(source).map_err(whole)?;
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for one in hunks {
+        match locate(source, &all, one.hunk) {
+            Ok((function, range)) => found.push((function, (range, *one))),
+            Err(problem) => errors.push(one.entry.misplaced(one.hunk, problem)),
         }
     }
     // A function within another that has bugs, too, is copied with it.
-    let with_bugs: Vec<&Function> = found.iter().map(|(function, ..)| *function).collect();
+    let with_bugs: Vec<&Function> = found.iter().map(|(function, _)| *function).collect();
     let mut bodies: BTreeMap<usize, Body<'_>> = BTreeMap::new();
-    for (inner, number, edit) in found {
-        let around =
-            |one: &&&Function| one.body.start <= inner.body.start && inner.body.end <= one.body.end;
-        let outermost = with_bugs.iter().filter(around).min_by_key(|one| one.body.start);
-        let function = *outermost.unwrap_or(&inner);
+    for (inner, edit) in found {
+        let around = with_bugs.iter().filter(|outer| outer.body.contains(&inner.body.start));
+        let function = *around.min_by_key(|outer| outer.body.start).unwrap_or(&inner);
         let body = bodies.entry(function.body.start);
         let body = body.or_insert(Body { function, bugs: BTreeMap::new() });
-        body.bugs.entry(number).or_default().push(edit);
+        body.bugs.entry(edit.1.number).or_default().push(edit);
     }
-    let mut planted = PlantedFile::default();
+    let mut planted = PlantedFile { functions: bodies.len(), ..PlantedFile::default() };
     let mut done = 0;
     for body in bodies.values() {
         planted.text += &source[done..body.function.body.start];
-        planted.functions += 1;
         errors.extend(body.write(source, &mut planted));
         done = body.function.body.end;
     }
@@ -207,13 +186,12 @@ fn plant(source: &str, hunks: &[Numbered<'_>]) -> Result<PlantedFile, Vec<PlaceE
 }
 
 impl Body<'_> {
-    /// Appends the body with all its bugs.
+    /// Appends the body with all its bugs, and returns what is wrong with them.
     fn write(&self, source: &str, planted: &mut PlantedFile) -> Vec<PlaceError> {
         let mut errors = Vec::new();
-        let original = &source[self.function.body.clone()];
         planted.text += " match crate::plant::active() {";
         for (number, edits) in &self.bugs {
-            let (_, entry, hunk) = edits[0];
+            let Numbered { entry, hunk, .. } = edits[0].1;
             match self.with(source, edits) {
                 Ok(text) => {
                     planted.text += &format!(" {number} => {{");
@@ -222,32 +200,28 @@ impl Body<'_> {
                     planted.bodies.push((start..planted.text.len(), *number));
                     planted.text += "}";
                 }
-                Err(problem) => errors.push(wrong(entry, hunk, problem)),
+                Err(problem) => errors.push(entry.misplaced(hunk, problem)),
             }
         }
-        planted.text += &format!(" _ => {{{original}}} }} ");
+        planted.text += &format!(" _ => {{{}}} }} ", &source[self.function.body.clone()]);
         errors
     }
 
     /// The body with one bug.
-    fn with(
-        &self,
-        source: &str,
-        edits: &[(Range<usize>, &Entry, &Hunk)],
-    ) -> Result<String, Problem> {
+    fn with(&self, source: &str, edits: &[Edit<'_>]) -> Result<String, Problem> {
         let Function { line, body, is_const, .. } = self.function;
         if *is_const {
             return Err(Problem::ConstFunction(*line));
         }
-        let mut edits: Vec<_> = edits.iter().map(|(range, _, hunk)| (range, hunk)).collect();
+        let mut edits: Vec<&Edit<'_>> = edits.iter().collect();
         edits.sort_by_key(|(range, _)| range.start);
         let (mut text, mut done) = (String::new(), body.start);
-        for (range, hunk) in edits {
+        for (range, numbered) in edits {
             if range.start < done {
                 return Err(Problem::Overlap(line_of(source, range.start)));
             }
             text += &source[done..range.start];
-            text += &hunk.new;
+            text += &numbered.hunk.new;
             done = range.end;
         }
         text += &source[done..body.end];
@@ -266,7 +240,7 @@ fn tokens(code: &str) -> Option<String> {
 }
 
 /// The function of a hunk, and the text in it that the hunk replaces.
-fn locate<'a>(
+pub(crate) fn locate<'a>(
     source: &str,
     all: &'a [Function],
     hunk: &Hunk,

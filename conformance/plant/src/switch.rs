@@ -42,6 +42,12 @@ fn bug_in(
     }
 }
 
+/// How a command says that the bug that is on here is to be on: nothing if none is.
+pub fn option() -> String {
+    let on = active_bug().ok().flatten();
+    on.map_or_else(String::new, |bug| format!(" --planted {bug}"))
+}
+
 /// A command that runs a program of a planted build with one bug on, or with none.
 pub fn command(program: &Path, bug: Option<&str>) -> Command {
     let mut command = Command::new(program);

@@ -40,6 +40,10 @@ impl Target {
         self.kind.iter().any(|kind| kind == "bin")
     }
 
+    fn is_test(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "test")
+    }
+
     pub(crate) fn is_library(&self) -> bool {
         self.kind.iter().any(|kind| kind == "lib")
     }
@@ -111,6 +115,30 @@ impl Workspace {
             .collect();
         lists.sort();
         lists
+    }
+
+    /// The programs of a crate.
+    pub fn programs(&self, package: &str) -> Vec<String> {
+        self.targets(package, Target::is_program)
+    }
+
+    /// The programs that run tests of a crate.
+    pub fn tests(&self, package: &str) -> Vec<String> {
+        self.targets(package, Target::is_test)
+    }
+
+    fn targets(&self, package: &str, wanted: fn(&Target) -> bool) -> Vec<String> {
+        let packages = self.packages.iter().filter(|one| one.name == package);
+        let targets = packages.flat_map(|one| one.targets.iter().filter(|one| wanted(one)));
+        targets.map(|target| target.name.clone()).collect()
+    }
+
+    /// The root of the library of the crate that a list is about.
+    pub(crate) fn library_beside(&self, list: &Path) -> Option<PathBuf> {
+        let is_beside = |one: &&Package| one.directory(&self.root) == list.parent();
+        let package = self.packages.iter().find(is_beside)?;
+        let library = package.targets.iter().find(|target| target.is_library())?;
+        library.src_path.strip_prefix(&self.root).ok().map(ToOwned::to_owned)
     }
 
     /// What the lists of one kind say.

@@ -1,12 +1,16 @@
 //! `pbft-plant`: lists the bugs, shows them as diffs, and writes and builds the copy that has them.
 
+mod tests;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pbft_output::{errln, outln};
+use pbft_plant::build::{BuildError, Profile, Program, Target, build};
 use pbft_plant::catalogue::{Catalogue, CatalogueError, Entry};
 use pbft_plant::copy::{self, CopyError};
 use pbft_plant::place::{PlaceError, Planting};
 use pbft_plant::workspace::{Kind, Workspace, WorkspaceError};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -51,6 +55,20 @@ enum Command {
         /// The directory.
         directory: PathBuf,
     },
+    /// Build a program with the bugs, and print where it is. `PBFT_PLANT=NAME` switches one on while it runs.
+    Build {
+        /// The crate.
+        #[arg(long)]
+        package: String,
+        /// Its program.
+        #[arg(long)]
+        bin: String,
+        /// Without optimisation.
+        #[arg(long)]
+        debug: bool,
+    },
+    /// Run a crate's tests with no bug on, and with each: those that are about one pass if what they test notices it.
+    Test(tests::Arguments),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,6 +88,10 @@ enum Failure {
     Place(#[from] PlaceError),
     #[error(transparent)]
     Copy(#[from] CopyError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("the tests cannot be run: {0}")]
+    Run(#[from] std::io::Error),
     #[error("there is no bug `{0}`: see `pbft-plant list`")]
     NoBug(String),
     #[error("{}: {why}", path.display())]
@@ -79,8 +101,11 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Catalogue(_) | Self::Place(_) | Self::Copy(CopyError::Places(_)) => 5,
-            Self::Workspace(_) | Self::Copy(_) | Self::NoBug(_) | Self::Path { .. } => 2,
+            Self::Catalogue(_) | Self::Place(_) => 5,
+            Self::Copy(CopyError::Places(_)) | Self::Build(BuildError::Refused(_)) => 5,
+            Self::Build(BuildError::Copy(CopyError::Places(_))) => 5,
+            Self::Workspace(_) | Self::Copy(_) | Self::Build(_) => 2,
+            Self::NoBug(_) | Self::Path { .. } | Self::Run(_) => 2,
         }
     }
 }
@@ -118,6 +143,17 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
             copy::write(&workspace, kind, &catalogue()?, directory)?;
             Ok(0)
         }
+        Command::Build { package, bin, debug } => {
+            let profile = if *debug { Profile::Dev } else { Profile::Release };
+            let program = Program { package, name: bin, target: Target::Program, profile };
+            let executable = build(&workspace, kind, &catalogue()?, program)?;
+            match arguments.format {
+                Format::Human => outln!("{}", executable.display()),
+                Format::Json => outln!("{:#}", json!({ "executable": executable })),
+            }
+            Ok(0)
+        }
+        Command::Test(arguments) => Ok(tests::run(&workspace, kind, &catalogue()?, arguments)?),
     }
 }
 
@@ -192,7 +228,6 @@ fn check(format: Format, workspace: &Workspace, catalogues: &[Catalogue]) -> u8 
             Err(more) => errors.extend(more),
         }
     }
-    let can = if errors.is_empty() { "can be planted" } else { "cannot all be planted" };
     if format == Format::Json {
         let errors = errors.iter().map(|error| {
             let PlaceError { bug, list, line, .. } = error;
@@ -205,9 +240,12 @@ fn check(format: Format, workspace: &Workspace, catalogues: &[Catalogue]) -> u8 
         outln!("{whole:#}");
     } else {
         errors.iter().for_each(|error| outln!("{error}"));
-        match errors.len() {
-            0 => outln!("{bugs} bugs ({hunks} hunks, {functions} functions, {files} files) {can}"),
-            wrong => outln!("{bugs} bugs ({hunks} hunks) {can}: {wrong} mistakes"),
+        let wrong: BTreeSet<&str> = errors.iter().map(|error| &*error.bug).collect();
+        match wrong.len() {
+            0 => outln!(
+                "{bugs} bugs can be planted (hunks: {hunks}, functions: {functions}, files: {files})"
+            ),
+            wrong => outln!("{wrong} of {bugs} bugs cannot be planted"),
         }
     }
     u8::from(!errors.is_empty())

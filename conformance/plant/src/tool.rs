@@ -1,0 +1,167 @@
+//! For tools that have a bug on in a build of their own: `--planted BUG`, and hunts for all of them.
+
+use crate::build::{BuildError, Profile, Program, Target, build};
+use crate::catalogue::{Catalogue, CatalogueError, Entry};
+use crate::place::PlaceError;
+use crate::switch::{SwitchError, active_bug, command, planted_build};
+use crate::workspace::{Kind, Workspace, WorkspaceError};
+use serde::de::DeserializeOwned;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a tool does not run with a bug on.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// There is no such bug.
+    #[error("there is no bug `{0}`; `cargo plant list` lists them all")]
+    NoBug(String),
+    /// This is a build with bugs, and another one is on.
+    #[error("this build has the bug {on:?} on, not `{asked}`")]
+    AnotherBug {
+        /// What was asked for.
+        asked: String,
+        /// What is on.
+        on: Option<String>,
+    },
+    /// The environment asks for what this build cannot do.
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
+    /// The sources are not where this tool was built.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The list of bugs is refused.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// A bug has no place in the sources.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The tool cannot be built with bugs.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The tool cannot be run.
+    #[error("{} cannot be run: {error}", program.display())]
+    Run {
+        /// The planted build.
+        program: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The tool with a bug on did not say what came of it.
+    #[error("with {bug:?} on it did not end as it should ({end}): {said}")]
+    Said {
+        /// The bug.
+        bug: Option<String>,
+        /// How the process ended.
+        end: String,
+        /// The end of what it said.
+        said: String,
+    },
+}
+
+impl ToolError {
+    /// Whether the arguments are wrong, or the environment is.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::NoBug(_) | Self::AnotherBug { .. } | Self::Switch(_))
+    }
+}
+
+/// The bugs of the workspace that this tool was built in.
+pub fn catalogue(kind: Kind) -> Result<Catalogue, ToolError> {
+    Ok(workspace()?.catalogue(kind)?)
+}
+
+fn workspace() -> Result<Workspace, ToolError> {
+    Ok(Workspace::of(Path::new(env!("CARGO_MANIFEST_DIR")))?)
+}
+
+/// What a tool does first with its option `--planted BUG`. An ordinary build has a planted one do all the work, with the same
+/// arguments, and ends as that did: with the status returned. Nothing is returned where the work is to be done here.
+pub fn elsewhere(
+    bug: Option<&str>,
+    kind: Kind,
+    package: &str,
+    name: &str,
+) -> Result<Option<u8>, ToolError> {
+    let on = active_bug()?;
+    match bug {
+        None => Ok(None),
+        Some(asked) if planted_build() => match on.as_deref() == Some(asked) {
+            true => Ok(None),
+            false => Err(ToolError::AnotherBug { asked: asked.to_owned(), on }),
+        },
+        Some(asked) => {
+            let planted = Planted::build(kind, package, name)?;
+            planted.known(asked)?;
+            let mut command = command(&planted.program, Some(asked));
+            command.args(std::env::args_os().skip(1));
+            let status = command.status().map_err(|error| planted.failed(error))?;
+            // Without a status it was killed, and said nothing.
+            Ok(Some(status.code().and_then(|code| code.try_into().ok()).unwrap_or(3)))
+        }
+    }
+}
+
+/// A tool that was built with all bugs of a catalogue.
+#[derive(Clone, Debug)]
+pub struct Planted {
+    root: PathBuf,
+    program: PathBuf,
+    catalogue: Catalogue,
+}
+
+impl Planted {
+    /// Builds it.
+    pub fn build(kind: Kind, package: &str, name: &str) -> Result<Self, ToolError> {
+        let workspace = workspace()?;
+        let catalogue = workspace.catalogue(kind)?;
+        let program = Program { package, name, target: Target::Program, profile: Profile::Release };
+        let program = build(&workspace, kind, &catalogue, program)?;
+        Ok(Self { root: workspace.root, program, catalogue })
+    }
+
+    /// The bugs.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Refuses the name of a bug that does not exist.
+    pub fn known(&self, bug: &str) -> Result<(), ToolError> {
+        self.entry(bug).map(drop)
+    }
+
+    /// Runs it with one bug on, or with none, and reads what it prints: one value as JSON.
+    pub fn ask<T: DeserializeOwned>(
+        &self,
+        bug: Option<&str>,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Result<T, ToolError> {
+        let mut command = command(&self.program, bug);
+        let output = command.args(arguments).output().map_err(|error| self.failed(error))?;
+        serde_json::from_slice(&output.stdout).map_err(|error| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let lines: Vec<&str> = said.lines().rev().take(5).collect();
+            let said = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
+            let (bug, end) = (bug.map(str::to_owned), format!("{}; {error}", output.status));
+            ToolError::Said { bug, end, said }
+        })
+    }
+
+    /// A bug as a diff of the sources as they are now.
+    pub fn diff(&self, bug: &str) -> Result<String, ToolError> {
+        Ok(self.entry(bug)?.diff(&self.root)?)
+    }
+
+    /// Writes into a bug's entry what catches it.
+    pub fn record(&self, bug: &str, caught: &str) -> Result<(), ToolError> {
+        Ok(self.entry(bug)?.record(&self.root, caught)?)
+    }
+
+    fn entry(&self, bug: &str) -> Result<&Entry, ToolError> {
+        self.catalogue.entry(bug).ok_or_else(|| ToolError::NoBug(bug.to_owned()))
+    }
+
+    fn failed(&self, error: io::Error) -> ToolError {
+        ToolError::Run { program: self.program.clone(), error }
+    }
+}

@@ -1,0 +1,8 @@
+//! Lists, places, copies and builds, on a workspace of two small crates.
+
+mod builds;
+mod commands;
+mod copies;
+mod fixture;
+mod lists;
+mod places;
