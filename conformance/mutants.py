@@ -30,13 +30,6 @@ pub(crate) fn is_mutant(number: u32) -> bool {
 """
 
 
-def needs_planted_bugs(mutant):
-    """Whether it changes only what is compiled with planted bugs."""
-    if "with_planted" in mutant["name"]:
-        return True
-    return mutant["replacement"] == "false" and "match guard planted!" in mutant["name"]
-
-
 def on(number):
     return f"crate::is_mutant({number})"
 
@@ -149,7 +142,7 @@ def switch(list_file, sample_file, size="250"):
     from tree_sitter import Language, Parser
 
     parser = Parser(Language(tree_sitter_rust.language()))
-    mutants = [one for one in json.load(open(list_file)) if not needs_planted_bugs(one)]
+    mutants = json.load(open(list_file))
     known = json.load(open(sample_file)) if os.path.exists(sample_file) else {}
     order = list(range(len(mutants)))
     random.Random(SEED).shuffle(order)
@@ -178,7 +171,7 @@ def switch(list_file, sample_file, size="250"):
 
 
 def run(list_file, sample_file, test):
-    mutants = [one for one in json.load(open(list_file)) if not needs_planted_bugs(one)]
+    mutants = json.load(open(list_file))
     limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS,) * 2)
     counts = collections.Counter()
     listed = subprocess.run([test, "--list", "--format", "terse"], capture_output=True, text=True)

@@ -8,6 +8,7 @@ use crate::grain::Walked;
 use crate::job::{self, Options};
 use crate::node_replay::{self, NodeReport};
 use crate::plan::{Plan, Preset};
+use crate::planted::{self, PROGRAM};
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::ConformReport;
@@ -17,11 +18,14 @@ use crate::walk::{Trace, walk};
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use pbft_model as model;
 use pbft_model::report::ReportArgs;
-use pbft_model::run::{ExitCode, RunDir, RunRecord, Stderr, say};
+use pbft_model::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use pbft_model::run_args::{RunArgs, usage};
 use pbft_model::trace::mermaid::sequence_diagram;
 use pbft_model::trace::write_trace;
 use pbft_output::errln;
+use pbft_plant::switch::active_bug;
+use pbft_plant::tool::{self, Planted, ToolError};
+use pbft_plant::workspace::Kind;
 use stateright::Model as _;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -65,8 +69,8 @@ struct Common {
     seed: u64,
     #[command(flatten)]
     run: RunArgs,
-    /// Plant a bug in the core, to see it caught (only in builds with `--features planted-bugs`).
-    #[arg(long, global = true)]
+    /// Do this with a bug of `cargo plant list` on, in a build of its own.
+    #[arg(long, value_name = "BUG", global = true)]
     planted: Option<String>,
 }
 
@@ -117,30 +121,55 @@ Exit status: 0 everything that has a name was exercised, 1 something was not, or
     Coverage(CoverageArguments),
     /// Makes the corpus of traces again, from the model's mutants; for conformance/corpus/traces.jsonl.
     Corpus,
-    /// Plants each known bug in core and node, one after the other, and looks whether conformance catches it.
-    #[cfg(feature = "planted-bugs")]
+    /// Has each bug of `cargo plant list` on, one after the other, and looks whether conformance catches it.
+    #[command(after_help = "Examples:
+  cargo planted-bugs                     all of them
+  cargo planted-bugs p-omitted           one, with its diff and the whole report
+
+Exit status: 0 each is caught as its entry in impl/*/bugs.txt says, 1 one is not, 2 wrong arguments,
+5 a list is refused, or a bug does not compile.")]
     PlantedBugs {
         /// Only these.
         bugs: Vec<String>,
-        /// Print the record of what caught what, for conformance/planted.tsv.
+        /// Write what caught each bug into its entry. A change there is to be reviewed like one of the code.
         #[arg(long)]
         record: bool,
     },
+    /// Looks for the bug that is on in this process, and prints what came of it as JSON.
+    #[command(hide = true)]
+    Hunt,
 }
 
 /// Parses the arguments and does what they say.
 pub fn main() -> std::process::ExitCode {
     match pbft_output::arguments() {
-        Ok(cli) => pbft_output::finish(run(&cli) as u8),
+        Ok(cli) => pbft_output::finish(here_or_elsewhere(&cli)),
         Err(code) => code,
     }
 }
 
-fn run(cli: &Cli) -> ExitCode {
-    if let Err(message) = check_planted(cli.common.planted.as_deref()) {
-        errln!("{message}");
-        return ExitCode::Usage;
+/// Does it in this process, unless it is to be done with a bug on, which this build has not.
+fn here_or_elsewhere(cli: &Cli) -> u8 {
+    let (package, program) = PROGRAM;
+    match tool::elsewhere(cli.common.planted.as_deref(), Kind::Bugs, package, program) {
+        Ok(None) => run(cli) as u8,
+        Ok(Some(status)) => status,
+        Err(error) => refused(&error) as u8,
     }
+}
+
+/// Says why there is no planted build.
+fn refused(error: &ToolError) -> ExitCode {
+    match error.is_usage() {
+        true => usage(error),
+        false => {
+            errln!("{error}");
+            ExitCode::DataRefused
+        }
+    }
+}
+
+fn run(cli: &Cli) -> ExitCode {
     match &cli.command {
         None => main_job(cli),
         Some(Command::Replay { config, every_schedule }) => {
@@ -155,34 +184,13 @@ fn run(cli: &Cli) -> ExitCode {
             run_coverage(arguments, &Plan::quick(), &options, cli.common.run.format)
         }
         Some(Command::Corpus) => make_corpus(&cli.common),
-        #[cfg(feature = "planted-bugs")]
         Some(Command::PlantedBugs { bugs, record }) => planted_bugs(&cli.common, bugs, *record),
+        Some(Command::Hunt) => hunt_here(&cli.common),
     }
-}
-
-#[cfg(feature = "planted-bugs")]
-fn check_planted(bug: Option<&str>) -> Result<(), String> {
-    let all: Vec<_> = pbft_core::planted::PlantedBug::ALL.iter().map(|bug| bug.name()).collect();
-    match bug {
-        Some(bug) if !all.contains(&bug) => {
-            Err(format!("there is no bug `{bug}`; known are: {}", all.join(", ")))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-fn check_planted(bug: Option<&str>) -> Result<(), String> {
-    bug.map_or(Ok(()), |bug| {
-        Err(format!(
-            "this build cannot plant `{bug}`; build one that can: \
-             cargo run --release -p pbft-conformance --features planted-bugs -- --planted {bug}"
-        ))
-    })
 }
 
 fn options(common: &Common) -> Options {
-    Options { seed: common.seed, threads: common.run.threads(), planted: common.planted.clone() }
+    Options { seed: common.seed, threads: common.run.threads() }
 }
 
 fn main_job(cli: &Cli) -> ExitCode {
@@ -261,12 +269,12 @@ fn picture(run: &RunDir, index: usize, divergence: &Divergence) -> io::Result<Pa
 }
 
 fn replay(common: &Common, config: model::Config, every_schedule: bool) -> ExitCode {
-    let mut replay = Replay::planted(config, common.seed, common.planted.as_deref());
+    let mut replay = Replay::new(config, common.seed);
     if every_schedule {
         replay = replay.under_all_schedules();
     }
     let (report, divergence) = replay.run(&Counters::default());
-    let divergence = divergence.map(|found| shrink(&found, common.planted.as_deref()));
+    let divergence = divergence.map(|found| shrink(&found));
     common.run.print(&(&report, &divergence), |(report, divergence)| {
         let rate = report.edges as f64 / report.seconds;
         let summary = format!(
@@ -307,7 +315,7 @@ fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {
         }
     }
     report.seconds = started.elapsed().as_secs_f64();
-    let divergence = divergence.map(|found| shrink(&found, None));
+    let divergence = divergence.map(|found| shrink(&found));
     common.run.print(&(&report, &divergence), |(report, divergence)| {
         let summary = format!(
             "{config}: {} traces, {} steps, {} crashes, {:.1} s\n",
@@ -412,12 +420,9 @@ impl Comparable {
 /// The first divergence on the core, then through the node.
 fn replay_trace(common: &Common, trace: &Trace) -> Result<Option<Divergence>, String> {
     let config = replayable(&trace.config)?;
-    let replay = Replay::planted(config, common.seed, common.planted.as_deref());
+    let replay = Replay::new(config, common.seed);
     if let Err(divergence) = replay.follow(&trace.actions) {
         return Ok(Some(*divergence));
-    }
-    if common.planted.is_some() {
-        return Ok(None);
     }
     let runtime = node_replay::runtime().map_err(|error| error.to_string())?;
     Ok(node_replay::replay(&runtime, trace, common.seed, &mut NodeReport::default()))
@@ -440,26 +445,52 @@ fn make_corpus(common: &Common) -> ExitCode {
     if made.is_empty() { ExitCode::Inconclusive } else { ExitCode::Holds }
 }
 
-#[cfg(feature = "planted-bugs")]
 fn planted_bugs(common: &Common, names: &[String], record: bool) -> ExitCode {
-    use crate::planted::{hunt_all, record::to_file, to_text};
-    use pbft_core::planted::PlantedBug;
-    if let Some(unknown) = names.iter().find(|name| PlantedBug::named(name).is_none()) {
-        errln!("there is no bug `{unknown}`; `cargo planted-bugs` lists them all");
-        return ExitCode::Usage;
-    }
-    let chosen = |bug: &&PlantedBug| names.is_empty() || names.iter().any(|n| n == bug.name());
-    let bugs: Vec<_> = PlantedBug::ALL.iter().filter(chosen).copied().collect();
-    let teeth = match hunt_all(&bugs, common.seed, common.run.threads(), &mut Stderr::new()) {
-        Ok(teeth) => teeth,
-        Err(error) => return usage(&error),
+    let hunted = planted::hunt_all(names, common.seed, common.run.threads());
+    let (build, teeth) = match hunted {
+        Ok(hunted) => hunted,
+        Err(error) => return refused(&error),
     };
-    match record {
-        true => say(&to_file(&teeth)),
-        false => common.run.print(&teeth, to_text),
+    if record {
+        for hunt in &teeth.hunts {
+            let Some(caught) = &hunt.found.caught_by else { continue };
+            if let Err(error) = build.record(&hunt.bug, caught) {
+                return refused(&error);
+            }
+        }
     }
-    match teeth.hold() {
+    common.run.print(&teeth, |teeth| match &teeth.hunts[..] {
+        [one] => format!("{}{}", in_full(&build, one), planted::to_text(teeth)),
+        _ => planted::to_text(teeth),
+    });
+    let caught = teeth.hunts.iter().all(|hunt| hunt.found.caught_by.is_some());
+    match teeth.hold() || (record && caught) {
         true => ExitCode::Holds,
         false => ExitCode::Finding,
+    }
+}
+
+/// A bug as its diff, and the report that it leads to.
+fn in_full(build: &Planted, hunt: &planted::Hunt) -> String {
+    let diff = build.diff(&hunt.bug).unwrap_or_else(|error| error.to_string());
+    format!(
+        "{diff}
+{}
+",
+        hunt.found.report.as_deref().unwrap_or_default()
+    )
+}
+
+fn hunt_here(common: &Common) -> ExitCode {
+    let bug = match active_bug() {
+        Ok(bug) => bug,
+        Err(error) => return usage(&error),
+    };
+    match planted::hunt(bug.as_deref(), common.seed) {
+        Ok(found) => {
+            Format::Json.print(&found, |_| String::new());
+            ExitCode::Holds
+        }
+        Err(error) => usage(&error),
     }
 }

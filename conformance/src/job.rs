@@ -36,8 +36,6 @@ pub struct Options {
     pub seed: u64,
     /// Threads.
     pub threads: NonZeroUsize,
-    /// The name of a bug to plant in the core.
-    pub planted: Option<String>,
 }
 
 /// What keeps the job from being done at all.
@@ -76,7 +74,7 @@ pub fn replay(
     let core = replay_core(plan, options, progress, &mut divergences)?;
     let node = replay_node(plan, options, progress, &mut divergences)?;
     if let Some(first) = divergences.first_mut() {
-        *first = shrink(first, options.planted.as_deref());
+        *first = shrink(first);
     }
     Ok((core, node, divergences))
 }
@@ -107,7 +105,7 @@ fn replay_core(
         plan.replayed.len(),
         |index| {
             let config = plan.replayed[index];
-            let mut replay = Replay::planted(config, options.seed, options.planted.as_deref());
+            let mut replay = Replay::new(config, options.seed);
             if plan.scheduled.contains(&config) {
                 replay = replay.under_all_schedules();
             }
@@ -139,11 +137,9 @@ fn replay_core(
     core.walked_steps = walk_core(&traces, options, progress, divergences, &mut core.tally);
     (core.canaries, core.blind_spots) =
         canary::release(|step, world| step.replay(world, &mut Work::default()));
-    if options.planted.is_none() {
-        match beyond::on_the_core() {
-            Ok(played) => core.scenarios = played,
-            Err(found) => divergences.push(*found),
-        }
+    match beyond::on_the_core() {
+        Ok(played) => core.scenarios = played,
+        Err(found) => divergences.push(*found),
     }
     core.seconds = started.elapsed().as_secs_f64();
     Ok(core)
@@ -173,7 +169,7 @@ fn walk_core(
         |index| {
             let trace = &traces[index];
             let Ok(config) = replayable(&trace.config) else { return };
-            let replay = Replay::planted(config, options.seed, options.planted.as_deref());
+            let replay = Replay::new(config, options.seed);
             let mut tally = Tally::default();
             match replay.follow_counted(&trace.actions, &mut tally) {
                 Ok(replayed) => {
@@ -198,10 +194,6 @@ fn replay_node(
     progress: &mut dyn Progress,
     divergences: &mut Vec<Divergence>,
 ) -> Result<NodeReport, JobError> {
-    if options.planted.is_some() {
-        // The node's parameters have no planted bug; the core's replay is what must find it.
-        return Ok(NodeReport::default());
-    }
     let started = Instant::now();
     let traces: Vec<Trace> = plan.node_traces(options.seed)?;
     let next = AtomicUsize::new(0);
@@ -234,7 +226,7 @@ fn replay_node(
         return Err(JobError::Runtime(error));
     }
     let (mut report, mut found) = results.into_inner().unwrap_or_default();
-    match handshake::run(None) {
+    match handshake::run() {
         Ok(made) => report.probes.extend(made),
         Err(divergence) => found.push(*divergence),
     }

@@ -42,7 +42,6 @@ pub mod node_keys;
 pub mod node_replay;
 mod node_watch;
 pub mod plan;
-#[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod probe;
 pub mod refinement;

@@ -22,14 +22,6 @@ impl NodeKeys {
         let ring = KeyRing::new((0..u32::from(replicas)).map(replica), clients);
         Self { cache: Arc::new(VerifiedCache::new(ring)) }
     }
-
-    /// The same keys, the cache of verified signatures with a bug.
-    #[cfg(feature = "planted-bugs")]
-    pub fn with_planted(replicas: u8, bug: Option<pbft_core::planted::PlantedBug>) -> Self {
-        let Self { cache } = Self::new(replicas);
-        let cache = Arc::into_inner(cache).map(|cache| cache.with_planted(bug));
-        Self { cache: Arc::new(cache.unwrap_or_else(|| unreachable!("nobody else has it"))) }
-    }
 }
 
 pub(crate) fn secret(principal: Principal) -> SecretKey {

@@ -14,6 +14,7 @@ use crate::step::{Step, Work};
 use crate::walk::Trace;
 use pbft_model as model;
 use pbft_model::chance::Chance;
+use pbft_plant::switch;
 use serde::Serialize;
 use stateright::Model;
 use std::collections::BTreeMap;
@@ -73,19 +74,8 @@ pub fn replay(
     seed: u64,
     report: &mut NodeReport,
 ) -> Option<Divergence> {
-    planted(runtime, trace, seed, None, report)
-}
-
-/// The same, on nodes that have a planted bug (by name; needs the feature `planted-bugs`).
-pub fn planted(
-    runtime: &Runtime,
-    trace: &Trace,
-    seed: u64,
-    bug: Option<&str>,
-    report: &mut NodeReport,
-) -> Option<Divergence> {
     let mut at = 0;
-    match steps(runtime, trace, seed, bug, report, &mut at) {
+    match steps(runtime, trace, seed, report, &mut at) {
         Ok(()) => {
             report.traces += 1;
             None
@@ -94,27 +84,10 @@ pub fn planted(
     }
 }
 
-#[cfg(feature = "planted-bugs")]
-fn vocabulary_with(config: model::Config, bug: Option<&str>) -> Vocabulary {
-    let bug = bug.and_then(pbft_core::planted::PlantedBug::named);
-    let keys = Arc::new(NodeKeys::with_planted(config.replicas(), bug));
-    Vocabulary::with_params(config, keys, |params| {
-        adjust(params);
-        params.planted = bug;
-    })
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-fn vocabulary_with(config: model::Config, bug: Option<&str>) -> Vocabulary {
-    assert!(bug.is_none(), "this build cannot plant bugs");
-    Vocabulary::with_params(config, Arc::new(NodeKeys::new(config.replicas())), adjust)
-}
-
 fn steps(
     runtime: &Runtime,
     trace: &Trace,
     seed: u64,
-    bug: Option<&str>,
     report: &mut NodeReport,
     at: &mut usize,
 ) -> Result<(), Difference> {
@@ -124,7 +97,8 @@ fn steps(
     }
     let config = replayable(&trace.config).map_err(harness)?;
     let pbft = model::Pbft::new(config);
-    let vocabulary = vocabulary_with(config, bug);
+    let keys = Arc::new(NodeKeys::new(config.replicas()));
+    let vocabulary = Vocabulary::with_params(config, keys, adjust);
     let all = (0..config.replicas()).map(model::ReplicaId);
     let mut hosts = all
         .map(|id| NodeHost::new(runtime, &vocabulary, id))
@@ -186,7 +160,10 @@ fn divergence(trace: &Trace, seed: u64, at: usize, difference: Difference) -> Di
         probe: difference.probe,
         shrunk_from: None,
         path: trace.actions.iter().take(at).map(ToString::to_string).collect(),
-        reproduce: format!("cargo conform node --config {config} --seed {seed}"),
+        reproduce: format!(
+            "cargo conform node --config {config} --seed {seed}{}",
+            switch::option()
+        ),
         explore: explore(&config, &actions),
         actions,
         config,

@@ -170,16 +170,21 @@ impl Plan {
         }
     }
 
+    /// The corpus.
+    pub fn corpus_traces(&self) -> Result<Vec<Trace>, CorpusError> {
+        corpus::parse(&self.corpus)
+    }
+
     /// The traces for the core: the corpus, and many walks.
     pub fn core_traces(&self, seed: u64) -> Result<Vec<Trace>, CorpusError> {
-        let mut traces = corpus::parse(&self.corpus)?;
+        let mut traces = self.corpus_traces()?;
         traces.extend(self.walks(seed, self.core_walks));
         Ok(traces)
     }
 
     /// The traces for the node: the corpus, the shortest way to each witness, and walks.
     pub fn node_traces(&self, seed: u64) -> Result<Vec<Trace>, CorpusError> {
-        let mut traces = corpus::parse(&self.corpus)?;
+        let mut traces = self.corpus_traces()?;
         for config in &self.witnessed {
             let pbft = model::Pbft::new(*config);
             traces.extend(witnesses(&Walked { model: pbft.clone() }, &pbft));

@@ -13,6 +13,7 @@ use crate::refinement::vocabulary::Vocabulary;
 use crate::refinement::vocabulary::replica_id;
 use crate::step::{Step, Work, World};
 use pbft_model as model;
+use pbft_plant::switch;
 use serde::Serialize;
 use stateright::Model;
 use std::collections::HashSet;
@@ -95,19 +96,9 @@ struct Frame {
 impl Replay {
     /// A replay of all edges of `config`; `seed` selects the schedules.
     pub fn new(config: model::Config, seed: u64) -> Self {
-        Self::planted(config, seed, None)
-    }
-
-    /// The same, on replicas that have a planted bug (by name; needs the feature `planted-bugs`).
-    pub fn planted(config: model::Config, seed: u64, bug: Option<&str>) -> Self {
-        let vocabulary = vocabulary_with(config, bug);
-        let planted = bug.map(|bug| format!(" --planted {bug}")).unwrap_or_default();
-        // A build that can plant bugs is not what `cargo conform` runs.
-        let run = match bug {
-            Some(_) => "run --release -p pbft-conformance --features planted-bugs --",
-            None => "conform",
-        };
-        let command = format!("cargo {run} replay --config {config} --seed {seed}{planted}");
+        let vocabulary = Vocabulary::new(config, Arc::new(NameKeys));
+        let planted = switch::option();
+        let command = format!("cargo conform replay --config {config} --seed {seed}{planted}");
         let model = model::Pbft::new(config);
         let walked = Walked { model: model.clone() };
         Self { model, walked, vocabulary, seed, command, one_in: SCHEDULED_ONE_IN }
@@ -355,16 +346,4 @@ pub fn fingerprint(state: &model::State) -> u64 {
     let mut hasher = DefaultHasher::new();
     state.hash(&mut hasher);
     hasher.finish()
-}
-
-#[cfg(feature = "planted-bugs")]
-pub(crate) fn vocabulary_with(config: model::Config, bug: Option<&str>) -> Vocabulary {
-    let planted = bug.and_then(pbft_core::planted::PlantedBug::named);
-    Vocabulary::with_params(config, Arc::new(NameKeys), |params| params.planted = planted)
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-pub(crate) fn vocabulary_with(config: model::Config, bug: Option<&str>) -> Vocabulary {
-    assert!(bug.is_none(), "this build cannot plant bugs");
-    Vocabulary::new(config, Arc::new(NameKeys))
 }

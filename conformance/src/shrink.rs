@@ -15,12 +15,12 @@ const REPLAYS_MAX: u32 = 2000;
 
 /// The shortest divergence of the same sort that leaving steps out leads to: caught by the same comparison or probe, on the
 /// same arm. What cannot be seen along its own path, or accuses the replay itself, stays as it is.
-pub fn shrink(found: &Divergence, bug: Option<&str>) -> Divergence {
+pub fn shrink(found: &Divergence) -> Divergence {
     let Ok(config) = replayable(&found.config) else { return found.clone() };
     match found.arm {
         _ if found.kind == Kind::Harness => found.clone(),
         "core" => {
-            let replay = Replay::planted(config, found.seed, bug);
+            let replay = Replay::new(config, found.seed);
             // The schedule that showed it may be none that the seed selects there.
             let replay = match found.what.starts_with("schedule ") {
                 true => replay.under_all_schedules(),
@@ -29,7 +29,7 @@ pub fn shrink(found: &Divergence, bug: Option<&str>) -> Divergence {
             by(found, |actions| replay.follow(actions).err().map(|shorter| *shorter))
         }
         _ => match node_replay::runtime() {
-            Ok(runtime) => by(found, |actions| through_the_node(&runtime, found, actions, bug)),
+            Ok(runtime) => by(found, |actions| through_the_node(&runtime, found, actions)),
             Err(_) => found.clone(),
         },
     }
@@ -39,11 +39,10 @@ fn through_the_node(
     runtime: &Runtime,
     found: &Divergence,
     actions: &[model::Action],
-    bug: Option<&str>,
 ) -> Option<Divergence> {
     let origin = "shrunk".to_owned();
     let trace = Trace { config: found.config.clone(), origin, actions: actions.to_vec() };
-    node_replay::planted(runtime, &trace, found.seed, bug, &mut NodeReport::default())
+    node_replay::replay(runtime, &trace, found.seed, &mut NodeReport::default())
 }
 
 fn by(found: &Divergence, replay: impl Fn(&[model::Action]) -> Option<Divergence>) -> Divergence {

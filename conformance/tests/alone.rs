@@ -62,7 +62,7 @@ fn the_core_takes_the_steps_of_the_model() {
         }
     }
     assert!(node.traces > 40 && node.crashes > 0);
-    if let Err(found) = handshake::run(None) {
+    if let Err(found) = handshake::run() {
         panic!("{found}");
     }
 }

@@ -48,7 +48,7 @@ fn plan(traces: &[Trace]) -> Plan {
 }
 
 fn run(plan: &Plan) -> Result<ConformReport, JobError> {
-    let options = Options { seed: 1, threads: NonZeroUsize::MIN, planted: None };
+    let options = Options { seed: 1, threads: NonZeroUsize::MIN };
     job::run(plan, &options, &mut Silent)
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Cargo builds the binary of a package for that package's own integration tests only, so for what is here
 //! nobody has built it. The first that needs it asks cargo for it, in the same target directory and profile,
-//! without the features that other members of the workspace switch on (the planted bugs among them): what is tested is
-//! the production binary. Cargo's own lock keeps several test processes from building at the same time.
+//! without the features that other members of the workspace switch on: what is tested is the production binary.
+//! Cargo's own lock keeps several test processes from building at the same time.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

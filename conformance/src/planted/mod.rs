@@ -1,151 +1,78 @@
-//! The teeth of conformance on the code's side: each bug that core and node can be built with must be caught, by the
-//! replay on the core or through the node alone, and by what the record says.
+//! The teeth of conformance on the code's side: each bug on the lists beside core and node (`impl/*/bugs.txt`) must be
+//! caught, by the replay on the core or through the node alone, and as its entry says.
+//!
+//! A bug is on in a process of its own: a planted build of this program, with the hidden command `hunt`.
 
-pub mod record;
+mod hunt;
 
-use crate::corpus::CorpusError;
-use crate::divergence::Divergence;
+pub use hunt::{Found, hunt};
+
 use crate::job::in_parallel;
-use crate::node_replay::{self, NodeReport};
-use crate::plan::Plan;
-use crate::probe::handshake;
-use crate::refinement::vocabulary::replayable;
-use crate::replay::{Counters, Replay};
-use crate::walk::Trace;
-use pbft_core::planted::PlantedBug;
-use pbft_model as model;
-use pbft_model::run::{Counts, Progress};
-use record::Row;
+use pbft_output::errln;
+use pbft_plant::catalogue::Entry;
+use pbft_plant::tool::{Planted, ToolError};
+use pbft_plant::workspace::Kind;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
-/// The seed that the record was made with; with another one the same bug may show earlier elsewhere.
+/// The seed that the entries were made with; with another one the same bug may show earlier elsewhere.
 pub const RECORD_SEED: u64 = 1;
+
+/// The crate and the program of which a planted build is made.
+pub const PROGRAM: (&str, &str) = ("pbft-conformance", "pbft-conform");
+
+/// What one might think of as bugs, and why they are none.
+const EQUIVALENT: &[(&str, &str)] = &[
+    (
+        "verified signatures remembered without their signer",
+        "every body names its signer, and the body is part of what is remembered",
+    ),
+    (
+        "a timer that was cancelled runs out all the same",
+        "the core refuses a timer that it does not wait for (timer-not-running)",
+    ),
+    (
+        "messages of one group released in another order",
+        "the protocol takes messages in any order; the order inside a peer's queue is checked as the transport's own",
+    ),
+];
 
 /// How a bug fared.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hunt {
     /// The bug's name.
-    pub bug: &'static str,
-    /// The file that it is in, the rule that it breaks, and what caught it when the record was made.
-    pub record: Option<Row>,
-    /// What caught it now: see [`Divergence::catcher`].
-    pub caught_by: Option<String>,
-    /// The divergence that gave it away, if any did.
-    pub divergence: Option<Divergence>,
-    /// Steps of the model that were replayed until then.
-    pub edges: u64,
-    /// Wall-clock seconds.
-    pub seconds: f64,
+    pub bug: String,
+    /// The files that it is in.
+    pub place: String,
+    /// The rule that it breaks.
+    pub rule: String,
+    /// What caught it when its entry was made.
+    pub recorded: String,
+    /// What catches it now.
+    #[serde(flatten)]
+    pub found: Found,
 }
 
 impl Hunt {
-    /// Whether the bug was caught, and by what the record says, as far as that can be compared.
+    fn new(entry: &Entry, found: Found) -> Self {
+        let places = entry.hunks.iter().map(|hunk| hunk.path.display().to_string());
+        let places: BTreeSet<String> = places.collect();
+        Self {
+            bug: entry.name.clone(),
+            place: places.into_iter().collect::<Vec<_>>().join(" "),
+            rule: entry.rule.clone(),
+            recorded: entry.caught.clone(),
+            found,
+        }
+    }
+
+    /// Whether the bug was caught, and as its entry says, as far as that can be compared.
     pub fn is_as_recorded(&self, seed: u64) -> bool {
-        let recorded = self.record.as_ref().map(|row| &row.caught_by);
-        self.caught_by.is_some() && (seed != RECORD_SEED || self.caught_by.as_ref() == recorded)
+        let caught = self.found.caught_by.as_ref();
+        caught.is_some_and(|caught| seed != RECORD_SEED || *caught == self.recorded)
     }
-}
-
-/// Where bugs are looked for: what the main job does, cheapest first.
-#[derive(Clone, Debug)]
-pub struct Grounds {
-    seed: u64,
-    /// For the core: the corpus, then the walks.
-    core: Vec<Trace>,
-    /// For the node.
-    node: Vec<Trace>,
-    /// Every edge of these, from the smallest on.
-    graphs: Vec<model::Config>,
-}
-
-impl Grounds {
-    /// What the plan has.
-    pub fn new(plan: &Plan, seed: u64) -> Result<Self, CorpusError> {
-        let graphs = plan.replayed.iter().rev().copied().collect();
-        Ok(Self { seed, core: plan.core_traces(seed)?, node: plan.node_traces(seed)?, graphs })
-    }
-
-    /// The traces for the core.
-    pub fn core(&self) -> &[Trace] {
-        &self.core
-    }
-}
-
-/// A search for one bug.
-struct Hunter<'a> {
-    bug: Option<&'static str>,
-    grounds: &'a Grounds,
-    edges: u64,
-}
-
-impl Hunter<'_> {
-    /// The divergence that the corpus and the walks on the core, the node's door, or the traces through the node lead to.
-    fn along_traces(&mut self) -> Option<Divergence> {
-        self.on_core().or_else(|| self.at_the_door()).or_else(|| self.in_nodes())
-    }
-
-    fn on_core(&mut self) -> Option<Divergence> {
-        self.grounds.core.iter().find_map(|trace| {
-            let config = replayable(&trace.config).ok()?;
-            let replay = Replay::planted(config, self.grounds.seed, self.bug);
-            let found = replay.follow(&trace.actions).err().map(|divergence| *divergence);
-            self.edges += found.as_ref().map_or(trace.actions.len(), |found| found.step) as u64;
-            found
-        })
-    }
-
-    fn in_nodes(&mut self) -> Option<Divergence> {
-        let runtime = node_replay::runtime().ok()?;
-        let seed = self.grounds.seed;
-        let mut report = NodeReport::default();
-        self.grounds.node.iter().find_map(|trace| {
-            let found = node_replay::planted(&runtime, trace, seed, self.bug, &mut report);
-            self.edges += found.as_ref().map_or(trace.actions.len(), |found| found.step) as u64;
-            found
-        })
-    }
-
-    /// Who may speak to a node, and as whom.
-    fn at_the_door(&self) -> Option<Divergence> {
-        handshake::run(self.bug).err().map(|divergence| *divergence)
-    }
-
-    /// Every edge of the graphs, from the smallest on.
-    fn in_graphs(&mut self) -> Option<Divergence> {
-        self.grounds.graphs.iter().find_map(|config| {
-            let counters = Counters::default();
-            let found = Replay::planted(*config, self.grounds.seed, self.bug).run(&counters).1;
-            self.edges += counters.edges.load(Ordering::Relaxed);
-            found
-        })
-    }
-}
-
-/// Does with the bug what the main job does with the code, cheapest first, until the bug shows: the corpus, the walks,
-/// the traces through the node, the graphs.
-pub fn hunt(bug: PlantedBug, grounds: &Grounds) -> Hunt {
-    let started = Instant::now();
-    let name = bug.name();
-    let mut hunter = Hunter { bug: Some(name), grounds, edges: 0 };
-    let divergence = hunter.along_traces().or_else(|| hunter.in_graphs());
-    Hunt {
-        bug: name,
-        record: record::rows().unwrap_or_default().into_iter().find(|row| row.bug == name),
-        caught_by: divergence.as_ref().map(Divergence::catcher),
-        divergence,
-        edges: hunter.edges,
-        seconds: started.elapsed().as_secs_f64(),
-    }
-}
-
-/// The divergence that code without any bug shows on the same traces: there must be none, or a bug could seem caught
-/// by what is wrong without it.
-pub fn hunt_nothing(grounds: &Grounds) -> Option<Divergence> {
-    Hunter { bug: None, grounds, edges: 0 }.along_traces()
 }
 
 /// The result of all hunts.
@@ -153,8 +80,8 @@ pub fn hunt_nothing(grounds: &Grounds) -> Option<Divergence> {
 pub struct Teeth {
     /// Selects schedules and walks.
     pub seed: u64,
-    /// What the code without a bug shows.
-    pub without_bug: Option<Divergence>,
+    /// What the same build shows with no bug on: nothing, or a bug could seem caught by what is wrong without it.
+    pub without_bug: Found,
     /// Each bug, by name.
     pub hunts: Vec<Hunt>,
     /// Half of the bugs were caught in at most so many seconds.
@@ -162,48 +89,56 @@ pub struct Teeth {
 }
 
 impl Teeth {
-    /// Whether every bug was caught by what the record says, and nothing without a bug.
+    /// Whether every bug was caught as its entry says, by each of its probes, and nothing without a bug.
     pub fn hold(&self) -> bool {
-        self.without_bug.is_none()
+        let bites = |hunt: &Hunt| hunt.is_as_recorded(self.seed) && hunt.found.toothless.is_empty();
+        self.without_bug.caught_by.is_none()
             && !self.hunts.is_empty()
-            && self.hunts.iter().all(|hunt| hunt.is_as_recorded(self.seed))
+            && self.hunts.iter().all(bites)
     }
 }
 
-/// Hunts the bugs, and nothing.
+/// Hunts the bugs of these names, or all, and nothing; each in a process of its own, so many at a time.
 pub fn hunt_all(
-    bugs: &[PlantedBug],
+    names: &[String],
     seed: u64,
     threads: NonZeroUsize,
-    progress: &mut dyn Progress,
-) -> Result<Teeth, CorpusError> {
-    let grounds = Grounds::new(&Plan::quick(), seed)?;
-    let (hunts, without_bug) = (Mutex::new(Vec::new()), Mutex::new(None));
-    progress.begin("planted bugs");
+) -> Result<(Planted, Teeth), ToolError> {
+    let planted = Planted::build(Kind::Bugs, PROGRAM.0, PROGRAM.1)?;
+    names.iter().try_for_each(|name| planted.known(name))?;
+    let entries = planted.catalogue().entries();
+    let chosen = |entry: &&Entry| names.is_empty() || names.contains(&entry.name);
+    let entries: Vec<&Entry> = entries.iter().filter(chosen).collect();
+    let found = Mutex::new(Vec::new());
+    let lock = || found.lock().unwrap_or_else(PoisonError::into_inner);
     in_parallel(
         threads,
-        bugs.len() + 1,
-        |index| match index.checked_sub(1) {
-            None => *lock(&without_bug) = hunt_nothing(&grounds),
-            Some(index) => {
-                let hunt = hunt(bugs[index], &grounds);
-                lock(&hunts).push(hunt);
+        entries.len() + 1,
+        |index| {
+            let entry = index.checked_sub(1).map(|index| entries[index]);
+            let bug = entry.map(|entry| &*entry.name);
+            let answer = planted.ask::<Found>(bug, ["hunt", "--seed", &seed.to_string()]);
+            if let Ok(Found { caught_by, seconds, .. }) = &answer {
+                let caught = caught_by.as_deref().unwrap_or("nothing");
+                errln!("{}: {caught}, {seconds:.1} s", bug.unwrap_or("without a bug"));
             }
+            lock().push((entry, answer));
         },
-        || progress.tick(&Counts::default()),
+        || {},
     );
-    progress.end();
-    let mut hunts = hunts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    hunts.sort_by_key(|hunt| hunt.bug);
-    let mut seconds: Vec<f64> = hunts.iter().map(|hunt| hunt.seconds).collect();
+    let (mut hunts, mut without_bug) = (Vec::new(), None);
+    for (entry, answer) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        match entry {
+            Some(entry) => hunts.push(Hunt::new(entry, answer?)),
+            None => without_bug = Some(answer?),
+        }
+    }
+    hunts.sort_by(|one, other| one.bug.cmp(&other.bug));
+    let mut seconds: Vec<f64> = hunts.iter().map(|hunt| hunt.found.seconds).collect();
     seconds.sort_by(f64::total_cmp);
     let median_seconds = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let without_bug = without_bug.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Teeth { seed, without_bug, hunts, median_seconds })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let without_bug = without_bug.unwrap_or_default();
+    Ok((planted, Teeth { seed, without_bug, hunts, median_seconds }))
 }
 
 /// The table.
@@ -212,36 +147,41 @@ pub fn to_text(teeth: &Teeth) -> String {
     table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["bug", "in", "rule", "caught by", "step", "edges", "seconds"]);
     for hunt in &teeth.hunts {
-        let recorded = |of: fn(&Row) -> &String| hunt.record.as_ref().map_or("", |row| of(row));
-        let caught_by = match (&hunt.caught_by, hunt.is_as_recorded(teeth.seed)) {
+        let caught_by = match (&hunt.found.caught_by, hunt.is_as_recorded(teeth.seed)) {
             (Some(caught), true) => caught.clone(),
-            (Some(caught), false) => {
-                format!("{caught} (on record: {})", recorded(|row| &row.caught_by))
-            }
+            (Some(caught), false) => format!("{caught} (on record: {})", hunt.recorded),
             (None, _) => "SURVIVES".to_owned(),
         };
         table.add_row([
-            hunt.bug.to_owned(),
-            recorded(|row| &row.place).to_owned(),
-            recorded(|row| &row.rule).to_owned(),
+            hunt.bug.clone(),
+            hunt.place.clone(),
+            hunt.rule.clone(),
             caught_by,
-            hunt.divergence.as_ref().map_or(String::new(), |found| found.step.to_string()),
-            hunt.edges.to_string(),
-            format!("{:.1}", hunt.seconds),
+            hunt.found.step.map_or(String::new(), |step| step.to_string()),
+            hunt.found.edges.to_string(),
+            format!("{:.1}", hunt.found.seconds),
         ]);
     }
     let mut text = format!("{table}\n");
-    for (bug, reason) in record::EQUIVALENT {
+    for (bug, reason) in EQUIVALENT {
         text.push_str(&format!("not planted, because it is none: {bug}: {reason}\n"));
     }
-    if let Some(divergence) = &teeth.without_bug {
-        text.push_str(&format!("without any bug:\n{divergence}\n"));
+    if let Some(report) = &teeth.without_bug.report {
+        text.push_str(&format!("without any bug:\n{report}\n"));
     }
-    let caught = teeth.hunts.iter().filter(|hunt| hunt.caught_by.is_some()).count();
+    for hunt in &teeth.hunts {
+        for probe in &hunt.found.toothless {
+            text.push_str(&format!("a probe that does not fail with {}: {probe}\n", hunt.bug));
+        }
+    }
+    let caught = teeth.hunts.iter().filter(|hunt| hunt.found.caught_by.is_some()).count();
     let (all, median) = (teeth.hunts.len(), teeth.median_seconds);
     text.push_str(&format!("{caught} of {all} planted bugs caught, median {median:.1} s\n"));
     if !teeth.hold() {
-        text.push_str("DOES NOT HOLD: a bug survives, is caught otherwise than on record, or the code differs without one\n");
+        text.push_str(
+            "DOES NOT HOLD: a bug survives or is caught otherwise than on record, a probe does not fail, or the code \
+             differs without a bug\n",
+        );
     }
     text
 }

@@ -25,13 +25,6 @@ struct Asking<'a> {
     reply: Signed<Reply>,
 }
 
-#[cfg(feature = "planted-bugs")]
-fn lane(scene: &Scene<'_>) -> ClientLane {
-    let params = scene.place.source.vocabulary.params(scene.place.own);
-    ClientLane::new(params.membership, PATIENCE).with_planted(params.planted)
-}
-
-#[cfg(not(feature = "planted-bugs"))]
 fn lane(scene: &Scene<'_>) -> ClientLane {
     let params = scene.place.source.vocabulary.params(scene.place.own);
     ClientLane::new(params.membership, PATIENCE)

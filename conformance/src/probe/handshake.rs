@@ -18,6 +18,7 @@ use pbft_node::metrics::Metrics;
 use pbft_node::node::{Node, Setup};
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use pbft_node::transport::{Connection, HandshakeError, TlsIdentity, client_config, connect};
+use pbft_plant::switch;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
@@ -86,38 +87,26 @@ fn cluster_file(nonce: char) -> String {
     text
 }
 
-fn cluster(nonce: char, bug: Option<&str>) -> Result<Cluster, Difference> {
-    let cluster = Cluster::parse(&cluster_file(nonce), Path::new("cluster.toml"));
-    Ok(planted_in(cluster.map_err(harness)?, bug))
+fn cluster(nonce: char) -> Result<Cluster, Difference> {
+    Cluster::parse(&cluster_file(nonce), Path::new("cluster.toml")).map_err(harness)
 }
 
-#[cfg(feature = "planted-bugs")]
-fn planted_in(cluster: Cluster, bug: Option<&str>) -> Cluster {
-    cluster.with_planted(bug.and_then(pbft_core::planted::PlantedBug::named))
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-fn planted_in(cluster: Cluster, bug: Option<&str>) -> Cluster {
-    assert!(bug.is_none(), "this build cannot plant bugs");
-    cluster
-}
-
-/// Makes each probe at a node of its own, which may have a planted bug; how often each was made.
-pub fn run(bug: Option<&str>) -> Result<BTreeMap<&'static str, u64>, Box<Divergence>> {
+/// Makes each probe at a node of its own; how often each was made.
+pub fn run() -> Result<BTreeMap<&'static str, u64>, Box<Divergence>> {
     let mut made = BTreeMap::new();
     for (name, probe) in HANDSHAKES {
-        let found = at_a_node(bug, *probe).map_err(|found| found.by_probe("handshake", name));
+        let found = at_a_node(*probe).map_err(|found| found.by_probe("handshake", name));
         found.map_err(|difference| Box::new(divergence(name, difference)))?;
         *made.entry(*name).or_default() += 1;
     }
     Ok(made)
 }
 
-fn at_a_node(bug: Option<&str>, probe: DoorProbe) -> Result<(), Difference> {
+fn at_a_node(probe: DoorProbe) -> Result<(), Difference> {
     // The clock of this runtime runs: sockets are not the replay's to wait for.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(harness)?.block_on(async {
-        let cluster = cluster('0', bug)?;
+        let cluster = cluster('0')?;
         let identity = Identity::new(cluster.id(), OWN);
         let store = Store::in_memory(&MemoryDisk::default(), identity).map_err(harness)?;
         let key = secret(Principal::Replica(OWN));
@@ -152,7 +141,7 @@ fn divergence(name: &'static str, difference: Difference) -> Divergence {
         path: Vec::new(),
         actions: Vec::new(),
         shrunk_from: None,
-        reproduce: "cargo conform".to_owned(),
+        reproduce: format!("cargo conform{}", switch::option()),
         explore: explore(&config, &[]),
         config,
     }
@@ -177,7 +166,7 @@ impl Door {
     /// How `key` dials, expecting the key of `expected`.
     fn settings(&self, key: &SecretKey, expected: ReplicaId) -> Result<ClientConfig, Difference> {
         let expected = secret(Principal::Replica(expected)).public();
-        client_config(&self.identity(key)?, expected).map_err(harness)
+        client_config(&TlsIdentity::new(key).map_err(harness)?, expected).map_err(harness)
     }
 
     /// Dials the node with `key`, and expects the key of `expected` there.
@@ -189,17 +178,6 @@ impl Door {
     ) -> Result<Result<Connection, HandshakeError>, Difference> {
         let tls = self.settings(key, expected)?;
         Ok(connect(&self.address, Arc::new(tls), cluster, FRAME_MAX).await)
-    }
-
-    #[cfg(feature = "planted-bugs")]
-    fn identity(&self, key: &SecretKey) -> Result<TlsIdentity, Difference> {
-        let planted = self.cluster.params(OWN).planted;
-        Ok(TlsIdentity::new(key).map_err(harness)?.with_planted(planted))
-    }
-
-    #[cfg(not(feature = "planted-bugs"))]
-    fn identity(&self, key: &SecretKey) -> Result<TlsIdentity, Difference> {
-        TlsIdentity::new(key).map_err(harness)
     }
 
     /// Waits until the node has counted what is demanded; the dialing end may know earlier.
@@ -261,7 +239,7 @@ impl Door {
 
     /// Design 7: both ends have the same cluster file, whose digest is the cluster's id.
     async fn another_cluster(&self) -> Result<(), Difference> {
-        let other = cluster('1', None)?;
+        let other = cluster('1')?;
         let key = secret(Principal::Replica(PEER));
         let dialed = self.dial(&key, OWN, other.id()).await?;
         if !matches!(dialed, Err(HandshakeError::Cluster { .. })) {

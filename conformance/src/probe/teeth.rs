@@ -38,7 +38,7 @@ pub const TEETH: &[(&str, &str)] = &[
     ("a NEW-VIEW with a VIEW-CHANGE for an earlier view", "stale-view-change-in-v"),
     ("a NEW-VIEW of a replica that is not the primary", "new-view-from-non-primary"),
     ("a request whose lane has executed a later one", "old-timestamp-answered"),
-    ("a request whose lane has executed another one with its timestamp", "old-timestamp-answered"),
+    ("a request whose lane has executed another one with its timestamp", "used-timestamp-answered"),
     ("a request on a lane beyond the bound", "lane-unbounded"),
     ("a PREPARE of another view", "prepares-matched-without-view"),
     ("a PREPARE twice", "prepare-sender-counted-twice"),

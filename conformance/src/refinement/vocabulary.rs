@@ -86,9 +86,6 @@ impl Vocabulary {
             params.pipeline = params.window;
             params.batch_requests_max = 1;
             adjust(&mut params);
-            #[cfg(feature = "planted-bugs")]
-            let params =
-                Params { membership: params.membership.with_planted(params.planted), ..params };
             params.validate().expect("the model's bounds are valid parameters");
             Arc::new(params)
         });

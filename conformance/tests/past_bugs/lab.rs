@@ -38,22 +38,10 @@ fn core(id: u8) -> ReplicaId {
     ReplicaId(u32::from(id))
 }
 
-#[cfg(feature = "planted-bugs")]
-fn vocabulary(config: model::Config, bug: Option<&str>) -> Vocabulary {
-    let bug = bug.and_then(pbft_core::planted::PlantedBug::named);
-    Vocabulary::with_params(config, Arc::new(NameKeys), |params| params.planted = bug)
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-fn vocabulary(config: model::Config, bug: Option<&str>) -> Vocabulary {
-    assert_eq!(bug, None, "this build cannot plant bugs");
-    Vocabulary::new(config, Arc::new(NameKeys))
-}
-
 impl Lab {
-    pub(crate) fn new(bug: Option<&str>) -> Self {
+    pub(crate) fn new() -> Self {
         let config: model::Config = "n4-b0-v2-s2-d2-k1".parse().expect("a valid name");
-        let vocabulary = vocabulary(config, bug);
+        let vocabulary = Vocabulary::new(config, Arc::new(NameKeys));
         let hosts = (0..4).map(|id| Host::new(&vocabulary, replica(id))).collect();
         Self { vocabulary, network: Network::new(4), hosts }
     }

@@ -1,5 +1,5 @@
-//! What went wrong in other systems, and does not here: one scenario each, on the production core or node. In a build
-//! with `--features planted-bugs` the same scenario must fail once the bug is planted.
+//! What went wrong in other systems, and does not here: one scenario each, on the production core or node. In a planted
+//! build the same scenario must fail with the bug on (`cargo plant test`).
 //!
 //! `docs/past-bugs.md` is the table of [`PAST_BUGS`] for readers; a test compares the two.
 
@@ -10,8 +10,12 @@ use lab::{Lab, Verdict};
 use pbft_conformance::corpus;
 use pbft_conformance::node_replay::{self, NodeReport};
 use pbft_conformance::refinement::vocabulary::replayable;
-use pbft_conformance::replay::Replay;
+use pbft_conformance::replay::{Counters, Replay};
+use pbft_conformance::shrink::shrink;
 use pbft_conformance::walk::Trace;
+use pbft_plant::switch::active_bug;
+use pbft_plant::tool::catalogue;
+use pbft_plant::workspace::Kind;
 use scenarios as s;
 
 /// How a past bug is looked for.
@@ -94,15 +98,15 @@ fn trace(mutant: &str) -> Trace {
 }
 
 impl Scenario {
-    /// Runs it on code with this bug, or without any.
-    fn run(self, bug: Option<&str>) -> Verdict {
+    /// Runs it.
+    fn run(self) -> Verdict {
         match self {
-            Self::Lab(_, scenario) => scenario(&mut Lab::new(bug)),
+            Self::Lab(_, scenario) => scenario(&mut Lab::new()),
             Self::Core(mutant) => {
                 let trace = trace(mutant);
                 let config = replayable(&trace.config).expect("a replayable configuration");
                 SEEDS.into_iter().try_for_each(|seed| {
-                    let followed = Replay::planted(config, seed, bug).follow(&trace.actions);
+                    let followed = Replay::new(config, seed).follow(&trace.actions);
                     followed.map(drop).map_err(|divergence| divergence.to_string())
                 })
             }
@@ -110,7 +114,7 @@ impl Scenario {
                 let runtime = node_replay::runtime().expect("a runtime");
                 let (trace, mut report) = (trace(mutant), NodeReport::default());
                 SEEDS.into_iter().try_for_each(|seed| {
-                    let divergence = node_replay::planted(&runtime, &trace, seed, bug, &mut report);
+                    let divergence = node_replay::replay(&runtime, &trace, seed, &mut report);
                     divergence.map_or(Ok(()), |divergence| Err(divergence.to_string()))
                 })
             }
@@ -127,26 +131,45 @@ impl Scenario {
     }
 }
 
+/// None of them is here; and with one of the bugs on, each scenario that is about it fails.
 #[test]
-fn none_of_them_is_here() {
+fn a_scenario_holds_unless_its_rule_is_broken() {
     assert!(PAST_BUGS.len() >= 20);
-    for PastBug { system, reference, scenario, .. } in PAST_BUGS {
-        assert_eq!(scenario.run(None), Ok(()), "{system}, {reference}");
+    let on = active_bug().expect("a build that can have it");
+    for PastBug { system, reference, scenario, planted, .. } in PAST_BUGS {
+        match on.as_deref() {
+            None => assert_eq!(scenario.run(), Ok(()), "{system}, {reference}"),
+            Some(bug) if bug == *planted => {
+                assert!(scenario.run().is_err(), "{system}, {reference}: {bug} is not noticed");
+            }
+            Some(_) => {}
+        }
     }
 }
 
-#[cfg(feature = "planted-bugs")]
+/// The worked example of docs/conformance.md is what the replay prints in a planted build with this bug on.
 #[test]
-fn each_is_noticed_where_it_is_planted() {
-    let mut unnoticed = Vec::new();
-    for PastBug { system, reference, scenario, planted, .. } in PAST_BUGS {
-        let known = pbft_core::planted::PlantedBug::named(planted);
-        assert!(known.is_some(), "{planted} cannot be planted");
-        if scenario.run(Some(planted)).is_ok() {
-            unnoticed.push(format!("{system}, {reference}: {planted}"));
+fn the_worked_example_is_what_a_broken_rule_shows() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/conformance.md");
+    let document = std::fs::read_to_string(path).expect("docs/conformance.md");
+    let config = replayable("n4-b3-v1-s1-d1").expect("a replayable configuration");
+    let shown = match active_bug().expect("a build that can have it").as_deref() {
+        None => format!("cargo conform replay --config {config} --planted p-omitted\n"),
+        Some("p-omitted") => {
+            let (_, divergence) = Replay::new(config, 1).run(&Counters::default());
+            format!("```text\n{}\n```", shrink(&divergence.expect("the bug shows")))
         }
+        Some(_) => return,
+    };
+    assert!(document.contains(&shown), "the page must show:\n{shown}");
+}
+
+#[test]
+fn each_of_them_can_be_planted() {
+    let bugs = catalogue(Kind::Bugs).expect("a catalogue");
+    for PastBug { system, reference, planted, .. } in PAST_BUGS {
+        assert!(bugs.entry(planted).is_some(), "{system}, {reference}: {planted}");
     }
-    assert!(unnoticed.is_empty(), "{unnoticed:#?}");
 }
 
 #[test]

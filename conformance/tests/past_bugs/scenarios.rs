@@ -95,6 +95,10 @@ pub(crate) fn a_bad_certificate_hides_no_good_one(lab: &mut Lab) -> Verdict {
     let mut said = Vec::new();
     for (from, view_change) in [(0, bad), (2, good), (3, empty)] {
         let outcome = lab.deliver(1, from, Message::ViewChange(view_change));
+        ensure(
+            outcome.is_err() == (from == 0),
+            "a bad VIEW-CHANGE is taken, or a good one is not",
+        )?;
         said.extend(outcome.into_iter().flat_map(|seen| seen.broadcasts));
     }
     let batch = Message::Batch(lab.vocabulary().batch(FIRST));

@@ -255,11 +255,6 @@ fn run(settings: Settings<'_>, arguments: &RunArguments) -> ExitCode {
         Ok(setup) => setup,
         Err(error) => return usage(&error),
     };
-    if let Some(bug) = &setup.planted
-        && let Err(message) = crate::sim::cli::check_planted(bug)
-    {
-        return usage(&message);
-    }
     let one = match arguments.real {
         false => simulate(&setup).map_err(RealError::from),
         true => real::run(&setup),

@@ -82,9 +82,6 @@ pub struct Knobs {
     /// The end of the run, whatever has happened by then
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub limit: Option<Duration>,
-    /// Build the replicas with this bug (only in builds with `--features planted-bugs`)
-    #[arg(long, value_name = "BUG")]
-    pub planted: Option<String>,
 }
 
 impl Knobs {
@@ -121,7 +118,6 @@ impl Knobs {
             seed: self.seed,
             limit: self.limit,
             scheme,
-            planted: self.planted.clone(),
         })
     }
 }

@@ -20,6 +20,7 @@ use pbft_core::client::Patience;
 use pbft_node::client::Client;
 use pbft_node::frame::StatusReport;
 use pbft_node::ledger::Outcome;
+use pbft_plant::switch::active_bug;
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -114,7 +115,7 @@ pub fn check(setup: &Setup) -> Result<(), RealError> {
     if setup.replicas > REPLICAS_MAX {
         return Err(refused("more than ten replicas", "they would wait for each other"));
     }
-    if setup.planted.is_some() {
+    if active_bug().is_ok_and(|bug| bug.is_some()) {
         return Err(refused("planted bugs", "the production binary has none"));
     }
     script(setup).map(drop)

@@ -90,9 +90,6 @@ pub struct Setup {
     /// How signatures are made.
     #[serde(skip)]
     pub scheme: Scheme,
-    /// The bug that replicas are built to have.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub planted: Option<String>,
 }
 
 impl Default for Setup {
@@ -117,7 +114,6 @@ impl Default for Setup {
             seed: 1,
             limit: None,
             scheme: Scheme::Fast,
-            planted: None,
         }
     }
 }
@@ -275,7 +271,6 @@ impl Setup {
         // The simulator heals everything at some time, which must not be in this run.
         plan.heal_at = limit * 4;
         plan.scheme = self.scheme;
-        plan.planted = self.planted.clone();
         plan.tuning = Some(self.tuning());
         Ok(Prepared { plan, switches: effects.switches, faults_end, limit })
     }

@@ -34,9 +34,6 @@ pub struct LabArgs {
     /// Draw what happened, when the commands are over.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Build the replicas with this bug (only in builds with `--features planted-bugs`).
-    #[arg(long)]
-    planted: Option<String>,
 }
 
 /// Said when a person sits down.
@@ -50,11 +47,7 @@ pub fn main(args: &LabArgs, format: Format) -> ExitCode {
         true => vec![args.replicas.saturating_sub(1) as usize],
         false => args.byzantine.clone(),
     };
-    if args.planted.is_some() && !pbft_core::planted::PLANTED_BUGS {
-        errln!("error: this build cannot plant bugs; build it with `--features planted-bugs`");
-        return ExitCode::Usage;
-    }
-    let setup = Setup { replicas: args.replicas, byzantine, planted: args.planted.clone() };
+    let setup = Setup { replicas: args.replicas, byzantine };
     let session = match Session::new(setup) {
         Ok(session) => session,
         Err(error) => return refuse(&error),

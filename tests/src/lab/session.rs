@@ -146,8 +146,7 @@ impl Session {
     /// A command that changes the cluster, or expects something of it.
     fn step(&mut self, line: &str, command: Command) -> Result<Report, LabError> {
         if let Command::New { replicas, byzantine } = command {
-            let planted = self.cluster.setup.planted.clone();
-            *self = Self::new(Setup { replicas, byzantine, planted })?;
+            *self = Self::new(Setup { replicas, byzantine })?;
             let mut report = news(report(&self.cluster, line, &[]));
             report.notes.extend(excess(&self.cluster));
             return Ok(report);

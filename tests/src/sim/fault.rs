@@ -218,9 +218,6 @@ pub struct Plan {
     /// What clients put on their requests.
     #[serde(default, skip_serializing_if = "is_default")]
     pub authentication: ClientAuthentication,
-    /// The name of the bug that the replicas are built to have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub planted: Option<String>,
     /// What an experiment changes of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<Tuning>,
@@ -258,7 +255,6 @@ impl Plan {
             heal_at: ms(4000),
             scheme: Scheme::Fast,
             authentication: ClientAuthentication::Signatures,
-            planted: None,
             tuning: None,
         }
     }

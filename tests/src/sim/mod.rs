@@ -42,7 +42,6 @@ pub mod memory;
 pub mod network;
 pub mod oracle;
 pub mod output;
-#[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod process;
 pub mod render;

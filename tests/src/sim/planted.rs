@@ -1,13 +1,12 @@
 //! The simulator's teeth: bugs that core and node can be built with, and how soon a run finds each.
 
 use super::campaign::Task;
-use super::fault::Plan;
 use super::judge::{Judging, judge};
 use super::oracle::Rule;
 use super::twins;
-use pbft_core::planted::PlantedBug;
 use pbft_output::errln;
-use serde::Serialize;
+use pbft_plant::tool::{Planted, ToolError};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,21 +40,8 @@ pub const OUT_OF_REACH: &[(&str, &str)] = &[
     ("request-of-another-client", "in the node's inbox; the simulator has its own network"),
     ("broadcast-skips-peer", "in the node's transport; the simulator has its own network"),
     ("queue-reordered", "in the node's transport; the simulator has its own network"),
-    ("client-accepts-f-replies", "in the client's machine; the simulator plants bugs in replicas"),
-    (
-        "client-counts-sender-twice",
-        "in the client's machine; the simulator plants bugs in replicas",
-    ),
-    ("client-ignores-timestamp", "in the client's machine; the simulator plants bugs in replicas"),
-    ("client-mixes-results", "in the client's machine; the simulator plants bugs in replicas"),
-    ("client-takes-strangers", "in the client's machine; the simulator plants bugs in replicas"),
-    (
-        "client-believes-highest-view",
-        "in the client's machine; the simulator plants bugs in replicas",
-    ),
-    ("client-asks-primary-only", "in the client's machine; the simulator plants bugs in replicas"),
-    ("client-reuses-timestamp", "in the client's machine; the simulator plants bugs in replicas"),
     ("quorum-two-f-plus-one", "no bug at four replicas"),
+    ("cluster-not-signed", "no bug where there is one cluster"),
     ("unknown-key-let-in", "in the node's transport; the simulator has its own network"),
     ("claimed-key-believed", "in the node's transport; the simulator has its own network"),
     ("other-cluster-let-in", "in the node's transport; the simulator has its own network"),
@@ -73,6 +59,10 @@ pub const NOT_SEEN: &[&str] = &[
     "another-batch-served",
     "certificate-from-future",
     "checkpoint-between-intervals",
+    "checkpoint-sent-before-durable",
+    "client-believes-highest-view",
+    "client-reuses-timestamp",
+    "client-takes-strangers",
     "committed-batch-unchecked",
     "duplicate-is-a-lie",
     "inactive-after-transfer",
@@ -98,7 +88,7 @@ pub const NOT_SEEN: &[&str] = &[
 ];
 
 /// The run that gave a bug away.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Found {
     /// Which.
     pub task: Task,
@@ -114,7 +104,7 @@ pub struct Found {
 #[derive(Clone, Debug, Serialize)]
 pub struct Hunt {
     /// The bug.
-    pub bug: &'static str,
+    pub bug: String,
     /// What found it.
     pub found: Option<Found>,
     /// Wall time in seconds.
@@ -125,7 +115,7 @@ impl Hunt {
     /// Whether it was found, or is known to be hard or impossible to find.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
-        self.found.is_some() || !is_expected(self.bug)
+        self.found.is_some() || !is_expected(&self.bug)
     }
 }
 
@@ -147,44 +137,52 @@ fn task(number: u64, seeds: u64) -> Task {
     }
 }
 
-fn hunt(bug: PlantedBug, seeds: u64) -> Hunt {
-    let begun = Instant::now();
-    let search = |number: u64| {
+/// Looks for the bug that is on in this process.
+#[must_use]
+pub fn hunt(seeds: u64) -> Option<Found> {
+    (0..KINDS * seeds).find_map(|number| {
         let task = task(number, seeds);
-        let plan = Plan { planted: Some(bug.name().to_owned()), ..task.plan() };
-        let violation = judge(&plan, Judging { model: true, keep: false }).violation?;
+        let violation = judge(&task.plan(), Judging { model: true, keep: false }).violation?;
         let detail = violation.detail.lines().take(2).collect::<Vec<_>>().join(" ");
         Some(Found { task, runs: number + 1, rule: violation.rule, detail })
-    };
-    let found = (0..KINDS * seeds).find_map(search);
-    Hunt { bug: bug.name(), found, seconds: begun.elapsed().as_secs_f64() }
+    })
 }
 
-/// Hunts the bugs, each with the same runs.
-#[must_use]
-pub fn hunt_all(bugs: &[PlantedBug], seeds: u64, threads: NonZeroUsize) -> Vec<Hunt> {
+/// Hunts the bugs, each with the same runs, in a process of its own.
+pub fn hunt_all(
+    planted: &Planted,
+    bugs: &[&str],
+    seeds: u64,
+    threads: NonZeroUsize,
+) -> Result<Vec<Hunt>, ToolError> {
     let next = AtomicUsize::new(0);
     let hunts = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads.get() {
             scope.spawn(|| {
                 while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let hunt = hunt(*bug, seeds);
-                    let end = hunt.found.as_ref().map_or("not found", |found| found.rule.name());
-                    errln!("{}: {end}, {:.1} s", hunt.bug, hunt.seconds);
+                    let begun = Instant::now();
+                    let arguments = ["hunt", "--seeds", &seeds.to_string()];
+                    let hunt = planted.ask::<Option<Found>>(Some(bug), arguments).map(|found| {
+                        let seconds = begun.elapsed().as_secs_f64();
+                        let end = found.as_ref().map_or("not found", |found| found.rule.name());
+                        errln!("{bug}: {end}, {seconds:.1} s");
+                        Hunt { bug: (*bug).to_owned(), found, seconds }
+                    });
                     hunts.lock().unwrap_or_else(PoisonError::into_inner).push(hunt);
                 }
             });
         }
     });
-    let mut hunts = hunts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    hunts.sort_by_key(|hunt| hunt.bug);
-    hunts
+    let hunts = hunts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut hunts = hunts.into_iter().collect::<Result<Vec<_>, _>>()?;
+    hunts.sort_by(|one, other| one.bug.cmp(&other.bug));
+    Ok(hunts)
 }
 
 /// The table.
 #[must_use]
-pub fn to_text(hunts: &[Hunt]) -> String {
+pub fn to_text(hunts: &[Hunt], all: usize) -> String {
     let mut text =
         String::from("| bug | broken rule | runs | seconds | shown by |\n|---|---|---|---|---|\n");
     for Hunt { bug, found, seconds } in hunts {
@@ -206,7 +204,7 @@ pub fn to_text(hunts: &[Hunt]) -> String {
         text,
         "\n{found} of {} planted bugs found; of all {}, {} are out of reach and {} were not seen",
         hunts.len(),
-        PlantedBug::ALL.len(),
+        all,
         OUT_OF_REACH.len(),
         NOT_SEEN.len()
     );
@@ -216,13 +214,16 @@ pub fn to_text(hunts: &[Hunt]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pbft_plant::tool::catalogue;
+    use pbft_plant::workspace::Kind;
 
     #[test]
     fn the_lists_name_bugs_that_exist_once() {
         let out = OUT_OF_REACH.iter().map(|(bug, _)| *bug);
         let listed: Vec<&str> = out.chain(NOT_SEEN.iter().copied()).collect();
+        let bugs = catalogue(Kind::Bugs).expect("a catalogue");
         for bug in &listed {
-            assert!(PlantedBug::named(bug).is_some(), "{bug}");
+            assert!(bugs.entry(bug).is_some(), "{bug}");
             assert_eq!(listed.iter().filter(|other| *other == bug).count(), 1, "{bug}");
         }
     }

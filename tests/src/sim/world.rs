@@ -89,11 +89,6 @@ pub fn params(plan: &Plan, membership: Membership, replica: ReplicaId) -> Params
     params.help_bytes_max = HELP_BYTES_MAX;
     params.client_authentication = plan.authentication;
     plan.tuning.iter().for_each(|tuning| tuning.apply(&mut params));
-    #[cfg(feature = "planted-bugs")]
-    {
-        let bug = plan.planted.as_deref();
-        params.planted = bug.and_then(pbft_core::planted::PlantedBug::named);
-    }
     params
 }
 

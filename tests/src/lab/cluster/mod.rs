@@ -31,13 +31,11 @@ pub struct Setup {
     pub replicas: u32,
     /// Those that may say anything.
     pub byzantine: Vec<usize>,
-    /// A bug that the replicas are built to have (in builds that can).
-    pub planted: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { replicas: 4, byzantine: vec![3], planted: None }
+        Self { replicas: 4, byzantine: vec![3] }
     }
 }
 
@@ -161,7 +159,6 @@ impl Cluster {
         let mut plan = Plan::calm(1, setup.replicas);
         (plan.clients, plan.submissions) = (1, Vec::new());
         plan.liars = setup.byzantine.iter().map(|host| (*host, Vec::new())).collect();
-        plan.planted = setup.planted.clone();
         let world = World::new(&plan, Mode { record: true, replay: false })?;
         let keys = Keys::new(plan.scheme, plan.seed, plan.n, CLIENTS);
         let hand = |host: &usize| {

@@ -12,6 +12,7 @@ use crate::sim::shrink::{self, Patience, Shrunk};
 use pbft_core::Membership;
 use pbft_model::run::{ExitCode, RunDir, RunRecord};
 use pbft_output::errln;
+use pbft_plant::switch::{self, active_bug};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,6 +23,9 @@ const CASE_BYTES_MAX: u64 = 64 << 20;
 /// A run that was made small, as a file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Case {
+    /// The bug that was on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    planted: Option<String>,
     /// The cluster and, if there are no events, everything that happens to it.
     plan: Plan,
     /// What happens after the start.
@@ -45,27 +49,9 @@ struct Shown {
 
 fn plan_of(common: &Common, which: &Which) -> Result<Plan, String> {
     Membership::new(which.replicas).map_err(|error| error.to_string())?;
-    if let Some(bug) = &which.planted {
-        check_planted(bug)?;
-    }
     let mut plan = Plan::draw(which.seed.unwrap_or_default(), which.replicas);
-    (plan.scheme, plan.planted) = (common.signatures, which.planted.clone());
+    plan.scheme = common.signatures;
     Ok(plan)
-}
-
-#[cfg(feature = "planted-bugs")]
-pub(crate) fn check_planted(bug: &str) -> Result<(), String> {
-    match pbft_core::planted::PlantedBug::named(bug) {
-        Some(_) => Ok(()),
-        None => Err(format!("there is no bug `{bug}`; `planted-bugs` lists them all")),
-    }
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-pub(crate) fn check_planted(bug: &str) -> Result<(), String> {
-    Err(format!(
-        "this build cannot plant `{bug}`; the one of `cargo sim-planted` can: cargo sim-planted replay … --planted {bug}"
-    ))
 }
 
 pub(super) fn replay(common: &Common, which: &Which) -> ExitCode {
@@ -162,6 +148,11 @@ fn read_case(path: &Path) -> Result<Case, String> {
     serde_json::from_str(&text).map_err(|error| format!("not a case: {error}"))
 }
 
+/// The bug that a case was made with, if that can be read. What cannot is refused when the case is replayed.
+pub(super) fn bug_of(path: &Path) -> Option<String> {
+    read_case(path).ok()?.planted
+}
+
 fn replay_case(common: &Common, path: &Path) -> ExitCode {
     let case = match read_case(path) {
         Ok(case) => case,
@@ -170,11 +161,6 @@ fn replay_case(common: &Common, path: &Path) -> ExitCode {
             return ExitCode::DataRefused;
         }
     };
-    if let Some(bug) = &case.plan.planted
-        && let Err(message) = check_planted(bug)
-    {
-        return usage(&message);
-    }
     if case.events.is_empty() {
         return show(common, &case.plan);
     }
@@ -244,14 +230,14 @@ fn show_small(shrunk: &Shrunk) -> Shown {
 
 fn keep(shrunk: &Shrunk, directory: &RunDir, file: &str) {
     let case = Case {
+        planted: active_bug().ok().flatten(),
         plan: shrunk.plan.clone(),
         events: shrunk.events.clone(),
         violation: shrunk.violation.clone(),
     };
     match directory.write_json(file, &case) {
         Ok(path) => {
-            let tool = shrunk.plan.planted.as_ref().map_or("sim", |_| "sim-planted");
-            errln!("again: cargo {tool} replay --case {}", path.display());
+            errln!("again: cargo sim replay --case {}", path.display());
         }
         Err(error) => errln!("the case cannot be kept: {error}"),
     }
@@ -262,7 +248,7 @@ pub(super) fn explain_failure(failure: &Failure, directory: &RunDir) {
     let commit = RunRecord::new(Vec::new(), None, (), true).commit;
     let commit = commit.unwrap_or_else(|| "unknown".to_owned());
     errln!("\n{:?} at commit {commit}: {}", failure.task, failure.violation);
-    errln!("again: {}", failure.task.command());
+    errln!("again: {}{}", failure.task.command(), switch::option());
     let Some(shrunk) = make_small(&failure.task.plan()) else {
         errln!("it does not fail again: something in it is not determined by the seed");
         return;

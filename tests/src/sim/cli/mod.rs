@@ -2,7 +2,6 @@
 
 mod case;
 mod matrix;
-#[cfg(feature = "planted-bugs")]
 mod planted;
 mod seeds;
 
@@ -13,6 +12,8 @@ use crate::experiment::{self, elections, rows as all_rows};
 use clap::{Args, Parser, Subcommand};
 use pbft_model::run::ExitCode;
 use pbft_model::run_args::{RunArgs, usage};
+use pbft_plant::tool;
+use pbft_plant::workspace::Kind;
 use std::path::PathBuf;
 
 /// Simulates whole clusters of the production core: seeded faults of network, disks and clocks, Byzantine replicas and
@@ -47,6 +48,9 @@ struct Common {
     /// How signatures are made: a fast keyed hash, or Ed25519 as in production.
     #[arg(long, value_enum, default_value_t, global = true)]
     signatures: Scheme,
+    /// Do this with a bug of `cargo plant list` on, in a build of its own.
+    #[arg(long, value_name = "BUG", global = true)]
+    planted: Option<String>,
 }
 
 /// Which runs.
@@ -143,8 +147,12 @@ enum Command {
     Elections(elections::cli::ElectionsArguments),
     /// Shows what readers of other systems expect, row by row.
     Rows(all_rows::cli::RowsArguments),
-    /// Plants each bug that the simulator must find, one after the other, and looks how soon a run finds it.
-    #[cfg(feature = "planted-bugs")]
+    /// Has each bug on that the simulator must find, one after the other, and looks how soon a run finds it.
+    #[command(after_help = "Examples:
+  cargo planted-bugs-sim
+  cargo planted-bugs-sim join-on-one --seeds 1000
+
+Exit status: 0 each is found, 1 one is not, 2 wrong arguments, 5 a list is refused, or a bug does not compile.")]
     PlantedBugs {
         /// Only these.
         bugs: Vec<String>,
@@ -155,9 +163,14 @@ enum Command {
         #[arg(long, default_value_t = 1000)]
         seeds: u64,
     },
+    /// Looks for the bug that is on in this process, and prints the run that shows it as JSON.
+    #[command(hide = true)]
+    Hunt {
+        /// The most runs of each kind.
+        #[arg(long)]
+        seeds: u64,
+    },
 }
-
-pub(crate) use case::check_planted;
 
 /// One run.
 #[derive(Clone, Debug, Args)]
@@ -171,17 +184,33 @@ struct Which {
     /// A case file that an earlier run left.
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     case: Option<PathBuf>,
-    /// Build the replicas with this bug (only in builds with `--features planted-bugs`).
-    #[arg(long)]
-    planted: Option<String>,
 }
 
 /// Parses the arguments and does what they say.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
     match pbft_output::arguments() {
-        Ok(cli) => pbft_output::finish(run(cli) as u8),
+        Ok(cli) => pbft_output::finish(here_or_elsewhere(cli)),
         Err(code) => code,
+    }
+}
+
+/// The bug that is to be on: the one named, or the one that a case file was made with.
+fn asked(cli: &Cli) -> Option<String> {
+    let case = match &cli.command {
+        Command::Replay { which: Which { case: Some(path), .. } } => case::bug_of(path),
+        _ => None,
+    };
+    cli.common.planted.clone().or(case)
+}
+
+/// Does it in this process, unless it is to be done with a bug on, which this build has not.
+fn here_or_elsewhere(cli: Cli) -> u8 {
+    let (package, program) = planted::PROGRAM;
+    match tool::elsewhere(asked(&cli).as_deref(), Kind::Bugs, package, program) {
+        Ok(None) => run(cli) as u8,
+        Ok(Some(status)) => status,
+        Err(error) => planted::refused(&error) as u8,
     }
 }
 
@@ -206,9 +235,9 @@ fn run(cli: Cli) -> ExitCode {
         Command::Lab(args) => crate::lab::cli::main(&args, cli.common.run.format),
         Command::Rows(arguments) => all_rows::cli::run(&arguments, cli.common.run.format),
         Command::Merge { reports } => seeds::merge(&cli.common, &reports),
-        #[cfg(feature = "planted-bugs")]
         Command::PlantedBugs { bugs, all, seeds } => {
             planted::planted(&cli.common, &bugs, all, seeds)
         }
+        Command::Hunt { seeds } => planted::here(seeds),
     }
 }

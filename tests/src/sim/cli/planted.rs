@@ -1,29 +1,57 @@
-//! `pbft-sim planted-bugs`.
+//! `pbft-sim planted-bugs`, and what each of its processes does.
 
 use super::{Common, usage};
-use crate::sim::planted::{hunt_all, is_expected, to_text};
-use pbft_core::planted::PlantedBug;
-use pbft_model::run::ExitCode;
+use crate::sim::planted::{hunt, hunt_all, is_expected, to_text};
+use pbft_model::run::{ExitCode, Format};
+use pbft_output::errln;
+use pbft_plant::tool::{Planted, ToolError};
+use pbft_plant::workspace::Kind;
+
+/// The crate and the program of which a planted build is made.
+pub(super) const PROGRAM: (&str, &str) = ("pbft-tests", "pbft-sim");
 
 /// At least so many bugs must be found.
 const FOUND_LEAST: usize = 20;
 
 pub(super) fn planted(common: &Common, names: &[String], all: bool, seeds: u64) -> ExitCode {
-    if let Some(unknown) = names.iter().find(|name| PlantedBug::named(name).is_none()) {
-        return usage(&format!(
-            "there is no bug `{unknown}`; without a name all are hunted and listed"
-        ));
+    match hunted(common, names, all, seeds) {
+        Ok(code) => code,
+        Err(error) => refused(&error),
     }
-    let chosen = |bug: &&PlantedBug| match names {
-        [] => all || is_expected(bug.name()),
-        _ => names.iter().any(|name| name == bug.name()),
+}
+
+fn hunted(common: &Common, names: &[String], all: bool, seeds: u64) -> Result<ExitCode, ToolError> {
+    let planted = Planted::build(Kind::Bugs, PROGRAM.0, PROGRAM.1)?;
+    names.iter().try_for_each(|name| planted.known(name))?;
+    let known = planted.catalogue().entries();
+    let chosen = |bug: &&str| match names {
+        [] => all || is_expected(bug),
+        _ => names.iter().any(|name| name == bug),
     };
-    let bugs: Vec<_> = PlantedBug::ALL.iter().filter(chosen).copied().collect();
-    let hunts = hunt_all(&bugs, seeds, common.run.threads());
-    common.run.print(&hunts, |hunts| to_text(hunts));
+    let bugs: Vec<&str> = known.iter().map(|entry| &*entry.name).filter(chosen).collect();
+    let hunts = hunt_all(&planted, &bugs, seeds, common.run.threads())?;
+    common.run.print(&hunts, |hunts| to_text(hunts, known.len()));
     let found = hunts.iter().filter(|hunt| hunt.found.is_some()).count();
-    match found >= FOUND_LEAST.min(bugs.len()) && hunts.iter().all(|hunt| hunt.is_as_expected()) {
+    let as_expected = hunts.iter().all(|hunt| hunt.is_as_expected());
+    Ok(match found >= FOUND_LEAST.min(bugs.len()) && as_expected {
         true => ExitCode::Holds,
         false => ExitCode::Finding,
+    })
+}
+
+/// Looks for the bug that is on in this process.
+pub(super) fn here(seeds: u64) -> ExitCode {
+    Format::Json.print(&hunt(seeds), |_| String::new());
+    ExitCode::Holds
+}
+
+/// Says why there is no planted build.
+pub(super) fn refused(error: &ToolError) -> ExitCode {
+    match error.is_usage() {
+        true => usage(error),
+        false => {
+            errln!("{error}");
+            ExitCode::DataRefused
+        }
     }
 }

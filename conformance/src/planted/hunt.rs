@@ -1,0 +1,144 @@
+//! A hunt in this process, for the bug that is on in it.
+
+use crate::corpus::CorpusError;
+use crate::divergence::Divergence;
+use crate::keys::NameKeys;
+use crate::node_replay::{self, NodeReport};
+use crate::plan::Plan;
+use crate::probe::Probes;
+use crate::probe::handshake;
+use crate::probe::teeth::TEETH;
+use crate::refinement::vocabulary::{Vocabulary, replayable};
+use crate::replay::{Counters, Replay};
+use crate::step::{Step, Work, World};
+use crate::walk::Trace;
+use pbft_model as model;
+use serde::{Deserialize, Serialize};
+use stateright::Model as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// What a hunt came to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Found {
+    /// What caught it: see [`Divergence::catcher`].
+    pub caught_by: Option<String>,
+    /// The step that gave it away.
+    pub step: Option<usize>,
+    /// The divergence, as a report and as a value.
+    pub report: Option<String>,
+    /// See `report`.
+    pub divergence: Option<serde_json::Value>,
+    /// Probes that must fail with this bug, and do not.
+    pub toothless: Vec<String>,
+    /// Steps of the model that were replayed.
+    pub edges: u64,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+/// Does with the bug that is on what the main job does with the code, cheapest first, until the bug shows: the corpus,
+/// the walks, the node's door, the traces through the node, the graphs. With no bug on, the graphs are left out.
+pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
+    let plan = Plan::quick();
+    let started = Instant::now();
+    let mut hunter = Hunter { seed, edges: 0 };
+    // Walks and ways to witnesses take longer to find than to follow.
+    let corpus = plan.corpus_traces()?;
+    let mut divergence = hunter.on_core(&corpus);
+    if divergence.is_none() {
+        divergence = hunter.on_core(&plan.core_traces(seed)?[corpus.len()..]);
+    }
+    divergence = divergence.or_else(|| handshake::run().err().map(|divergence| *divergence));
+    if divergence.is_none() {
+        divergence = hunter.in_nodes(&plan.node_traces(seed)?);
+    }
+    if bug.is_some() {
+        // From the smallest on.
+        divergence = divergence.or_else(|| hunter.in_graphs(plan.replayed.iter().rev()));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let caught_by = divergence.as_ref().map(Divergence::catcher);
+    let bites = |name: &str| {
+        caught_by.as_ref().is_some_and(|caught| caught.contains(name))
+            || plan.core_traces(seed).is_ok_and(|traces| fails_at_the_core(name, &traces))
+    };
+    let listed = TEETH.iter().filter(|(_, listed)| Some(*listed) == bug).map(|(name, _)| *name);
+    let toothless = listed.filter(|name| !bites(name)).map(str::to_owned).collect();
+    Ok(Found {
+        toothless,
+        step: divergence.as_ref().map(|divergence| divergence.step),
+        report: divergence.as_ref().map(ToString::to_string),
+        divergence: divergence.and_then(|divergence| serde_json::to_value(divergence).ok()),
+        caught_by,
+        edges: hunter.edges,
+        seconds,
+    })
+}
+
+struct Hunter {
+    seed: u64,
+    edges: u64,
+}
+
+impl Hunter {
+    fn on_core(&mut self, traces: &[Trace]) -> Option<Divergence> {
+        traces.iter().find_map(|trace| {
+            let config = replayable(&trace.config).ok()?;
+            let found = Replay::new(config, self.seed).follow(&trace.actions).err();
+            self.count(trace, found.as_deref());
+            found.map(|found| *found)
+        })
+    }
+
+    fn in_nodes(&mut self, traces: &[Trace]) -> Option<Divergence> {
+        let runtime = node_replay::runtime().ok()?;
+        let mut report = NodeReport::default();
+        traces.iter().find_map(|trace| {
+            let found = node_replay::replay(&runtime, trace, self.seed, &mut report);
+            self.count(trace, found.as_ref());
+            found
+        })
+    }
+
+    fn count(&mut self, trace: &Trace, found: Option<&Divergence>) {
+        self.edges += found.map_or(trace.actions.len(), |found| found.step) as u64;
+    }
+
+    fn in_graphs<'a>(
+        &mut self,
+        mut graphs: impl Iterator<Item = &'a model::Config>,
+    ) -> Option<Divergence> {
+        graphs.find_map(|config| {
+            let counters = Counters::default();
+            let found = Replay::new(*config, self.seed).run(&counters).1;
+            self.edges += counters.edges.load(Ordering::Relaxed);
+            found
+        })
+    }
+}
+
+/// Whether a probe or reaction fails somewhere along these traces, as far as they can be followed.
+fn fails_at_the_core(name: &str, traces: &[Trace]) -> bool {
+    traces.iter().any(|trace| {
+        let Ok(config) = replayable(&trace.config) else { return false };
+        let pbft = model::Pbft::new(config);
+        let vocabulary = Vocabulary::new(config, Arc::new(NameKeys));
+        let probes = Probes { model: &pbft, vocabulary: &vocabulary };
+        let (mut world, mut state) = (World::new(&vocabulary), model::State::initial(&config));
+        for action in &trace.actions {
+            let Some(after) = pbft.next_state(&state, *action) else { return false };
+            let (model, vocabulary, before) = (&pbft, &vocabulary, &state);
+            let step = Step { model, vocabulary, before, action, after: &after, choice: 1 };
+            let Ok(next) = step.replay(&world, &mut Work::default()) else { return false };
+            (world, state) = (next, after);
+            let host = world.host(action.replica());
+            let outcome = probes.run_one(&state, &world.network, host, action, name);
+            if outcome.is_some_and(|outcome| outcome.is_err()) {
+                return true;
+            }
+        }
+        false
+    })
+}
