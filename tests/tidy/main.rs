@@ -65,6 +65,11 @@ fn no_path_of_a_machine() {
 }
 
 #[test]
+fn production_has_no_bugs() {
+    holds(rules::production_has_no_bugs);
+}
+
+#[test]
 fn programs_print_in_one_way() {
     holds(rules::programs_print_in_one_way);
 }

@@ -139,6 +139,20 @@ pub(crate) fn no_path_of_a_machine(text: &Text) -> Vec<String> {
     })
 }
 
+/// The production code has no bug, no switch for one, and no feature under which it behaves otherwise.
+pub(crate) fn production_has_no_bugs(text: &Text) -> Vec<String> {
+    let source = text.path.starts_with("impl/") && text.path.contains("/src/");
+    let manifest = text.path.starts_with("impl/") && text.path.ends_with("Cargo.toml");
+    let bad = |line: &str| {
+        let line = line.to_lowercase();
+        let switched = line.contains("planted") || line.contains("mutant");
+        (source || manifest) && switched
+            || source && line.contains("cfg") && line.contains("feature =")
+            || manifest && line.trim() == "[features]"
+    };
+    lines_with(text, &text.content, "a bug, or a switch for one", bad)
+}
+
 /// A document has one title, and begins with it.
 pub(crate) fn documents_have_one_title(text: &Text) -> Vec<String> {
     if !text.path.ends_with(".md") {
@@ -245,6 +259,16 @@ mod tests {
         assert_eq!(found(no_path_of_a_machine, "README.md", &format!("see {path}")), 1);
         assert_eq!(found(no_path_of_a_machine, "README.md", &format!("see a{path}")), 0);
         assert_eq!(found(no_path_of_a_machine, "README.md", "see docs/architecture.md"), 0);
+    }
+
+    #[test]
+    fn switches_for_bugs_are_found() {
+        let rule = production_has_no_bugs;
+        assert_eq!(found(rule, "impl/core/src/log.rs", "if planted!(self, Bug) {"), 1);
+        assert_eq!(found(rule, "impl/core/src/log.rs", "#[cfg(feature = \"bugs\")]"), 1);
+        assert_eq!(found(rule, "impl/core/src/log.rs", "if seq <= last {"), 0);
+        assert_eq!(found(rule, "impl/core/Cargo.toml", "[features]"), 1);
+        assert_eq!(found(rule, "conformance/plant/src/copy.rs", "planted"), 0);
     }
 
     #[test]
