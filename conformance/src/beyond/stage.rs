@@ -292,7 +292,7 @@ impl<'r> Stage<'r> {
             operation,
         };
         let signer = self.vocabulary.keys.signer(Principal::Client(client));
-        Arc::new(sign(&*signer, self.vocabulary.signing_domain(), body))
+        Arc::new(sign(&*signer, self.vocabulary.cluster(), body))
     }
 
     /// A PRE-PREPARE of view 0's primary, whether or not that replica has made it.

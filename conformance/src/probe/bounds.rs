@@ -63,7 +63,7 @@ pub(super) fn large_operation(place: &Place<'_>) -> Option<Probe> {
     let largest = vocabulary.params(place.own).operation_bytes_max;
     body.operation = vec![0; largest + 1];
     let signer = vocabulary.keys.signer(Principal::Client(body.client));
-    let request = sign(&*signer, vocabulary.signing_domain(), body);
+    let request = sign(&*signer, vocabulary.cluster(), body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
     Some(Probe { deliveries, expected: Expected::Refused("operation-too-large") })
 }

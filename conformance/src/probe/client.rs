@@ -147,7 +147,7 @@ fn next_request(asking: &mut Asking<'_>) -> Result<(), Difference> {
     let last = asking.request.body.timestamp;
     let submit = |lane: &mut ClientLane, body: Request| {
         let signer = vocabulary.keys.signer(Principal::Client(body.client));
-        let request = Arc::new(sign(&*signer, vocabulary.signing_domain(), body));
+        let request = Arc::new(sign(&*signer, vocabulary.cluster(), body));
         (lane.step(ClientInput::Submit(Arc::clone(&request))), request)
     };
     let (again, _) = submit(&mut asking.lane, asking.request.body.clone());

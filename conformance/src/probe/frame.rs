@@ -242,7 +242,7 @@ fn refusal_is_told(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<
     Some(cases.into_iter().try_for_each(|(body, reason)| {
         let (timestamp, request) = (body.timestamp, body.digest());
         let expected = ReplicaFrame::Refused { lane, timestamp, request, reason };
-        let request = Arc::new(sign(&*signer, vocabulary.signing_domain(), body));
+        let request = Arc::new(sign(&*signer, vocabulary.cluster(), body));
         let frame = codec::encode(&ClientFrame::Request(request)).map_err(harness)?;
         if let Err(error) = node.client_frame(client, &frame)? {
             return Err(Difference::new(Kind::WrongRejection, error.to_string()));

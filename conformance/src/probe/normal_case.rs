@@ -207,7 +207,7 @@ fn instead_of_the_executed(
     change(&mut body);
     let client = pbft_core::types::Principal::Client(body.client);
     let signer = place.source.vocabulary.keys.signer(client);
-    let request = pbft_core::crypto::sign(&*signer, place.source.vocabulary.signing_domain(), body);
+    let request = pbft_core::crypto::sign(&*signer, place.source.vocabulary.cluster(), body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
     Some(Probe { deliveries, expected: Expected::Refused(kind) })
 }
@@ -218,7 +218,7 @@ pub(super) fn request_on_a_lane_beyond_the_bound(place: &Place<'_>) -> Option<Pr
     body.lane = pbft_core::types::Lane(place.source.vocabulary.params(place.own).lanes_max);
     let client = pbft_core::types::Principal::Client(body.client);
     let signer = place.source.vocabulary.keys.signer(client);
-    let domain = place.source.vocabulary.signing_domain();
+    let domain = place.source.vocabulary.cluster();
     let request = pbft_core::crypto::sign(&*signer, domain, body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
     Some(Probe { deliveries, expected: Expected::Refused("lane-too-high") })

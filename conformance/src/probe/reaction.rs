@@ -413,7 +413,7 @@ fn older_request_is_not_executed(
     let mut body = vocabulary.request(served)?.body.clone();
     body.timestamp = Timestamp(0);
     let signer = vocabulary.keys.signer(Principal::Client(body.client));
-    let request = sign(&*signer, vocabulary.signing_domain(), body);
+    let request = sign(&*signer, vocabulary.cluster(), body);
     let batch = Arc::new(Batch { requests: vec![request] });
     let all = (0..place.model.config().replicas()).map(model::ReplicaId);
     let vote = |voter| {

@@ -121,7 +121,7 @@ impl Vocabulary {
             session: Session::default(),
             operation,
         };
-        sign(&*signer, self.signing_domain(), body)
+        sign(&*signer, self.cluster(), body)
     }
 
     fn define(&mut self, value: model::Value, batch: Batch) {
@@ -132,11 +132,6 @@ impl Vocabulary {
 
     /// The cluster id.
     pub fn cluster(&self) -> Digest {
-        self.params[0].cluster
-    }
-
-    /// What the cluster's signatures are made over.
-    pub fn signing_domain(&self) -> Digest {
         self.params[0].cluster
     }
 
@@ -189,7 +184,7 @@ impl Vocabulary {
     /// Signs as a replica: the Byzantine one, or, for probes, one whose key was stolen.
     pub fn sign_as<B: Body>(&self, replica: model::ReplicaId, body: B) -> Signed<B> {
         let signer = self.keys.signer(Principal::Replica(replica_id(replica)));
-        sign(&*signer, self.signing_domain(), body)
+        sign(&*signer, self.cluster(), body)
     }
 
     /// Checks a message's signatures as the production node does.
