@@ -4,6 +4,7 @@ mod commands;
 mod crates;
 mod faults;
 mod paper;
+mod paths;
 mod rules;
 mod source;
 
@@ -102,6 +103,14 @@ fn what_the_page_on_the_paper_names_is_there() {
     let texts = all_texts(&workspace_root());
     let page = texts.iter().find(|text| text.path == "docs/paper.md").expect("the page");
     let lost = paper::lost_names(&page.content, &texts);
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
+#[test]
+fn the_paths_in_documents_are_there() {
+    let root = workspace_root();
+    let texts = all_texts(&root);
+    let lost: Vec<String> = texts.iter().flat_map(|text| paths::dangling(&root, text)).collect();
     assert!(lost.is_empty(), "{lost:#?}");
 }
 
