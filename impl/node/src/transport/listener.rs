@@ -136,8 +136,8 @@ const STATUS_COST: Duration = Duration::from_millis(20);
 /// What a query costs: it is answered beside the execution, by threads that the replica has use for.
 const QUERY_COST: Duration = Duration::from_millis(2);
 
-/// What a signed request costs where authenticators do: ten times what it takes to verify it.
-const SIGNATURE_COST: Duration = Duration::from_millis(1);
+/// What a signed request costs where authenticators do: twenty times what it takes to verify it.
+const SIGNATURE_COST: Duration = Duration::from_millis(2);
 
 /// What a frame costs that is of no use: a correct client hardly ever sends one, and after a burst the next of its frames are
 /// read so much later.
