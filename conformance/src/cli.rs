@@ -8,7 +8,7 @@ use crate::grain::Walked;
 use crate::job::{self, Options};
 use crate::node_replay::{self, NodeReport};
 use crate::plan::{Plan, Preset};
-use crate::planted::{self, PROGRAM};
+use crate::planted::{self, PROGRAM, refused};
 use crate::refinement::vocabulary::replayable;
 use crate::replay::{Counters, Replay};
 use crate::report::ConformReport;
@@ -24,7 +24,7 @@ use pbft_model::trace::mermaid::sequence_diagram;
 use pbft_model::trace::write_trace;
 use pbft_output::errln;
 use pbft_plant::switch::active_bug;
-use pbft_plant::tool::{self, Planted, ToolError};
+use pbft_plant::tool::{self, Planted};
 use pbft_plant::workspace::Kind;
 use stateright::Model as _;
 use std::io::{self, Read as _};
@@ -155,17 +155,6 @@ fn here_or_elsewhere(cli: &Cli) -> u8 {
         Ok(None) => run(cli) as u8,
         Ok(Some(status)) => status,
         Err(error) => refused(&error) as u8,
-    }
-}
-
-/// Says why there is no planted build.
-fn refused(error: &ToolError) -> ExitCode {
-    match error.is_usage() {
-        true => usage(error),
-        false => {
-            errln!("{error}");
-            ExitCode::DataRefused
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use pbft_model::Mutant;
 use pbft_model::mutant_record::RECORD;
 use pbft_plant::tool::catalogue;
 use pbft_plant::workspace::Kind;
+use std::process::Command;
 
 /// Mutants that only the model's `progress` or `batch-obtainable` find out, if any: each leaves the single steps as they
 /// are, so a replay cannot tell; tests of the core and the simulator hold the code to these rules.
@@ -33,5 +34,19 @@ fn every_probe_has_a_bug_that_exists() {
     let bugs = catalogue(Kind::Bugs).expect("a catalogue");
     for (probe, bug) in TEETH {
         assert!(bugs.entry(bug).is_some(), "{probe}: {bug}");
+    }
+}
+
+#[test]
+fn a_bug_that_does_not_exist_is_refused_before_anything_is_built() {
+    for words in [&["planted-bugs", "nonsense"][..], &["--planted", "nonsense"]] {
+        let run = Command::new(env!("CARGO_BIN_EXE_pbft-conform")).args(words).output();
+        let output = run.expect("the binary runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("there is no bug `nonsense`") && !said.contains("building"),
+            "{said}"
+        );
     }
 }

@@ -91,8 +91,7 @@ pub fn elsewhere(
             false => Err(ToolError::AnotherBug { asked: asked.to_owned(), on }),
         },
         Some(asked) => {
-            let planted = Planted::build(kind, package, name)?;
-            planted.known(asked)?;
+            let planted = Planted::build(kind, package, name, &[asked])?;
             let mut command = command(&planted.program, Some(asked));
             command.args(std::env::args_os().skip(1));
             let status = command.status().map_err(|error| planted.failed(error))?;
@@ -111,10 +110,19 @@ pub struct Planted {
 }
 
 impl Planted {
-    /// Builds it.
-    pub fn build(kind: Kind, package: &str, name: &str) -> Result<Self, ToolError> {
+    /// Builds it, unless a bug that is asked for does not exist: a build takes minutes.
+    pub fn build(
+        kind: Kind,
+        package: &str,
+        name: &str,
+        asked: &[impl AsRef<str>],
+    ) -> Result<Self, ToolError> {
         let workspace = workspace()?;
         let catalogue = workspace.catalogue(kind)?;
+        let unknown = asked.iter().find(|bug| catalogue.entry(bug.as_ref()).is_none());
+        if let Some(bug) = unknown {
+            return Err(ToolError::NoBug(bug.as_ref().to_owned()));
+        }
         let program = Program { package, name, target: Target::Program, profile: Profile::Release };
         let program = build(&workspace, kind, &catalogue, program)?;
         Ok(Self { root: workspace.root, program, catalogue })
@@ -123,11 +131,6 @@ impl Planted {
     /// The bugs.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
-    }
-
-    /// Refuses the name of a bug that does not exist.
-    pub fn known(&self, bug: &str) -> Result<(), ToolError> {
-        self.entry(bug).map(drop)
     }
 
     /// Runs it with one bug on, or with none, and reads what it prints: one value as JSON.

@@ -8,6 +8,8 @@ mod hunt;
 pub use hunt::{Found, hunt};
 
 use crate::job::in_parallel;
+use pbft_model::run::ExitCode;
+use pbft_model::run_args::usage;
 use pbft_output::errln;
 use pbft_plant::catalogue::Entry;
 use pbft_plant::tool::{Planted, ToolError};
@@ -38,6 +40,17 @@ const EQUIVALENT: &[(&str, &str)] = &[
         "the protocol takes messages in any order; the order inside a peer's queue is checked as the transport's own",
     ),
 ];
+
+/// Says why there is no planted build.
+pub fn refused(error: &ToolError) -> ExitCode {
+    match error.is_usage() {
+        true => usage(error),
+        false => {
+            errln!("{error}");
+            ExitCode::DataRefused
+        }
+    }
+}
 
 /// How a bug fared.
 #[derive(Clone, Debug, Serialize)]
@@ -104,8 +117,7 @@ pub fn hunt_all(
     seed: u64,
     threads: NonZeroUsize,
 ) -> Result<(Planted, Teeth), ToolError> {
-    let planted = Planted::build(Kind::Bugs, PROGRAM.0, PROGRAM.1)?;
-    names.iter().try_for_each(|name| planted.known(name))?;
+    let planted = Planted::build(Kind::Bugs, PROGRAM.0, PROGRAM.1, names)?;
     let entries = planted.catalogue().entries();
     let chosen = |entry: &&Entry| names.is_empty() || names.contains(&entry.name);
     let entries: Vec<&Entry> = entries.iter().filter(chosen).collect();

@@ -4,12 +4,12 @@ use super::campaign::Task;
 use super::judge::{Judging, judge};
 use super::oracle::Rule;
 use super::twins;
+use pbft_conformance::job::in_parallel;
 use pbft_output::errln;
 use pbft_plant::tool::{Planted, ToolError};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -155,25 +155,23 @@ pub fn hunt_all(
     seeds: u64,
     threads: NonZeroUsize,
 ) -> Result<Vec<Hunt>, ToolError> {
-    let next = AtomicUsize::new(0);
     let hunts = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.get() {
-            scope.spawn(|| {
-                while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let begun = Instant::now();
-                    let arguments = ["hunt", "--seeds", &seeds.to_string()];
-                    let hunt = planted.ask::<Option<Found>>(Some(bug), arguments).map(|found| {
-                        let seconds = begun.elapsed().as_secs_f64();
-                        let end = found.as_ref().map_or("not found", |found| found.rule.name());
-                        errln!("{bug}: {end}, {seconds:.1} s");
-                        Hunt { bug: (*bug).to_owned(), found, seconds }
-                    });
-                    hunts.lock().unwrap_or_else(PoisonError::into_inner).push(hunt);
-                }
+    in_parallel(
+        threads,
+        bugs.len(),
+        |index| {
+            let (bug, begun) = (bugs[index], Instant::now());
+            let arguments = ["hunt", "--seeds", &seeds.to_string()];
+            let hunt = planted.ask::<Option<Found>>(Some(bug), arguments).map(|found| {
+                let seconds = begun.elapsed().as_secs_f64();
+                let end = found.as_ref().map_or("not found", |found| found.rule.name());
+                errln!("{bug}: {end}, {seconds:.1} s");
+                Hunt { bug: bug.to_owned(), found, seconds }
             });
-        }
-    });
+            hunts.lock().unwrap_or_else(PoisonError::into_inner).push(hunt);
+        },
+        || {},
+    );
     let hunts = hunts.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut hunts = hunts.into_iter().collect::<Result<Vec<_>, _>>()?;
     hunts.sort_by(|one, other| one.bug.cmp(&other.bug));

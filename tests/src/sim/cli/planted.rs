@@ -1,9 +1,9 @@
 //! `pbft-sim planted-bugs`, and what each of its processes does.
 
-use super::{Common, usage};
+use super::Common;
 use crate::sim::planted::{hunt, hunt_all, is_expected, to_text};
+pub(super) use pbft_conformance::planted::refused;
 use pbft_model::run::{ExitCode, Format};
-use pbft_output::errln;
 use pbft_plant::tool::{Planted, ToolError};
 use pbft_plant::workspace::Kind;
 
@@ -21,8 +21,7 @@ pub(super) fn planted(common: &Common, names: &[String], all: bool, seeds: u64) 
 }
 
 fn hunted(common: &Common, names: &[String], all: bool, seeds: u64) -> Result<ExitCode, ToolError> {
-    let planted = Planted::build(Kind::Bugs, PROGRAM.0, PROGRAM.1)?;
-    names.iter().try_for_each(|name| planted.known(name))?;
+    let planted = Planted::build(Kind::Bugs, PROGRAM.0, PROGRAM.1, names)?;
     let known = planted.catalogue().entries();
     let chosen = |bug: &&str| match names {
         [] => all || is_expected(bug),
@@ -43,15 +42,4 @@ fn hunted(common: &Common, names: &[String], all: bool, seeds: u64) -> Result<Ex
 pub(super) fn here(seeds: u64) -> ExitCode {
     Format::Json.print(&hunt(seeds), |_| String::new());
     ExitCode::Holds
-}
-
-/// Says why there is no planted build.
-pub(super) fn refused(error: &ToolError) -> ExitCode {
-    match error.is_usage() {
-        true => usage(error),
-        false => {
-            errln!("{error}");
-            ExitCode::DataRefused
-        }
-    }
 }
