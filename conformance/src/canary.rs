@@ -3,7 +3,7 @@
 
 use crate::corpus;
 use crate::divergence::Difference;
-use crate::keys::NameKeys;
+use crate::keys::SealKeys;
 use crate::refinement::vocabulary::{Vocabulary, replayable};
 use crate::step::{Step, Work, World};
 use pbft_model as model;
@@ -24,7 +24,7 @@ pub fn release(
     };
     let Ok(config) = replayable(&trace.config) else { return (0, unnoticed) };
     let pbft = model::Pbft::new(config);
-    let vocabulary = Vocabulary::new(config, Arc::new(NameKeys));
+    let vocabulary = Vocabulary::new(config, Arc::new(SealKeys));
     let mut world = World::new(&vocabulary);
     let mut state = model::State::initial(&config);
     for action in &trace.actions {

@@ -3,6 +3,7 @@
 
 use crate::divergence::{Difference, Kind};
 use crate::host::{Observation, Restarted, Subject, is_retransmission};
+use crate::layout;
 use crate::network::Network;
 use crate::probe::{Place, repeating};
 use crate::refinement::byzantine::Source;
@@ -103,7 +104,7 @@ impl Step<'_> {
             client: request.client,
             lane: request.lane,
             timestamp: request.timestamp,
-            request: request.digest(),
+            request: layout::request_digest(request),
             replica: replica_id(self.action.replica()),
             result: service::result(after.applied.iter().count() - 1),
         }))

@@ -3,6 +3,7 @@
 
 use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Kind};
+use crate::layout::audit;
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::service;
@@ -212,8 +213,9 @@ impl Subject for Host {
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             Difference::new(Kind::Panicked, format!("panicked: {}", text.unwrap_or("no message")))
         });
-        if let Ok(Ok(_)) = &stepped {
+        if let Ok(Ok(seen)) = &stepped {
             self.timer.delivered(delivery);
+            audit::check(vocabulary, self.replica.params().replica, seen)?;
         }
         stepped
     }

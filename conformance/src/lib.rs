@@ -36,6 +36,7 @@ pub mod grain;
 pub mod host;
 pub mod job;
 pub mod keys;
+pub mod layout;
 pub mod network;
 pub mod node_host;
 pub mod node_keys;

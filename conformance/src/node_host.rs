@@ -3,6 +3,7 @@
 
 use crate::divergence::{Difference, Kind};
 use crate::host::{Observation, Restarted, Subject};
+use crate::layout::audit;
 use crate::node_watch::{Watch, Watcher};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
@@ -367,6 +368,7 @@ impl Subject for NodeHost<'_> {
             Some(rejection) => Ok(Err(rejection)),
             None => {
                 watched.timer.delivered(delivery);
+                audit::check(vocabulary, replica_id(self.replica), &seen)?;
                 Ok(Ok(seen))
             }
         }

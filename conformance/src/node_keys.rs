@@ -2,7 +2,7 @@
 
 use crate::keys::Keys;
 use pbft_core::crypto::{Signer, Verifier};
-use pbft_core::types::{ClientId, Principal};
+use pbft_core::types::{ClientId, Principal, Signature};
 use pbft_model as model;
 use pbft_node::keyring::{KeyRing, KeySigner, VerifiedCache};
 use pbft_node::keys::SecretKey;
@@ -42,5 +42,13 @@ impl Keys for NodeKeys {
 
     fn verifier(&self) -> Arc<dyn Verifier> {
         Arc::clone(&self.cache) as Arc<dyn Verifier>
+    }
+
+    fn seal(&self, principal: Principal, bytes: &[u8]) -> Signature {
+        Signature::from_bytes(&secret(principal).sign(bytes))
+    }
+
+    fn attests(&self, principal: Principal, bytes: &[u8], signature: &Signature) -> bool {
+        secret(principal).public().verify(bytes, &signature.to_bytes())
     }
 }

@@ -4,7 +4,7 @@
 use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Divergence, Kind, explore};
 use crate::grain::Walked;
-use crate::keys::NameKeys;
+use crate::keys::SealKeys;
 use crate::probe::Probes;
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::Source;
@@ -96,7 +96,7 @@ struct Frame {
 impl Replay {
     /// A replay of all edges of `config`; `seed` selects the schedules.
     pub fn new(config: model::Config, seed: u64) -> Self {
-        let vocabulary = Vocabulary::new(config, Arc::new(NameKeys));
+        let vocabulary = Vocabulary::new(config, Arc::new(SealKeys));
         let planted = switch::option();
         let command = format!("cargo conform replay --config {config} --seed {seed}{planted}");
         let model = model::Pbft::new(config);

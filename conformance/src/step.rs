@@ -3,12 +3,13 @@
 use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Kind};
 use crate::host::{Host, Observation, Subject};
+use crate::layout;
 use crate::network::Network;
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::{Missing, Source};
 use crate::refinement::message::Sent;
 use crate::refinement::pick::Pick;
-use crate::refinement::vocabulary::{Vocabulary, replica_id};
+use crate::refinement::vocabulary::{Vocabulary, replica_id, seq};
 use pbft_core::Rejection;
 use pbft_core::message::{Message, StateData, StatePart};
 use pbft_core::types::ReplicaId;
@@ -197,14 +198,12 @@ impl Step<'_> {
         state: &model::StateDigest,
         part: StatePart,
     ) -> Option<Arc<StateData>> {
-        let manifest = self.vocabulary.manifest(slot, state);
+        let layout::State { manifest, chunks } = self.vocabulary.state(slot, state);
         let bytes = match part {
-            StatePart::Manifest => manifest.encode(),
-            StatePart::Chunk(index) => {
-                self.vocabulary.chunks(state).into_iter().nth(index as usize)?
-            }
+            StatePart::Manifest => manifest,
+            StatePart::Chunk(index) => chunks.into_iter().nth(index as usize)?,
         };
-        Some(Arc::new(StateData { seq: manifest.seq, part, bytes: bytes.into() }))
+        Some(Arc::new(StateData { seq: seq(slot), part, bytes: bytes.into() }))
     }
 
     /// A source that lies: the bytes of another state must be refused.

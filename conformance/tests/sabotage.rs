@@ -5,7 +5,7 @@ use pbft_conformance::canary;
 use pbft_conformance::corpus::{self, CorpusError};
 use pbft_conformance::divergence::Kind;
 use pbft_conformance::job::{self, JobError, Options};
-use pbft_conformance::keys::NameKeys;
+use pbft_conformance::keys::SealKeys;
 use pbft_conformance::node_replay::{self, NodeReport};
 use pbft_conformance::plan::{Plan, Promise};
 use pbft_conformance::probe;
@@ -112,7 +112,7 @@ fn a_stale_corpus() {
 #[test]
 fn an_action_that_nothing_maps() {
     let (pbft, state) = (model::Pbft::new(config()), model::State::initial(&config()));
-    let vocabulary = Vocabulary::new(config(), Arc::new(NameKeys));
+    let vocabulary = Vocabulary::new(config(), Arc::new(SealKeys));
     let action = &model::Action::Restart { replica: model::ReplicaId(1) };
     let (before, after) = (&state, &state);
     let step = Step { model: &pbft, vocabulary: &vocabulary, before, action, after, choice: 1 };

@@ -3,6 +3,7 @@
 
 use super::ordering::large_batches;
 use super::stage::{Outcome, Stage, expect};
+use crate::layout::request_digest;
 use pbft_core::crypto::{Audience, Statement, verify};
 use pbft_core::message::{Batch, Checkpoint, Message, Reply, Request, Signed};
 use pbft_core::params::{ClientAuthentication, ParamsError, WINDOW_MAX};
@@ -163,7 +164,7 @@ pub(super) fn audiences(stage: &mut Stage<'_>) -> Outcome {
         client,
         lane: Lane(0),
         timestamp: Timestamp(1),
-        request: request.body.digest(),
+        request: request_digest(&request.body),
         replica: ReplicaId(0),
         result: Arc::from([0]),
     };

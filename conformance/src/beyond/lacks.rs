@@ -3,6 +3,7 @@
 
 use super::label::about;
 use super::stage::{Letter, Outcome, Stage, expect, from};
+use crate::layout::batch_digest;
 use crate::refinement::action::Delivery;
 use pbft_core::message::{Message, Status};
 use pbft_core::types::{ReplicaId, SeqNum, View};
@@ -79,7 +80,7 @@ pub(super) fn given_enough(stage: &mut Stage<'_>) -> Outcome {
         &[["COMMITTED 2", CHECKPOINT].as_slice(), &open].concat(),
     )?;
     let mut proposals = stage.seen[0].broadcasts.iter().filter_map(|message| match message {
-        Message::PrePrepare(proposal) => Some(proposal.batch.digest()),
+        Message::PrePrepare(proposal) => Some(batch_digest(&proposal.batch)),
         _ => None,
     });
     let Some(digest) = proposals.next_back() else { return Ok(()) };

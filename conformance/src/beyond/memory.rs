@@ -3,6 +3,7 @@
 use super::label::{about, label};
 use super::stage::{Outcome, Stage, expect};
 use crate::divergence::{Difference, Kind};
+use crate::layout::batch_digest;
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use pbft_core::amnesia::AmnesiaError;
@@ -291,7 +292,7 @@ pub(super) fn conflicting_certificates(stage: &mut Stage<'_>) -> Outcome {
         let batch = Arc::new(Batch { requests });
         let vote = |of: u8| {
             let (view, seq, replica) = (View(0), SeqNum(2), ReplicaId(u32::from(of)));
-            let body = Commit { view, seq, digest: batch.digest(), replica };
+            let body = Commit { view, seq, digest: batch_digest(&batch), replica };
             stage.vocabulary.sign_as(model::ReplicaId(of), body)
         };
         let commits = (0..3).map(vote).collect();

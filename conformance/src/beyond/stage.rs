@@ -3,15 +3,15 @@
 use super::label::label;
 use crate::divergence::{Difference, Kind};
 use crate::host::{Host, Observation, Subject};
-use crate::keys::NameKeys;
+use crate::keys::SealKeys;
+use crate::layout::batch_digest;
 use crate::node_host::{NodeHost, adjust};
 use crate::node_keys::NodeKeys;
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::step::describe;
-use pbft_core::crypto::sign;
 use pbft_core::message::{Batch, Message, PrePrepare, Proposal, Request, Signed, Status};
-use pbft_core::types::{ClientId, Lane, Principal, ReplicaId, SeqNum, Session, Timestamp, View};
+use pbft_core::types::{ClientId, Lane, ReplicaId, SeqNum, Session, Timestamp, View};
 use pbft_core::{Durable, Footprint, Params, Rejection, Replica, Timer};
 use pbft_model as model;
 use std::collections::VecDeque;
@@ -68,7 +68,7 @@ pub(super) struct Stage<'r> {
 impl<'r> Stage<'r> {
     /// Four core replicas.
     pub(super) fn on_the_core(bounds: fn(&mut Params)) -> Outcome<Self> {
-        let vocabulary = Vocabulary::with_params(four()?, Arc::new(NameKeys), bounds);
+        let vocabulary = Vocabulary::with_params(four()?, Arc::new(SealKeys), bounds);
         let host = |id| Member::Core(Box::new(Host::new(&vocabulary, model::ReplicaId(id))));
         let members = (0..vocabulary.config.replicas()).map(host).collect();
         Ok(Self::with(vocabulary, members))
@@ -291,15 +291,14 @@ impl<'r> Stage<'r> {
             session: Session::default(),
             operation,
         };
-        let signer = self.vocabulary.keys.signer(Principal::Client(client));
-        Arc::new(sign(&*signer, self.vocabulary.cluster(), body))
+        Arc::new(self.vocabulary.sign(body))
     }
 
     /// A PRE-PREPARE of view 0's primary, whether or not that replica has made it.
     pub(super) fn pre_prepare(&self, seq: u64, requests: &[Arc<Signed<Request>>]) -> Message {
         let requests = requests.iter().map(|request| Signed::clone(request)).collect();
         let batch = Arc::new(Batch { requests });
-        let (seq, digest, replica) = (SeqNum(seq), batch.digest(), ReplicaId(0));
+        let (seq, digest, replica) = (SeqNum(seq), batch_digest(&batch), ReplicaId(0));
         let body = PrePrepare { view: View(0), seq, digest, replica };
         let pre_prepare = self.vocabulary.sign_as(model::ReplicaId(0), body);
         Message::PrePrepare(Arc::new(Proposal { pre_prepare, batch }))

@@ -2,7 +2,7 @@
 
 use crate::corpus::CorpusError;
 use crate::divergence::Divergence;
-use crate::keys::NameKeys;
+use crate::keys::SealKeys;
 use crate::node_replay::{self, NodeReport};
 use crate::plan::Plan;
 use crate::probe::Probes;
@@ -124,7 +124,7 @@ fn fails_at_the_core(name: &str, traces: &[Trace]) -> bool {
     traces.iter().any(|trace| {
         let Ok(config) = replayable(&trace.config) else { return false };
         let pbft = model::Pbft::new(config);
-        let vocabulary = Vocabulary::new(config, Arc::new(NameKeys));
+        let vocabulary = Vocabulary::new(config, Arc::new(SealKeys));
         let probes = Probes { model: &pbft, vocabulary: &vocabulary };
         let (mut world, mut state) = (World::new(&vocabulary), model::State::initial(&config));
         for action in &trace.actions {

@@ -5,9 +5,8 @@ use super::{Expected, Place, Probe};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::{replica_id, seq, view as core_view};
 use pbft_core::Timer;
-use pbft_core::crypto::sign;
 use pbft_core::message::{FetchState, Message, StableCertificate, StatePart, Status};
-use pbft_core::types::{Digest, Principal, SeqNum};
+use pbft_core::types::{Digest, SeqNum};
 use pbft_model as model;
 use std::sync::Arc;
 
@@ -62,8 +61,7 @@ pub(super) fn large_operation(place: &Place<'_>) -> Option<Probe> {
     let mut body = vocabulary.request(value)?.body.clone();
     let largest = vocabulary.params(place.own).operation_bytes_max;
     body.operation = vec![0; largest + 1];
-    let signer = vocabulary.keys.signer(Principal::Client(body.client));
-    let request = sign(&*signer, vocabulary.cluster(), body);
+    let request = vocabulary.sign(body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
     Some(Probe { deliveries, expected: Expected::Refused("operation-too-large") })
 }
@@ -92,7 +90,7 @@ pub(super) fn unknown_state(place: &Place<'_>) -> Option<Probe> {
 /// §4.3: a checkpoint's state has the chunks that its manifest lists; this is the first behind them.
 pub(super) fn unknown_part(place: &Place<'_>) -> Option<Probe> {
     let (slot, state) = place.kept_checkpoint()?;
-    let behind = place.source.vocabulary.chunks(&state).len() as u32;
+    let behind = place.source.vocabulary.state(slot, &state).chunks.len() as u32;
     let fetch = FetchState { seq: seq(slot), part: StatePart::Chunk(behind) };
     let channel = place.others().next()?;
     place.refused(channel, Message::FetchState(fetch), "unavailable")

@@ -4,11 +4,11 @@
 use super::reaction::Scene;
 use crate::divergence::{Difference, Kind};
 use crate::host::Subject;
+use crate::layout::request_digest;
 use crate::refinement::vocabulary::{replica_id, view as core_view};
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, ClientRejection, Patience};
-use pbft_core::crypto::sign;
 use pbft_core::message::{Reply, Request, Signed};
-use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, Timestamp, View};
+use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, Timestamp, View};
 use pbft_model as model;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,8 +146,7 @@ fn next_request(asking: &mut Asking<'_>) -> Result<(), Difference> {
     let vocabulary = asking.scene.place.source.vocabulary;
     let last = asking.request.body.timestamp;
     let submit = |lane: &mut ClientLane, body: Request| {
-        let signer = vocabulary.keys.signer(Principal::Client(body.client));
-        let request = Arc::new(sign(&*signer, vocabulary.cluster(), body));
+        let request = Arc::new(vocabulary.sign(body));
         (lane.step(ClientInput::Submit(Arc::clone(&request))), request)
     };
     let (again, _) = submit(&mut asking.lane, asking.request.body.clone());
@@ -201,7 +200,7 @@ pub(super) fn other_requests(
     let asking = asking(scene, subject)?;
     Some(asking.and_then(|mut asking| {
         let own = asking.scene.place.own;
-        let (expected, got) = (asking.request.body.digest(), Digest([0xd1; 32]));
+        let (expected, got) = (request_digest(&asking.request.body), Digest([0xd1; 32]));
         let reply = asking.reply_of(own, |reply| reply.request = got);
         let refused = Err(ClientRejection::AnotherRequest { expected, got });
         asking.hears("replies to another request with its timestamp are none", reply, &refused)?;

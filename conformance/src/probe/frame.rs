@@ -3,10 +3,10 @@
 
 use super::Place;
 use crate::divergence::{Difference, Kind};
+use crate::layout;
 use crate::node_host::NodeHost;
 use crate::refinement::vocabulary::{replica_id, view as core_view};
 use pbft_core::Params;
-use pbft_core::crypto::sign;
 use pbft_core::message::{Message, Request, Signed, StableCertificate, Status, ViewChange};
 use pbft_core::types::{Digest, Principal, SeqNum, Session, Timestamp};
 use pbft_node::codec::{self, CodecError};
@@ -182,11 +182,10 @@ fn changed(message: &Message, params: &Params) -> Vec<Message> {
 
 fn another_cluster(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
     let vocabulary = place.source.vocabulary;
-    let mut params = (**vocabulary.params(place.own)).clone();
-    params.cluster = Digest([8; 32]);
     let body = status(place)?;
-    let signer = vocabulary.keys.signer(Principal::Replica(body.replica));
-    let status = sign(&*signer, params.cluster, body);
+    let bytes = layout::statement(Digest([8; 32]), &body);
+    let signature = vocabulary.keys.seal(Principal::Replica(body.replica), &bytes);
+    let status = Signed { body, signature };
     Some(demand(node, &status, |_| {}, "bad signature", is_bad_signature))
 }
 
@@ -234,15 +233,14 @@ fn refusal_is_told(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<
     let served = place.before().served.iter().next()?;
     let executed: Request = vocabulary.request(served)?.body.clone();
     let (client, lane, last) = (executed.client, executed.lane, executed.timestamp);
-    let signer = vocabulary.keys.signer(Principal::Client(client));
     let earlier = Request { timestamp: Timestamp(0), ..executed.clone() };
     let another = Request { session: Session(executed.session.0 + 1), ..executed };
     let cases =
         [(earlier, RefusalReason::OldTimestamp { last }), (another, RefusalReason::UsedForAnother)];
     Some(cases.into_iter().try_for_each(|(body, reason)| {
-        let (timestamp, request) = (body.timestamp, body.digest());
+        let (timestamp, request) = (body.timestamp, layout::request_digest(&body));
         let expected = ReplicaFrame::Refused { lane, timestamp, request, reason };
-        let request = Arc::new(sign(&*signer, vocabulary.cluster(), body));
+        let request = Arc::new(vocabulary.sign(body));
         let frame = codec::encode(&ClientFrame::Request(request)).map_err(harness)?;
         if let Err(error) = node.client_frame(client, &frame)? {
             return Err(Difference::new(Kind::WrongRejection, error.to_string()));

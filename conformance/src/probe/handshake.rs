@@ -2,17 +2,16 @@
 //! knows whose they are; here the whole production node listens, on loopback, and is dialed.
 
 use crate::divergence::{Difference, Divergence, Kind, explore};
+use crate::layout;
 use crate::node_keys::secret;
 use crate::service::History;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
-use pbft_core::crypto::sign;
-use pbft_core::message::{Message, Prepare};
-use pbft_core::types::{ClientId, Digest, Principal, ReplicaId, SeqNum, View};
+use pbft_core::message::{Message, Prepare, Signed};
+use pbft_core::types::{ClientId, Digest, Principal, ReplicaId, SeqNum, Signature, View};
 use pbft_node::codec;
 use pbft_node::config::Cluster;
 use pbft_node::inbox::Inbox;
-use pbft_node::keyring::KeySigner;
 use pbft_node::keys::SecretKey;
 use pbft_node::metrics::Metrics;
 use pbft_node::node::{Node, Setup};
@@ -289,8 +288,9 @@ impl Door {
     fn vote(&self, replica: ReplicaId) -> Result<Bytes, Difference> {
         let digest = Digest([5; 32]);
         let body = Prepare { view: View(0), seq: SeqNum(1), digest, replica };
-        let signer = KeySigner::new(secret(Principal::Replica(replica)));
-        let vote = sign(&signer, self.cluster.params(OWN).cluster, body);
+        let bytes = layout::statement(self.cluster.params(OWN).cluster, &body);
+        let signature = secret(Principal::Replica(replica)).sign(&bytes);
+        let vote = Signed { body, signature: Signature::from_bytes(&signature) };
         codec::encode(&Message::Prepare(vote)).map(Bytes::from).map_err(harness)
     }
 }

@@ -1,6 +1,7 @@
 //! Probes of the normal case (§4.1, §4.2).
 
 use super::{Expected, Place, Probe};
+use crate::layout;
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::seq;
 use pbft_core::message::{Commit, Message, Prepare, Request};
@@ -86,7 +87,7 @@ pub(super) fn unsigned_request(place: &Place<'_>) -> Option<Probe> {
         place.source.pre_prepare(primary, place.before().view, slot, model::Value::FORGED);
     let mut batch = (*place.source.vocabulary.batch(model::Value::FORGED)).clone();
     batch.requests.iter_mut().for_each(|request| request.signature = Default::default());
-    let digest = batch.digest();
+    let digest = layout::batch_digest(&batch);
     let body = pbft_core::message::PrePrepare { digest, ..pre_prepare.body };
     let pre_prepare = place.source.vocabulary.sign_as(primary, body);
     let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch: Arc::new(batch) });
@@ -205,9 +206,7 @@ fn instead_of_the_executed(
     let served = place.before().served.iter().next()?;
     let mut body = place.source.vocabulary.request(served)?.body.clone();
     change(&mut body);
-    let client = pbft_core::types::Principal::Client(body.client);
-    let signer = place.source.vocabulary.keys.signer(client);
-    let request = pbft_core::crypto::sign(&*signer, place.source.vocabulary.cluster(), body);
+    let request = place.source.vocabulary.sign(body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
     Some(Probe { deliveries, expected: Expected::Refused(kind) })
 }
@@ -216,10 +215,7 @@ pub(super) fn request_on_a_lane_beyond_the_bound(place: &Place<'_>) -> Option<Pr
     let value = place.model.requests().next()?;
     let mut body = place.source.vocabulary.request(value)?.body.clone();
     body.lane = pbft_core::types::Lane(place.source.vocabulary.params(place.own).lanes_max);
-    let client = pbft_core::types::Principal::Client(body.client);
-    let signer = place.source.vocabulary.keys.signer(client);
-    let domain = place.source.vocabulary.cluster();
-    let request = pbft_core::crypto::sign(&*signer, domain, body);
+    let request = place.source.vocabulary.sign(body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
     Some(Probe { deliveries, expected: Expected::Refused("lane-too-high") })
 }

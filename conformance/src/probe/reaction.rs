@@ -5,14 +5,14 @@ use super::view_change::empty_view_change;
 use super::{Place, client, repeating};
 use crate::divergence::{Difference, Kind};
 use crate::host::{Observation, Subject};
+use crate::layout;
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::{model_slot, replica_id, seq, view as core_view};
 use pbft_core::Rejection;
-use pbft_core::crypto::sign;
 use pbft_core::message::{
     Batch, Commit, CommitCertificate, FetchState, Message, StateData, StatePart, Status,
 };
-use pbft_core::types::{Principal, SeqNum, Timestamp};
+use pbft_core::types::{SeqNum, Timestamp};
 use pbft_model as model;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -238,10 +238,10 @@ fn request_goes_no_further(
 fn state_is_served(scene: &Scene<'_>, subject: &mut dyn Subject) -> Option<Result<(), Difference>> {
     let (slot, state) = scene.place.kept_checkpoint()?;
     let vocabulary = scene.place.source.vocabulary;
-    let manifest = vocabulary.manifest(slot, &state);
-    let chunks = vocabulary.chunks(&state).into_iter().zip(0..);
+    let layout::State { manifest, chunks } = vocabulary.state(slot, &state);
+    let chunks = chunks.into_iter().zip(0..);
     let chunks = chunks.map(|(bytes, index)| (StatePart::Chunk(index), bytes));
-    let parts = std::iter::once((StatePart::Manifest, manifest.encode())).chain(chunks);
+    let parts = std::iter::once((StatePart::Manifest, manifest)).chain(chunks);
     let peer = scene.place.others().next()?;
     let what = "the state of a checkpoint is served as its digest says";
     for (part, bytes) in parts {
@@ -366,11 +366,10 @@ fn state_of(
     let states = place.source.network.checkpoint_states(slot);
     let is_stable = |state: &&_| place.source.stable_certificate(slot, state, 0).is_ok();
     let state = states.iter().find(is_stable)?;
+    let layout::State { manifest, chunks } = place.source.vocabulary.state(slot, state);
     let bytes = match fetch.part {
-        StatePart::Manifest => place.source.vocabulary.manifest(slot, state).encode(),
-        StatePart::Chunk(index) => {
-            place.source.vocabulary.chunks(state).into_iter().nth(index as usize)?
-        }
+        StatePart::Manifest => manifest,
+        StatePart::Chunk(index) => chunks.into_iter().nth(index as usize)?,
     };
     let data = StateData { seq: fetch.seq, part: fetch.part, bytes: bytes.into() };
     Some(Message::StateData(Arc::new(data)))
@@ -412,13 +411,12 @@ fn older_request_is_not_executed(
     let vocabulary = place.source.vocabulary;
     let mut body = vocabulary.request(served)?.body.clone();
     body.timestamp = Timestamp(0);
-    let signer = vocabulary.keys.signer(Principal::Client(body.client));
-    let request = sign(&*signer, vocabulary.cluster(), body);
+    let request = vocabulary.sign(body);
     let batch = Arc::new(Batch { requests: vec![request] });
     let all = (0..place.model.config().replicas()).map(model::ReplicaId);
     let vote = |voter| {
         let vote = place.source.make_commit(voter, before.view, next, served);
-        let body = Commit { digest: batch.digest(), ..vote.body };
+        let body = Commit { digest: layout::batch_digest(&batch), ..vote.body };
         vocabulary.sign_as(voter, body)
     };
     let commits = all.take(vocabulary.quorum()).map(vote).collect();

@@ -126,7 +126,7 @@ impl Source<'_> {
         slot: model::Slot,
         state: &model::StateDigest,
     ) -> Signed<Checkpoint> {
-        let digest = self.vocabulary.manifest(slot, state).digest();
+        let digest = self.vocabulary.state(slot, state).digest();
         let body = Checkpoint { seq: seq(slot), digest, replica: replica_id(signer) };
         self.vocabulary.sign_as(signer, body)
     }

@@ -100,7 +100,7 @@ pub fn of_core(
         }
         core::Message::Checkpoint(signed) => {
             let slot = map.slot(signed.body.seq)?;
-            let expected = vocabulary.manifest(slot, own).digest();
+            let expected = vocabulary.state(slot, own).digest();
             if signed.body.digest != expected {
                 let (seq, got) = (signed.body.seq, signed.body.digest);
                 return Err(NoImage::CheckpointDigest { seq, expected, got });

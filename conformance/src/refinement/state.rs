@@ -61,7 +61,7 @@ impl Local {
         let checkpoints = checkpoints
             .filter_map(|(index, digest)| Some((model::Slot::at(index), (*digest)?)))
             .filter(|(slot, _)| above(slot))
-            .map(|(slot, digest)| (slot, vocabulary.manifest(slot, &digest).digest()))
+            .map(|(slot, digest)| (slot, vocabulary.state(slot, &digest).digest()))
             .collect();
         Self {
             view: replica.view,

@@ -9,13 +9,12 @@
 //! | the Byzantine replica's messages | messages signed with its key, made here |
 
 use crate::keys::Keys;
+use crate::layout::{self, Signable};
 use crate::service;
-use pbft_core::crypto::{Body, Verified, sign, verify};
-use pbft_core::manifest::{ChunkId, Manifest};
+use pbft_core::crypto::{Verified, verify};
 use pbft_core::message::{Batch, Message, Request, Signed};
-use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{
-    ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Session, Timestamp, View,
+    ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Session, Signature, Timestamp, View,
 };
 use pbft_core::{Membership, Params, Rejection};
 use pbft_model as model;
@@ -112,7 +111,6 @@ impl Vocabulary {
 
     fn make_request(&self, client: u8) -> Signed<Request> {
         let id = ClientId(u32::from(client));
-        let signer = self.keys.signer(Principal::Client(id));
         let operation = service::operation(client);
         let body = Request {
             client: id,
@@ -121,11 +119,11 @@ impl Vocabulary {
             session: Session::default(),
             operation,
         };
-        sign(&*signer, self.cluster(), body)
+        self.sign(body)
     }
 
     fn define(&mut self, value: model::Value, batch: Batch) {
-        let digest = batch.digest();
+        let digest = layout::batch_digest(&batch);
         self.values.insert(digest, value);
         self.batches.insert(value, (digest, Arc::new(batch)));
     }
@@ -181,10 +179,21 @@ impl Vocabulary {
         self.values.get(&digest).copied()
     }
 
+    /// Signs as whoever the body names.
+    pub fn sign<B: Signable>(&self, body: B) -> Signed<B> {
+        let signature = self.seal(body.signer(), &body);
+        Signed { body, signature }
+    }
+
     /// Signs as a replica: the Byzantine one, or, for probes, one whose key was stolen.
-    pub fn sign_as<B: Body>(&self, replica: model::ReplicaId, body: B) -> Signed<B> {
-        let signer = self.keys.signer(Principal::Replica(replica_id(replica)));
-        sign(&*signer, self.cluster(), body)
+    pub fn sign_as<B: Signable>(&self, replica: model::ReplicaId, body: B) -> Signed<B> {
+        let signature = self.seal(Principal::Replica(replica_id(replica)), &body);
+        Signed { body, signature }
+    }
+
+    /// Somebody's signature of a body, whomever that names.
+    pub fn seal<B: Signable>(&self, principal: Principal, body: &B) -> Signature {
+        self.keys.seal(principal, &layout::statement(self.cluster(), body))
     }
 
     /// Checks a message's signatures as the production node does.
@@ -193,31 +202,22 @@ impl Vocabulary {
     }
 
     /// The reply table of a model state.
-    pub fn replies(&self, state: &model::StateDigest) -> ReplyTable {
-        let mut table = ReplyTable::default();
-        for (position, value) in state.applied.iter().enumerate() {
-            if let Some(request) = self.request(value) {
-                let Request { client, lane, .. } = request.body;
-                let reply = LastReply::to(&request.body, service::result(position));
-                table.record(client, lane, reply);
-            }
-        }
-        table
+    fn replies(&self, state: &model::StateDigest) -> Vec<layout::Reply> {
+        let applied = state.applied.iter().enumerate();
+        let replies = applied.filter_map(|(position, value)| {
+            let body = &self.request(value)?.body;
+            let (client, lane, timestamp) = (body.client, body.lane, body.timestamp);
+            let request = layout::request_digest(body);
+            let result = service::result(position).to_vec();
+            Some(layout::Reply { client, lane, timestamp, request, result })
+        });
+        replies.collect()
     }
 
-    /// The chunks of a model state: reply table first, then the service's.
-    pub fn chunks(&self, state: &model::StateDigest) -> Vec<Vec<u8>> {
+    /// A model state at a slot: its manifest, and the chunks that this names.
+    pub fn state(&self, slot: model::Slot, state: &model::StateDigest) -> layout::State {
         let history: Vec<_> = state.applied.iter().collect();
-        let replies = self.replies(state).chunks();
-        replies.into_iter().chain(service::chunks(&history)).collect()
-    }
-
-    /// The manifest of a model state at a slot.
-    pub fn manifest(&self, slot: model::Slot, state: &model::StateDigest) -> Manifest {
-        let history: Vec<_> = state.applied.iter().collect();
-        let ids = |chunks: Vec<Vec<u8>>| chunks.iter().map(|bytes| ChunkId::of(bytes)).collect();
-        let replies = ids(self.replies(state).chunks());
-        Manifest::new(seq(slot), replies, ids(service::chunks(&history)))
+        layout::State::new(seq(slot), self.replies(state), service::chunks(&history))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Replicas of the production core whose every message is in the scenario's hands.
 
 use pbft_conformance::host::{Host, Observation, Subject};
-use pbft_conformance::keys::NameKeys;
+use pbft_conformance::keys::SealKeys;
 use pbft_conformance::network::Network;
 use pbft_conformance::refinement::action::Delivery;
 use pbft_conformance::refinement::byzantine::Source;
@@ -41,7 +41,7 @@ fn core(id: u8) -> ReplicaId {
 impl Lab {
     pub(crate) fn new() -> Self {
         let config: model::Config = "n4-b0-v2-s2-d2-k1".parse().expect("a valid name");
-        let vocabulary = Vocabulary::new(config, Arc::new(NameKeys));
+        let vocabulary = Vocabulary::new(config, Arc::new(SealKeys));
         let hosts = (0..4).map(|id| Host::new(&vocabulary, replica(id))).collect();
         Self { vocabulary, network: Network::new(4), hosts }
     }

@@ -1,6 +1,7 @@
 //! The scenarios on the core: each says what must not happen.
 
 use crate::lab::{FIRST, Lab, OTHER, SLOT, VIEW, Verdict, ensure, never_says, replica};
+use pbft_conformance::layout;
 use pbft_core::message::{FetchState, Message, Proposal, StableCertificate, StateData, StatePart};
 use pbft_core::types::View;
 use pbft_core::{Effect, Summary};
@@ -190,14 +191,13 @@ pub(crate) fn a_lying_source_is_noticed(lab: &mut Lab) -> Verdict {
     let vote = |id| lab.source().make_checkpoint(replica(id), SLOT, &right);
     let stable = StableCertificate { checkpoints: [0, 1, 3].map(vote).to_vec() };
     lab.deliver(2, 1, Message::Stable(Arc::new(stable))).expect("a proof");
-    let manifest = lab.vocabulary().manifest(SLOT, &wrong);
-    let chunks = lab.vocabulary().chunks(&wrong);
+    let layout::State { manifest, chunks } = lab.vocabulary().state(SLOT, &wrong);
     let mut asked = lab.tick(2).sends;
     ensure(!asked.is_empty(), "nobody was asked for the state")?;
     while let Some((source, message)) = asked.pop() {
         let Message::FetchState(FetchState { seq, part }) = message else { continue };
         let bytes = match part {
-            StatePart::Manifest => manifest.encode(),
+            StatePart::Manifest => manifest.clone(),
             StatePart::Chunk(index) => chunks[index as usize].clone(),
         };
         let data = StateData { seq, part, bytes: bytes.into() };

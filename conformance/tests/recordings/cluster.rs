@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "the benchmark uses a part of it")]
 
 use core::time::Duration;
-use pbft_conformance::keys::{Keys, NameKeys};
+use pbft_conformance::keys::{Keys, SealKeys};
 use pbft_core::crypto::{sign, verify};
 use pbft_core::manifest::{ChunkId, KeptStates, Manifest};
 use pbft_core::message::{Message, Request, Signed, StateData};
@@ -145,7 +145,7 @@ impl Cluster {
             manifests: node.disk.kept.manifests().cloned().collect(),
             staged: node.disk.kept.staged().collect(),
         };
-        let signer = NameKeys.signer(Principal::Replica(ReplicaId(id)));
+        let signer = SealKeys.signer(Principal::Replica(ReplicaId(id)));
         let durable = node.disk.durable.clone();
         let (replica, effects) = Replica::recover(Arc::clone(&node.params), signer, durable, state);
         node.recorder.on_start(&replica);
@@ -251,7 +251,7 @@ impl Cluster {
         let (client, lane, timestamp) = (ClientId(client), Lane(lane), Timestamp(*timestamp));
         let body =
             Request { client, lane, timestamp, session: Session::default(), operation: vec![1] };
-        let signer = NameKeys.signer(Principal::Client(client));
+        let signer = SealKeys.signer(Principal::Client(client));
         let request = Message::Request(Arc::new(sign(&*signer, CLUSTER, body)));
         for id in 0..self.nodes.len() as u32 {
             let message = self.verified(id, request.clone());
@@ -261,7 +261,7 @@ impl Cluster {
 
     fn verified(&self, id: u32, message: Message) -> pbft_core::crypto::Verified<Message> {
         let params = &self.nodes[id as usize].params;
-        verify(params, &*NameKeys.verifier(), message).expect("signed here")
+        verify(params, &*SealKeys.verifier(), message).expect("signed here")
     }
 
     /// A message for one replica.

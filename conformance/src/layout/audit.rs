@@ -1,0 +1,88 @@
+//! What a replica says, held to the layout: each signature of its own is of the bytes that the layout has, and the digests that
+//! go with a batch are the batch's.
+
+use super::{Statements, batch_digest, each_statement};
+use crate::divergence::{Difference, Kind};
+use crate::host::Observation;
+use crate::keys::Keys;
+use crate::refinement::vocabulary::Vocabulary;
+use pbft_core::message::{Message, Reply, Signed};
+use pbft_core::types::{Digest, Principal, ReplicaId, Signature};
+
+/// Looks at everything that left `replica`.
+pub fn check(
+    vocabulary: &Vocabulary,
+    replica: ReplicaId,
+    seen: &Observation,
+) -> Result<(), Difference> {
+    let broadcasts = seen.broadcasts.iter();
+    for message in broadcasts.chain(seen.sends.iter().map(|(_, message)| message)) {
+        check_message(vocabulary, replica, message)?;
+    }
+    seen.replies.iter().try_for_each(|reply| check_reply(vocabulary, reply))
+}
+
+fn check_message(
+    vocabulary: &Vocabulary,
+    replica: ReplicaId,
+    message: &Message,
+) -> Result<(), Difference> {
+    let mut own = Own { keys: &*vocabulary.keys, own: Principal::Replica(replica), bad: false };
+    each_statement(message, vocabulary.cluster(), &mut own);
+    if own.bad {
+        let what = format!("a {} whose signature is not of what it says", message.kind());
+        return Err(Difference::new(Kind::Messages, what));
+    }
+    match message {
+        Message::PrePrepare(proposal) => {
+            check_batch(message, &proposal.batch, proposal.pre_prepare.body.digest)
+        }
+        Message::Committed(certificate) => match certificate.commits.first() {
+            Some(vote) => check_batch(message, &certificate.batch, vote.body.digest),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn check_batch(
+    message: &Message,
+    batch: &pbft_core::message::Batch,
+    got: Digest,
+) -> Result<(), Difference> {
+    let expected = batch_digest(batch);
+    if expected == got {
+        return Ok(());
+    }
+    let what = format!("a {} with another digest than its batch's", message.kind());
+    let diff = vec![format!("- {expected}"), format!("+ {got}")];
+    Err(Difference::new(Kind::Messages, what).with_diff(diff))
+}
+
+fn check_reply(vocabulary: &Vocabulary, reply: &Signed<Reply>) -> Result<(), Difference> {
+    let bytes = super::statement(vocabulary.cluster(), &reply.body);
+    let signer = Principal::Replica(reply.body.replica);
+    match vocabulary.keys.attests(signer, &bytes, &reply.signature) {
+        true => Ok(()),
+        false => {
+            let what = "a reply whose signature is not of what it says";
+            Err(Difference::new(Kind::Execution, what))
+        }
+    }
+}
+
+struct Own<'a> {
+    keys: &'a dyn Keys,
+    own: Principal,
+    bad: bool,
+}
+
+impl Statements for Own<'_> {
+    fn wants(&self, signer: Principal) -> bool {
+        signer == self.own
+    }
+
+    fn take(&mut self, signer: Principal, bytes: &[u8], signature: &Signature) {
+        self.bad |= !self.keys.attests(signer, bytes, signature);
+    }
+}
