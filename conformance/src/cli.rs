@@ -348,7 +348,7 @@ const TRACE_BYTES_MAX: u64 = 1 << 20;
 struct Read {
     trace: Trace,
     /// The rule that the model was without when it made it.
-    mutant: Option<model::Mutant>,
+    mutant: Option<String>,
 }
 
 fn read_trace(file: &Path) -> Result<Read, String> {
@@ -359,8 +359,14 @@ fn read_trace(file: &Path) -> Result<Read, String> {
     if let Ok(trace) = serde_json::from_str(&text) {
         return Ok(Read { trace, mutant: None });
     }
-    let counterexample =
-        model::trace::Trace::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+    let bytes = text.as_bytes();
+    let counterexample = match model::mutants::of_another(bytes) {
+        Some(mutant) => {
+            let followed = model::mutants::followed(&mutant, bytes);
+            followed.map_err(|error| error.to_string())?.trace
+        }
+        None => model::trace::Trace::parse(bytes).map_err(|error| error.to_string())?,
+    };
     let origin = counterexample.headline();
     let (mutant, config) = (counterexample.mutant, counterexample.config);
     Ok(Read { trace: Trace { config, origin, actions: counterexample.actions }, mutant })
@@ -387,7 +393,7 @@ impl Comparable {
             return Ok(Self { steps: steps.clone(), what: "this trace".to_owned() });
         };
         let at = format!("step {}, `{foreign}`,", allowed + 1);
-        match read.mutant {
+        match &read.mutant {
             Some(mutant) if allowed > 0 => Ok(Self {
                 steps: steps[..allowed].to_vec(),
                 what: format!(

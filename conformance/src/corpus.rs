@@ -8,9 +8,10 @@ use crate::grain::Walked;
 use crate::refinement::vocabulary::replayable;
 use crate::walk::Trace;
 use pbft_model as model;
-use pbft_model::mutant_record::RECORD;
-use pbft_model::mutants::hunt_all;
+use pbft_model::mutant_record::{RecordError, record};
+use pbft_model::mutants::{hunt_all, planted};
 use pbft_output::errln;
+use pbft_plant::tool::ToolError;
 use stateright::Model;
 use std::num::NonZeroUsize;
 
@@ -45,9 +46,21 @@ pub fn parse(corpus: &str) -> Result<Vec<Trace>, CorpusError> {
         .collect()
 }
 
-/// Makes the corpus again from the model's mutants.
-pub fn make(threads: NonZeroUsize) -> Result<Vec<Trace>, model::ConfigError> {
-    let reports = hunt_all(&RECORD, threads.get(), |report| errln!("{}", report.name))?;
+/// Why the corpus cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// The record of the mutants cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// There is no build with the mutants.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+}
+
+/// Makes the corpus again from the model's mutants, each in a process of its own.
+pub fn make(threads: NonZeroUsize) -> Result<Vec<Trace>, MakeError> {
+    let (rows, planted) = (record()?, planted()?);
+    let reports = hunt_all(&planted, &rows, threads.get(), |report| errln!("{}", report.name))?;
     let found =
         reports.into_iter().filter_map(|report| Some((report.name, report.counterexample?)));
     let mut traces = Vec::new();

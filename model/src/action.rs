@@ -91,8 +91,7 @@ pub enum Action {
         /// The replica.
         replica: ReplicaId,
     },
-    /// A replica crashes and restarts with what it has on disk. Only in configurations with restarts, and under mutants
-    /// that forget something.
+    /// A replica crashes and restarts with what it has on disk. Only in configurations with restarts.
     Restart {
         /// The replica.
         replica: ReplicaId,

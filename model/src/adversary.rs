@@ -11,7 +11,6 @@
 
 use crate::Pbft;
 use crate::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
-use crate::mutant::Mutant;
 use crate::state::{Certificate, State, StateDigest, ViewChange, Viewer};
 use crate::tally::Tally;
 use crate::value::{Value, ValueSet};
@@ -27,26 +26,6 @@ pub(crate) struct Claims {
     pub(crate) certificates: [Vec<Certificate>; MAX_SLOTS],
 }
 
-/// The values that somebody's votes count for: those named in the view at the slot. Under a mutant, whatever they should
-/// match, or what was named in any view.
-#[inline]
-fn as_matched(
-    votes: &[[ValueSet; MAX_SLOTS]; MAX_VIEWS],
-    view: View,
-    slot: Slot,
-    any_digest: bool,
-    any_view: bool,
-) -> ValueSet {
-    let named = votes[view.index()][slot.index()];
-    if any_view {
-        votes.iter().fold(named, |all, slots| all.union(slots[slot.index()]))
-    } else if any_digest && !named.is_empty() {
-        ValueSet::ALL
-    } else {
-        named
-    }
-}
-
 impl Pbft {
     /// PREPAREs for (view, slot) from distinct backups (§4.2) that `viewer` knows, those of Byzantine ones included.
     pub(crate) fn prepare_votes(
@@ -57,18 +36,14 @@ impl Pbft {
         slot: Slot,
     ) -> Tally {
         let primary = self.primary(view);
-        let primary_counts = self.breaks(Mutant::PrimaryPrepareCounted);
-        let any_digest = self.breaks(Mutant::PreparesMatchedWithoutDigest);
-        let any_view = self.breaks(Mutant::PreparesMatchedWithoutView);
         let mut tally = Tally::default();
         let voters = self.honest().filter(|id| self.repeats_votes(state, *id, view));
-        for voter in voters.filter(|id| *id != primary || primary_counts) {
-            let prepares = &state.seen_by(viewer, voter).prepares;
-            tally.add(as_matched(prepares, view, slot, any_digest, any_view));
+        for backup in voters.filter(|id| *id != primary) {
+            let prepares = &state.seen_by(viewer, backup).prepares;
+            tally.add(prepares[view.index()][slot.index()]);
         }
-        let primary_is_none = u8::from(self.is_byzantine(primary) && !primary_counts);
-        let byzantine = self.byzantine_votes().saturating_sub(primary_is_none);
-        tally.add_for_any(self.as_counted(byzantine, Mutant::PrepareSenderCountedTwice));
+        let no_backup = u8::from(self.is_byzantine(primary));
+        tally.add_for_any(self.byzantine_votes().saturating_sub(no_backup));
         tally
     }
 
@@ -88,19 +63,9 @@ impl Pbft {
         !self.is_silent() || (replica.view == view && !replica.active)
     }
 
-    /// Votes of Byzantine replicas as they are counted: each once, whatever it sends.
-    fn as_counted(&self, votes: u8, twice: Mutant) -> u8 {
-        if self.breaks(twice) { 2 * votes } else { votes }
-    }
-
     /// PREPAREs that a prepared certificate needs beside the PRE-PREPARE.
     pub(crate) fn prepares_needed(&self) -> u8 {
-        let prepares = self.quorums().prepares();
-        match self.mutant() {
-            Some(Mutant::PrepareQuorumOneShort) => prepares - 1,
-            Some(Mutant::PrepareNeedsAllBackups) => self.config.replicas() - 1,
-            _ => prepares,
-        }
+        self.quorums().prepares()
     }
 
     /// COMMITs for (view, slot) from distinct replicas that `viewer` knows, the Byzantine ones' included.
@@ -111,40 +76,28 @@ impl Pbft {
         view: View,
         slot: Slot,
     ) -> Tally {
-        let any_digest = self.breaks(Mutant::CommitsMatchedWithoutDigest);
-        let any_view = self.breaks(Mutant::CommitsMatchedWithoutView);
         let mut tally = Tally::default();
         for voter in self.honest().filter(|id| self.repeats_votes(state, *id, view)) {
             let commits = &state.seen_by(viewer, voter).commits;
-            tally.add(as_matched(commits, view, slot, any_digest, any_view));
+            tally.add(commits[view.index()][slot.index()]);
         }
-        let byzantine = self.byzantine_votes();
-        tally.add_for_any(self.as_counted(byzantine, Mutant::CommitSenderCountedTwice));
+        tally.add_for_any(self.byzantine_votes());
         tally
     }
 
     /// COMMITs that a commit certificate needs.
     pub(crate) fn commits_needed(&self) -> u8 {
-        let quorum = self.quorums().quorum;
-        match self.mutant() {
-            Some(Mutant::CommitQuorumOneShort) => quorum - 1,
-            Some(Mutant::CommitNeedsAll) => self.config.replicas(),
-            _ => quorum,
-        }
+        self.quorums().quorum
     }
 
     /// CHECKPOINTs for (slot, digest) from distinct replicas, the Byzantine ones' included.
     pub(crate) fn checkpoint_votes(&self, state: &State, slot: Slot, digest: StateDigest) -> u8 {
-        let any_digest = self.breaks(Mutant::CheckpointsMatchedWithoutDigest);
-        let votes = self.honest().filter(|&id| {
-            let sent = state.sent(id).checkpoints[slot.index()];
-            sent == Some(digest) || (any_digest && sent.is_some())
-        });
-        let twice = Mutant::CheckpointSenderCountedTwice;
-        votes.count() as u8 + self.as_counted(self.byzantine_votes(), twice)
+        let sent = |id| state.sent(id).checkpoints[slot.index()];
+        let votes = self.honest().filter(|id| sent(*id) == Some(digest));
+        votes.count() as u8 + self.byzantine_votes()
     }
 
-    /// The digests with a stability proof at a slot. There is at most one in the correct protocol.
+    /// The digests with a stability proof at a slot. There is at most one.
     pub(crate) fn stable_digests(&self, state: &State, slot: Slot) -> Vec<StateDigest> {
         let mut digests = Vec::new();
         if !self.config.is_checkpoint(slot) {
@@ -160,31 +113,18 @@ impl Pbft {
                 digests.push(digest);
             }
         }
-        // Never in the correct protocol: where the Byzantine replicas' word is enough, any state is stable.
-        let any_digest = self.breaks(Mutant::CheckpointsMatchedWithoutDigest);
-        if self.byzantine_votes() >= needed || (any_digest && !digests.is_empty()) {
-            digests.extend(self.invented_states());
-        }
         digests
     }
 
     /// Whether an honest replica passes on a proof that the checkpoint is stable. It matters only when the Byzantine
     /// replicas are silent, whose CHECKPOINT may be part of the proof.
     pub(crate) fn has_proof(&self, state: &State, slot: Slot) -> bool {
-        self.is_silent()
-            && !self.breaks(Mutant::StableNotHandedOn)
-            && self.honest().any(|id| state.replica(id).low_water_mark >= slot)
+        self.is_silent() && self.honest().any(|id| state.replica(id).low_water_mark >= slot)
     }
 
     /// Matching CHECKPOINTs that make a checkpoint stable (§4.3).
     pub(crate) fn checkpoints_needed(&self) -> u8 {
-        if self.breaks(Mutant::CheckpointStableAtOne) {
-            1
-        } else if self.breaks(Mutant::CheckpointStableAtWeak) {
-            self.quorums().weak
-        } else {
-            self.quorums().quorum
-        }
+        self.quorums().quorum
     }
 
     /// The votes that are there for the asking: one for each Byzantine replica that is not silent.
@@ -224,9 +164,6 @@ impl Pbft {
         let mut values = ValueSet::EMPTY;
         values.insert(Value::NULL);
         self.requests().for_each(|value| values.insert(value));
-        if self.breaks(Mutant::RequestSignatureUnchecked) {
-            values.insert(Value::FORGED);
-        }
         values
     }
 
@@ -258,17 +195,12 @@ impl Pbft {
         let mut low_water_marks = vec![Slot::GENESIS];
         let mut certificates: [Vec<Certificate>; MAX_SLOTS] = Default::default();
         let assembled = self.assembled(state, view);
-        let unproven = self.breaks(Mutant::ViewChangeOmitsHProof);
         for slot in Slot::GENESIS.until(self.config.last_slot()) {
-            let claimed = unproven && self.config.is_checkpoint(slot);
-            if claimed || !self.stable_digests(state, slot).is_empty() {
+            if !self.stable_digests(state, slot).is_empty() {
                 low_water_marks.push(slot);
             }
             for earlier in (0..view.0).map(View) {
-                let mut values = assembled[earlier.index()][slot.index()];
-                if self.breaks(Mutant::PNotVerified) {
-                    self.requests().for_each(|value| values.insert(value));
-                }
+                let values = assembled[earlier.index()][slot.index()];
                 let shown = values.iter().map(|value| Certificate { view: earlier, value });
                 certificates[slot.index()].extend(shown);
             }
@@ -279,8 +211,7 @@ impl Pbft {
     /// Whether a certificate at `slot` may stand in a VIEW-CHANGE with this low water mark: h < n ≤ h+L (§4.4). Whoever
     /// verifies a VIEW-CHANGE checks it.
     pub(crate) fn may_claim_at(&self, low: Slot, slot: Slot) -> bool {
-        let above_window = self.breaks(Mutant::CertificateAboveWindowInP);
-        low < slot && (slot <= self.config.high_water_mark(low) || above_window)
+        low < slot && slot <= self.config.high_water_mark(low)
     }
 
     /// Every VIEW-CHANGE that a Byzantine replica may send for `view`, and have accepted.

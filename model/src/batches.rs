@@ -14,7 +14,6 @@
 
 use crate::Pbft;
 use crate::ids::Slot;
-use crate::mutant::Mutant;
 use crate::state::{NewView, ReplicaState, State};
 use crate::value::{Value, ValueSet};
 
@@ -37,19 +36,14 @@ impl Pbft {
 
     /// Whether a replica keeps a batch for a slot. Everybody has the null batch.
     pub(crate) fn keeps(&self, replica: &ReplicaState, slot: Slot, value: Value) -> bool {
-        if !value.is_some() || value == Value::NULL {
+        if value == Value::NULL {
             return true;
         }
         let at = slot.index();
         let of_view = replica.accepted[at] == value || replica.executed[at] == value;
         let prepared = replica.certificates[at].is_some_and(|one| one.value == value);
-        let kept = of_view || prepared || (self.keeps_batches() && replica.has_named(slot, value));
+        let kept = of_view || prepared || replica.has_named(slot, value);
         kept && replica.low_water_mark < slot
-    }
-
-    /// Whether a replica that leaves a view keeps what it has accepted there.
-    fn keeps_batches(&self) -> bool {
-        !self.breaks(Mutant::BatchesDropped) && !self.breaks(Mutant::BatchesDroppedAndVFixed)
     }
 }
 

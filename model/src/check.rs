@@ -20,7 +20,7 @@ use crate::Pbft;
 use crate::bfs::{self, Limits, SEEDS};
 use crate::config::Config;
 use crate::golden;
-use crate::mutant::Mutant;
+use crate::mutant_record::{active, unsound};
 use crate::properties::PROPERTIES;
 use crate::reduction::Reductions;
 use crate::run::{Counts, ExitCode, Progress, peak_memory};
@@ -32,9 +32,7 @@ use crate::trace::Trace;
 /// How to check.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckOptions {
-    /// A bug to plant.
-    pub mutant: Option<Mutant>,
-    /// Reductions to apply.
+    /// Reductions to apply, less those that are unsound under the mutant that is on.
     pub reductions: Reductions,
     /// The property whose violation ends the search; none for any of them.
     pub property: Option<&'static str>,
@@ -66,7 +64,6 @@ impl CheckOptions {
 impl Default for CheckOptions {
     fn default() -> Self {
         Self {
-            mutant: None,
             reductions: Reductions::ALL,
             property: None,
             threads: None,
@@ -108,8 +105,8 @@ impl Verdict {
 pub struct CheckReport {
     /// The bounds.
     pub config: Config,
-    /// The bug planted, if any.
-    pub mutant: Option<Mutant>,
+    /// The mutant that is on, if any.
+    pub mutant: Option<String>,
     /// The reductions applied.
     pub reductions: Reductions,
     /// The property whose violation was to end the search; none for any of them.
@@ -155,7 +152,7 @@ pub struct CheckReport {
 
 /// Explores every reachable state of a configuration, or stops at a violation and finds a shortest path to one.
 pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress) -> CheckReport {
-    let pbft = Pbft::new(*config).with_mutant(options.mutant).with_reductions(options.reductions);
+    let pbft = Pbft::new(*config).with_reductions(options.reductions.without(unsound()));
     let only = PROPERTIES.iter().position(|one| Some(one.name) == options.property);
     // It says nothing of more Byzantine replicas than are tolerated.
     let compared = options.theorem && !config.is_beyond_tolerance();
@@ -193,7 +190,7 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
     }));
     let mut report = CheckReport {
         config: *config,
-        mutant: options.mutant,
+        mutant: active().map(str::to_owned),
         reductions: options.reductions,
         property: options.property.map(str::to_owned),
         verdict: Verdict::Inconclusive,
@@ -224,7 +221,8 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
 
 /// What is to be said of the question.
 fn remarks_on(pbft: &Pbft, options: &CheckOptions) -> Vec<String> {
-    let (config, ignored) = (pbft.config(), pbft.ignored_reductions());
+    let (config, mut ignored) = (pbft.config(), pbft.ignored_reductions());
+    ignored.extend(options.reductions.without(pbft.reductions()).names());
     let mut remarks = Vec::new();
     if !ignored.is_empty() && options.reductions != Reductions::ALL && !options.theorem {
         let ignored = ignored.join(", ");
@@ -241,7 +239,7 @@ fn remarks_on(pbft: &Pbft, options: &CheckOptions) -> Vec<String> {
 
 /// Whether the counts on record are for such a search.
 fn is_on_record(options: &CheckOptions) -> bool {
-    options.mutant.is_none() && options.reductions == Reductions::ALL
+    active().is_none() && options.reductions == Reductions::ALL
 }
 
 /// What a search by Stateright came to.

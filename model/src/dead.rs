@@ -2,7 +2,7 @@
 //!
 //! The network never forgets, but much of what it holds loses its readers. Each case below says who the readers are
 //! and why there are none left. States that differ in such things only have the same future, so they are explored
-//! once. The arguments are about the rules of the correct protocol; under a mutant nothing is forgotten.
+//! once. The arguments are about these rules: with one of them broken they may fail.
 //!
 //! Properties read the network too. Each fact is dropped by a step that adds nothing to what its properties compare
 //! it with, so that they were evaluated on all of it one state earlier.

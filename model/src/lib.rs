@@ -37,8 +37,7 @@
 //!
 //! *A crash loses what is not on disk* ([`durability`]). Where a configuration has restarts, a step changes a replica's memory
 //! only; a write puts that on the disk and then its messages on the wire; and the replica may crash between the two. Where it
-//! has none, every step is durable at once. A restart would then be the identity, so no action stands for it, except under
-//! the mutants that forget something.
+//! has none, every step is durable at once. A restart would then be the identity, so no action stands for it.
 //!
 //! # What is checked
 //!
@@ -49,8 +48,8 @@
 //!
 //! Nothing may hold merely because nothing happens. A complete search must have shown every state among the [`witnesses`],
 //! every kind of step in every role among the [`events`], and for each property a state that puts it to the test, where the
-//! bounds are large enough for them; otherwise it is inconclusive. With each of the [`mutant`]s planted, the property on record
-//! must be violated ([`mutant_record`]); and with more than f Byzantine replicas, agreement must (the negative controls in
+//! bounds are large enough for them; otherwise it is inconclusive. With each of the mutants planted (`mutants.txt`), the property on
+//! record must be violated ([`mutant_record`], [`mutants`]); and with more than f Byzantine replicas, agreement must (the negative controls in
 //! [`preset`]).
 //!
 //! [`check`] is the exhaustive search with Stateright. [`bfs`] is a second engine that finds shortest counterexamples, and that as
@@ -83,7 +82,6 @@ pub mod explore;
 pub mod golden;
 pub mod graph;
 pub mod ids;
-pub mod mutant;
 pub mod mutant_record;
 pub mod mutants;
 pub mod new_view;
@@ -115,7 +113,6 @@ mod words;
 pub use action::Action;
 pub use config::{Config, ConfigError};
 pub use ids::{MAX_REPLICAS, MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
-pub use mutant::Mutant;
 pub use new_view::Witness;
 pub use quorum::Quorums;
 pub use reduction::Reductions;
@@ -127,7 +124,6 @@ pub use value::{Applied, Value, ValueSet};
 #[derive(Clone, Debug)]
 pub struct Pbft {
     config: Config,
-    mutant: Option<Mutant>,
     reductions: Reductions,
     silent: bool,
 }
@@ -136,14 +132,7 @@ impl Pbft {
     /// The correct protocol.
     #[must_use]
     pub const fn new(config: Config) -> Self {
-        Self { config, mutant: None, reductions: Reductions::NONE, silent: false }
-    }
-
-    /// The protocol with one bug planted.
-    #[must_use]
-    pub const fn with_mutant(mut self, mutant: Option<Mutant>) -> Self {
-        self.mutant = mutant;
-        self
+        Self { config, reductions: Reductions::NONE, silent: false }
     }
 
     /// The same behaviours up to names, in fewer states.
@@ -159,21 +148,10 @@ impl Pbft {
         &self.config
     }
 
-    /// The bug planted, if any.
-    #[must_use]
-    pub const fn mutant(&self) -> Option<Mutant> {
-        self.mutant
-    }
-
     /// The reductions applied to every state.
     #[must_use]
     pub const fn reductions(&self) -> Reductions {
         self.reductions
-    }
-
-    /// Whether this bug is planted.
-    pub(crate) fn breaks(&self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
     }
 
     /// The primary of a view: v mod n.
@@ -185,16 +163,7 @@ impl Pbft {
     /// Quorum sizes.
     #[must_use]
     pub(crate) fn quorums(&self) -> Quorums {
-        let mut quorums = self.config.quorums();
-        if self.breaks(Mutant::QuorumTwoFPlusOne) {
-            quorums.quorum = 2 * quorums.faulty + 1;
-        }
-        quorums
-    }
-
-    /// Whether this is the protocol as it should be, with as many Byzantine replicas as it tolerates.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.mutant.is_none() && !self.config.is_beyond_tolerance()
+        self.config.quorums()
     }
 
     /// Whether the Byzantine replicas send nothing more.
@@ -315,33 +284,18 @@ impl Pbft {
             Action::PrePrepare { slot, value, .. } => replica.pre_prepare(slot, value),
             Action::Prepare { slot, value, .. } => replica.prepare(slot, value),
             Action::Commit { slot, .. } => replica.commit(slot),
-            Action::Execute { view, value, .. } => {
-                let slot = self.slot_to_execute(state, id, view, value);
-                self.execute(&mut replica, slot, value);
+            Action::Execute { value, .. } => {
+                let next = replica.last_executed.next();
+                self.execute(&mut replica, next, value);
             }
             Action::Stabilise { slot, .. } => replica.collect_garbage(slot),
-            Action::StateTransfer { slot, digest, .. } => {
-                let with_replies = !self.breaks(Mutant::RepliesNotInCheckpoint);
-                replica.transfer(slot, digest, with_replies);
-            }
-            Action::StartViewChange { to, .. } => {
-                let proven = self.proven_checkpoint(state, &replica);
-                self.start_view_change(&mut replica, id, to, proven);
-            }
-            Action::NewView { outcome, .. } => self.send_new_view(&mut replica, outcome),
-            Action::EnterView { view, outcome, .. } => {
-                self.enter_view(&mut replica, view, outcome);
-            }
+            Action::StateTransfer { slot, digest, .. } => replica.transfer(slot, digest),
+            Action::StartViewChange { to, .. } => replica.start_view_change(to),
+            Action::NewView { outcome, .. } => replica.send_new_view(outcome),
+            Action::EnterView { view, outcome, .. } => replica.enter_view(view, outcome),
             Action::Flush { .. } => return self.flush(state, id),
-            Action::Restart { .. } => {
-                replica = self.restarted(state, id);
-                // What a mutant forgets is not on the disk either.
-                if let Some(disk) = state.disks.get_mut(id.index()) {
-                    *disk = replica;
-                }
-            }
+            Action::Restart { .. } => replica = self.restarted(state, id),
         }
         state.replicas[id.index()] = replica;
-        self.send_early(state, id);
     }
 }

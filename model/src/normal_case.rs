@@ -3,7 +3,6 @@
 use crate::Pbft;
 use crate::action::Action;
 use crate::ids::{ReplicaId, Slot, View};
-use crate::mutant::Mutant;
 use crate::rules::{self, Role, Window};
 use crate::state::{Certificate, ReplicaState, State, Viewer};
 use crate::value::{Value, ValueSet};
@@ -20,14 +19,7 @@ impl Pbft {
         let assigned = Slot::GENESIS
             .until(self.config.last_slot())
             .rfind(|slot| replica.accepted[slot.index()].is_some());
-        let next = assigned.unwrap_or_default().max(replica.low_water_mark).next();
-        let mut slot = next;
-        if self.breaks(Mutant::PrimaryRestartsNumbering) {
-            let sent = &replica.sent.prepares[replica.view.index()];
-            let mut slots = replica.low_water_mark.until(self.config.last_slot());
-            // Once for O, once more for a request.
-            slot = slots.find(|slot| sent[slot.index()].len() < 2).unwrap_or(slot);
-        }
+        let slot = assigned.unwrap_or_default().max(replica.low_water_mark).next();
         // It is the next by this numbering, so that clause of the rule is for recorded runs.
         if rules::order(role, slot, slot, self.window(replica)).is_err() {
             return;
@@ -43,12 +35,7 @@ impl Pbft {
     /// The slots that a replica takes part in (§4.2, condition 4 of a PRE-PREPARE).
     fn window(&self, replica: &ReplicaState) -> Window<Slot> {
         let low = replica.low_water_mark;
-        let above = self.breaks(Mutant::AboveHighWaterMark);
-        let high = if above { self.config.last_slot() } else { self.config.high_water_mark(low) };
-        Window {
-            low: if self.breaks(Mutant::LowWaterMarkIgnored) { Slot::GENESIS } else { low },
-            high,
-        }
+        Window { low, high: self.config.high_water_mark(low) }
     }
 
     /// What a replica is in its view.
@@ -66,30 +53,18 @@ impl Pbft {
             return;
         }
         let window = self.window(replica);
-        let null_taken = self.breaks(Mutant::NullAcceptedInNormalCase);
-        let second = self.breaks(Mutant::SecondConflictingPrePrepare);
         for slot in window.low.until(window.high) {
-            let accepted = replica.accepted[slot.index()];
-            if accepted.is_some() && !second {
+            let another = replica.accepted[slot.index()].is_some();
+            if another {
                 continue;
             }
-            for value in self.proposals(state, replica.view, slot).iter() {
-                let taken = if second { value == accepted } else { accepted.is_some() };
-                let null = value == Value::NULL && !null_taken;
-                if rules::accept(role, slot, window, taken, true, null).is_ok() {
+            for value in self.pre_prepared(state, Viewer::Network, replica.view, slot).iter() {
+                let null = value == Value::NULL;
+                if rules::accept(role, slot, window, another, true, null).is_ok() {
                     actions.push(Action::Prepare { replica: id, slot, value });
                 }
             }
         }
-    }
-
-    /// The values that a backup may be sent in a PRE-PREPARE for (view, slot).
-    fn proposals(&self, state: &State, view: View, slot: Slot) -> ValueSet {
-        let mut proposals = self.pre_prepared(state, Viewer::Network, view, slot);
-        if self.breaks(Mutant::PrePrepareFromNonPrimary) && self.byzantine_votes() > 0 {
-            self.requests().for_each(|value| proposals.insert(value));
-        }
-        proposals
     }
 
     /// A replica sends COMMIT when what it accepted has prepared: q−1 PREPAREs from distinct backups match.
@@ -104,8 +79,7 @@ impl Pbft {
             let prepared = replica.certificates[slot.index()] == certificate;
             let viewer = Viewer::Replica(id);
             let votes = || self.prepare_votes(state, viewer, replica.view, slot).votes(value);
-            let unneeded = self.breaks(Mutant::NoPreparePhase);
-            let needed = if unneeded { 0 } else { self.prepares_needed() };
+            let needed = self.prepares_needed();
             if rules::commit(replica.active, value.is_some(), prepared, needed, votes).is_ok() {
                 actions.push(Action::Commit { replica: id, slot });
             }
@@ -116,23 +90,17 @@ impl Pbft {
     /// can be passed on, so neither the replica's view nor whether it is active matters.
     pub(crate) fn executions(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
         let replica = state.replica(id);
-        let window = Window {
-            low: replica.low_water_mark,
-            high: self.config.high_water_mark(replica.low_water_mark),
-        };
-        for slot in self.executable(replica) {
-            let any = self.breaks(Mutant::ExecutesOutOfOrder);
-            let next = if any { slot } else { replica.last_executed.next() };
-            let mut seen = ValueSet::EMPTY;
-            for view in self.views_to_execute_in(state, id, slot).rev() {
-                for value in self.committed_values(state, id, view, slot).iter() {
-                    if !seen.contains(value)
-                        && self.has_batch(state, slot, value)
-                        && rules::execute(slot, next, window, true).is_ok()
-                    {
-                        seen.insert(value);
-                        actions.push(Action::Execute { replica: id, view, value });
-                    }
+        let slot = replica.last_executed.next();
+        // It is the next, so that clause of the rule is for recorded runs.
+        if rules::execute(slot, slot, self.window(replica), true).is_err() {
+            return;
+        }
+        let mut seen = ValueSet::EMPTY;
+        for view in self.views_to_execute_in(state, id, slot).rev() {
+            for value in self.committed_values(state, id, view, slot).iter() {
+                if !seen.contains(value) && self.has_batch(state, slot, value) {
+                    seen.insert(value);
+                    actions.push(Action::Execute { replica: id, view, value });
                 }
             }
         }
@@ -146,10 +114,9 @@ impl Pbft {
         slot: Slot,
     ) -> impl DoubleEndedIterator<Item = View> + use<> {
         let mut views = self.views_with_commits(state, Viewer::Replica(id), slot);
-        // Certificates that others hold are found in view 0. Mutants find commits elsewhere.
+        // Certificates that others hold are found in view 0.
         views |= u8::from(self.is_silent());
-        let all = self.mutant().is_some();
-        self.views().filter(move |view| all || views & (1 << view.0) != 0)
+        self.views().filter(move |view| views & (1 << view.0) != 0)
     }
 
     /// A bit for each view in which some honest replica has sent a COMMIT for the slot; mostly there are none.
@@ -162,38 +129,15 @@ impl Pbft {
         })
     }
 
-    /// The slots that a replica may execute: the next one, if it is in the window.
-    fn executable(&self, replica: &ReplicaState) -> impl Iterator<Item = Slot> + use<> {
-        let next = replica.last_executed.next();
-        let any = self.breaks(Mutant::ExecutesOutOfOrder);
-        let last = if any { self.config.last_slot() } else { next };
-        let high = self.config.high_water_mark(replica.low_water_mark);
-        replica.last_executed.until(last.min(high))
-    }
-
-    /// The slot that the action `Execute` is about: the next one.
-    pub(crate) fn slot_to_execute(
+    /// The values that the replica takes for committed in (view, slot).
+    pub(crate) fn committed_values(
         &self,
         state: &State,
         id: ReplicaId,
         view: View,
-        value: Value,
-    ) -> Slot {
-        let replica = state.replica(id);
-        let committed = |slot: &Slot| self.committed_values(state, id, view, *slot).contains(value);
-        // More than one slot to choose from only under a mutant.
-        self.executable(replica).find(committed).unwrap_or(replica.last_executed.next())
-    }
-
-    /// The values that the replica takes for committed in (view, slot).
-    fn committed_values(&self, state: &State, id: ReplicaId, view: View, slot: Slot) -> ValueSet {
+        slot: Slot,
+    ) -> ValueSet {
         let mut committed = self.certified_values(state, Viewer::Replica(id), view, slot);
-        if self.breaks(Mutant::ExecuteOnPrepared)
-            && let Some(certificate) = state.replica(id).certificates[slot.index()]
-            && certificate.view == view
-        {
-            committed.insert(certificate.value);
-        }
         // It matters only when the Byzantine replicas are silent, whose COMMIT may be part of the certificate.
         if self.is_silent() && view == View(0) {
             committed = committed.union(self.handed_on(state, slot));
@@ -205,9 +149,6 @@ impl Pbft {
     /// checkpoint covers it.
     fn handed_on(&self, state: &State, slot: Slot) -> ValueSet {
         let mut held = ValueSet::EMPTY;
-        if self.breaks(Mutant::CommittedNotHandedOn) {
-            return held;
-        }
         let holders = self.honest_states(state).filter(|one| one.low_water_mark < slot);
         let executed = holders.map(|one| one.executed[slot.index()]);
         executed.filter(|value| value.is_some()).for_each(|value| held.insert(value));
@@ -229,9 +170,8 @@ impl Pbft {
             voters += u8::from(!votes.is_empty());
             voted = voted.union(votes);
         }
-        // Mostly nobody has voted, or too few, whatever for. Mutants count votes in other ways.
-        let too_few = self.mutant().is_none() && voters < self.commits_needed();
-        if voted.is_empty() || too_few {
+        // Mostly nobody has voted, or too few, whatever for.
+        if voted.is_empty() || voters < self.commits_needed() {
             return ValueSet::EMPTY;
         }
         let votes = self.commit_votes(state, viewer, view, slot);
@@ -243,32 +183,19 @@ impl Pbft {
     pub(crate) fn execute(&self, replica: &mut ReplicaState, slot: Slot, value: Value) {
         replica.last_executed = slot;
         replica.executed[slot.index()] = value;
-        let duplicate = replica.served.contains(value) && !self.breaks(Mutant::DuplicateExecution);
-        if value != Value::NULL && !duplicate {
+        let answered = replica.served.contains(value);
+        if value != Value::NULL && !answered {
             replica.applied.push(value);
-            self.answer(&mut replica.served, value);
+            replica.answer(value);
         }
         if self.config.is_checkpoint(slot) {
             replica.sent.checkpoints[slot.index()] = Some(replica.digest());
-            if self.breaks(Mutant::GcBeforeStability) {
-                replica.collect_garbage(slot);
-            }
         }
     }
 
     /// Equal replies that a client waits for (§4.1): f+1, so that one is of a correct replica.
     pub(crate) fn replies_needed(&self) -> u8 {
-        let weak = self.quorums().weak;
-        if self.breaks(Mutant::ClientAcceptsFReplies) { weak - 1 } else { weak }
-    }
-
-    /// Enters an answer in the reply table: earlier requests of the client are obsolete (§4.1).
-    fn answer(&self, served: &mut ValueSet, value: Value) {
-        served.insert(value);
-        let only_this = self.breaks(Mutant::OlderTimestampExecuted);
-        if let (Some(client), 2, false) = (value.client(), value.timestamp(), only_this) {
-            served.insert(Value::request(client));
-        }
+        self.quorums().weak
     }
 }
 
@@ -290,5 +217,13 @@ impl ReplicaState {
         let value = self.accepted[slot.index()];
         self.certificates[slot.index()] = Some(Certificate { view: self.view, value });
         self.sent.commits[self.view.index()][slot.index()].insert(value);
+    }
+
+    /// Enters an answer in the reply table: earlier requests of the client are obsolete (§4.1).
+    fn answer(&mut self, value: Value) {
+        self.served.insert(value);
+        if let (Some(client), 2) = (value.client(), value.timestamp()) {
+            self.served.insert(Value::request(client));
+        }
     }
 }

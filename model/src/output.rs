@@ -3,13 +3,12 @@
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::check::{CheckReport, Verdict};
-use crate::mutant_record::RECORD;
+use crate::mutant_record::{RecordError, record};
 use crate::mutants::MutantReport;
 use crate::preset::{self, Preset};
 use crate::properties::PROPERTIES;
@@ -17,7 +16,7 @@ use crate::report::look_at;
 use crate::simulate::{Compared, SimulateReport};
 use crate::trace::Trace;
 use crate::witnesses::WITNESSES;
-use crate::{Config, Mutant, Pbft, golden};
+use crate::{Config, Pbft, golden};
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -207,7 +206,7 @@ pub fn mutant_table(reports: &[MutantReport]) -> Table {
         };
         table.add_row([
             report.name.clone(),
-            report.rule.to_owned(),
+            report.rule.clone(),
             fate,
             report.config.clone(),
             report.length.map_or(String::new(), |length| length.to_string()),
@@ -289,23 +288,18 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The names of this version.
-    #[must_use]
-    pub fn new(preset: Preset) -> Self {
+    /// The names of this version. An error if `mutants.txt` cannot be read.
+    pub fn new(preset: Preset) -> Result<Self, RecordError> {
         let entry = |name: &str, statement: &str| Entry {
             name: name.to_owned(),
             statement: statement.to_owned(),
         };
-        let mutant = |mutant: &Mutant| {
-            let row = RECORD.iter().find(|row| row.mutant == *mutant);
-            entry(&mutant.to_string(), row.map_or("", |row| row.rule))
-        };
-        Self {
+        Ok(Self {
             configurations: Listed::all(&preset.entries()),
             properties: PROPERTIES.iter().map(|one| entry(one.name, one.statement)).collect(),
             witnesses: WITNESSES.iter().map(|one| entry(one.name, one.statement)).collect(),
-            mutants: Mutant::value_variants().iter().map(mutant).collect(),
-        }
+            mutants: record()?.iter().map(|row| entry(&row.name, &row.rule)).collect(),
+        })
     }
 }
 

@@ -40,14 +40,13 @@ use std::cell::OnceCell;
 use crate::action::Action;
 use crate::config::Config;
 use crate::ids::{MAX_VIEWS, ReplicaId, View};
-use crate::mutant::Mutant;
 use crate::reduction::Reductions;
 use crate::state::{NewView, ReplicaState, State, ViewChange};
 use crate::value::{Value, ValueSet};
 use crate::{Pbft, Rule};
 
-/// Rounds of deliveries before timers fire. What was sent only grows, so they end by themselves, except under a mutant
-/// that goes back to an earlier view or assigns a slot over and over.
+/// Rounds of deliveries before timers fire. What was sent only grows, so they end by themselves; the bound is for rules that
+/// are broken, so that a search under them ends, too.
 const MAX_ROUNDS: usize = 1000;
 
 /// Byzantine primaries that are silent send no NEW-VIEW.
@@ -131,14 +130,7 @@ impl Pbft {
 
     /// Views that their primary begins whatever the Byzantine replicas have sent.
     fn sure_beginnings(&self, state: &State, id: ReplicaId, actions: &mut Vec<Action>) {
-        if !self.takes_fixed_v() {
-            self.new_views(state, id, actions);
-        }
-    }
-
-    /// Under a mutant: whether a primary does not look for a V that it can complete.
-    fn takes_fixed_v(&self) -> bool {
-        self.breaks(Mutant::VFixed) || self.breaks(Mutant::BatchesDroppedAndVFixed)
+        self.new_views(state, id, actions);
     }
 
     /// A replica joins the view change of f+1 others, if there is one.
@@ -176,16 +168,11 @@ impl Pbft {
         if !replica.active {
             let wants = |one: &&ReplicaState| !one.active && one.view >= replica.view;
             let known = self.honest_states(state).filter(wants).count();
-            let quorum = usize::from(self.quorums().quorum);
-            return known >= quorum || self.breaks(Mutant::TimerWithoutQuorum);
+            return known >= usize::from(self.quorums().quorum);
         }
-        let stopped = |request: &Value| {
-            self.breaks(Mutant::TimerStoppedByPrePrepare) && replica.accepted.contains(request)
-        };
-        let awaits = |request: &Value| {
-            !replica.served.contains(*request) && self.is_asked_for(state, *request)
-        };
-        self.requests().any(|request| awaits(&request) && !stopped(&request))
+        let awaits =
+            |request: Value| !replica.served.contains(request) && self.is_asked_for(state, request);
+        self.requests().any(awaits)
     }
 
     /// Whether the client of a request still asks for it: fewer than f+1 honest replicas have answered.
@@ -226,37 +213,34 @@ impl<'a> Schedule<'a> {
         let views = || self.silent.honest_states(self.start).map(|replica| replica.view.0);
         let between = views().max().unwrap_or(0) - views().min().unwrap_or(0);
         let timeouts = between + self.silent.config.patience();
-        self.goes_on(self.start.clone(), 0, timeouts)
+        self.goes_on(self.start.clone(), timeouts)
     }
 
-    /// The same from a state on. `waiting` has a bit for each primary that waits for what it cannot get.
-    fn goes_on(&self, mut state: State, waiting: u8, timeouts: u8) -> bool {
+    /// The same from a state on.
+    fn goes_on(&self, mut state: State, timeouts: u8) -> bool {
         self.silent.deliver_everything(&mut state);
         if self.silent.everything_is_served(&state) {
             return true;
         }
-        for id in self.silent.honest().filter(|id| waiting & (1 << id.0) == 0) {
+        for id in self.silent.honest() {
             let beginnings = self.beginnings(&state, id);
             if !beginnings.is_empty() {
-                return beginnings.into_iter().all(|beginning| {
+                return beginnings.into_iter().all(|outcome| {
                     let mut next = state.clone();
-                    let Some(outcome) = beginning else {
-                        return self.goes_on(next, waiting | 1 << id.0, timeouts);
-                    };
                     self.silent.apply(&mut next, Action::NewView { replica: id, outcome });
-                    self.goes_on(next, waiting, timeouts)
+                    self.goes_on(next, timeouts)
                 });
             }
         }
         if self.silent.join(&mut state) {
-            return self.goes_on(state, waiting, timeouts);
+            return self.goes_on(state, timeouts);
         }
-        timeouts > 0 && self.silent.time_out(&mut state) && self.goes_on(state, 0, timeouts - 1)
+        timeouts > 0 && self.silent.time_out(&mut state) && self.goes_on(state, timeouts - 1)
     }
 
     /// What a primary may come to with the VIEW-CHANGEs for its view, of whatever the Byzantine replicas have sent: each
-    /// NEW-VIEW that it can complete. None stands for waiting for a batch or a state that nobody serves.
-    fn beginnings(&self, state: &State, id: ReplicaId) -> Vec<Option<NewView>> {
+    /// NEW-VIEW that it can complete.
+    fn beginnings(&self, state: &State, id: ReplicaId) -> Vec<NewView> {
         if !self.silent.may_begin(state, id) {
             return Vec::new();
         }
@@ -265,22 +249,13 @@ impl<'a> Schedule<'a> {
         let harmful = |claim: &&ViewChange| claim.low_water_mark <= replica.last_executed;
         let claims: Vec<_> = self.claims(replica.view).iter().filter(harmful).copied().collect();
         let completed = |outcome: &NewView| self.silent.has_everything(state, id, outcome);
-        let mut choices = Vec::new();
-        if self.silent.takes_fixed_v() {
-            for outcome in self.silent.fixed_outcomes(state, id, replica.view, &claims) {
-                let choice = outcome.filter(completed);
-                if !choices.contains(&choice) {
-                    choices.push(choice);
-                }
-            }
-            return choices;
+        let without_them = self.silent.outcomes_with(state, replica.view, &[]);
+        if !without_them.iter().any(completed) {
+            return Vec::new();
         }
-        let without_them = self.silent.outcomes_with(state, id, replica.view, &[]);
-        if without_them.iter().any(completed) {
-            let all = self.loud.outcomes_with(state, id, replica.view, &claims);
-            choices.extend(all.into_iter().filter(completed).map(Some));
-        }
-        choices
+        let mut outcomes = self.loud.outcomes_with(state, replica.view, &claims);
+        outcomes.retain(completed);
+        outcomes
     }
 
     /// What the Byzantine replicas may have sent for a view.

@@ -33,12 +33,28 @@ impl Reductions {
     pub const NONE: Self = Self { values: false, replicas: false, dead: false };
     /// All reductions.
     pub const ALL: Self = Self { values: true, replicas: true, dead: true };
+
+    /// These, but none of the others.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self {
+            values: self.values && !others.values,
+            replicas: self.replicas && !others.replicas,
+            dead: self.dead && !others.dead,
+        }
+    }
+
+    /// The names of those that are on.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        let names = [(self.values, "values"), (self.replicas, "replicas"), (self.dead, "dead")];
+        names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect()
+    }
 }
 
 impl fmt::Display for Reductions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [(self.values, "values"), (self.replicas, "replicas"), (self.dead, "dead")];
-        let on: Vec<_> = names.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        let on = self.names();
         f.write_str(if on.is_empty() { "none" } else { "" })?;
         f.write_str(&on.join(","))
     }
@@ -107,9 +123,11 @@ impl Pbft {
         ignored
     }
 
-    /// Whether what is dead is forgotten: the arguments for it are about the rules of the correct protocol.
+    /// Whether what is dead is forgotten: the arguments for it are about a protocol that can keep its promises, and replicas
+    /// that do not crash.
     fn forgets_dead(&self) -> bool {
-        self.reductions().dead && self.is_sound() && !self.config.restarts()
+        let is_argued = !self.config.is_beyond_tolerance() && !self.config.restarts();
+        self.reductions().dead && is_argued
     }
 
     /// The canonical form of a state under the reductions that are on.

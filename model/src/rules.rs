@@ -5,8 +5,6 @@
 //! match, what is the window), in numbers of any width. The bounded model asks them about every step that it
 //! enumerates; whoever checks a recorded run, of any length and any n, asks the same functions about the steps that were
 //! taken. So a rule is written once.
-//!
-//! A mutant breaks a rule by telling it something false.
 
 use std::fmt;
 

@@ -16,18 +16,17 @@ use serde::Serialize;
 use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 
 use crate::check::Verdict;
+use crate::mutant_record::active;
 use crate::properties::PROPERTIES;
 use crate::run::{Counts, Progress};
 use crate::sweep::{PROPERTY, Sweep};
 use crate::theorem::{Theorem, Walked};
 use crate::trace::{Trace, shrink::shrink};
-use crate::{Action, Config, Mutant, Pbft, State};
+use crate::{Action, Config, Pbft, State};
 
 /// How to walk.
 #[derive(Clone, Copy, Debug)]
 pub struct SimulateOptions {
-    /// A bug to plant.
-    pub mutant: Option<Mutant>,
     /// The property whose violation ends the walks; none for any of them.
     pub property: Option<&'static str>,
     /// Draws the walks. With one thread the same seed gives the same walks.
@@ -45,8 +44,8 @@ pub struct SimulateOptions {
 pub struct SimulateReport {
     /// The bounds.
     pub config: Config,
-    /// The bug planted, if any.
-    pub mutant: Option<Mutant>,
+    /// The mutant that is on, if any.
+    pub mutant: Option<String>,
     /// Violated, or inconclusive.
     pub verdict: Verdict,
     /// Always false: walks do not visit everything.
@@ -97,7 +96,7 @@ pub fn simulate_with_theorem(
             "{config} has more than f Byzantine replicas: the theorem says nothing of it"
         ));
     }
-    let pbft = Pbft::new(*config).with_mutant(options.mutant);
+    let pbft = Pbft::new(*config);
     let theorem = Theorem::new(&pbft).map_err(|error| error.to_string())?;
     let only = PROPERTIES.iter().position(|one| Some(one.name) == options.property);
     let sweep = Sweep::new(pbft.clone(), only);
@@ -112,7 +111,7 @@ pub fn simulate_with_theorem(
     };
     Ok(SimulateReport {
         config: *config,
-        mutant: options.mutant,
+        mutant: active().map(str::to_owned),
         verdict: match walked.found {
             Some(_) => Verdict::Violated,
             None => Verdict::Inconclusive,
@@ -171,7 +170,7 @@ pub fn simulate(
     progress: &mut dyn Progress,
 ) -> SimulateReport {
     // Reductions would only take time: a walk forgets where it has been.
-    let pbft = Pbft::new(*config).with_mutant(options.mutant);
+    let pbft = Pbft::new(*config);
     let only = PROPERTIES.iter().position(|one| Some(one.name) == options.property);
     let sweep = Sweep::new(pbft.clone(), only);
     let seen = std::sync::Arc::clone(&sweep.seen);
@@ -199,7 +198,7 @@ pub fn simulate(
     });
     SimulateReport {
         config: *config,
-        mutant: options.mutant,
+        mutant: active().map(str::to_owned),
         verdict: match &counterexample {
             Some(_) => Verdict::Violated,
             None => Verdict::Inconclusive,

@@ -19,7 +19,7 @@ impl Value {
     pub const NONE: Self = Self(0);
     /// The null batch, which fills gaps after a view change (§4.4).
     pub const NULL: Self = Self(1);
-    /// A request that no client signed. Only a replica that skips the signature check accepts it.
+    /// A request that no client signed. No correct replica accepts it.
     pub const FORGED: Self = Self(7);
     /// Greatest number of clients.
     pub const MAX_CLIENTS: u8 = 3;
@@ -99,8 +99,11 @@ impl ValueSet {
     /// The empty set.
     pub const EMPTY: Self = Self(0);
 
-    /// Whatever there can be.
-    pub(crate) const ALL: Self = Self(u8::MAX);
+    /// One value.
+    #[must_use]
+    pub(crate) const fn of(value: Value) -> Self {
+        Self(1 << value.0)
+    }
 
     /// Adds a value.
     pub const fn insert(&mut self, value: Value) {
@@ -188,7 +191,7 @@ impl Applied {
         self.0 == 0
     }
 
-    /// Applies one more operation. A ninth is not remembered: only a mutant that repeats operations comes that far.
+    /// Applies one more operation. A ninth is not remembered: only a replica that repeats operations comes that far.
     pub const fn push(&mut self, value: Value) {
         if let Some(operation) = (value.0 as u32).checked_shl(4 * self.len()) {
             self.0 |= operation;

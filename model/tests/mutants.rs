@@ -1,45 +1,65 @@
-//! The model has teeth: the mutants that a small search finds out. `pbft-model mutants` runs all of them.
+//! The model has teeth: the mutants that a small search finds out. `cargo mutants-of-model` runs all of them.
+//!
+//! Where a mutant is on, that is in a build of its own, which takes minutes the first time.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
-use clap::ValueEnum;
-use pbft_model::bfs::{self, Limits};
 use pbft_model::check::{CheckOptions, Verdict, check};
-use pbft_model::mutant_record::{Fate, RECORD, Row};
-use pbft_model::mutants::{exit_code, hunt, hunt_all};
-use pbft_model::properties::PROPERTIES;
+use pbft_model::mutant_record::{Fate, Row, record, row};
+use pbft_model::mutants::{Found, MutantReport, exit_code, hunt_all, planted};
 use pbft_model::run::{ExitCode, Silent};
-use pbft_model::{Config, Mutant, Pbft, Reductions, State, View};
+use pbft_model::{Config, Pbft, View, golden};
+use pbft_plant::tool::Planted;
 
-fn config(row: &Row) -> Config {
-    let (Fate::Killed { config, .. } | Fate::Equivalent { config, .. }) = row.fate;
-    config.parse().expect("a valid name")
+/// The program with the mutants.
+fn program() -> &'static Planted {
+    static PLANTED: OnceLock<Planted> = OnceLock::new();
+    PLANTED.get_or_init(|| planted().expect("a planted build"))
 }
 
-/// Those with three views take minutes without optimisation.
+fn rows() -> Vec<Row> {
+    record().expect("a record")
+}
+
+/// Those with three views take minutes without optimisation, where the correct protocol is searched beside them.
 fn quick() -> Vec<Row> {
-    RECORD.iter().filter(|row| config(row).max_view() <= View(1)).copied().collect()
+    rows().into_iter().filter(|row| row.fate.config().max_view() <= View(1)).collect()
+}
+
+fn ask(mutant: Option<&str>, config: &str, property: &str) -> Found {
+    let arguments = ["hunt", "--config", config, "--property", property];
+    program().ask(mutant, arguments).expect("an answer")
 }
 
 #[test]
-fn every_mutant_is_on_record_once_in_order() {
-    let recorded: Vec<_> = RECORD.iter().map(|row| row.mutant).collect();
-    assert_eq!(recorded, Mutant::value_variants());
+fn every_mutant_is_on_record() {
+    let rows = rows();
+    assert_eq!(rows.len(), 76);
+    let equivalent = rows.iter().filter(|row| row.fate.by().is_none());
+    assert_eq!(equivalent.count(), 6);
 }
 
 #[test]
 fn quick_mutants_meet_the_fate_on_record() {
     let rows = quick();
     assert!(rows.len() >= 25);
-    let reports = hunt_all(&rows, 2, |_| {}).expect("valid names");
+    let reports = hunt_all(program(), &rows, 2, |_| {}).expect("answers");
     for report in &reports {
         assert!(report.as_recorded, "{report:?}");
-        if let Some(trace) = &report.counterexample {
-            let model = trace.model().expect("a valid name");
-            assert_eq!(trace.first_disabled(&model), None, "{}", report.name);
-        }
+        assert!(report.diff.starts_with("@@ model/src/"), "{}", report.diff);
     }
     assert_eq!(exit_code(&rows, &reports), ExitCode::Holds);
+}
+
+/// The build that has the mutants is the protocol as long as none is on.
+#[test]
+fn with_no_mutant_on_the_planted_build_searches_what_the_plain_one_does() {
+    let name = "n4-b0-v1-s1-d2";
+    let found: Found = program().ask(None, ["hunt", "--config", name]).expect("an answer");
+    let config: Config = name.parse().expect("a valid name");
+    assert_eq!(Some(found.states), golden::counts(&config).map(|(states, _)| states));
+    assert!(found.complete && found.counterexample.is_none());
 }
 
 /// Bounds from small to large. Where a mutant dies at the same bounds for several Byzantine positions, the record names
@@ -71,23 +91,17 @@ const LADDER: [&str; 23] = [
 ];
 
 #[test]
-#[ignore = "minutes without optimisation: cargo test --release -p pbft-model -- --ignored"]
+#[ignore = "minutes: cargo test --release -p pbft-model -- --ignored"]
 fn the_record_names_the_smallest_configuration() {
     let mut wrong = Vec::new();
-    for row in RECORD {
+    for row in rows() {
         let Fate::Killed { by, config: recorded, .. } = row.fate else { continue };
         let each = |bounds: &str| ["0", "1", "3"].map(|byzantine| bounds.replace('X', byzantine));
         let mut names = LADDER.iter().flat_map(|bounds| each(bounds));
-        let smallest = names.find(|name| {
-            let config: Config = name.parse().expect("a valid name");
-            let model =
-                Pbft::new(config).with_mutant(Some(row.mutant)).with_reductions(Reductions::ALL);
-            let property = PROPERTIES.iter().find(|one| one.name == by).expect("a property");
-            let violates = |model: &Pbft, state: &State| !(property.holds)(model, state);
-            bfs::search(&model, Limits::default(), violates, &mut Silent).found.is_some()
-        });
-        if smallest.as_deref() != Some(recorded) {
-            wrong.push((row.mutant, recorded, smallest));
+        let finds = |name: &String| ask(Some(&row.name), name, by).counterexample.is_some();
+        let smallest = names.find(finds);
+        if smallest != Some(recorded.to_string()) {
+            wrong.push((row.name, recorded, smallest));
         }
     }
     assert!(wrong.is_empty(), "{wrong:?}");
@@ -95,7 +109,7 @@ fn the_record_names_the_smallest_configuration() {
 
 #[test]
 fn the_correct_protocol_survives_where_mutants_die() {
-    let configs: BTreeSet<_> = quick().iter().map(config).collect();
+    let configs: BTreeSet<_> = quick().iter().map(|row| *row.fate.config()).collect();
     for config in configs {
         let report = check(&config, CheckOptions::default(), &mut Silent);
         assert!(report.complete, "{config}");
@@ -105,20 +119,28 @@ fn the_correct_protocol_survives_where_mutants_die() {
 
 #[test]
 fn a_wrong_record_is_a_finding() {
-    let survivor = Row {
-        mutant: Mutant::POmitted,
-        rule: "",
-        fate: Fate::Killed { by: "validity", config: "n4-b3-v1-s1-d1", steps: 7 },
-    };
-    let not_equivalent = Row {
-        mutant: Mutant::POmitted,
-        rule: "",
-        fate: Fate::Equivalent { reason: "", config: "n4-b0-v1-s1-d1" },
-    };
-    for row in [survivor, not_equivalent] {
-        let report = hunt(&row).expect("a valid name");
+    let right = row("p-omitted").expect("a record").expect("on record");
+    for (caught, found_by) in [
+        ("validity in 7 steps at n4-b3-v1-s1-d1", "validity"),
+        ("nothing at n4-b0-v1-s1-d1: so they say", "committed-survives"),
+        ("agreement in 13 steps at n4-b0-v1-s1-d2", "agreement"),
+    ] {
+        let wrong = Row { fate: caught.parse().expect("a fate"), ..right.clone() };
+        let config = wrong.fate.config().to_string();
+        let found = ask(Some("p-omitted"), &config, found_by);
+        let report = MutantReport::new(&wrong, String::new(), found);
         assert!(!report.as_recorded, "{report:?}");
-        assert_eq!(exit_code(&[row], &[report]), ExitCode::Finding);
+        assert_eq!(exit_code(&[wrong], &[report]), ExitCode::Finding);
     }
     assert_eq!(exit_code(&[], &[]), ExitCode::Inconclusive);
+}
+
+/// Whatever a mutant does, its counterexample is none for the protocol: some step is refused, or the end is harmless.
+#[test]
+fn a_counterexample_of_a_mutant_is_none_of_the_protocol() {
+    let found = ask(Some("p-omitted"), "n4-b0-v1-s1-d2", "agreement");
+    let trace = found.counterexample.expect("killed");
+    assert_eq!(trace.mutant.as_deref(), Some("p-omitted"));
+    let model = Pbft::new(trace.config.parse().expect("a valid name"));
+    assert_eq!(trace.first_disabled(&model), Some(5));
 }

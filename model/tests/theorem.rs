@@ -1,11 +1,15 @@
 //! Model and theorem are about one system: every state satisfies the theorem's invariant, every step is one of its system;
 //! and where one of the two is changed, that is found.
+//!
+//! The model is changed in a planted build: `cargo plant test --mutants --package pbft-model --test theorem` runs the tests that are
+//! called `broken` there with each mutant on. With none on they say that there is nothing to find.
 
 use pbft_model::check::{CheckOptions, Verdict, check};
+use pbft_model::mutant_record::active;
 use pbft_model::run::Silent;
 use pbft_model::simulate::{SimulateOptions, simulate_with_theorem};
 use pbft_model::theorem::{Difference, PROPERTY, Theorem};
-use pbft_model::{Action, Config, Mutant, Pbft, ReplicaId, State, View};
+use pbft_model::{Action, Config, Pbft, ReplicaId, State, View};
 use pbft_proof::instance::NoStep;
 use pbft_proof::theory::{SOURCE, Theory};
 use stateright::Model;
@@ -130,35 +134,49 @@ fn what_a_state_forgets_is_found() {
     assert_eq!(found, Err(Difference::Broken(broken)));
 }
 
-#[test]
-fn rules_that_the_model_breaks_are_found() {
-    for (mutant, name) in [
-        (Mutant::NoPreparePhase, "n4-b3-v0-s1-d1"),
-        (Mutant::PrepareQuorumOneShort, "n4-b3-v0-s1-d1"),
-        (Mutant::CommitQuorumOneShort, "n4-b3-v0-s1-d1"),
-        (Mutant::ExecuteOnPrepared, "n4-b3-v0-s1-d1"),
-        (Mutant::ExecutesOutOfOrder, "n4-b3-v0-s2-d2"),
-        (Mutant::SecondConflictingPrePrepare, "n4-b0-v0-s1-d2"),
-        (Mutant::POmitted, "n4-b3-v1-s1-d1"),
-        (Mutant::VotesAfterViewChange, "n4-b3-v1-s1-d1"),
-        (Mutant::NewViewQuorumOneShort, "n4-b3-v1-s1-d1"),
-        (Mutant::NewViewNotRecomputed, "n4-b1-v1-s1-d1"),
-        (Mutant::CheckpointStableAtWeak, "n4-b3-v0-s1-d1-k1"),
-        (Mutant::DuplicateExecution, "n4-b0-v0-s2-d1-k2"),
-        (Mutant::RestartForgetsCertificate, "n4-b3-v0-s1-d1"),
-        (Mutant::CommitSentBeforeDurable, "n4-b3-v0-s1-d1-r"),
-    ] {
-        let model = Pbft::new(config(name)).with_mutant(Some(mutant));
-        let theorem = Theorem::new(&model).expect("all relations");
-        let found = first_difference(&model, &theorem);
-        assert!(found.is_some(), "{mutant:?} at {name}");
+const BROKEN: [(&str, &str); 14] = [
+    ("no-prepare-phase", "n4-b3-v0-s1-d1"),
+    ("prepare-quorum-one-short", "n4-b3-v0-s1-d1"),
+    ("commit-quorum-one-short", "n4-b3-v0-s1-d1"),
+    ("execute-on-prepared", "n4-b3-v0-s1-d1"),
+    ("executes-out-of-order", "n4-b3-v0-s2-d2"),
+    ("second-conflicting-pre-prepare", "n4-b0-v0-s1-d2"),
+    ("p-omitted", "n4-b3-v1-s1-d1"),
+    ("votes-after-view-change", "n4-b3-v1-s1-d1"),
+    ("new-view-quorum-one-short", "n4-b3-v1-s1-d1"),
+    ("new-view-not-recomputed", "n4-b1-v1-s1-d1"),
+    ("checkpoint-stable-at-weak", "n4-b3-v0-s1-d1-k1"),
+    ("duplicate-execution", "n4-b0-v0-s2-d1-k2"),
+    ("restart-forgets-certificate", "n4-b3-v0-s1-d1"),
+    ("commit-sent-before-durable", "n4-b3-v0-s1-d1-r"),
+];
+
+/// The configurations of a table for the mutant that is on; with none on, the one that `without` names.
+fn chosen<'a>(table: &[(&str, &'a str)], without: &'a str) -> Option<&'a str> {
+    match active() {
+        None => Some(without),
+        Some(on) => table.iter().find(|(mutant, _)| *mutant == on).map(|(_, name)| *name),
     }
 }
 
 #[test]
-fn a_difference_ends_a_check_with_the_way_there() {
-    let options = CheckOptions { mutant: Some(Mutant::POmitted), ..CheckOptions::default() };
-    let report = check(&config("n4-b3-v1-s1-d1"), options.with_theorem(), &mut Silent);
+fn broken_rules_of_the_model_are_found() {
+    let Some(name) = chosen(&BROKEN, "n4-b3-v0-s1-d1") else { return };
+    let model = Pbft::new(config(name));
+    let theorem = Theorem::new(&model).expect("all relations");
+    let found = first_difference(&model, &theorem);
+    assert_eq!(found.is_some(), active().is_some(), "{:?} at {name}: {found:?}", active());
+}
+
+#[test]
+fn a_difference_by_a_broken_rule_ends_a_check_with_the_way_there() {
+    let Some(name) = chosen(&[("p-omitted", "n4-b3-v1-s1-d1")], "n4-b3-v0-s1-d1") else { return };
+    let options = CheckOptions::default().with_theorem();
+    let report = check(&config(name), options, &mut Silent);
+    if active().is_none() {
+        assert_eq!((report.verdict, &*report.properties[PROPERTY]), (Verdict::Holds, "holds"));
+        return;
+    }
     assert_eq!(report.verdict, Verdict::Violated);
     assert_eq!(report.properties[PROPERTY], "violated");
     assert!(report.remarks.iter().any(|one| one.contains("StartViewChange")), "{report:?}");
@@ -167,16 +185,16 @@ fn a_difference_ends_a_check_with_the_way_there() {
     assert_eq!(trace.first_disabled(&model), None);
 }
 
-fn walks(states: usize, mutant: Option<Mutant>) -> SimulateOptions {
+fn walks(states: usize) -> SimulateOptions {
     let (states, threads) = (NonZeroUsize::new(states).expect("some"), NonZeroUsize::MIN);
-    SimulateOptions { mutant, property: None, seed: 7, states, threads, theorem: true }
+    SimulateOptions { property: None, seed: 7, states, threads, theorem: true }
 }
 
 #[test]
 fn walks_within_larger_bounds_agree_with_the_theorem() {
     let mut taken = BTreeSet::new();
     for config in pbft_model::preset::walks() {
-        let walk = || simulate_with_theorem(&config, walks(1500, None), &mut Silent);
+        let walk = || simulate_with_theorem(&config, walks(1500), &mut Silent);
         let report = walk().expect("a theorem");
         assert_eq!(report.verdict, Verdict::Inconclusive, "{config}: walks prove nothing");
         let compared = report.theorem.expect("compared");
@@ -192,37 +210,42 @@ fn walks_within_larger_bounds_agree_with_the_theorem() {
 #[test]
 fn the_same_seed_walks_the_same_way() {
     let config = config("n5-b1-v2-s2-d2-k1");
-    let walk = || simulate_with_theorem(&config, walks(500, None), &mut Silent).expect("walks");
+    let walk = || simulate_with_theorem(&config, walks(500), &mut Silent).expect("walks");
     let (first, again) = (walk(), walk());
     assert_eq!((first.walks, first.visits, first.depth), (again.walks, again.visits, again.depth));
     assert_eq!(first.theorem, again.theorem);
     assert_eq!(first.witnesses, again.witnesses);
 }
 
+const BROKEN_ON_WALKS: [(&str, &str); 3] = [
+    ("p-omitted", "n4-b3-v2-s2-d2"),
+    ("checkpoint-stable-at-weak", "n7-b16-v1-s2-d2-k1"),
+    ("votes-after-view-change", "n4-b1-v2-s2-d2-k1-r"),
+];
+
 #[test]
-fn a_walk_finds_where_model_and_theorem_differ() {
-    for (mutant, name) in [
-        (Mutant::POmitted, "n4-b3-v2-s2-d2"),
-        (Mutant::CheckpointStableAtWeak, "n7-b16-v1-s2-d2-k1"),
-        (Mutant::VotesAfterViewChange, "n4-b1-v2-s2-d2-k1-r"),
-    ] {
-        let config = config(name);
-        let report = simulate_with_theorem(&config, walks(20_000, Some(mutant)), &mut Silent);
-        let report = report.expect("a theorem");
-        assert_eq!(report.verdict, Verdict::Violated, "{mutant:?}");
-        let trace = report.counterexample.expect("a way there");
-        let model = trace.model().expect("its model");
-        let end = trace.states(&model).expect("steps of the model").pop().expect("a state");
-        let mut actions = Vec::new();
-        model.actions(&end, &mut actions);
-        let found = Theorem::new(&model).expect("all relations").compare(&end, &actions);
-        let found = found.expect_err("a difference").to_string();
-        assert_eq!(report.theorem.and_then(|compared| compared.difference), Some(found));
+fn a_walk_finds_where_a_broken_model_and_the_theorem_differ() {
+    let Some(name) = chosen(&BROKEN_ON_WALKS, "n4-b3-v2-s2-d2") else { return };
+    let states = if active().is_some() { 20_000 } else { 1000 };
+    let report = simulate_with_theorem(&config(name), walks(states), &mut Silent);
+    let report = report.expect("a theorem");
+    let difference = report.theorem.and_then(|compared| compared.difference);
+    if active().is_none() {
+        assert_eq!((report.verdict, difference), (Verdict::Inconclusive, None));
+        return;
     }
+    assert_eq!(report.verdict, Verdict::Violated);
+    let trace = report.counterexample.expect("a way there");
+    let model = trace.model().expect("its model");
+    let end = trace.states(&model).expect("steps of the model").pop().expect("a state");
+    let mut actions = Vec::new();
+    model.actions(&end, &mut actions);
+    let found = Theorem::new(&model).expect("all relations").compare(&end, &actions);
+    assert_eq!(difference, Some(found.expect_err("a difference").to_string()));
 }
 
 #[test]
 fn of_more_byzantine_replicas_than_are_tolerated_the_theorem_says_nothing() {
-    let refused = simulate_with_theorem(&config("n4-b01-v0-s1-d2"), walks(10, None), &mut Silent);
+    let refused = simulate_with_theorem(&config("n4-b01-v0-s1-d2"), walks(10), &mut Silent);
     assert!(refused.is_err_and(|message| message.contains("more than f")));
 }

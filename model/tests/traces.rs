@@ -2,23 +2,69 @@
 
 use std::io::Write;
 
-use pbft_model::mutant_record::RECORD;
-use pbft_model::mutants::hunt;
+use pbft_model::mutant_record::{active, row};
+use pbft_model::mutants::Found;
 use pbft_model::run::ExitCode;
-use pbft_model::trace::compare::compare;
+use pbft_model::trace::compare::{Difference, Followed, compare};
 use pbft_model::trace::mermaid::sequence_diagram;
 use pbft_model::trace::read::BYTES_MAX;
 use pbft_model::trace::shrink::{ShrinkError, shrink};
 use pbft_model::trace::{Trace, TraceError, itf};
-use pbft_model::{Action, Mutant, Pbft, State};
+use pbft_model::{Action, Pbft, State};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use stateright::Model;
 
-/// The shortest counterexample of a mutant at the configuration on record.
-fn counterexample(mutant: Mutant) -> Trace {
-    let row = RECORD.iter().find(|row| row.mutant == mutant).expect("on record");
-    hunt(row).expect("a valid name").counterexample.expect("killed")
+/// A path of which each step has the label that is given.
+fn path(config: &str, labels: &[&str]) -> Trace {
+    let model = Pbft::new(config.parse().expect("a valid name"));
+    let mut state = State::initial(model.config());
+    let mut actions = Vec::new();
+    for label in labels {
+        let mut enabled = Vec::new();
+        model.actions(&state, &mut enabled);
+        let action = enabled.into_iter().find(|action| action.to_string() == **label);
+        let action = action.unwrap_or_else(|| panic!("{label}"));
+        state = model.next_state(&state, action).expect("an enabled step");
+        actions.push(action);
+    }
+    Trace::new(&model, &actions)
+}
+
+/// One Byzantine replica more than is tolerated: the two others execute what the primary tells each.
+const CONTROL: &str = "n4-b01-v1-s1-d2";
+
+fn counterexample() -> Trace {
+    let trace = path(
+        CONTROL,
+        &[
+            "replica 2 Prepare R1 at slot 1",
+            "replica 3 Prepare R2 at slot 1",
+            "replica 2 Commit slot 1",
+            "replica 3 Commit slot 1",
+            "replica 2 Execute R1, committed in view 0",
+            "replica 3 Execute R2, committed in view 0",
+        ],
+    );
+    assert!(trace.shows.contains(&"agreement".to_owned()), "{:?}", trace.shows);
+    trace
+}
+
+/// The same with a view change between the two.
+fn counterexample_in_two_views() -> Trace {
+    path(
+        CONTROL,
+        &[
+            "replica 2 StartViewChange to view 1",
+            "replica 3 Prepare R1 at slot 1",
+            "replica 3 Commit slot 1",
+            "replica 3 Execute R1, committed in view 0",
+            "replica 2 EnterView view 1 with O=[]",
+            "replica 2 Prepare R2 at slot 1",
+            "replica 2 Commit slot 1",
+            "replica 2 Execute R2, committed in view 1",
+        ],
+    )
 }
 
 fn itf_json(trace: &Trace) -> Json {
@@ -51,27 +97,41 @@ fn walk(config: &str, choices: &[usize]) -> Trace {
     Trace::new(&model, &actions)
 }
 
+fn assert_comes_back(trace: &Trace) {
+    let file = itf_json(trace);
+    assert_eq!(parse(&file).expect("our own file"), *trace);
+    assert_eq!(parse(&json!(trace)).expect("our own file"), *trace);
+    let states = file["states"].as_array().expect("states");
+    assert_eq!(states.len(), trace.actions.len() + 1);
+    let vars = file["vars"].as_array().expect("vars");
+    for state in states {
+        let has = |name: &Json| state.get(name.as_str().expect("a name")).is_some();
+        assert!(vars.iter().all(has));
+        assert_eq!(state.as_object().expect("a record").len(), vars.len() + 1);
+    }
+}
+
+/// `cargo plant test --mutants --package pbft-model --test traces` does this with each mutant on, too.
 #[test]
-fn counterexamples_come_back_from_both_formats() {
-    for mutant in [Mutant::POmitted, Mutant::NewViewNotRecomputed, Mutant::GcBeforeStability] {
-        let trace = counterexample(mutant);
-        let file = itf_json(&trace);
-        assert_eq!(parse(&file).expect("our own file"), trace);
-        assert_eq!(parse(&json!(trace)).expect("our own file"), trace);
-        let states = file["states"].as_array().expect("states");
-        assert_eq!(states.len(), trace.actions.len() + 1);
-        let vars = file["vars"].as_array().expect("vars");
-        for state in states {
-            let has = |name: &Json| state.get(name.as_str().expect("a name")).is_some();
-            assert!(vars.iter().all(has));
-            assert_eq!(state.as_object().expect("a record").len(), vars.len() + 1);
-        }
+fn counterexamples_of_broken_rules_come_back_from_both_formats() {
+    const MUTANTS: [&str; 3] = ["p-omitted", "new-view-not-recomputed", "gc-before-stability"];
+    let Some(on) = active() else {
+        assert_comes_back(&counterexample());
+        assert_comes_back(&counterexample_in_two_views());
+        return;
+    };
+    if MUTANTS.contains(&on) {
+        let row = row(on).expect("a record").expect("on record");
+        let found = Found::here(*row.fate.config(), row.fate.by()).expect("a search");
+        let trace = found.counterexample.expect("killed");
+        assert_eq!(trace.mutant.as_deref(), Some(on));
+        assert_comes_back(&trace);
     }
 }
 
 #[test]
 fn data_may_be_written_in_another_order_and_with_big_integers() {
-    let trace = counterexample(Mutant::POmitted);
+    let trace = counterexample();
     let mut file = itf_json(&trace);
     for state in file["states"].as_array_mut().expect("states") {
         state["view"]["#map"].as_array_mut().expect("a map").reverse();
@@ -82,7 +142,7 @@ fn data_may_be_written_in_another_order_and_with_big_integers() {
 
 #[test]
 fn a_changed_variable_is_named_with_its_state() {
-    let file = itf_json(&counterexample(Mutant::POmitted));
+    let file = itf_json(&counterexample());
     let vars: Vec<_> =
         file["vars"].as_array().expect("vars").iter().filter_map(Json::as_str).collect();
     let last = file["states"].as_array().expect("states").len() - 1;
@@ -104,7 +164,7 @@ fn a_changed_variable_is_named_with_its_state() {
 
 #[test]
 fn files_that_are_no_trace_of_this_model_are_refused() {
-    let file = itf_json(&counterexample(Mutant::POmitted));
+    let file = itf_json(&counterexample());
     let changed = |pointer: &str, value: Json| {
         let mut file = file.clone();
         *file.pointer_mut(pointer).expect(pointer) = value;
@@ -114,16 +174,22 @@ fn files_that_are_no_trace_of_this_model_are_refused() {
         changed("/#meta/trace-version", json!("2")).contains("trace-version in #meta is \"2\"")
     );
     assert!(changed("/#meta/config", json!("n3-b0-v1-s1-d2")).contains("n (replicas) is 3"));
-    assert!(changed("/#meta/mutant", json!("no-such")).contains("no-such"));
+    for (mutant, said) in
+        [("no-such", "the mutant `no-such`"), ("p-omitted", "those of the protocol")]
+    {
+        let mut of_mutant = file.clone();
+        of_mutant["#meta"]["mutant"] = json!(mutant);
+        assert!(refusal(&of_mutant).contains(said), "{mutant}");
+    }
     assert!(changed("/#meta/shows", json!("")).contains("claims to violate []"));
     assert!(changed("/vars", json!(["view"])).contains("`vars`"));
     assert!(changed("/states", json!([])).contains("no state"));
     assert!(changed("/states/3/action/tag", json!("Dance")).contains("step 3"));
     assert!(changed("/states/3/action/value/replica", json!(99)).contains("step 3"));
     assert!(changed("/states/0/action/tag", json!("Commit")).contains("state 0"));
-    let mut without_bug = file.clone();
-    without_bug["#meta"].as_object_mut().expect("a record").remove("mutant");
-    assert!(refusal(&without_bug).contains("differs from the model in"));
+    let mut of_fewer = file.clone();
+    of_fewer["#meta"]["config"] = json!("n4-b0-v1-s1-d2");
+    assert!(refusal(&of_fewer).contains("differs from the model in"));
     let mut unknown = file.clone();
     unknown["#meta"]["colour"] = json!("red");
     assert!(refusal(&unknown).contains("colour"));
@@ -134,7 +200,7 @@ fn files_that_are_no_trace_of_this_model_are_refused() {
 
 #[test]
 fn plain_json_is_checked_too() {
-    let trace = counterexample(Mutant::POmitted);
+    let trace = counterexample();
     let mut other_claim = json!(trace);
     other_claim["shows"] = json!(["validity"]);
     assert!(refusal(&other_claim).contains("claims to violate [validity]"));
@@ -193,7 +259,7 @@ fn padded(trace: &Trace, choices: &[usize]) -> Trace {
 
 #[test]
 fn shrinking_leaves_only_steps_that_matter() {
-    let shortest = counterexample(Mutant::POmitted);
+    let shortest = counterexample();
     let model = shortest.model().expect("a valid name");
     let long = padded(&shortest, &[3, 9, 5, 0, 7, 2, 11]);
     assert!(long.actions.len() > shortest.actions.len());
@@ -212,7 +278,7 @@ fn shrinking_leaves_only_steps_that_matter() {
 
 #[test]
 fn shrinking_brings_other_orders_to_the_same_one() {
-    let shortest = counterexample(Mutant::POmitted);
+    let shortest = counterexample();
     let expected = shrink(&shortest).expect("something is violated");
     let mut swapped = expected.clone();
     swapped.actions.swap(0, 1);
@@ -223,37 +289,43 @@ fn shrinking_brings_other_orders_to_the_same_one() {
     assert!(matches!(shrink(&harmless), Err(ShrinkError::NothingViolated)));
 }
 
+fn difference(first: &Trace, second: &Trace) -> Option<Difference> {
+    let followed =
+        [first, second].map(|trace| Followed::new(trace.clone()).expect("a valid trace"));
+    compare(&followed[0], &followed[1])
+}
+
 #[test]
 fn traces_are_compared_up_to_the_first_difference() {
-    let trace = counterexample(Mutant::POmitted);
-    assert_eq!(compare(&trace, &trace).expect("valid traces"), None);
+    let trace = counterexample();
+    assert_eq!(difference(&trace, &trace), None);
     let mut swapped = trace.clone();
     swapped.actions.swap(0, 1);
-    let difference = compare(&trace, &swapped).expect("valid traces").expect("they differ");
-    assert_eq!(difference.step, Some(1));
-    let names: Vec<_> = difference.rows.iter().map(|row| row.name.as_str()).collect();
+    let differs = difference(&trace, &swapped).expect("they differ");
+    assert_eq!(differs.step, Some(1));
+    let names: Vec<_> = differs.rows.iter().map(|row| row.name.as_str()).collect();
     let expected = [
         "step",
-        "replica 1 accepted",
-        "replica 1 prepares",
         "replica 2 accepted",
         "replica 2 prepares",
+        "replica 3 accepted",
+        "replica 3 prepares",
     ];
     assert_eq!(names, expected);
-    assert_eq!(difference.rows[1].first, "{slot 1: R1}");
-    assert_eq!(difference.rows[4].second, "{view 0: {slot 1: {R1}}}");
+    assert_eq!(differs.rows[1].first, "{slot 1: R1}");
+    assert_eq!(differs.rows[4].second, "{view 0: {slot 1: {R2}}}");
     let mut prefix = trace.clone();
     prefix.actions.truncate(3);
-    let difference = compare(&trace, &prefix).expect("valid traces").expect("they differ");
-    assert_eq!((difference.step, difference.rows[0].second.as_str()), (Some(4), "ends"));
-    let correct = Trace { mutant: None, ..prefix.clone() };
-    let difference = compare(&prefix, &correct).expect("valid traces").expect("they differ");
-    assert_eq!((difference.step, difference.rows.len()), (None, 1));
+    let differs = difference(&trace, &prefix).expect("they differ");
+    assert_eq!((differs.step, differs.rows[0].second.as_str()), (Some(4), "ends"));
+    let other = Trace { mutant: Some("p-omitted".to_owned()), ..prefix.clone() };
+    let differs = difference(&prefix, &other).expect("they differ");
+    assert_eq!((differs.step, differs.rows.len()), (None, 1));
 }
 
 #[test]
 fn a_sequence_diagram_has_every_step_and_message() {
-    let trace = counterexample(Mutant::POmitted);
+    let trace = counterexample_in_two_views();
     let model = trace.model().expect("a valid name");
     let diagram = sequence_diagram(&trace, &model).expect("a valid trace");
     assert!(diagram.starts_with("sequenceDiagram\n"));
@@ -269,7 +341,7 @@ fn a_sequence_diagram_has_every_step_and_message() {
     };
     let sending = trace.actions.len() - trace.actions.iter().filter(silent).count();
     assert_eq!(diagram.matches("->>").count(), 3 * sending);
-    assert!(diagram.contains("p1->>p0: VIEW-CHANGE(view 1, h=0, P=#91;#93;)"));
+    assert!(diagram.contains("p2->>p0: VIEW-CHANGE(view 1, h=0, P=#91;#93;)"));
     assert!(diagram.trim_end().ends_with(&format!("violated: {}", trace.shows.join(", "))));
 }
 

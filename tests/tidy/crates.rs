@@ -8,7 +8,11 @@ use toml::{Table, Value};
 /// protocol.
 const OURS: [(&str, &str, &[&str]); 9] = [
     ("impl/output/Cargo.toml", "pbft-output", &[]),
-    ("model/Cargo.toml", "pbft-model", &["pbft-output", "pbft-picture", "pbft-proof"]),
+    (
+        "model/Cargo.toml",
+        "pbft-model",
+        &["pbft-output", "pbft-picture", "pbft-plant", "pbft-proof"],
+    ),
     ("model/picture/Cargo.toml", "pbft-picture", &[]),
     ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output", "pbft-picture"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),

@@ -137,7 +137,7 @@ pub fn build(
             cargo.env(format!("CARGO_BIN_EXE_{name}"), path);
         }
     }
-    cargo.env("CARGO_TARGET_DIR", &workspace.target).env(switch::BUILD, "1");
+    cargo.env("CARGO_TARGET_DIR", &workspace.target).env(switch::BUILD, kind.name());
     let mut running = cargo.stdout(Stdio::piped()).spawn()?;
     let mut said = Said::default();
     let lines = running.stdout.take().map(|stdout| BufReader::new(stdout).lines());

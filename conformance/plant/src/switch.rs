@@ -1,12 +1,13 @@
 //! Which bug is on, for the programs of a planted build and those that run them.
 
+use crate::workspace::Kind;
 use std::path::Path;
 use std::process::Command;
 
 /// The environment variable with the name of the bug that is on.
 pub const BUG: &str = "PBFT_PLANT";
 
-/// The environment variable that is set while a copy is built.
+/// The environment variable that says, while a copy is built, which kind of bugs it has.
 pub(crate) const BUILD: &str = "PBFT_PLANTED_BUILD";
 
 /// Why the bug that is asked for cannot be on.
@@ -28,6 +29,12 @@ pub const fn planted_build() -> bool {
 /// The bug that is on. A program whose build can have none must not seem to have one.
 pub fn active_bug() -> Result<Option<String>, SwitchError> {
     bug_in(planted_build(), std::env::var_os(BUG))
+}
+
+/// The bug that is on, if this build has bugs of that kind.
+pub fn active_of(kind: Kind) -> Result<Option<String>, SwitchError> {
+    let has_them = option_env!("PBFT_PLANTED_BUILD") == Some(kind.name());
+    Ok(active_bug()?.filter(|_| has_them))
 }
 
 fn bug_in(

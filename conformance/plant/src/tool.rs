@@ -3,18 +3,21 @@
 use crate::build::{BuildError, Profile, Program, Target, build};
 use crate::catalogue::{Catalogue, CatalogueError, Entry};
 use crate::place::PlaceError;
-use crate::switch::{SwitchError, active_bug, command, planted_build};
+use crate::switch::{SwitchError, active_bug, active_of, command, planted_build};
 use crate::workspace::{Kind, Workspace, WorkspaceError};
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 /// Why a tool does not run with a bug on.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     /// There is no such bug.
-    #[error("there is no bug `{0}`; `cargo plant list` lists them all")]
+    #[error(
+        "there is no bug `{0}`; `cargo plant list` lists them all, `cargo plant list --mutants` those of the model"
+    )]
     NoBug(String),
     /// This is a build with bugs, and another one is on.
     #[error("this build has the bug {on:?} on, not `{asked}`")]
@@ -86,7 +89,7 @@ pub fn elsewhere(
     let on = active_bug()?;
     match bug {
         None => Ok(None),
-        Some(asked) if planted_build() => match on.as_deref() == Some(asked) {
+        Some(asked) if planted_build() => match active_of(kind)?.as_deref() == Some(asked) {
             true => Ok(None),
             false => Err(ToolError::AnotherBug { asked: asked.to_owned(), on }),
         },
@@ -94,11 +97,31 @@ pub fn elsewhere(
             let planted = Planted::build(kind, package, name, &[asked])?;
             let mut command = command(&planted.program, Some(asked));
             command.args(std::env::args_os().skip(1));
-            let status = command.status().map_err(|error| planted.failed(error))?;
-            // Without a status it was killed, and said nothing.
-            Ok(Some(status.code().and_then(|code| code.try_into().ok()).unwrap_or(3)))
+            instead(&mut command).map(Some).map_err(|error| planted.failed(error))
         }
     }
+}
+
+/// Runs a program in the place of this one, so that whoever ends this one ends that.
+#[cfg(unix)]
+fn instead(command: &mut Command) -> io::Result<u8> {
+    Err(std::os::unix::process::CommandExt::exec(command))
+}
+
+/// Runs a program, and ends as it does.
+#[cfg(not(unix))]
+fn instead(command: &mut Command) -> io::Result<u8> {
+    // Without a status it was killed, and said nothing.
+    let code = command.status()?.code();
+    Ok(code.and_then(|code| code.try_into().ok()).unwrap_or(3))
+}
+
+/// A bug as a diff of the sources as they are now.
+pub fn diff(kind: Kind, bug: &str) -> Result<String, ToolError> {
+    let workspace = workspace()?;
+    let catalogue = workspace.catalogue(kind)?;
+    let entry = catalogue.entry(bug).ok_or_else(|| ToolError::NoBug(bug.to_owned()))?;
+    Ok(entry.diff(&workspace.root)?)
 }
 
 /// A tool that was built with all bugs of a catalogue.
@@ -148,6 +171,29 @@ impl Planted {
             let (bug, end) = (bug.map(str::to_owned), format!("{}; {error}", output.status));
             ToolError::Said { bug, end, said }
         })
+    }
+
+    /// Runs it with one bug on, or with none, and gives it `input` to read. What it says meanwhile is part of the answer.
+    pub fn tell(
+        &self,
+        bug: Option<&str>,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        input: &[u8],
+    ) -> Result<Output, ToolError> {
+        let mut command = command(&self.program, bug);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = command.spawn();
+        let told = running.and_then(|mut running| {
+            // It reads everything before it writes anything, or does not want to know the rest.
+            if let Some(mut stdin) = running.stdin.take() {
+                stdin.write_all(input).or_else(|error| match error.kind() {
+                    io::ErrorKind::BrokenPipe => Ok(()),
+                    _ => Err(error),
+                })?;
+            }
+            running.wait_with_output()
+        });
+        told.map_err(|error| self.failed(error))
     }
 
     /// A bug as a diff of the sources as they are now.

@@ -4,6 +4,7 @@ use super::merge::{Options, ValidateError, validate};
 use super::narrate;
 use super::recording::Recording;
 use clap::Args;
+use pbft_model::mutants;
 use pbft_model::report::ReportArgs;
 use pbft_model::run::{ExitCode, Format, say};
 use pbft_model::trace::Trace;
@@ -140,6 +141,11 @@ fn explain_trace(file: File) -> Result<(), String> {
     let mut text = String::new();
     let read = file.take(TRACE_BYTES_MAX).read_to_string(&mut text);
     read.map_err(|error| error.to_string())?;
+    if let Some(mutant) = mutants::of_another(text.as_bytes()) {
+        let told = mutants::tell(&mutant, &["trace", "-"], text.as_bytes());
+        say(&told.map_err(|error| error.to_string())?);
+        return Ok(());
+    }
     let trace = match serde_json::from_str::<crate::walk::Trace>(&text) {
         Ok(walk) => {
             Trace { config: walk.config, mutant: None, shows: vec![], actions: walk.actions }

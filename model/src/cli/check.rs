@@ -11,13 +11,14 @@ use super::finished::Finished;
 use super::{ResultArgs, describe, print_json};
 use crate::check::{CheckOptions, CheckReport, Verdict, check};
 use crate::estimate::Estimate;
+use crate::mutant_record::active;
 use crate::preset::{Entry, Preset};
 use crate::properties::PROPERTIES;
 use crate::report::{CheckSummary, check_report};
 use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use crate::shard::Shard;
 use crate::trace::write_trace;
-use crate::{Config, Mutant, Reductions, output, theorem};
+use crate::{Config, Reductions, output, theorem};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -30,9 +31,9 @@ pub(super) struct CheckArgs {
     /// List the configurations with their states and edges on record instead of checking them
     #[arg(long)]
     list: bool,
-    /// A bug to plant
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
-    mutant: Option<Mutant>,
+    /// A mutant to have on, in a build of its own; `list` names them
+    #[arg(long, value_name = "NAME")]
+    pub(super) mutant: Option<String>,
     /// The property whose violation ends the search [default: any]
     #[arg(long, value_name = "NAME", value_parser = property)]
     property: Option<&'static str>,
@@ -98,7 +99,6 @@ impl CheckArgs {
 
     fn options(&self, entry: &Entry) -> CheckOptions {
         let options = CheckOptions {
-            mutant: self.mutant,
             reductions: self.reductions,
             property: self.property.or(entry.property),
             threads: self.threads,
@@ -204,8 +204,9 @@ fn check_all(
 
 /// Whether a report of an earlier run answers the same question, to the end.
 fn is_of(report: &CheckReport, entry: &Entry, options: &CheckOptions) -> bool {
-    let asked = (entry.config, options.mutant, options.reductions, options.control);
-    let answered = (report.config, report.mutant, report.reductions, report.control);
+    let asked = (entry.config, active(), options.reductions, options.control);
+    let mutant = report.mutant.as_deref();
+    let answered = (report.config, mutant, report.reductions, report.control);
     let compared = options.theorem == report.properties.contains_key(theorem::PROPERTY);
     let same_property = report.property.as_deref() == options.property;
     let counted = !options.second_opinion || !report.second_opinion.is_empty();

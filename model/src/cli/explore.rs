@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 use clap::Args;
 
 use super::Failure;
+use crate::Config;
 use crate::explore::{ExploreError, Explorer, Opening};
 use crate::run::{ExitCode, Stderr, say};
 use crate::trace::{Trace, TraceError};
 use crate::witnesses::WITNESSES;
-use crate::{Config, Mutant};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,9 +33,9 @@ pub(super) struct ExploreArgs {
     /// The configuration; with --mutant alone, the one on record for it
     #[arg(long, value_name = "NAME", required_unless_present_any = ["mutant", "trace"])]
     config: Option<Config>,
-    /// A bug to plant: opens at the shortest counterexample
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
-    mutant: Option<Mutant>,
+    /// A mutant to have on, in a build of its own: opens at the shortest counterexample
+    #[arg(long, value_name = "NAME")]
+    mutant: Option<String>,
     /// A recorded path (.trace.itf.json of a run directory): opens at its end, without another search
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "mutant"])]
     trace: Option<PathBuf>,
@@ -45,6 +45,14 @@ pub(super) struct ExploreArgs {
     /// Open the page in the browser
     #[arg(long)]
     open: bool,
+}
+
+impl ExploreArgs {
+    /// The mutant that is to be on: the one that is named, or the one that the trace is of.
+    pub(super) fn mutant(&self) -> Option<String> {
+        let of_trace = || Trace::mutant_of(&Trace::bytes(self.trace.as_deref()?).ok()?);
+        self.mutant.clone().or_else(of_trace)
+    }
 }
 
 /// Serves the Explorer until the process ends.
@@ -76,13 +84,13 @@ fn opening(args: &ExploreArgs) -> Result<Opening, Failure> {
         let model = trace.model().map_err(|error| refused(error.into()))?;
         return Opening::at_trace(&model, &trace).map_err(|error| refused(error.into()));
     }
-    let recorded = || args.mutant.and_then(Opening::recorded_config);
+    let recorded = || args.mutant.as_deref().and_then(Opening::recorded_config);
     let Some(config) = args.config.or_else(recorded) else {
         return Err("no configuration: name one with --config".to_owned().into());
     };
     Ok(match args.mutant {
-        Some(mutant) => Opening::at_counterexample(config, mutant, &mut Stderr::new()),
-        None => Opening::at_start(config, None),
+        Some(_) => Opening::at_counterexample(config, &mut Stderr::new()),
+        None => Opening::at_start(config),
     })
 }
 

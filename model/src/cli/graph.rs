@@ -9,17 +9,18 @@ use clap::Args;
 
 use super::describe;
 use crate::graph::{self, GraphFormat};
+use crate::mutant_record::unsound;
 use crate::run::ExitCode;
-use crate::{Config, Mutant, Pbft, Reductions};
+use crate::{Config, Pbft, Reductions};
 
 #[derive(Debug, Args)]
 pub(super) struct GraphArgs {
     /// The configuration
     #[arg(long, value_name = "NAME")]
     config: Config,
-    /// A bug to plant
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
-    mutant: Option<Mutant>,
+    /// A mutant to have on, in a build of its own; `list` names them
+    #[arg(long, value_name = "NAME")]
+    pub(super) mutant: Option<String>,
     /// Reductions: none, all that apply, or a list such as values,replicas
     #[arg(long, value_name = "LIST", default_value = "all")]
     reductions: Reductions,
@@ -36,7 +37,7 @@ pub(super) struct GraphArgs {
 
 /// Writes the graph.
 pub(super) fn run(args: &GraphArgs) -> Result<ExitCode, String> {
-    let model = Pbft::new(args.config).with_mutant(args.mutant).with_reductions(args.reductions);
+    let model = Pbft::new(args.config).with_reductions(args.reductions.without(unsound()));
     let mut out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(File::create(path).map_err(describe("creating", path))?),
         None => Box::new(Stdout),

@@ -19,7 +19,7 @@ pub(super) struct ListArgs {
 
 /// Prints the names.
 pub(super) fn run(args: &ListArgs) -> Result<ExitCode, String> {
-    let catalogue = output::Catalogue::new(args.preset);
+    let catalogue = output::Catalogue::new(args.preset).map_err(|error| error.to_string())?;
     match args.format {
         Format::Json => print_json(&catalogue)?,
         Format::Human => say(&catalogue),

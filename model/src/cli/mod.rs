@@ -14,8 +14,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use pbft_plant::switch::planted_build;
+use pbft_plant::tool::{self, ToolError};
+use pbft_plant::workspace::Kind;
 use serde::Serialize;
 
+use crate::mutants::PROGRAM;
 use crate::report::ReportArgs;
 use crate::run::{ExitCode, Format, say};
 use crate::trace::TraceError;
@@ -115,6 +119,27 @@ enum Subcommands {
     /// List configurations, properties, witnesses and mutants
     #[command(after_help = LIST_EXAMPLES)]
     List(list::ListArgs),
+    /// Search under the rules as they are in this process, and print what was found as JSON
+    #[command(hide = true)]
+    Hunt(mutants::HuntArgs),
+    /// Follow a path under the rules as they are in this process, and print its states as JSON
+    #[command(hide = true)]
+    Follow(trace::FollowArgs),
+}
+
+impl Subcommands {
+    /// The mutant that is to be on in this process. Traces are followed where theirs is, by the command itself.
+    fn mutant(&self) -> Option<String> {
+        match self {
+            Self::Check(args) => args.mutant.clone(),
+            Self::Explore(args) => args.mutant(),
+            Self::Simulate(args) => args.mutant.clone(),
+            Self::Graph(args) => args.mutant.clone(),
+            Self::Trace(_) | Self::Mutants(_) | Self::List(_) | Self::Hunt(_) | Self::Follow(_) => {
+                None
+            }
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -133,9 +158,30 @@ struct ResultArgs {
 #[must_use]
 pub fn main() -> std::process::ExitCode {
     match pbft_output::arguments() {
-        Ok(cli) => pbft_output::finish(run(cli) as u8),
+        Ok(cli) => pbft_output::finish(here_or_elsewhere(cli)),
         Err(code) => code,
     }
+}
+
+/// Does it in this process, unless it is to be done with a mutant on, which this build has not.
+fn here_or_elsewhere(cli: Cli) -> u8 {
+    let mutant = cli.command.mutant();
+    let elsewhere = || {
+        if let (Some(mutant), false) = (&mutant, planted_build()) {
+            errln!("{}", tool::diff(Kind::Mutants, mutant)?);
+        }
+        tool::elsewhere(mutant.as_deref(), Kind::Mutants, PROGRAM.0, PROGRAM.1)
+    };
+    match elsewhere() {
+        Ok(None) => run(cli) as u8,
+        Ok(Some(status)) => status,
+        Err(error) => failed(Failure::from(error)) as u8,
+    }
+}
+
+fn failed(Failure { code, message }: Failure) -> ExitCode {
+    errln!("error: {message}");
+    code
 }
 
 fn run(cli: Cli) -> ExitCode {
@@ -145,13 +191,12 @@ fn run(cli: Cli) -> ExitCode {
         Subcommands::Simulate(args) => simulate::run(&args).map_err(Failure::from),
         Subcommands::Graph(args) => graph::run(&args).map_err(Failure::from),
         Subcommands::Trace(args) => trace::run(&args),
-        Subcommands::Mutants(args) => mutants::run(&args).map_err(Failure::from),
+        Subcommands::Mutants(args) => mutants::run(&args),
         Subcommands::List(args) => list::run(&args).map_err(Failure::from),
+        Subcommands::Hunt(args) => mutants::hunt(&args).map_err(Failure::from),
+        Subcommands::Follow(args) => trace::follow(&args),
     };
-    result.unwrap_or_else(|Failure { code, message }| {
-        errln!("error: {message}");
-        code
-    })
+    result.unwrap_or_else(failed)
 }
 
 /// Why a subcommand has no result.
@@ -169,6 +214,13 @@ impl Failure {
             _ => format!("{} is refused: {error}", file.display()),
         };
         Self { code: error.exit_code(), message }
+    }
+}
+
+impl From<ToolError> for Failure {
+    fn from(error: ToolError) -> Self {
+        let code = if error.is_usage() { ExitCode::Usage } else { ExitCode::DataRefused };
+        Self { code, message: error.to_string() }
     }
 }
 

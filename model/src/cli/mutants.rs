@@ -1,4 +1,4 @@
-//! `pbft-model mutants`: each planted bug must be found out.
+//! `pbft-model mutants`: each planted bug must be found out. And `hunt`, what each of its processes does.
 
 use pbft_output::errln;
 use std::num::NonZeroUsize;
@@ -6,18 +6,19 @@ use std::thread;
 
 use clap::Args;
 
-use super::{ResultArgs, describe, print_json};
-use crate::mutant_record::{RECORD, Row};
+use super::check::property;
+use super::{Failure, ResultArgs, describe, print_json};
+use crate::mutant_record::{Row, record};
+use crate::mutants::{self, Found};
 use crate::report::mutants_report;
 use crate::run::{ExitCode, Format, RunDir, RunRecord, say};
-use crate::trace::write_trace;
-use crate::{Mutant, mutants, output};
+use crate::{Config, output};
 
 #[derive(Debug, Args)]
 pub(super) struct MutantsArgs {
     /// One mutant only; may be repeated
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
-    name: Vec<Mutant>,
+    #[arg(long, value_name = "NAME")]
+    name: Vec<String>,
     /// Print the shortest counterexamples too
     #[arg(long)]
     traces: bool,
@@ -25,17 +26,33 @@ pub(super) struct MutantsArgs {
     results: ResultArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct HuntArgs {
+    /// The configuration
+    #[arg(long, value_name = "NAME")]
+    config: Config,
+    /// The property [default: any]
+    #[arg(long, value_name = "NAME", value_parser = property)]
+    property: Option<&'static str>,
+}
+
+/// Searches under the rules as they are in this process, and prints what it found as JSON.
+pub(super) fn hunt(args: &HuntArgs) -> Result<ExitCode, String> {
+    let found = Found::here(args.config, args.property).map_err(|error| error.to_string())?;
+    print_json(&found)?;
+    Ok(ExitCode::Holds)
+}
+
 /// Hunts the mutants, writes a run directory and prints the table.
-pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
-    let chosen = |row: &&Row| args.name.is_empty() || args.name.contains(&row.mutant);
-    let rows: Vec<Row> = RECORD.iter().filter(chosen).copied().collect();
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, Failure> {
+    let rows = chosen(&args.name)?;
     let files = args.results.reports.create()?;
-    let reports = mutants::hunt_all(&rows, threads, |report| {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let planted = mutants::planted()?;
+    let reports = mutants::hunt_all(&planted, &rows, threads, |report| {
         let fate = if report.as_recorded { "as recorded" } else { "NOT AS RECORDED" };
         errln!("{}: {fate}, {} states, {:.1} s", report.name, report.states, report.seconds);
-    })
-    .map_err(|error| error.to_string())?;
+    })?;
     let names = reports.iter().map(|report| report.config.clone()).collect();
     let record = RunRecord::new(names, None, &reports, reports.len() == rows.len());
     let directory = RunDir::create(&args.results.runs, "mutants")
@@ -44,8 +61,8 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
     directory.write_json("run.json", &record).map_err(&written)?;
     let mut odd = Vec::new();
     for report in &reports {
-        let Some(trace) = &report.counterexample else { continue };
-        let file = write_trace(&directory, &report.name, trace).map_err(&written)?;
+        let Some(trace) = &report.written else { continue };
+        let file = trace.keep(&directory, &report.name).map_err(&written)?;
         if !report.as_recorded {
             odd.push(file);
         }
@@ -54,11 +71,12 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
         Format::Json => print_json(&reports)?,
         Format::Human => {
             say(&format_args!("{}\n", output::mutant_table(&reports)));
+            if !args.name.is_empty() {
+                reports.iter().for_each(|report| say(&format_args!("{}\n", report.diff)));
+            }
             if args.traces {
-                for trace in reports.iter().filter_map(|report| report.counterexample.as_ref()) {
-                    let model = trace.model().map_err(|error| error.to_string())?;
-                    say(&format_args!("{}\n", output::trace_text(trace, &model)));
-                }
+                let written = reports.iter().filter_map(|report| report.written.as_ref());
+                written.for_each(|trace| say(&format_args!("{}\n", trace.text)));
             }
             say(&format_args!("{}\n", output::mutant_summary(&reports)));
             say(&output::closing(None, directory.path(), &odd));
@@ -66,4 +84,15 @@ pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, String> {
     }
     files.write(&mutants_report(&reports, directory.path()))?;
     Ok(mutants::exit_code(&rows, &reports))
+}
+
+/// The mutants of these names, or all.
+fn chosen(names: &[String]) -> Result<Vec<Row>, String> {
+    let rows = record().map_err(|error| error.to_string())?;
+    let is_known = |name: &&String| rows.iter().any(|row| row.name == **name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        return Err(format!("there is no mutant `{unknown}`; `pbft-model list` names them"));
+    }
+    let is_chosen = |row: &Row| names.is_empty() || names.contains(&row.name);
+    Ok(rows.into_iter().filter(is_chosen).collect())
 }

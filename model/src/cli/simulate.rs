@@ -11,16 +11,16 @@ use crate::report::simulate_report;
 use crate::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
 use crate::simulate::{SimulateOptions, SimulateReport, simulate, simulate_with_theorem};
 use crate::trace::write_trace;
-use crate::{Config, Mutant, output, preset};
+use crate::{Config, output, preset};
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
     /// A configuration by name; may be repeated
     #[arg(long, value_name = "NAME", num_args = 1.., required_unless_present = "theorem")]
     config: Vec<Config>,
-    /// A bug to plant
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
-    mutant: Option<Mutant>,
+    /// A mutant to have on, in a build of its own; `list` names them
+    #[arg(long, value_name = "NAME")]
+    pub(super) mutant: Option<String>,
     /// The property whose violation ends the walks [default: any]
     #[arg(long, value_name = "NAME", value_parser = property)]
     property: Option<&'static str>,
@@ -45,7 +45,6 @@ pub(super) struct SimulateArgs {
 pub(super) fn run(args: &SimulateArgs) -> Result<ExitCode, String> {
     let files = args.results.reports.create()?;
     let options = SimulateOptions {
-        mutant: args.mutant,
         property: args.property,
         seed: args.seed,
         states: args.states,

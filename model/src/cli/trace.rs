@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Failure, describe};
+use super::{Failure, describe, print_json};
+use crate::mutants::{self, TellError};
 use crate::run::{ExitCode, say};
-use crate::trace::compare::compare;
+use crate::trace::compare::{Followed, compare};
 use crate::trace::shrink::{ShrinkError, shrink};
 use crate::trace::{Trace, itf, mermaid, test_source};
 use crate::{output, svg};
@@ -109,14 +110,69 @@ enum Form {
     Json,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct FollowArgs {
+    /// A trace
+    #[arg(value_name = "FILE")]
+    trace: PathBuf,
+}
+
+/// A trace file.
+struct File<'a> {
+    path: &'a Path,
+    bytes: Vec<u8>,
+    /// The mutant that it is of, if it is not on in this process: then the file is followed in another one.
+    elsewhere: Option<String>,
+}
+
+impl<'a> File<'a> {
+    fn read(path: &'a Path) -> Result<Self, Failure> {
+        let bytes = Trace::bytes(path).map_err(|error| Failure::of_file(path, &error))?;
+        let elsewhere = mutants::of_another(&bytes);
+        Ok(Self { path, bytes, elsewhere })
+    }
+
+    /// The trace, of a file that is followed here.
+    fn trace(&self) -> Result<Trace, Failure> {
+        Trace::parse(&self.bytes).map_err(|error| Failure::of_file(self.path, &error))
+    }
+
+    /// What this program prints with the mutant on for these arguments, in which `-` is the file.
+    fn told(&self, mutant: &str, arguments: &[&str]) -> Result<String, Failure> {
+        mutants::tell(mutant, arguments, &self.bytes).map_err(|error| self.untold(error))
+    }
+
+    fn untold(&self, error: TellError) -> Failure {
+        match error {
+            TellError::Tool(error) => error.into(),
+            TellError::Refused { code: Some(2), said } => said.into(),
+            TellError::Refused { said, .. } => {
+                let message = format!("{} is refused: {said}", self.path.display());
+                Failure { code: ExitCode::DataRefused, message }
+            }
+        }
+    }
+
+    fn followed(&self) -> Result<Followed, Failure> {
+        match &self.elsewhere {
+            None => {
+                let followed = Followed::new(self.trace()?);
+                followed.map_err(|error| Failure::of_file(self.path, &error))
+            }
+            Some(mutant) => {
+                mutants::followed(mutant, &self.bytes).map_err(|error| self.untold(error))
+            }
+        }
+    }
+}
+
 /// Does what is asked with a trace.
 pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     match (&args.command, &args.trace) {
         (Some(Command::Diff { first, second }), _) => diff(first, second),
         (Some(Command::Shrink { trace, output }), _) => shorten(trace, output),
         (None, Some(file)) => {
-            let trace = read(file)?;
-            args.output.write(&form(&trace, args.to)?)?;
+            args.output.write(&form(&File::read(file)?, args.to)?)?;
             let shown = matches!((args.to, &args.output.output), (Form::Text, None));
             if shown && file != Path::new("-") {
                 errln!("explore: cargo explore --trace {}", file.display());
@@ -127,11 +183,28 @@ pub(super) fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-fn read(file: &Path) -> Result<Trace, Failure> {
-    Trace::read(file).map_err(|error| Failure::of_file(file, &error))
+/// Follows a trace, and prints its states as JSON.
+pub(super) fn follow(args: &FollowArgs) -> Result<ExitCode, Failure> {
+    print_json(&File::read(&args.trace)?.followed()?)?;
+    Ok(ExitCode::Holds)
 }
 
-fn form(trace: &Trace, form: Form) -> Result<String, Failure> {
+fn form(file: &File<'_>, form: Form) -> Result<String, Failure> {
+    let Some(mutant) = &file.elsewhere else {
+        return form_here(&file.trace()?, form);
+    };
+    match form {
+        // Its half about the protocol without the mutant is found out here.
+        Form::Test => form_here(&file.followed()?.trace, form),
+        _ => {
+            let name = form.to_possible_value();
+            let name = name.as_ref().map_or("text", |name| name.get_name());
+            file.told(mutant, &["trace", "-", "--to", name])
+        }
+    }
+}
+
+fn form_here(trace: &Trace, form: Form) -> Result<String, Failure> {
     let model = trace.model().map_err(|error| error.to_string())?;
     Ok(match form {
         Form::Text => output::trace_text(trace, &model),
@@ -146,11 +219,10 @@ fn form(trace: &Trace, form: Form) -> Result<String, Failure> {
 }
 
 fn diff(first: &Path, second: &Path) -> Result<ExitCode, Failure> {
-    let traces = [read(first)?, read(second)?];
-    let difference = compare(&traces[0], &traces[1]).map_err(|error| error.to_string())?;
-    match difference {
+    let traces = [File::read(first)?.followed()?, File::read(second)?.followed()?];
+    match compare(&traces[0], &traces[1]) {
         None => {
-            say(&format_args!("the same {} steps\n", traces[0].actions.len()));
+            say(&format_args!("the same {} steps\n", traces[0].trace.actions.len()));
             Ok(ExitCode::Holds)
         }
         Some(difference) => {
@@ -161,7 +233,12 @@ fn diff(first: &Path, second: &Path) -> Result<ExitCode, Failure> {
 }
 
 fn shorten(file: &Path, output: &Output) -> Result<ExitCode, Failure> {
-    let long = read(file)?;
+    let file = File::read(file)?;
+    if let Some(mutant) = &file.elsewhere {
+        output.write(&file.told(mutant, &["trace", "shrink", "-"])?)?;
+        return Ok(ExitCode::Holds);
+    }
+    let long = file.trace()?;
     let short = shrink(&long).map_err(|error: ShrinkError| error.to_string())?;
     output.write(&itf::write(&short).map_err(|error| error.to_string())?)?;
     errln!("{} steps, {} are enough", long.actions.len(), short.actions.len());

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::mutant_record::{Fate, RECORD};
+use crate::mutant_record::{active, row, unsound};
 use crate::reduction::Reductions;
 use crate::run::Progress;
 use crate::shortest;
 use crate::trace::{NotEnabled, Trace};
-use crate::{Action, Config, Mutant, Pbft};
+use crate::{Action, Config, Pbft};
 
 /// A model and the path to open it at.
 #[derive(Clone, Debug)]
@@ -62,8 +62,8 @@ impl fmt::Display for What {
 impl Opening {
     /// Opens at the initial state.
     #[must_use]
-    pub fn at_start(config: Config, mutant: Option<Mutant>) -> Self {
-        let model = Pbft::new(config).with_mutant(mutant);
+    pub const fn at_start(config: Config) -> Self {
+        let model = Pbft::new(config);
         Self { model, actions: Vec::new(), what: What::Start }
     }
 
@@ -77,17 +77,14 @@ impl Opening {
         })
     }
 
-    /// Opens at the last step of a shortest counterexample to the property on record for the mutant, or else to any;
-    /// at the start where the search finds none.
+    /// Opens at the last step of a shortest counterexample to the property on record for the mutant that is on, or else to
+    /// any; at the start where the search finds none.
     #[must_use]
-    pub fn at_counterexample(config: Config, mutant: Mutant, progress: &mut dyn Progress) -> Self {
-        let start = Self::at_start(config, Some(mutant));
-        let reduced = start.model.clone().with_reductions(Reductions::ALL);
-        let recorded = RECORD.iter().find(|row| row.mutant == mutant).map(|row| row.fate);
-        let by = match recorded {
-            Some(Fate::Killed { by, .. }) => Some(by),
-            Some(Fate::Equivalent { .. }) | None => None,
-        };
+    pub fn at_counterexample(config: Config, progress: &mut dyn Progress) -> Self {
+        let start = Self::at_start(config);
+        let reduced = start.model.clone().with_reductions(Reductions::ALL.without(unsound()));
+        let recorded = active().and_then(|name| row(name).ok().flatten());
+        let by = recorded.and_then(|row| row.fate.by());
         let what = by.unwrap_or("any property");
         progress.begin(&format!("searching {config} for a violation of {what}"));
         let mut found = shortest::violation(&reduced, by, progress);
@@ -110,10 +107,8 @@ impl Opening {
 
     /// The configuration on record for a mutant: the smallest in which it is found out.
     #[must_use]
-    pub fn recorded_config(mutant: Mutant) -> Option<Config> {
-        let row = RECORD.iter().find(|row| row.mutant == mutant)?;
-        let (Fate::Killed { config, .. } | Fate::Equivalent { config, .. }) = row.fate;
-        config.parse().ok()
+    pub fn recorded_config(mutant: &str) -> Option<Config> {
+        row(mutant).ok().flatten().map(|row| *row.fate.config())
     }
 
     /// The model, without reductions.
@@ -145,7 +140,7 @@ impl Opening {
 pub(super) fn fragment(model: &Pbft, actions: &[Action]) -> String {
     let trace = Trace {
         config: model.config().to_string(),
-        mutant: model.mutant(),
+        mutant: active().map(str::to_owned),
         shows: Vec::new(),
         actions: actions.to_vec(),
     };

@@ -7,7 +7,7 @@ use super::mirror::mirrors;
 use super::opening::{Opening, fragment};
 use crate::action::Action;
 use crate::ids::{ReplicaId, View};
-use crate::mutant_record::RECORD;
+use crate::mutant_record::{active, row};
 use crate::properties::{self, PROPERTIES};
 use crate::state::State;
 use crate::witnesses::WITNESSES;
@@ -19,7 +19,7 @@ pub(super) struct About {
     config: String,
     mutant: Option<String>,
     /// The rule that the mutant breaks.
-    rule: Option<&'static str>,
+    rule: Option<String>,
     /// What the page opens at, in a word or two.
     opens_at: &'static str,
     fragment: String,
@@ -36,11 +36,11 @@ struct Replica {
 impl About {
     pub(super) fn of(opening: &Opening) -> Self {
         let model = &opening.model;
-        let mutant = model.mutant();
-        let row = mutant.and_then(|mutant| RECORD.iter().find(|row| row.mutant == mutant));
+        let mutant = active();
+        let row = mutant.and_then(|name| row(name).ok().flatten());
         Self {
             config: model.config().to_string(),
-            mutant: mutant.map(|mutant| mutant.to_string()),
+            mutant: mutant.map(str::to_owned),
             rule: row.map(|row| row.rule),
             opens_at: opening.what.name(),
             fragment: opening.fragment(),

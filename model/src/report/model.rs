@@ -35,7 +35,7 @@ pub fn check_report(title: &str, reports: &[CheckReport], directory: &Path) -> R
 }
 
 fn check_again(report: &CheckReport) -> Command {
-    let mutant = report.mutant.map_or(String::new(), |one| format!(" --mutant {one}"));
+    let mutant = report.mutant.as_ref().map_or(String::new(), |one| format!(" --mutant {one}"));
     let reductions = match report.reductions {
         Reductions::ALL => String::new(),
         other => format!(" --reductions {other}"),
@@ -172,7 +172,8 @@ fn check_suite(report: &CheckReport) -> Suite {
         };
         cases.push(case(&format!("witness {name}"), outcome));
     }
-    let mutant = report.mutant.map_or(String::new(), |mutant| format!(" --mutant {mutant}"));
+    let mutant =
+        report.mutant.as_ref().map_or(String::new(), |mutant| format!(" --mutant {mutant}"));
     let property = |name: &str, value| (name.to_owned(), value);
     Suite {
         name: format!("{}{mutant}", report.config),
@@ -237,7 +238,7 @@ pub fn mutants_report(reports: &[MutantReport], directory: &Path) -> Report {
         let found = report.killed_by.as_deref().unwrap_or("no violation");
         Outcome::Failed {
             message: format!("{}: expected {}, found {found}", report.rule, report.expected),
-            detail: report.counterexample.as_ref().map_or(String::new(), detail),
+            detail: report.written.as_ref().map_or(String::new(), |written| written.text.clone()),
         }
     };
     let cases = reports.iter().map(|report| Case {

@@ -6,13 +6,14 @@ use super::draw::{Layout, violated};
 use super::story::{Step, Story};
 use crate::action::Action;
 use crate::ids::Slot;
+use crate::mutant_record::active;
 use crate::state::{ReplicaState, State};
 use crate::value::Value;
 
 /// The picture in a line.
 pub(super) fn title(story: &Story<'_>) -> String {
     let config = story.model.config();
-    let mutant = story.model.mutant().map_or(String::new(), |mutant| format!(" with {mutant}"));
+    let mutant = active().map_or(String::new(), |mutant| format!(" with {mutant}"));
     format!("PBFT {config}{mutant}: {} steps", story.steps.len())
 }
 

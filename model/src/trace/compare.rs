@@ -6,6 +6,8 @@ use std::fmt;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Trace, TraceError, readable};
 
 /// Two values of the same thing, as text.
@@ -28,28 +30,44 @@ pub struct Difference {
     pub rows: Vec<Row>,
 }
 
+/// A trace with the variables of each of its states, as text: what there is to compare, also of a trace that can be
+/// followed in another process only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followed {
+    /// The trace.
+    pub trace: Trace,
+    states: Vec<BTreeMap<String, String>>,
+}
+
+impl Followed {
+    /// Follows a trace. An error if it has a step that is not enabled, or an unknown configuration.
+    pub fn new(trace: Trace) -> Result<Self, TraceError> {
+        let model = trace.model()?;
+        let states = trace.states(&model)?;
+        let states = states.iter().map(|state| readable::facts(&model, state)).collect();
+        Ok(Self { trace, states })
+    }
+}
+
 /// What differs between two traces up to the first step at which they do; none if they are the same.
-pub fn compare(first: &Trace, second: &Trace) -> Result<Option<Difference>, TraceError> {
-    let models = [first.model()?, second.model()?];
-    let states = [first.states(&models[0])?, second.states(&models[1])?];
+#[must_use]
+pub fn compare(first: &Followed, second: &Followed) -> Option<Difference> {
+    let states = [&first.states, &second.states];
+    let (first, second) = (&first.trace, &second.trace);
     let mut rows = Vec::new();
     differing(&mut rows, "configuration", &first.config, &second.config);
-    let mutant =
-        |trace: &Trace| trace.mutant.map_or_else(|| "none".to_owned(), |one| one.to_string());
+    let mutant = |trace: &Trace| trace.mutant.clone().unwrap_or_else(|| "none".to_owned());
     differing(&mut rows, "mutant", &mutant(first), &mutant(second));
     let bounds = rows.len();
     for step in 0..states[0].len().max(states[1].len()) {
-        let facts = |which: usize| {
-            let state = states[which].get(step);
-            state.map(|state| readable::facts(&models[which], state)).unwrap_or_default()
-        };
+        let facts = |which: usize| states[which].get(step).cloned().unwrap_or_default();
         differing(&mut rows, "step", &label(first, step), &label(second, step));
         differing_facts(&mut rows, &facts(0), &facts(1));
         if rows.len() > bounds {
-            return Ok(Some(Difference { step: Some(step), rows }));
+            return Some(Difference { step: Some(step), rows });
         }
     }
-    Ok((!rows.is_empty()).then_some(Difference { step: None, rows }))
+    (!rows.is_empty()).then_some(Difference { step: None, rows })
 }
 
 /// The step that leads to a state.

@@ -16,7 +16,6 @@ use super::read::STEPS_MAX;
 use super::readable;
 use super::{NotEnabled, Trace, TraceError};
 use crate::action::Action;
-use crate::mutant::Mutant;
 use crate::state::State;
 use crate::{Config, Pbft, properties};
 
@@ -41,7 +40,7 @@ struct Meta {
     trace_version: String,
     config: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    mutant: Option<Mutant>,
+    mutant: Option<String>,
     /// The properties that the last state violates, with commas between them.
     shows: String,
 }
@@ -55,7 +54,7 @@ impl Meta {
             source: concat!("pbft-model ", env!("CARGO_PKG_VERSION")).to_owned(),
             trace_version: TRACE_VERSION.to_owned(),
             config: trace.config.clone(),
-            mutant: trace.mutant,
+            mutant: trace.mutant.clone(),
             shows: trace.shows.join(", "),
         }
     }
@@ -129,7 +128,8 @@ pub(super) fn from_json(file: Json) -> Result<Trace, TraceError> {
         return Err(TraceError::TooManySteps(states.len() - 1));
     }
     let config: Config = meta.config.parse()?;
-    let model = Pbft::new(config).with_mutant(meta.mutant);
+    TraceError::if_of_others(meta.mutant.as_deref())?;
+    let model = Pbft::new(config);
     let mut reader = Reader { model, state: State::initial(&config), actions: Vec::new() };
     for (index, given) in states.into_iter().enumerate() {
         reader.take(index, given)?;
@@ -233,7 +233,7 @@ fn normal(value: Json) -> Json {
 }
 
 /// A value of a file in a message: a hostile file must not fill the terminal, nor speak to it.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const CHARACTERS_MAX: usize = 300;
     let plain = text.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one });
     let mut short: String = plain.take(CHARACTERS_MAX).collect();

@@ -23,7 +23,7 @@ use thiserror::Error;
 pub use self::changes::diff;
 pub use self::read::TraceError;
 use crate::action::Action;
-use crate::mutant::Mutant;
+use crate::mutant_record::active;
 use crate::reduction::Reductions;
 use crate::run::RunDir;
 use crate::state::State;
@@ -34,8 +34,8 @@ use crate::{Config, ConfigError, Pbft, output, properties, svg};
 pub struct Trace {
     /// Name of the configuration.
     pub config: String,
-    /// The bug that was planted, if any.
-    pub mutant: Option<Mutant>,
+    /// The mutant that was on, if any. Only where it is on can the path be followed.
+    pub mutant: Option<String>,
     /// What its last state violates, or shows.
     pub shows: Vec<String>,
     /// The steps.
@@ -74,7 +74,7 @@ impl Trace {
         let violated = properties::violated(&plain, &last);
         Self {
             config: model.config().to_string(),
-            mutant: model.mutant(),
+            mutant: active().map(str::to_owned),
             shows: violated.into_iter().map(str::to_owned).collect(),
             actions,
         }
@@ -83,7 +83,7 @@ impl Trace {
     /// The model that the path belongs to.
     pub fn model(&self) -> Result<Pbft, ConfigError> {
         let config: Config = self.config.parse()?;
-        Ok(Pbft::new(config).with_mutant(self.mutant))
+        Ok(Pbft::new(config))
     }
 
     /// The states along the path, the initial one first; an error at the first step that is not enabled.
@@ -107,7 +107,8 @@ impl Trace {
     /// What the path is, in a line.
     #[must_use]
     pub fn headline(&self) -> String {
-        let mutant = self.mutant.map_or(String::new(), |mutant| format!(" --mutant {mutant}"));
+        let mutant = self.mutant.as_ref();
+        let mutant = mutant.map_or(String::new(), |mutant| format!(" --mutant {mutant}"));
         let shows = if self.shows.is_empty() { "nothing" } else { &self.shows.join(", ") };
         let steps = self.actions.len();
         format!("{}{mutant}: {steps} steps to a state that violates {shows}", self.config)
@@ -170,14 +171,37 @@ pub fn follow(model: &Pbft, labels: &[&str]) -> Result<State, NotEnabled> {
     Ok(state)
 }
 
+/// A trace as the files of a run directory have it. Of a mutant's trace another process may make them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// As ITF JSON.
+    pub itf: String,
+    /// As text.
+    pub text: String,
+    /// As a picture.
+    pub svg: String,
+}
+
+impl Written {
+    /// Writes a trace. An error if it has a step that is not enabled, or an unknown configuration.
+    pub fn of(trace: &Trace) -> Result<Self, TraceError> {
+        let model = trace.model()?;
+        let text = output::trace_text(trace, &model);
+        Ok(Self { itf: itf::write(trace)?, text, svg: svg::swim_lanes(&model, &trace.actions) })
+    }
+
+    /// Writes the files, and returns where the first of them is.
+    pub fn keep(&self, directory: &RunDir, name: &str) -> io::Result<PathBuf> {
+        let file = directory.write(&format!("{name}.trace.itf.json"), &self.itf)?;
+        directory.write(&format!("{name}.trace.txt"), &self.text)?;
+        directory.write(&format!("{name}.trace.svg"), &self.svg)?;
+        Ok(file)
+    }
+}
+
 /// Writes a trace into a run directory as ITF JSON, as text and as a picture, and returns where the first of them is.
 pub fn write_trace(directory: &RunDir, name: &str, trace: &Trace) -> io::Result<PathBuf> {
-    let model = trace.model().map_err(io::Error::other)?;
-    let written = itf::write(trace).map_err(io::Error::other)?;
-    let file = directory.write(&format!("{name}.trace.itf.json"), &written)?;
-    directory.write(&format!("{name}.trace.txt"), &output::trace_text(trace, &model))?;
-    directory.write(&format!("{name}.trace.svg"), &svg::swim_lanes(&model, &trace.actions))?;
-    Ok(file)
+    Written::of(trace).map_err(io::Error::other)?.keep(directory, name)
 }
 
 /// The state at the end of a path.

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::{NotEnabled, Trace, itf};
 use crate::action::Action;
-use crate::mutant::Mutant;
+use crate::mutant_record::active;
 use crate::run::ExitCode;
 use crate::{ConfigError, properties};
 
@@ -56,6 +56,14 @@ pub enum TraceError {
     /// Its configuration does not exist.
     #[error("its configuration: {0}")]
     Config(#[from] ConfigError),
+    /// It is of other rules than those of this process.
+    #[error("it is of {}, and the rules here are those of {}", named(.file), named(.here))]
+    Mutant {
+        /// The mutant that was on when it was made.
+        file: Option<String>,
+        /// The mutant that is on.
+        here: Option<String>,
+    },
     /// A step that the model does not allow there.
     #[error(
         "{0}: the trace is of another version of the model or was changed; make it again with `pbft-model check`"
@@ -86,7 +94,23 @@ pub enum TraceError {
     },
 }
 
+fn named(mutant: &Option<String>) -> String {
+    mutant.as_ref().map_or("the protocol".to_owned(), |name| format!("the mutant `{name}`"))
+}
+
 impl TraceError {
+    /// That a trace is of other rules than those of this process, if it is.
+    pub(super) fn if_of_others(mutant: Option<&str>) -> Result<(), Self> {
+        let here = active();
+        match mutant == here {
+            true => Ok(()),
+            false => {
+                let [file, here] = [mutant.map(itf::shortened), here.map(str::to_owned)];
+                Err(Self::Mutant { file, here })
+            }
+        }
+    }
+
     /// The exit status that says so: the data is refused, or the file is not there.
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
@@ -98,6 +122,7 @@ impl TraceError {
             | Self::Malformed(_)
             | Self::Version { .. }
             | Self::Config(_)
+            | Self::Mutant { .. }
             | Self::NotEnabled(_)
             | Self::Differs { .. }
             | Self::Shows { .. } => ExitCode::DataRefused,
@@ -111,7 +136,7 @@ impl TraceError {
 struct Stored {
     config: String,
     #[serde(default)]
-    mutant: Option<Mutant>,
+    mutant: Option<String>,
     #[serde(default)]
     shows: Option<Vec<String>>,
     /// Why the trace was recorded, where it was not for a violation.
@@ -124,6 +149,11 @@ struct Stored {
 impl Trace {
     /// Reads a trace file; `-` is standard input. See [`Trace::parse`].
     pub fn read(path: &Path) -> Result<Self, TraceError> {
+        Self::parse(&Self::bytes(path)?)
+    }
+
+    /// What is in a trace file, or on standard input for `-`, as far as it can be a trace.
+    pub fn bytes(path: &Path) -> Result<Vec<u8>, TraceError> {
         let failed = |error| TraceError::Io { path: path.to_owned(), error };
         let mut bytes = Vec::new();
         let limit = BYTES_MAX + 1;
@@ -133,7 +163,19 @@ impl Trace {
             let file = File::open(path).map_err(failed)?;
             file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
         }
-        Self::parse(&bytes)
+        Ok(bytes)
+    }
+
+    /// The mutant that a file says it is of. Nothing else of it is looked at.
+    #[must_use]
+    pub fn mutant_of(bytes: &[u8]) -> Option<String> {
+        if bytes.len() as u64 > BYTES_MAX {
+            return None;
+        }
+        let json: Json = serde_json::from_slice(bytes).ok()?;
+        let named =
+            if itf::is_itf(&json) { json.pointer("/#meta/mutant") } else { json.get("mutant") };
+        named?.as_str().map(str::to_owned)
     }
 
     /// A trace as ITF JSON ([`itf`]) or as JSON of its fields. Its steps must be enabled in the model, its states those that the
@@ -152,6 +194,7 @@ impl Trace {
         if actions.len() > STEPS_MAX {
             return Err(TraceError::TooManySteps(actions.len()));
         }
+        TraceError::if_of_others(mutant.as_deref())?;
         let mut trace = Self { config, mutant, shows: Vec::new(), actions };
         let model = trace.model()?;
         let states = trace.states(&model)?;

@@ -7,25 +7,25 @@ use crate::{Pbft, properties};
 
 /// The source of a test of this crate that takes the steps of the trace.
 ///
-/// With a mutant: every step is enabled under it, the last state violates what the trace shows, and the correct protocol
-/// refuses the step at which the mutant leaves it. Without: every step is enabled and the last state violates
-/// nothing; or, for a violation of the protocol itself, the test fails until the protocol refuses a step or ends well.
+/// Of a mutant's trace: with the mutant on (`cargo plant test --mutants`) every step is enabled and the last state violates
+/// what the trace shows; with none on the protocol refuses the step at which the mutant leaves it. The second half is found
+/// out here, where no mutant is on; the first is what the trace says. Otherwise: every step is enabled and the last
+/// state violates nothing; or, for a violation of the protocol itself, the test fails until the protocol refuses a step or ends
+/// well.
 pub fn rust_test(trace: &Trace) -> Result<String, TraceError> {
-    let broken = trace.model()?;
+    TraceError::if_of_others(None)?;
     let labels: Vec<_> = trace.actions.iter().map(ToString::to_string).collect();
     let labels: Vec<_> = labels.iter().map(String::as_str).collect();
-    let states = trace.states(&broken)?;
-    if states.last() != Some(&follow(&broken, &labels)?) {
-        return Err(TraceError::Malformed("two of its steps have the same label".to_owned()));
-    }
+    let model = trace.model()?;
     let mut text = String::new();
-    let name = trace.mutant.map_or_else(|| "correct".to_owned(), |mutant| mutant.to_string());
+    let name =
+        trace.mutant.as_deref().map_or("correct".to_owned(), |name| format!("{name}_broken"));
     let name = format!("{name}_in_{}", trace.config).replace('-', "_");
     let _ = writeln!(text, "/// {}", trace.headline());
     let _ = writeln!(text, "#[test]\nfn {name}() {{");
     text += "    use pbft_model::trace::follow;\n";
-    let mutant = if trace.mutant.is_some() { "Mutant, " } else { "" };
-    let _ = writeln!(text, "    use pbft_model::{{{mutant}Pbft, properties}};\n");
+    let record = if trace.mutant.is_some() { "mutant_record, " } else { "" };
+    let _ = writeln!(text, "    use pbft_model::{{Pbft, {record}properties}};\n");
     text += &constant("STEPS", &labels);
     if trace.mutant.is_some() {
         text += &constant("VIOLATED", &trace.shows.iter().map(String::as_str).collect::<Vec<_>>());
@@ -33,49 +33,57 @@ pub fn rust_test(trace: &Trace) -> Result<String, TraceError> {
     let config = &trace.config;
     let _ = writeln!(
         text,
-        "    let correct = Pbft::new(\"{config}\".parse().expect(\"a configuration\"));"
+        "    let model = Pbft::new(\"{config}\".parse().expect(\"a configuration\"));"
     );
-    text += &assertions(trace, &labels)?;
+    text += &match &trace.mutant {
+        Some(mutant) => of_a_mutant(mutant, &model, &labels),
+        None => of_the_protocol(trace, &model, &labels)?,
+    };
     text += "}\n";
     Ok(text)
 }
 
-fn assertions(trace: &Trace, labels: &[&str]) -> Result<String, TraceError> {
-    let mut text = String::new();
-    let correct = Pbft::new(trace.config.parse()?);
-    let Some(mutant) = trace.mutant else {
-        text += if trace.shows.is_empty() {
-            "    let last = follow(&correct, &STEPS).expect(\"every step is enabled\");\n    \
-             assert!(properties::violated(&correct, &last).is_empty());\n"
-        } else {
-            "    if let Ok(last) = follow(&correct, &STEPS) {\n        \
-             assert!(properties::violated(&correct, &last).is_empty());\n    }\n"
-        };
-        return Ok(text);
-    };
-    let _ = writeln!(
-        text,
-        "    let broken = correct.clone().with_mutant(Some(Mutant::{mutant:?}));\n    \
-         let last = follow(&broken, &STEPS).expect(\"every step is enabled\");\n    \
-         assert_eq!(properties::violated(&broken, &last), VIOLATED);"
-    );
-    text += &match follow(&correct, labels) {
+fn of_the_protocol(trace: &Trace, model: &Pbft, labels: &[&str]) -> Result<String, TraceError> {
+    if trace.states(model)?.last() != Some(&follow(model, labels)?) {
+        return Err(TraceError::Malformed("two of its steps have the same label".to_owned()));
+    }
+    Ok(match trace.shows.is_empty() {
+        true => {
+            "    let last = follow(&model, &STEPS).expect(\"every step is enabled\");\n    \
+             assert!(properties::violated(&model, &last).is_empty());\n"
+        }
+        false => {
+            "    if let Ok(last) = follow(&model, &STEPS) {\n        \
+             assert!(properties::violated(&model, &last).is_empty());\n    }\n"
+        }
+    }
+    .to_owned())
+}
+
+fn of_a_mutant(mutant: &str, model: &Pbft, labels: &[&str]) -> String {
+    let without = match follow(model, labels) {
         Err(refused) => format!(
-            "    let refused = follow(&correct, &STEPS).expect_err(\"the correct protocol refuses it\");\n    \
+            "            let refused = follow(&model, &STEPS).expect_err(\"the protocol refuses it\");\n            \
              assert_eq!(refused.step, {});\n",
             refused.step
         ),
         // The steps are the same; what differs is what the mutant does in them.
-        Ok(last) => {
-            let violated = properties::violated(&correct, &last);
-            let expected = if violated.is_empty() { "" } else { &violated.join("\", \"") };
-            format!(
-                "    let last = follow(&correct, &STEPS).expect(\"every step is enabled\");\n    \
-                 assert_eq!(properties::violated(&correct, &last).join(\", \"), \"{expected}\");\n"
-            )
-        }
+        Ok(last) => format!(
+            "            let last = follow(&model, &STEPS).expect(\"every step is enabled\");\n            \
+             assert_eq!(properties::violated(&model, &last).join(\", \"), {:?});\n",
+            properties::violated(model, &last).join(", ")
+        ),
     };
-    Ok(text)
+    format!(
+        "    match mutant_record::active() {{\n        \
+         Some({mutant:?}) => {{\n            \
+         let last = follow(&model, &STEPS).expect(\"every step is enabled\");\n            \
+         assert_eq!(properties::violated(&model, &last), VIOLATED);\n        \
+         }}\n        \
+         Some(_) => {{}}\n        \
+         None => {{\n{without}        }}\n    \
+         }}\n"
+    )
 }
 
 /// An array of strings, on as few lines as fit, the way rustfmt lays it out.

@@ -298,7 +298,7 @@ fn a_reduction_that_the_search_ignores_exits_with_3_and_is_named() {
     for (line, ignored) in [
         ("--config n4-b0-v0-s1-d1 --reductions values", "values"),
         ("--config n4-b3-v1-s1-d1 --reductions replicas", "replicas"),
-        ("--config n4-b0-v1-s1-d2 --reductions dead --mutant null-accepted-in-normal-case", "dead"),
+        ("--config n4-b0-v1-s1-d2 --reductions dead --mutant stale-view-change-in-v", "dead"),
         ("--config n4-b0-v0-s1-d2-r --reductions dead,values", "dead"),
     ] {
         let output = bench.run(&format!("check {line}"));

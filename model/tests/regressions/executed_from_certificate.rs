@@ -16,7 +16,7 @@ fn correct_in_n4_b0_v1_s1_d1() {
         "replica 2 Commit slot 1",
         "replica 1 Execute R1, committed in view 1",
     ];
-    let correct = Pbft::new("n4-b0-v1-s1-d1".parse().expect("a configuration"));
-    let last = follow(&correct, &STEPS).expect("every step is enabled");
-    assert!(properties::violated(&correct, &last).is_empty());
+    let model = Pbft::new("n4-b0-v1-s1-d1".parse().expect("a configuration"));
+    let last = follow(&model, &STEPS).expect("every step is enabled");
+    assert!(properties::violated(&model, &last).is_empty());
 }

@@ -1,5 +1,8 @@
 //! Tests that `pbft-model trace --to test` wrote, and that it still writes them so.
 //!
+//! Those of a mutant's trace are called `broken`: `cargo plant test --mutants --package pbft-model --test regressions` runs them with
+//! each mutant on.
+//!
 //! `UPDATE_GOLDENFILES=1 cargo test -p pbft-model --test regressions` writes them again. Look at what changed.
 
 mod executed_from_certificate;
@@ -11,14 +14,14 @@ mod restart_forgets_accepted;
 use std::path::Path;
 use std::{env, fs};
 
+use pbft_model::Pbft;
 use pbft_model::bfs::{self, Limits};
-use pbft_model::mutant_record::RECORD;
-use pbft_model::mutants::hunt;
+use pbft_model::mutant_record::row;
+use pbft_model::mutants::{hunt, planted};
 use pbft_model::run::Silent;
 use pbft_model::trace::Trace;
 use pbft_model::trace::test_source::rust_test;
 use pbft_model::witnesses::WITNESSES;
-use pbft_model::{Mutant, Pbft};
 
 fn is_what_is_written(file: &str, trace: &Trace) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/regressions").join(file);
@@ -30,19 +33,16 @@ fn is_what_is_written(file: &str, trace: &Trace) {
     assert!(committed == source, "{file} should be:\n{source}");
 }
 
-fn counterexample(mutant: Mutant) -> Trace {
-    let row = RECORD.iter().find(|row| row.mutant == mutant).expect("on record");
-    hunt(row).expect("a valid name").counterexample.expect("killed")
-}
-
+/// The program with the mutants is built for it: some minutes, where it was not before.
 #[test]
 fn counterexamples_become_these_tests() {
-    is_what_is_written("p_omitted.rs", &counterexample(Mutant::POmitted));
-    is_what_is_written("gc_before_stability.rs", &counterexample(Mutant::GcBeforeStability));
-    is_what_is_written(
-        "restart_forgets_accepted.rs",
-        &counterexample(Mutant::RestartForgetsAccepted),
-    );
+    let planted = planted().expect("a planted build");
+    for name in ["p-omitted", "gc-before-stability", "restart-forgets-accepted"] {
+        let row = row(name).expect("a record").expect("on record");
+        let report = hunt(&planted, &row).expect("an answer");
+        let file = format!("{}.rs", name.replace('-', "_"));
+        is_what_is_written(&file, &report.counterexample.expect("killed"));
+    }
 }
 
 #[test]
@@ -62,5 +62,5 @@ fn a_violation_of_the_protocol_itself_becomes_a_test_that_fails_until_it_is_mend
     let mut trace = Trace::new(&model, &[]);
     trace.shows = vec!["agreement".to_owned()];
     let source = rust_test(&trace).expect("a valid trace");
-    assert!(source.contains("if let Ok(last) = follow(&correct, &STEPS) {"), "{source}");
+    assert!(source.contains("if let Ok(last) = follow(&model, &STEPS) {"), "{source}");
 }
