@@ -71,6 +71,11 @@ fn production_has_no_bugs() {
 }
 
 #[test]
+fn specification_has_no_mutants() {
+    holds(rules::specification_has_no_mutants);
+}
+
+#[test]
 fn programs_print_in_one_way() {
     holds(rules::programs_print_in_one_way);
 }

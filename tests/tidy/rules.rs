@@ -153,6 +153,45 @@ pub(crate) fn production_has_no_bugs(text: &Text) -> Vec<String> {
     lines_with(text, &text.content, "a bug, or a switch for one", bad)
 }
 
+/// The files of the model that are the specification.
+const SPECIFICATION: [&str; 24] = [
+    "action",
+    "adversary",
+    "batches",
+    "bounds",
+    "checkpoint",
+    "config",
+    "dead",
+    "durability",
+    "events",
+    "ids",
+    "new_view",
+    "normal_case",
+    "preset",
+    "progress",
+    "properties",
+    "quorum",
+    "reduction",
+    "rules",
+    "state",
+    "sweep",
+    "tally",
+    "value",
+    "view_change",
+    "witnesses",
+];
+
+/// The specification has no mutant, and no switch for one.
+pub(crate) fn specification_has_no_mutants(text: &Text) -> Vec<String> {
+    let name = text.path.strip_prefix("model/src/").and_then(|name| name.strip_suffix(".rs"));
+    let is_specification = name.is_some_and(|name| SPECIFICATION.contains(&name));
+    let bad = |line: &str| {
+        let line = line.to_lowercase();
+        is_specification && ["mutant", "planted", "breaks("].iter().any(|word| line.contains(word))
+    };
+    lines_with(text, &text.content, "a mutant, or a switch for one", bad)
+}
+
 /// A document has one title, and begins with it.
 pub(crate) fn documents_have_one_title(text: &Text) -> Vec<String> {
     if !text.path.ends_with(".md") {
@@ -269,6 +308,15 @@ mod tests {
         assert_eq!(found(rule, "impl/core/src/log.rs", "if seq <= last {"), 0);
         assert_eq!(found(rule, "impl/core/Cargo.toml", "[features]"), 1);
         assert_eq!(found(rule, "conformance/plant/src/copy.rs", "planted"), 0);
+    }
+
+    #[test]
+    fn switches_for_mutants_are_found() {
+        let rule = specification_has_no_mutants;
+        let switch = "if self.breaks(Mutant::POmitted) {";
+        assert_eq!(found(rule, "model/src/view_change.rs", switch), 1);
+        assert_eq!(found(rule, "model/src/view_change.rs", "self.active = false;"), 0);
+        assert_eq!(found(rule, "model/src/mutants.rs", switch), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use pbft_output::errln;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
@@ -10,6 +10,7 @@ use clap::Args;
 use super::Failure;
 use crate::Config;
 use crate::explore::{ExploreError, Explorer, Opening};
+use crate::mutants;
 use crate::run::{ExitCode, Stderr, say};
 use crate::trace::{Trace, TraceError};
 use crate::witnesses::WITNESSES;
@@ -50,7 +51,9 @@ pub(super) struct ExploreArgs {
 impl ExploreArgs {
     /// The mutant that is to be on: the one that is named, or the one that the trace is of.
     pub(super) fn mutant(&self) -> Option<String> {
-        let of_trace = || Trace::mutant_of(&Trace::bytes(self.trace.as_deref()?).ok()?);
+        // Standard input can be read once only: there it is a path of the protocol.
+        let file = || self.trace.as_deref().filter(|file| *file != Path::new("-"));
+        let of_trace = || mutants::of_another(&Trace::bytes(file()?).ok()?);
         self.mutant.clone().or_else(of_trace)
     }
 }
