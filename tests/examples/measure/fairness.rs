@@ -15,8 +15,8 @@ use std::time::Duration;
 const ROUND: Duration = Duration::from_secs(4);
 const SETTLING: Duration = Duration::from_millis(500);
 
-/// How often the correct neighbour and each hostile one take turns.
-const ROUNDS: usize = 3;
+/// How often the correct neighbour and each hostile one take turns. The median of the ratios counts.
+const ROUNDS: usize = 5;
 
 /// Operations under way of the honest client. Its correct neighbour has as many, or one on each lane that the hostile one
 /// uses.
@@ -83,19 +83,21 @@ impl Bench {
         (replicas, processor_time(std::process::id()))
     }
 
-    /// One round beside a neighbour.
-    async fn round(&mut self, neighbour: Neighbour, seen: &mut Seen) {
+    /// One round beside a neighbour. Returns what the honest client got done.
+    async fn round(&mut self, neighbour: Neighbour, seen: &mut Seen) -> u64 {
         let view = self.view().await.0;
         tokio::time::sleep(SETTLING).await;
         let (before, (replicas, clients)) = (self.count.load(Ordering::Relaxed), self.used());
         tokio::time::sleep(ROUND).await;
-        seen.operations += self.count.load(Ordering::Relaxed) - before;
+        let operations = self.count.load(Ordering::Relaxed) - before;
+        seen.operations += operations;
         let used = self.used();
         seen.replicas += used.0 - replicas;
         seen.clients += used.1 - clients;
         drop(neighbour);
         tokio::time::sleep(SETTLING).await;
         seen.views += self.view().await.0 - view;
+        operations
     }
 
     async fn view(&self) -> View {
@@ -105,7 +107,8 @@ impl Bench {
 }
 
 /// What the honest client gets done beside a correct neighbour and beside each hostile one whose name contains `only`, in
-/// turns, and the ratio. An error if it is too low, or if more views were left beside the hostile one.
+/// turns, and the ratio: the median of the pairs, the least and the most. An error if the median is too low, or if more views
+/// were left beside the hostile one.
 pub(super) async fn fairness(only: Option<&str>, macs: bool) -> Result<(), String> {
     let client_authentication = match macs {
         true => ClientAuthentication::Macs,
@@ -118,27 +121,35 @@ pub(super) async fn fairness(only: Option<&str>, macs: bool) -> Result<(), Strin
     let hostile = Hostile::new(cluster.cluster.clone(), cluster.client_key(3));
     let mut bench = Bench { cluster, honest, count };
     let mut unfair = Vec::new();
-    println!("{:42} {:>8} {:>8}       processor of replicas + clients", "", "correct", "hostile");
+    println!(
+        "{:42} {:>8} {:>8} {:>18}  processor of replicas + clients",
+        "", "correct", "hostile", "median"
+    );
     for (hostility, name) in Hostility::ALL {
         if only.is_some_and(|word| !name.contains(word)) {
             continue;
         }
         let (mut correct, mut beside) = (Seen::default(), Seen::default());
+        let mut percents = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {
             let neighbour = Neighbour::start(|| {
                 let (client, count) = (bench.cluster.client(1), Arc::default());
                 busy(&client, &count, hostility.lanes().max(OUTSTANDING), &hostility.operation());
             });
-            bench.round(neighbour, &mut correct).await;
-            bench.round(Neighbour::start(|| hostile.start(hostility)), &mut beside).await;
+            let whole = bench.round(neighbour, &mut correct).await;
+            let hostile = Neighbour::start(|| hostile.start(hostility));
+            let rest = bench.round(hostile, &mut beside).await;
+            percents.push(100.0 * rest as f64 / whole.max(1) as f64);
         }
-        let percent = 100.0 * beside.operations as f64 / correct.operations.max(1) as f64;
+        percents.sort_by(f64::total_cmp);
+        let (least, percent, most) = (percents[0], percents[ROUNDS / 2], percents[ROUNDS - 1]);
         let [before, with] = [&correct, &beside].map(|seen| {
             let [replicas, clients] = [seen.replicas, seen.clients].map(|t| t.as_secs_f64());
             format!("{replicas:.1} + {clients:.1} s")
         });
+        let ratio = format!("{percent:.0} % ({least:.0} to {most:.0})");
         println!(
-            "{name:42} {:>8} {:>8} {percent:>4.0} %  {before}, {with}; views left: {}, {}",
+            "{name:42} {:>8} {:>8} {ratio:>18}  {before}, {with}; views left: {}, {}",
             correct.operations, beside.operations, correct.views, beside.views
         );
         if percent < LEAST_PERCENT || beside.views > correct.views {
