@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use pbft_plant::catalogue::{Catalogue, CatalogueError, Entry};
+use pbft_plant::catalogue::{Catalogue, CatalogueError, Entry, Hunk};
 use pbft_plant::switch::active_of;
 use pbft_plant::workspace::Kind;
 use thiserror::Error;
@@ -51,6 +51,8 @@ pub struct Row {
     pub fate: Fate,
     /// The reductions whose argument it breaks. They are off under it.
     pub without: Reductions,
+    /// What is different in the rules: for each place its file and function, the text as it is, and as it is wrong.
+    pub diff: String,
 }
 
 /// Why the record cannot be read.
@@ -144,8 +146,18 @@ impl Row {
             rule: entry.rule.clone(),
             fate: entry.caught.parse().map_err(wrong)?,
             without: without.map_err(|error: UnknownReduction| wrong(error.into()))?,
+            diff: entry.hunks.iter().map(changed).collect(),
         })
     }
+}
+
+/// One place as a diff.
+fn changed(hunk: &Hunk) -> String {
+    let marked = |mark, text: &str| -> String {
+        text.lines().map(|line| format!("{mark} {line}\n")).collect()
+    };
+    let head = format!("@@ {} {} @@\n", hunk.path.display(), hunk.function);
+    head + &marked('-', &hunk.old) + &marked('+', &hunk.new)
 }
 
 /// All mutants, in the order of the list.
@@ -178,6 +190,17 @@ pub fn unsound() -> Reductions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mutant_is_shown_as_the_list_has_it() {
+        let row = row("commit-quorum-one-short").expect("a record").expect("a mutant");
+        assert_eq!(
+            row.diff,
+            "@@ model/src/adversary.rs Pbft::commits_needed @@\n\
+             - self.quorums().quorum\n\
+             + self.quorums().quorum - 1\n"
+        );
+    }
 
     #[test]
     fn a_fate_is_read_as_it_is_written() {

@@ -55,7 +55,7 @@ fn quick_mutants_meet_the_fate_on_record() {
 /// The build that has the mutants is the protocol as long as none is on.
 #[test]
 fn with_no_mutant_on_the_planted_build_searches_what_the_plain_one_does() {
-    let name = "n4-b0-v1-s1-d2";
+    let name = "n5-b0-v1-s1-d2";
     let found: Found = program().ask(None, ["hunt", "--config", name]).expect("an answer");
     let config: Config = name.parse().expect("a valid name");
     assert_eq!(Some(found.states), golden::counts(&config).map(|(states, _)| states));

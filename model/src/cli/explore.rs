@@ -82,7 +82,13 @@ pub(super) fn run(args: &ExploreArgs) -> Result<ExitCode, Failure> {
 
 fn opening(args: &ExploreArgs) -> Result<Opening, Failure> {
     if let Some(file) = &args.trace {
-        let trace = Trace::read(file).map_err(|error| Failure::of_file(file, &error))?;
+        let bytes = Trace::bytes(file).map_err(|error| Failure::of_file(file, &error))?;
+        if let Some(mutant) = mutants::of_another(&bytes) {
+            let why =
+                format!("the trace is of the mutant `{mutant}`, which runs in a build of its own");
+            return Err(format!("{why}: save it in a file, and name that with --trace").into());
+        }
+        let trace = Trace::parse(&bytes).map_err(|error| Failure::of_file(file, &error))?;
         let refused = |error: TraceError| Failure::of_file(file, &error);
         let model = trace.model().map_err(|error| refused(error.into()))?;
         return Opening::at_trace(&model, &trace).map_err(|error| refused(error.into()));

@@ -20,6 +20,8 @@ pub(super) struct About {
     mutant: Option<String>,
     /// The rule that the mutant breaks.
     rule: Option<String>,
+    /// What is different in the rules.
+    diff: Option<String>,
     /// What the page opens at, in a word or two.
     opens_at: &'static str,
     fragment: String,
@@ -38,10 +40,12 @@ impl About {
         let model = &opening.model;
         let mutant = active();
         let row = mutant.and_then(|name| row(name).ok().flatten());
+        let (rule, diff) = row.map(|row| (row.rule, row.diff)).unzip();
         Self {
             config: model.config().to_string(),
             mutant: mutant.map(str::to_owned),
-            rule: row.map(|row| row.rule),
+            rule,
+            diff,
             opens_at: opening.what.name(),
             fragment: opening.fragment(),
             replicas: (0..model.config().replicas()).map(|id| replica(model, id)).collect(),

@@ -57,8 +57,14 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
+/// What it said, without the notices that a mutant is built, or that another process builds it.
 pub(crate) fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+    let said = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+    let is_notice = |line: &str| {
+        line.starts_with("building pbft-model-planted ")
+            || line.starts_with("waiting for another program that writes or builds ")
+    };
+    said.split_inclusive('\n').skip_while(|line| is_notice(line)).collect()
 }
 
 pub(crate) fn read(path: &Path) -> String {

@@ -73,6 +73,8 @@ fn a_mutant_opens_at_its_counterexample() {
     );
     assert_eq!(about["fragment"], format!("#/steps/{}", served.opens_at()));
     assert_eq!(about["opens_at"], "Counterexample");
+    let diff = about["diff"].as_str().expect("the mutant as a diff");
+    assert!(diff.starts_with("@@ model/src/") && diff.contains("\n- ") && diff.contains("\n+ "));
     let last = json(served.address, &format!("/.view/{}", served.opens_at()));
     assert!(violated(&last).contains("agreement"));
     let (before, _) = parent(served.opens_at());
@@ -131,6 +133,18 @@ fn a_saved_trace_opens_again() {
     fs::write(&file, text).expect("written");
     let refused = explore(&["--trace", file.to_str().expect("a path")]);
     assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    // One of a mutant, which another process must follow: standard input can be read once only.
+    let mutant = directory.path().join("mutant.json");
+    let text = r#"{"config":"n4-b0-v1-s1-d2","mutant":"p-omitted","shows":[],"actions":[]}"#;
+    fs::write(&mutant, text).expect("written");
+    let refused = Command::new(env!("CARGO_BIN_EXE_pbft-model"))
+        .args(["explore", "--trace", "-"])
+        .stdin(fs::File::open(&mutant).expect("the file"))
+        .output()
+        .expect("the binary runs");
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{message}");
+    assert!(message.contains("`p-omitted`") && message.contains("--trace"), "{message}");
 }
 
 #[test]

@@ -148,6 +148,10 @@ fn a_counterexample_and_its_mirror_image_are_shown_as_violations() {
     assert_eq!(mark(&browser, "validity"), "✓ holds");
     assert!(text(&browser, "#verdict").contains("VIOLATED: agreement"));
     diagram_is_in_view(&browser);
+    browser.click("#mutant summary");
+    let diff = text(&browser, "#mutant pre");
+    assert!(diff.contains("@@ model/src/") && diff.contains("\n+ "), "{diff}");
+    browser.click("#mutant summary");
     let nodes = browser.evaluate("return document.querySelectorAll('#diagram .step').length");
     assert_eq!(nodes, last.matches('/').count());
     screenshot(&browser, "explorer-counterexample.png");

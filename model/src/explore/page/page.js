@@ -109,6 +109,14 @@ function drawAbout() {
   if (about.rule) {
     byId('rule').textContent = `breaks ${about.rule}`;
   }
+  byId('mutant').hidden = !about.diff;
+  if (about.diff) {
+    const lines = about.diff.trimEnd().split('\n');
+    const kinds = { '+': 'added', '-': 'removed' };
+    byId('mutant').querySelector('pre').replaceChildren(
+      ...lines.map((line) => element('span', kinds[line[0]] ?? 'place', `${line}\n`)),
+    );
+  }
 }
 
 function violatedIn(here) {
