@@ -122,7 +122,8 @@ pub fn build(
         Target::Program => "--bin",
         Target::Tests => "--test",
     };
-    cargo.args(["--package", program.package, target, &name, "--message-format", "json"]);
+    // With the features of the whole workspace, so that the dependencies that were built for the originals serve here, too.
+    cargo.args(["--workspace", target, &name, "--message-format", "json"]);
     let built = match program.profile {
         Profile::Release => "release",
         Profile::Dev => "debug",
@@ -131,15 +132,16 @@ pub fn build(
         cargo.arg("--release");
     }
     if program.target == Target::Tests {
-        // Tests know their crate's programs by the names in the sources.
-        for name in workspace.programs(program.package) {
+        // Tests know their crate's programs by the names in the sources. Those of another crate may have the same name, and
+        // must compile, too.
+        for name in workspace.packages.iter().flat_map(|one| workspace.programs(&one.name)) {
             let path = workspace.target.join(built).join(planted_name(&name));
             cargo.env(format!("CARGO_BIN_EXE_{name}"), path);
         }
     }
     cargo.env("CARGO_TARGET_DIR", &workspace.target).env(switch::BUILD, kind.name());
     let mut running = cargo.stdout(Stdio::piped()).spawn()?;
-    let mut said = Said::default();
+    let mut said = Said { manifest: workspace.manifest(program.package), ..Said::default() };
     let lines = running.stdout.take().map(|stdout| BufReader::new(stdout).lines());
     for line in lines.into_iter().flatten() {
         said.take(&line?, &name);
@@ -157,6 +159,7 @@ struct Line {
     message: Option<Message>,
     target: Option<Named>,
     executable: Option<PathBuf>,
+    manifest_path: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -189,6 +192,8 @@ struct Expansion {
 
 #[derive(Default)]
 struct Said {
+    /// The manifest of the crate that the program is of, from the root.
+    manifest: PathBuf,
     executable: Option<PathBuf>,
     errors: Vec<Message>,
 }
@@ -200,7 +205,9 @@ impl Said {
         if let Some(message) = line.message.filter(|message| message.level == "error") {
             self.errors.push(message);
         }
-        if line.target.is_some_and(|target| target.name == program) && line.executable.is_some() {
+        let is_it = line.target.is_some_and(|target| target.name == program)
+            && line.manifest_path.is_some_and(|path| path.ends_with(&self.manifest));
+        if is_it && line.executable.is_some() {
             self.executable = line.executable;
         }
     }

@@ -127,6 +127,13 @@ impl Workspace {
         self.targets(package, Target::is_test)
     }
 
+    /// The manifest of a crate, relative to the root.
+    pub(crate) fn manifest(&self, package: &str) -> PathBuf {
+        let package = self.packages.iter().find(|one| one.name == package);
+        let directory = package.and_then(|one| one.directory(&self.root));
+        directory.unwrap_or(Path::new("")).join("Cargo.toml")
+    }
+
     fn targets(&self, package: &str, wanted: fn(&Target) -> bool) -> Vec<String> {
         let packages = self.packages.iter().filter(|one| one.name == package);
         let targets = packages.flat_map(|one| one.targets.iter().filter(|one| wanted(one)));
