@@ -1,8 +1,9 @@
 //! Finds the `pbft` command that the tests and the experiments run.
 //!
 //! Cargo builds the binary of a package for that package's own integration tests only, so for what is here
-//! nobody has built it. The first that needs it asks cargo for it, in the same target directory and profile,
-//! without the features that other members of the workspace switch on: what is tested is the production binary.
+//! nobody has built it. The first that needs it asks cargo for it, in the same target directory and profile, with
+//! the features of the whole workspace: nearly all that it depends on was built for the tests. No crate of this workspace has
+//! a feature, so the code is the production binary's.
 //! Cargo's own lock keeps several test processes from building at the same time.
 
 use std::path::{Path, PathBuf};
@@ -76,7 +77,7 @@ pub fn cargo() -> Command {
 /// Builds an executable of the node in the profile of this program.
 fn build(target: &[&str], name: &str) -> PathBuf {
     let mut command = cargo();
-    command.args(["build", "--package", "pbft-node"]).args(target);
+    command.args(["build", "--workspace"]).args(target);
     command.arg("--message-format=json-render-diagnostics");
     command.args(Layout::of(&own_executable()).arguments());
     let output = command.stderr(Stdio::inherit()).output().expect("cargo runs");
