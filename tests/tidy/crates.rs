@@ -6,7 +6,7 @@ use toml::{Table, Value};
 /// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
 /// otherwise conformance would prove a thing equal to itself. All programs print in one way, which knows nothing of the
 /// protocol.
-const OURS: [(&str, &str, &[&str]); 9] = [
+const OURS: [(&str, &str, &[&str]); 10] = [
     ("impl/output/Cargo.toml", "pbft-output", &[]),
     (
         "model/Cargo.toml",
@@ -16,22 +16,42 @@ const OURS: [(&str, &str, &[&str]); 9] = [
     ("model/picture/Cargo.toml", "pbft-picture", &[]),
     ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output", "pbft-picture"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),
-    ("impl/node/Cargo.toml", "pbft-node", &["pbft-core", "pbft-output"]),
+    ("impl/host/Cargo.toml", "pbft-host", &["pbft-core"]),
+    ("impl/node/Cargo.toml", "pbft-node", &["pbft-core", "pbft-host", "pbft-output"]),
     (
         "conformance/Cargo.toml",
         "pbft-conformance",
-        &["pbft-core", "pbft-model", "pbft-node", "pbft-output", "pbft-plant", "pbft-proof"],
+        &[
+            "pbft-core",
+            "pbft-host",
+            "pbft-model",
+            "pbft-node",
+            "pbft-output",
+            "pbft-plant",
+            "pbft-proof",
+        ],
     ),
     ("conformance/plant/Cargo.toml", "pbft-plant", &["pbft-output"]),
     (
         "tests/Cargo.toml",
         "pbft-tests",
-        &["pbft-conformance", "pbft-core", "pbft-model", "pbft-node", "pbft-output", "pbft-plant"],
+        &[
+            "pbft-conformance",
+            "pbft-core",
+            "pbft-host",
+            "pbft-model",
+            "pbft-node",
+            "pbft-output",
+            "pbft-plant",
+        ],
     ),
 ];
 
 /// All that the core may depend on: no runtime, no clock, no chance, no logger.
 const CORE: [&str; 3] = ["serde", "sha2", "thiserror"];
+
+/// All that the host may depend on: the core, and what turns values into bytes.
+const HOST: [&str; 4] = ["pbft-core", "bincode", "serde", "thiserror"];
 
 /// Crates that must not be in the production binary.
 const VERIFICATION: [&str; 1] = ["stateright"];
@@ -75,8 +95,9 @@ pub(crate) fn crates_know_only_whom_they_may(text: &Text) -> Vec<String> {
         }
     }
     for dependency in dependencies(&manifest, &["dependencies", "build-dependencies"]) {
-        let production = ["pbft-core", "pbft-node"].contains(name);
+        let production = ["pbft-core", "pbft-host", "pbft-node"].contains(name);
         let bad = (*name == "pbft-core" && !CORE.contains(&&*dependency))
+            || (*name == "pbft-host" && !HOST.contains(&&*dependency))
             || (production && VERIFICATION.contains(&&*dependency));
         if bad {
             findings.push(format!("{path}: must not depend on {dependency}"));
@@ -88,7 +109,7 @@ pub(crate) fn crates_know_only_whom_they_may(text: &Text) -> Vec<String> {
 /// Model and implementation do not even name each other's crate in their code.
 pub(crate) fn model_and_implementation_do_not_name_each_other(text: &Text) -> Vec<String> {
     let forbidden: &[&str] = match text.path.split('/').next() {
-        Some("model") => &["pbft_core", "pbft_node"],
+        Some("model") => &["pbft_core", "pbft_host", "pbft_node"],
         Some("impl") => &["pbft_model", "stateright"],
         _ => &[],
     };
@@ -121,6 +142,10 @@ mod tests {
         assert_eq!(found(core, "[target.'cfg(unix)'.dependencies]\nlibc = \"1\"").len(), 1);
         assert_eq!(found(core, "[dependencies]\nserde = { package = \"rand\" }").len(), 1);
         assert!(found(core, "[dev-dependencies]\nproptest = \"1\"").is_empty());
+        let host = "impl/host/Cargo.toml";
+        assert!(found(host, "[dependencies]\npbft-core.workspace = true").is_empty());
+        assert_eq!(found(host, "[dependencies]\ntokio = \"1\"").len(), 1);
+        assert_eq!(found(host, "[dependencies]\npbft-node.workspace = true").len(), 2);
         let model = "model/Cargo.toml";
         assert_eq!(found(model, "[dev-dependencies]\npbft-core = \"1\"").len(), 1);
         assert_eq!(found("impl/node/Cargo.toml", "[dependencies]\nstateright = \"1\"").len(), 1);

@@ -4,42 +4,32 @@
 //! write to disk (group commit). Only then do their messages leave.
 
 mod error;
-mod evidence;
 mod report;
 mod space;
 
 pub use error::DriverError;
 
 use crate::blocking::blocking;
-use crate::codec::{self, CodecError};
-use crate::events::Cause;
-use crate::frame::{FrameLimits, RefusalReason, ReplicaFrame, StatusReport};
+use crate::codec;
+use crate::frame::{FrameLimits, ReplicaFrame, StatusReport};
 use crate::inbox::{Event, Inbox, Queues, Suspected};
 use crate::lanes::Lanes;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
-use crate::network::{Network, Outgoing};
-use crate::perform::{Group, Performer, Writes};
+use crate::network::{Network, release};
 use crate::service::Service;
-use crate::shared::{AtDisk, SharedSurplus};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::timers::Timers;
+use crate::watch::Watch;
 use bytes::Bytes;
-use evidence::Evidence;
 use pbft_core::crypto::{Signer, Verifier};
-use pbft_core::evidence::SignedVote;
-use pbft_core::message::{Message, Request, Signed};
+use pbft_core::evidence::Contradiction;
 use pbft_core::types::{ClientId, Digest, SeqNum};
-use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica, Standing};
+use pbft_core::{Effect, Input, Params, Rejection, Replica};
+use pbft_host::{Door, Ended, GROUP_STEPS_MAX, Host, HostError, Outgoing};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::oneshot;
-
-/// The most steps that share one write: bounds how long the first of them waits.
-const GROUP_STEPS_MAX: usize = 256;
-
-/// How long what execution wrote waits for a commit that votes ask for, to share it.
-const PUT_OFF_MAX: Duration = Duration::from_millis(5);
 
 /// Sees every step of a replica: the one place where the protocol can be watched.
 pub trait Observer: Send {
@@ -92,26 +82,19 @@ impl std::fmt::Debug for Parts {
 
 /// Drives one replica.
 pub struct Driver {
-    replica: Replica,
-    store: Store,
-    performer: Performer,
+    host: Host<Store, Box<dyn Service>>,
+    watch: Watch,
+    params: Arc<Params>,
     network: Box<dyn Network>,
-    observer: Option<Box<dyn Observer>>,
-    meter: Meter,
-    signer: Arc<dyn Signer>,
+    timers: Timers,
     queues: Queues,
-    /// What recovery asked for; performed first.
-    recovered: Vec<Effect>,
-    /// When what was put off is committed at the latest.
-    put_off_until: Option<tokio::time::Instant>,
     /// The last computed digest of the service's state, and the batch that it is of.
     state_digest: Option<(SeqNum, Digest)>,
-    evidence: Evidence,
 }
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("replica", &self.replica).finish_non_exhaustive()
+        f.debug_struct("Driver").field("replica", self.host.replica()).finish_non_exhaustive()
     }
 }
 
@@ -140,43 +123,38 @@ impl Driver {
         if !FrameLimits::new(&params).are_possible() {
             return Err(DriverError::FramesTooLarge);
         }
-        let (durable, service_state) = (store.durable().clone(), store.service_state()?);
-        let (timers, lanes) = (Timers::default(), Lanes::new(params.lanes_max));
-        let performer =
-            Performer { service, timers, params: Arc::clone(&params), lanes: lanes.clone() };
-        let (replica, recovered) =
-            Replica::recover(Arc::clone(&params), Arc::clone(&signer), durable, service_state);
-        if let Some(reason) = replica.halted() {
+        let parts = pbft_host::Parts { params: Arc::clone(&params), signer, disk: store, service };
+        let host = Host::open(parts)?;
+        if let Some(reason) = host.halt() {
             return Err(DriverError::Halted(reason.clone()));
         }
-        let (inbox, queues) = Inbox::new(params, verifier, Arc::clone(&metrics), &replica, lanes);
-        let meter = Meter::new(metrics, &performer.params, &replica);
-        meter.metrics().store_openings.set(store.incarnation());
-        queues.position.set(replica.position());
+        let lanes = Lanes::new(params.lanes_max);
+        let door = Door::new(Arc::clone(&params), verifier, host.surplus());
+        let (inbox, queues) =
+            Inbox::new(Arc::clone(&params), door, Arc::clone(&metrics), lanes.clone());
+        let meter = Meter::new(metrics, &params, host.replica());
+        queues.position.set(host.replica().position());
         if let Some(observer) = &mut observer {
-            observer.on_start(&replica);
+            observer.on_start(host.replica());
         }
-        let (state_digest, evidence) = (None, Evidence::load(&store, meter.metrics())?);
-        let driver = Self {
-            replica,
-            store,
-            performer,
-            network,
-            observer,
-            meter,
-            signer,
-            queues,
-            recovered,
-            put_off_until: None,
-            state_digest,
-            evidence,
-        };
+        let (watch, timers) = (Watch::new(observer, meter, lanes), Timers::default());
+        let state_digest = None;
+        let driver = Self { host, watch, params, network, timers, queues, state_digest };
+        driver.count_what_the_store_keeps()?;
         Ok((driver, inbox))
+    }
+
+    /// The metrics say what the store says, from now on.
+    fn count_what_the_store_keeps(&self) -> Result<(), DriverError> {
+        let (store, metrics) = (self.host.disk(), self.watch.meter.metrics());
+        metrics.store_openings.set(store.incarnation());
+        metrics.evidence.restart(store.evidence()?.iter().map(Contradiction::kind));
+        Ok(())
     }
 
     /// The replica as it is now.
     pub fn replica(&self) -> &Replica {
-        &self.replica
+        self.host.replica()
     }
 
     /// Runs until [`Inbox::stop`], or until something makes going on wrong.
@@ -194,11 +172,11 @@ impl Driver {
             }
         };
         if let Ok(()) = &result {
-            self.store.catch_up()?;
-            self.store.sync_seal()?;
+            self.host.disk_mut().catch_up()?;
+            self.host.disk_mut().sync_seal()?;
         }
         if let (Ok(()) | Err(DriverError::Halted(_)), Some(observer)) =
-            (&result, &mut self.observer)
+            (&result, &mut self.watch.observer)
         {
             observer.on_stop();
         }
@@ -211,8 +189,7 @@ impl Driver {
             let first = tokio::select! {
                 biased;
                 _ = self.queues.stop.wait_for(|stop| *stop) => return Ok(()),
-                () = self.performer.timers.wait() => None,
-                () = until(self.put_off_until) => None,
+                () = self.timers.wait() => None,
                 Some(event) = self.queues.peers.recv() => Some(event),
                 Some(event) = self.queues.clients.recv() => Some(event),
             };
@@ -224,70 +201,89 @@ impl Driver {
     /// Handles `first` and what else has arrived; commits; releases.
     fn group(&mut self, first: Option<Event>) -> Result<(), DriverError> {
         let mut waiting = Waiting::default();
-        let Self {
-            replica, store, performer, observer, meter, queues, recovered, evidence, ..
-        } = self;
-        meter.metrics().peer_queue.set(queues.peers.len() as u64);
-        meter.metrics().client_queue.set(queues.clients.len() as u64);
-        let mut group = Group::new(store);
-        let surplus = queues.surplus.clone();
-        let surplus = &surplus;
-        let mut steps = Steps { replica, performer, observer, meter, surplus, evidence, count: 0 };
-        steps.perform(std::mem::take(recovered), &mut group)?;
-        let mut next = first.or_else(|| queues.next(0));
+        let metrics = self.watch.meter.metrics();
+        metrics.peer_queue.set(self.queues.peers.len() as u64);
+        metrics.client_queue.set(self.queues.clients.len() as u64);
+        self.host.resume(&mut self.watch)?;
+        let mut next = first.or_else(|| self.queues.next(0));
         for turn in 1..=GROUP_STEPS_MAX {
-            while let Some(timer) = steps.performer.timers.take_due() {
-                steps.step(Input::Timer(timer), &mut group)?;
-            }
-            match next.take() {
-                Some(Event::Input(input)) => steps.step(*input, &mut group)?,
-                Some(Event::Status(client)) => waiting.status.push(client),
-                Some(Event::Report(sender)) => waiting.reports.push(sender),
-                Some(Event::Suspect(asked)) => {
-                    waiting.suspicions.push((asked, steps.suspect(&mut group)?));
-                }
-                Some(Event::Barrier(done)) => waiting.barriers.push(done),
-                // Whoever asked may have stopped waiting.
-                Some(Event::Ping(alive)) => drop(alive.send(())),
-                None => break,
-            }
-            if group.halt.is_some() {
+            self.ring()?;
+            let Some(event) = next.take() else { break };
+            self.handle(event, &mut waiting)?;
+            if self.host.halt().is_some() {
                 break;
             }
             if turn < GROUP_STEPS_MAX {
-                next = queues.next(turn);
+                next = self.queues.next(turn);
             }
         }
-        let count = steps.count;
-        let early = group.take_early();
-        let due = self.put_off_until.is_some_and(|until| until <= tokio::time::Instant::now());
-        let must_commit = due || group.must_commit() || !waiting.is_empty();
-        let Group { writes, outbox, halt, .. } = group;
-        self.meter.metrics().group_steps.observe(count);
-        if let Some(observer) = &mut self.observer {
+        let Ended { early, must_commit, steps } = self.host.end_group(!waiting.is_empty());
+        self.set_timers();
+        self.watch.meter.metrics().group_steps.observe(steps);
+        if let Some(observer) = &mut self.watch.observer {
             observer.on_commit();
         }
-        early.into_iter().for_each(|outgoing| outgoing.release(&mut *self.network));
+        early.into_iter().for_each(|outgoing| release(outgoing, &mut *self.network));
         self.network.flush();
-        match must_commit {
-            true => commit(writes, &self.queues.at_disk, self.meter.metrics(), halt.as_ref())?,
-            false => writes.put_off(),
+        if must_commit {
+            self.commit()?;
         }
-        self.put_off_until = match self.store.is_behind() {
-            true => self.put_off_until.or(Some(tokio::time::Instant::now() + PUT_OFF_MAX)),
-            false => None,
-        };
-        self.meter.on_group(&self.replica);
-        self.queues.position.set(self.replica.position());
+        self.watch.meter.on_group(self.host.replica());
+        self.queues.position.set(self.host.replica().position());
+        let outbox = self.host.release();
         self.release(outbox, waiting)?;
-        match halt {
-            Some(reason) => Err(DriverError::Halted(reason)),
+        match self.host.halt() {
+            Some(reason) => Err(DriverError::Halted(reason.clone())),
             None => Ok(()),
         }
     }
 
+    /// Handles one event.
+    fn handle(&mut self, event: Event, waiting: &mut Waiting) -> Result<(), DriverError> {
+        match event {
+            Event::Input(input) => self.host.step(*input, &mut self.watch)?,
+            Event::Status(client) => waiting.status.push(client),
+            Event::Report(sender) => waiting.reports.push(sender),
+            Event::Suspect(asked) => {
+                waiting.suspicions.push((asked, self.host.suspect(&mut self.watch)?));
+            }
+            Event::Barrier(done) => waiting.barriers.push(done),
+            // Whoever asked may have stopped waiting.
+            Event::Ping(alive) => drop(alive.send(())),
+        }
+        Ok(())
+    }
+
+    fn set_timers(&mut self) {
+        for (alarm, after) in self.host.take_timers() {
+            self.timers.set(alarm, after);
+        }
+    }
+
+    /// Tells the host of the timers that ran out.
+    fn ring(&mut self) -> Result<(), HostError<StoreError>> {
+        self.set_timers();
+        while let Some(alarm) = self.timers.take_due() {
+            self.host.alarm(alarm, &mut self.watch)?;
+            self.set_timers();
+        }
+        Ok(())
+    }
+
+    /// Makes the group durable.
+    fn commit(&mut self) -> Result<(), DriverError> {
+        let Self { host, queues, .. } = self;
+        let began = Instant::now();
+        queues.at_disk.during(|| blocking(|| host.commit()))?;
+        self.set_timers();
+        let metrics = self.watch.meter.metrics();
+        metrics.commits.increment();
+        metrics.commit_micros_disk.observe_duration(began.elapsed());
+        Ok(())
+    }
+
     fn release(&mut self, outbox: Vec<Outgoing>, waiting: Waiting) -> Result<(), DriverError> {
-        outbox.into_iter().for_each(|outgoing| outgoing.release(&mut *self.network));
+        outbox.into_iter().for_each(|outgoing| release(outgoing, &mut *self.network));
         if !waiting.status.is_empty() || !waiting.reports.is_empty() {
             let report = self.report()?;
             for sender in waiting.reports {
@@ -301,7 +297,7 @@ impl Driver {
             }
         }
         self.network.flush();
-        if let Some(observer) = &mut self.observer {
+        if let Some(observer) = &mut self.watch.observer {
             observer.on_release();
         }
         for (sender, suspected) in waiting.suspicions {
@@ -316,40 +312,6 @@ impl Driver {
     }
 }
 
-/// Returns at a moment; never, if there is none.
-async fn until(moment: Option<tokio::time::Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Makes a group's writes durable, if there are any. A replica that halts does so even if that cannot be written.
-fn commit(
-    writes: Writes<'_>,
-    at_disk: &AtDisk,
-    metrics: &Metrics,
-    halt: Option<&HaltReason>,
-) -> Result<(), DriverError> {
-    if writes.is_idle() {
-        return Ok(());
-    }
-    let began = Instant::now();
-    match (at_disk.during(|| blocking(|| writes.commit())), halt) {
-        (Ok(()), _) => {}
-        (Err(error), None) => return Err(error.into()),
-        (Err(error), Some(reason)) => {
-            return Err(DriverError::HaltedUnrecorded {
-                reason: reason.clone(),
-                error: Box::new(error),
-            });
-        }
-    }
-    metrics.commits.increment();
-    metrics.commit_micros_disk.observe_duration(began.elapsed());
-    Ok(())
-}
-
 impl Queues {
     /// The next event, from replicas and clients in turns, so that neither can starve the other.
     fn next(&mut self, turn: usize) -> Option<Event> {
@@ -359,104 +321,4 @@ impl Queues {
             false => clients.try_recv().or_else(|| peers.try_recv().ok()),
         }
     }
-}
-
-/// Steps the replica, and performs what it asks for.
-struct Steps<'d> {
-    replica: &'d mut Replica,
-    performer: &'d mut Performer,
-    observer: &'d mut Option<Box<dyn Observer>>,
-    meter: &'d mut Meter,
-    surplus: &'d SharedSurplus,
-    evidence: &'d mut Evidence,
-    /// How many steps there were.
-    count: u64,
-}
-
-impl Steps<'_> {
-    /// One input from outside, and the completions that follow from it.
-    fn step(&mut self, input: Input, group: &mut Group<'_>) -> Result<(), DriverError> {
-        let (refusable, vote) = (refusable(&input), SignedVote::in_input(&input));
-        let broken = vote.as_ref().and_then(|vote| self.replica.broken_promise(vote));
-        if let Some(contradiction) = broken {
-            self.evidence.keep_broken_promise(&contradiction, self.meter.metrics(), group)?;
-        }
-        match self.observed(input) {
-            Ok(effects) => self.perform(effects, group),
-            Err(rejection) => {
-                if let (Rejection::Equivocation { .. }, Some(vote)) = (&rejection, vote)
-                    && let Some(contradiction) = self.replica.contradiction(vote)
-                {
-                    self.evidence.keep(&contradiction, self.meter.metrics(), group)?;
-                }
-                if let (Some(request), Some(reason)) = (refusable, RefusalReason::of(&rejection)) {
-                    group.outbox.push(refused(&request.body, reason)?);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// An operator suspects the primary. Only a replica that votes may leave its view: one that has left it already would
-    /// go further ahead than a recovered replica allows for.
-    fn suspect(&mut self, group: &mut Group<'_>) -> Result<Suspected, DriverError> {
-        match self.replica.standing() {
-            Standing::Votes => {
-                self.step(Input::Suspect, group)?;
-                Ok(Ok(self.replica.position().view))
-            }
-            standing => Ok(Err(standing)),
-        }
-    }
-
-    /// Performs a step's effects, and feeds back what they bring about before anything else happens.
-    fn perform(&mut self, effects: Vec<Effect>, group: &mut Group<'_>) -> Result<(), DriverError> {
-        for effect in effects {
-            self.performer.perform(effect, group)?;
-        }
-        while let Some(completion) = group.completions.pop_front() {
-            let effects = self.observed(completion).map_err(DriverError::Completion)?;
-            for effect in effects {
-                self.performer.perform(effect, group)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The trace point: every step of every replica passes here and nowhere else.
-    fn observed(&mut self, input: Input) -> Result<Vec<Effect>, Rejection> {
-        self.count += 1;
-        let cause = Cause::from(&input);
-        let view = self.replica.status().view.0;
-        let _step = tracing::debug_span!("step", view, %cause).entered();
-        let outcome = match self.observer {
-            None => self.replica.step(input),
-            Some(observer) => {
-                let seen = input.clone();
-                let outcome = self.replica.step(input);
-                observer.on_step(&seen, &outcome, self.replica);
-                outcome
-            }
-        };
-        self.meter.on_step(cause, &outcome, self.replica);
-        if let Ok(effects) = &outcome {
-            self.surplus.lock().on_step(effects, self.replica);
-        }
-        outcome
-    }
-}
-
-/// A client's own request: the one kind of input whose rejection somebody waits for.
-fn refusable(input: &Input) -> Option<Arc<Signed<Request>>> {
-    let Input::Request(message) = input else { return None };
-    match message.get() {
-        Message::Request(request) => Some(Arc::clone(request)),
-        _ => None,
-    }
-}
-
-/// Tells a client that its request is refused.
-fn refused(request: &Request, reason: RefusalReason) -> Result<Outgoing, CodecError> {
-    let frame = codec::encode(&ReplicaFrame::refusal(request, reason))?;
-    Ok(Outgoing::Reply { client: request.client, frame: Bytes::from(frame) })
 }

@@ -3,20 +3,19 @@
 //! is verified; queues are bounded, so a slow replica slows its peers' connections and sheds its clients' load.
 
 use crate::blocking::blocking;
-use crate::codec;
 use crate::frame::{
     ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame, StatusReport,
 };
 use crate::lanes::Lanes;
 use crate::metrics::Metrics;
-use crate::shared::{AtDisk, Published, SharedSurplus};
+use crate::shared::{AtDisk, Published};
 use crate::turns::{NotTaken, TakesTurns, Turns};
-use pbft_core::crypto::{Verifier, verify};
-use pbft_core::message::{Message, Request, Signed};
+use pbft_core::message::{Request, Signed};
 use pbft_core::params::ClientAuthentication;
-use pbft_core::surplus::Sifted;
-use pbft_core::types::{ClientId, ReplicaId, View};
-use pbft_core::{Input, Params, Position, Rejection, Replica, Standing};
+use pbft_core::types::{ClientId, ReplicaId};
+use pbft_core::{Input, Params, Position, Rejection};
+pub use pbft_host::Suspected;
+use pbft_host::{Admitted, Door, Unread};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,9 +36,6 @@ const LARGE_FRAME: usize = 4 * 1024;
 fn client_turns() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
-
-/// What became of an operator's suspicion: the view that the replica is changing to, or why it cannot leave its view.
-pub type Suspected = Result<View, Standing>;
 
 /// One thing in a driver's queue.
 #[derive(Debug)]
@@ -66,7 +62,6 @@ pub(crate) struct Queues {
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) position: Published,
     pub(crate) at_disk: AtDisk,
-    pub(crate) surplus: SharedSurplus,
 }
 
 /// Whether a replica is alive: a supervisor should end one that is not, and no other.
@@ -108,6 +103,17 @@ pub enum InboxError {
     Stopped,
 }
 
+impl From<Unread> for InboxError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Frame(error) => Self::Frame(error),
+            Unread::Rejected(rejection) => Self::Rejected(rejection),
+            Unread::Refused { reason, answer } => Self::Refused { reason, answer },
+            Unread::NotVerified(rejection) => Self::NotVerified(rejection),
+        }
+    }
+}
+
 impl InboxError {
     /// What kind it is, for metrics.
     pub fn kind(&self) -> &'static str {
@@ -136,15 +142,13 @@ pub(crate) enum Worth {
 #[derive(Clone)]
 pub struct Inbox {
     params: Arc<Params>,
-    verifier: Arc<dyn Verifier>,
-    limits: FrameLimits,
+    door: Door,
     metrics: Arc<Metrics>,
     peers: mpsc::Sender<Event>,
     clients: Turns,
     stop: Arc<watch::Sender<bool>>,
     position: Published,
     at_disk: AtDisk,
-    surplus: SharedSurplus,
     lanes: Lanes,
     client_turns: Arc<Semaphore>,
     /// A turn of its own for each client that has connected; bounded, since only those on the allow-list do.
@@ -166,19 +170,16 @@ impl std::fmt::Debug for Inbox {
 impl Inbox {
     pub(crate) fn new(
         params: Arc<Params>,
-        verifier: Arc<dyn Verifier>,
+        door: Door,
         metrics: Arc<Metrics>,
-        replica: &Replica,
         lanes: Lanes,
     ) -> (Self, Queues) {
         let (peers, peers_queue) = mpsc::channel(PEER_QUEUE);
         let (clients, clients_queue) = Turns::new();
         let (stop, stopped) = watch::channel(false);
-        let limits = FrameLimits::new(&params);
         let stop = Arc::new(stop);
         let position = Published::default();
         let at_disk = AtDisk::default();
-        let surplus = SharedSurplus::new(replica);
         let client_turns = Arc::new(Semaphore::new(client_turns()));
         let queues = Queues {
             peers: peers_queue,
@@ -186,20 +187,17 @@ impl Inbox {
             stop: stopped,
             position: position.clone(),
             at_disk: at_disk.clone(),
-            surplus: surplus.clone(),
         };
         (
             Self {
                 params,
-                verifier,
-                limits,
+                door,
                 metrics,
                 peers,
                 clients,
                 stop,
                 position,
                 at_disk,
-                surplus,
                 lanes,
                 client_turns,
                 own_turns: Arc::default(),
@@ -243,12 +241,12 @@ impl Inbox {
 
     /// How many votes are set aside, because the replica has no use for them: [`pbft_core::surplus::Surplus`].
     pub fn votes_set_aside(&self) -> usize {
-        self.surplus.lock().len()
+        self.door.votes_set_aside()
     }
 
     /// The sizes that frames are held to.
     pub fn limits(&self) -> &FrameLimits {
-        &self.limits
+        self.door.limits()
     }
 
     /// A frame from `from`'s authenticated connection: an encoded [`Message`]. Waits while the queue is full.
@@ -275,45 +273,17 @@ impl Inbox {
     }
 
     async fn deliver_peer_frame(&self, from: ReplicaId, frame: &[u8]) -> Result<(), InboxError> {
-        let check = || -> Result<_, InboxError> {
-            let message = self.limits.decode_message(frame)?;
-            let [earlier, message] = self.needed(from, message)?;
-            let verified = |message: Option<Message>| {
-                message.map(|message| verify(&self.params, &*self.verifier, message)).transpose()
-            };
-            Ok([verified(earlier)?, verified(message)?])
+        let admitted = match frame.len() > LARGE_FRAME {
+            true => blocking(|| self.door.peer_frame(from, frame))?,
+            false => self.door.peer_frame(from, frame)?,
         };
-        let messages = match frame.len() > LARGE_FRAME {
-            true => blocking(check)?,
-            false => check()?,
-        };
-        for message in messages.into_iter().flatten() {
-            self.input(Input::Message { from, message }).await?;
+        if let Admitted::SetAside = admitted {
+            self.metrics.votes_surplus.increment();
+        }
+        for input in admitted {
+            self.input(input).await?;
         }
         Ok(())
-    }
-
-    /// What of a message that came from `from` the replica has a use for, with a vote that was set aside before it.
-    fn needed(
-        &self,
-        from: ReplicaId,
-        message: Message,
-    ) -> Result<[Option<Message>; 2], InboxError> {
-        if let Message::Batch(batch) = &message
-            && !self.surplus.wants(batch)
-        {
-            return Err(InboxError::NotVerified(Rejection::NotRequested));
-        }
-        let sifted = self.surplus.lock().sift(from, message);
-        match sifted {
-            Sifted::Needed(message) => Ok([None, Some(message)]),
-            Sifted::Contradicts { earlier, message } => Ok([Some(earlier), Some(message)]),
-            Sifted::Refused(rejection) => Err(InboxError::NotVerified(rejection)),
-            Sifted::Surplus => {
-                self.metrics.votes_surplus.increment();
-                Ok([None, None])
-            }
-        }
     }
 
     /// A frame from `client`'s authenticated connection: an encoded [`ClientFrame`]. Never waits.
@@ -332,11 +302,7 @@ impl Inbox {
     }
 
     fn deliver_client_frame(&self, client: ClientId, frame: &[u8]) -> Result<Worth, InboxError> {
-        let (len, max) = (frame.len(), self.limits.client_frame());
-        if len > max {
-            return Err(FrameError::TooLarge { kind: "client frame", len, max }.into());
-        }
-        match codec::decode(frame).map_err(FrameError::from)? {
+        match self.door.client_frame(client, frame)? {
             ClientFrame::Request(request) => self.request(client, request),
             ClientFrame::StatusRequest => {
                 // A queue that is full will be full of what the answer would say.
@@ -353,24 +319,14 @@ impl Inbox {
         client: ClientId,
         request: Arc<Signed<Request>>,
     ) -> Result<Worth, InboxError> {
-        let refused = |reason| {
-            let answer = ReplicaFrame::refusal(&request.body, reason);
-            InboxError::Refused { reason, answer: Box::new(answer) }
-        };
-        if request.body.client != client {
-            return Err(refused(RefusalReason::NotYours));
-        }
+        let overloaded = || Door::refused(&request.body, RefusalReason::Overloaded).into();
         if self.clients.is_full(client) {
             // Before the signature costs anything.
-            return Err(refused(RefusalReason::Overloaded));
+            return Err(overloaded());
         }
-        let message = Message::Request(Arc::clone(&request));
-        let message = verify(&self.params, &*self.verifier, message).map_err(|rejection| {
-            RefusalReason::of(&rejection).map_or_else(|| rejection.into(), refused)
-        })?;
-        let event = Event::Input(Box::new(Input::Request(message)));
+        let event = Event::Input(Box::new(self.door.request(&request)?));
         self.clients.push(Some(client), event).map_err(|not_taken| match not_taken {
-            NotTaken::Full => refused(RefusalReason::Overloaded),
+            NotTaken::Full => overloaded(),
             NotTaken::Closed => InboxError::Stopped,
         })?;
         let needless = self.params.client_authentication == ClientAuthentication::Macs

@@ -31,13 +31,11 @@ pub mod admin;
 mod blocking;
 pub mod cli;
 pub mod client;
-pub mod codec;
 pub mod config;
 pub mod control;
 mod directory;
 pub mod driver;
 mod events;
-pub mod frame;
 pub mod hex;
 pub mod inbox;
 pub mod inspect;
@@ -51,7 +49,6 @@ mod meter;
 pub mod metrics;
 pub mod network;
 pub mod node;
-mod perform;
 pub mod queries;
 pub mod recover;
 pub mod service;
@@ -64,6 +61,9 @@ pub mod trace;
 pub mod transport;
 mod turns;
 pub mod voters;
+mod watch;
+
+pub use pbft_host::{codec, frame};
 
 /// The guide's programs, compiled.
 #[cfg(doctest)]

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use pbft_core::types::{ClientId, ReplicaId};
+use pbft_host::Said;
 use tokio::sync::mpsc;
 
 /// The outbound half of a network. A frame may be lost, and a full queue loses it: the protocol's status messages
@@ -22,6 +23,16 @@ pub trait Network: Send {
     /// Everything that is to leave now was handed over. What was is on its way by then at the latest, so that all frames of
     /// a connection can leave together.
     fn flush(&mut self);
+}
+
+/// Hands what a host says to a network.
+pub(crate) fn release(outgoing: pbft_host::Outgoing, network: &mut dyn Network) {
+    let frame = Bytes::from(outgoing.frame);
+    match outgoing.said {
+        Said::To(to, _) => network.send(to, frame),
+        Said::All(_) => network.broadcast(frame),
+        Said::Client(client, _) => network.reply(client, frame),
+    }
 }
 
 /// A frame that the driver released: everything that it depends on is durable.

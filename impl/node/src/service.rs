@@ -1,12 +1,13 @@
 //! What a cluster replicates.
 
 use crate::state::{State, StateView};
+use crate::store::Store;
 #[cfg(doc)]
 use pbft_core::params::OnPanic;
 use pbft_core::types::ClientId;
+pub use pbft_host::PANICKED;
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a service without queries answers to one.
 pub const NO_QUERIES: &[u8] = b"refused: this service answers no queries";
@@ -52,35 +53,6 @@ impl fmt::Display for ServiceId {
     }
 }
 
-/// The result of an operation on which the service panicked, unless the cluster stops then ([`OnPanic`]).
-pub const PANICKED: &[u8] = b"refused: the service panicked on this operation";
-
-/// The service panicked on an operation. The state is as it was before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Panicked {
-    /// What it said.
-    pub(crate) message: String,
-}
-
-/// Executes one operation. A service that panics on it panics at every correct replica and after every restart, so nothing
-/// but the operation may fail: what it has changed is undone. A stack that overflows and memory that runs out cannot be
-/// caught.
-pub(crate) fn execute_or_undo(
-    service: &dyn Service,
-    state: &mut State<'_>,
-    client: ClientId,
-    operation: &[u8],
-) -> Result<Vec<u8>, Panicked> {
-    state.begin_operation();
-    let execute = AssertUnwindSafe(|| service.execute(state, client, operation));
-    catch_unwind(execute).map_err(|panic| {
-        state.undo();
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Panicked { message: text.unwrap_or_else(|| "without a message".to_owned()) }
-    })
-}
-
 /// A deterministic service. Everything it knows is in the [`State`] that it is handed: `execute` cannot even
 /// change the service itself, so nothing can be left out of the checkpoints by mistake.
 ///
@@ -117,5 +89,11 @@ impl<S: Service + ?Sized> Service for std::sync::Arc<S> {
 
     fn query(&self, state: &mut StateView, client: ClientId, query: &[u8]) -> Vec<u8> {
         (**self).query(state, client, query)
+    }
+}
+
+impl pbft_host::Service<Store> for Box<dyn Service> {
+    fn execute(&self, state: &mut State<'_>, client: ClientId, operation: &[u8]) -> Vec<u8> {
+        (**self).execute(state, client, operation)
     }
 }

@@ -1,31 +1,8 @@
 //! What a driver and the tasks of its connections both see.
 
-use pbft_core::message::Batch;
-use pbft_core::surplus::Surplus;
-use pbft_core::{Position, Replica};
+use pbft_core::Position;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What the replica has no use for any more: its driver knows, and the connections ask before they verify. Held for
-/// nanoseconds only.
-#[derive(Clone, Debug)]
-pub(crate) struct SharedSurplus(Arc<Mutex<Surplus>>);
-
-impl SharedSurplus {
-    pub(crate) fn new(replica: &Replica) -> Self {
-        Self(Arc::new(Mutex::new(Surplus::new(replica))))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Surplus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the replica has asked for the batch. Nobody waits for the lock while it is hashed.
-    pub(crate) fn wants(&self, batch: &Batch) -> bool {
-        let wanted = self.lock().wanted();
-        !wanted.is_empty() && wanted.contains(&batch.digest())
-    }
-}
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How far the replica has come, for everybody to read. Published before anything that it says from there leaves.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
-//! The replica's timers, on tokio's clock (which tests can pause).
+//! What the host wants to be woken for, on tokio's clock (which tests can pause).
 
-use pbft_core::Timer;
+use pbft_host::Alarm;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -8,25 +8,25 @@ use tokio::time::Instant;
 /// Running timers.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    deadlines: BTreeMap<Timer, Instant>,
+    deadlines: BTreeMap<Alarm, Instant>,
 }
 
 impl Timers {
-    pub(crate) fn set(&mut self, timer: Timer, after: Duration) {
-        self.deadlines.insert(timer, Instant::now() + after);
-    }
-
-    pub(crate) fn cancel(&mut self, timer: Timer) {
-        self.deadlines.remove(&timer);
+    /// Sets a timer, or stops it.
+    pub(crate) fn set(&mut self, alarm: Alarm, after: Option<Duration>) {
+        match after {
+            Some(after) => self.deadlines.insert(alarm, Instant::now() + after),
+            None => self.deadlines.remove(&alarm),
+        };
     }
 
     /// Takes a timer that ran out.
-    pub(crate) fn take_due(&mut self) -> Option<Timer> {
+    pub(crate) fn take_due(&mut self) -> Option<Alarm> {
         let now = Instant::now();
         let due = self.deadlines.iter().find(|(_, deadline)| **deadline <= now);
-        let timer = *due?.0;
-        self.deadlines.remove(&timer);
-        Some(timer)
+        let alarm = *due?.0;
+        self.deadlines.remove(&alarm);
+        Some(alarm)
     }
 
     /// Returns when some timer has run out; never, if none is running.
@@ -41,21 +41,23 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pbft_core::Timer;
 
     #[tokio::test(start_paused = true)]
     async fn timers_run_out_in_order_once() {
-        let mut timers = Timers::default();
-        timers.set(Timer::Status, Duration::from_millis(20));
-        timers.set(Timer::ViewChange, Duration::from_millis(10));
+        let (status, view) = (Alarm::Replica(Timer::Status), Alarm::Replica(Timer::ViewChange));
+        let (mut timers, ms) = (Timers::default(), Duration::from_millis);
+        timers.set(status, Some(ms(20)));
+        timers.set(view, Some(ms(10)));
         assert_eq!(timers.take_due(), None);
         timers.wait().await;
-        assert_eq!(timers.take_due(), Some(Timer::ViewChange));
+        assert_eq!(timers.take_due(), Some(view));
         assert_eq!(timers.take_due(), None);
-        timers.set(Timer::Status, Duration::from_millis(30));
-        tokio::time::advance(Duration::from_millis(20)).await;
+        timers.set(status, Some(ms(30)));
+        tokio::time::advance(ms(20)).await;
         assert_eq!(timers.take_due(), None, "it was set again");
-        timers.cancel(Timer::Status);
+        timers.set(status, None);
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(timers.take_due(), None, "it was cancelled");
+        assert_eq!(timers.take_due(), None, "it was stopped");
     }
 }

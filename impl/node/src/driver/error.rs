@@ -5,6 +5,7 @@ use crate::store::StoreError;
 use crate::supervise::Crash;
 use pbft_core::types::{Digest, SeqNum};
 use pbft_core::{HaltReason, Rejection};
+use pbft_host::{HostError, ServicePanic};
 use thiserror::Error;
 
 /// Why a driver ended by itself. The process must not go on.
@@ -59,4 +60,20 @@ pub enum DriverError {
     /// The parameters' messages would not fit into frames.
     #[error("messages could be larger than any frame; lower `window` or `operation_bytes_max`")]
     FramesTooLarge,
+}
+
+impl From<HostError<StoreError>> for DriverError {
+    fn from(error: HostError<StoreError>) -> Self {
+        match error {
+            HostError::Disk(error) => Self::Store(error),
+            HostError::HaltedUnrecorded { reason, error } => {
+                Self::HaltedUnrecorded { reason, error: Box::new(error) }
+            }
+            HostError::ServicePanicked(ServicePanic { seq, request, message, .. }) => {
+                Self::ServicePanicked { seq, request, message }
+            }
+            HostError::Completion(rejection) => Self::Completion(rejection),
+            HostError::Codec(error) => Self::Codec(error),
+        }
+    }
 }

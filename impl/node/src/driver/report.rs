@@ -9,11 +9,14 @@ use pbft_core::Standing;
 impl Driver {
     /// How the replica is. All that it says is durable.
     pub(super) fn report(&mut self) -> Result<StatusReport, StoreError> {
-        let status = self.replica.status();
-        let last_executed = self.store.last_executed()?;
+        let status = self.host.replica().status();
+        let last_executed = self.host.disk().last_executed()?;
         let state = match self.state_digest {
             Some((seq, digest)) if seq == last_executed => digest,
-            _ => self.queues.at_disk.during(|| blocking(|| self.store.state_digest()))?,
+            _ => {
+                let store = self.host.disk_mut();
+                self.queues.at_disk.during(|| blocking(|| store.state_digest()))?
+            }
         };
         self.state_digest = Some((last_executed, state));
         Ok(StatusReport {
@@ -24,9 +27,9 @@ impl Driver {
             checkpoint: self.checkpoint(),
             last_executed,
             state: Some(state),
-            standing: self.replica.standing(),
-            incarnation: self.store.incarnation(),
-            accused: self.evidence.against(),
+            standing: self.host.replica().standing(),
+            incarnation: self.host.disk().incarnation(),
+            accused: self.host.accused(),
         })
     }
 
@@ -34,21 +37,21 @@ impl Driver {
     pub(super) fn report_without_space(&self) -> StatusReport {
         let position = self.queues.position.get();
         StatusReport {
-            replica: self.performer.params.replica,
+            replica: self.params.replica,
             view: position.view,
             active: false,
-            low_water_mark: self.store.durable().low_water_mark,
+            low_water_mark: self.host.disk().durable().low_water_mark,
             checkpoint: self.checkpoint(),
             last_executed: position.last_executed,
             state: None,
             standing: Standing::NoSpace,
-            incarnation: self.store.incarnation(),
-            accused: self.evidence.against(),
+            incarnation: self.host.disk().incarnation(),
+            accused: self.host.accused(),
         }
     }
 
     /// The digest of the last stable checkpoint.
     fn checkpoint(&self) -> Option<pbft_core::types::Digest> {
-        self.store.durable().stable.checkpoints.first().map(|vote| vote.body.digest)
+        self.host.disk().durable().stable.checkpoints.first().map(|vote| vote.body.digest)
     }
 }

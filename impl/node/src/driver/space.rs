@@ -1,16 +1,17 @@
 //! A disk without space: the replica says nothing until there is some, and then goes on by itself.
 
-use super::{Driver, DriverError, Evidence, refusable, refused};
+use super::{Driver, DriverError};
 use crate::blocking::blocking;
 use crate::codec;
-use crate::frame::{RefusalReason, ReplicaFrame};
+use crate::frame::ReplicaFrame;
 use crate::inbox::Event;
-use crate::store::StoreError;
+use crate::network::release;
+use crate::service::Service;
+use crate::store::{Store, StoreError};
 use crate::timers::Timers;
 use bytes::Bytes;
-use pbft_core::surplus::Surplus;
-use pbft_core::{Position, Replica, Standing};
-use std::sync::Arc;
+use pbft_core::{Position, Standing};
+use pbft_host::Host;
 use std::time::Duration;
 
 /// How long to wait before a full disk is tried again.
@@ -25,13 +26,14 @@ impl Driver {
         );
         let position = self.queues.position.get();
         self.queues.position.set(Position { standing: Standing::NoSpace, ..position });
-        self.meter.on_standing(Standing::NoSpace);
+        self.watch.meter.on_standing(Standing::NoSpace);
         loop {
-            self.meter.metrics().disk_full.increment();
+            self.watch.meter.metrics().disk_full.increment();
             if !self.shed_load(SPACE_RETRY).await? {
                 return Ok(false);
             }
-            let reopened = self.queues.at_disk.clone().during(|| blocking(|| self.store.reopen()));
+            let store = self.host.disk_mut();
+            let reopened = self.queues.at_disk.during(|| blocking(|| store.reopen()));
             match reopened {
                 Ok(()) => break,
                 Err(error) if error.is_full() => {}
@@ -80,10 +82,8 @@ impl Driver {
                     continue;
                 }
             };
-            let request = refusable(&input);
-            let refused = request.map(|request| refused(&request.body, RefusalReason::Overloaded));
-            if let Some(Ok(refused)) = refused {
-                refused.release(&mut *self.network);
+            if let Some(refused) = Host::<Store, Box<dyn Service>>::shed(&input)? {
+                release(refused, &mut *self.network);
                 self.network.flush();
             }
         }
@@ -91,21 +91,15 @@ impl Driver {
 
     /// Builds the replica anew from the store.
     fn restart(&mut self) -> Result<(), DriverError> {
-        let (durable, service) = (self.store.durable().clone(), self.store.service_state()?);
-        let params = Arc::clone(&self.performer.params);
-        let signer = Arc::clone(&self.signer);
-        (self.replica, self.recovered) = Replica::recover(params, signer, durable, service);
-        self.performer.timers = Timers::default();
-        // It may need again what it had before.
-        *self.queues.surplus.lock() = Surplus::new(&self.replica);
+        self.host.restart()?;
+        self.timers = Timers::default();
         self.state_digest = None;
-        self.evidence = Evidence::load(&self.store, self.meter.metrics())?;
-        if let Some(observer) = &mut self.observer {
-            observer.on_start(&self.replica);
+        let replica = self.host.replica();
+        if let Some(observer) = &mut self.watch.observer {
+            observer.on_start(replica);
         }
-        self.meter.metrics().store_openings.set(self.store.incarnation());
-        self.meter.on_restart(&self.replica);
-        self.queues.position.set(self.replica.position());
-        Ok(())
+        self.watch.meter.on_restart(replica);
+        self.queues.position.set(replica.position());
+        self.count_what_the_store_keeps()
     }
 }

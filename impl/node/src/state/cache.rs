@@ -155,6 +155,7 @@ fn read_chunk(
 mod tests {
     use super::*;
     use crate::state::{State, chunk_pairs};
+    use pbft_host::Undo as _;
     use proptest::prelude::*;
     use redb::backends::InMemoryBackend;
     use redb::{Database, TableDefinition, WriteTransaction};

@@ -17,6 +17,7 @@ pub use view::StateView;
 
 use crate::store::StoreError;
 use pbft_core::types::SeqNum;
+use pbft_host::Undo;
 use redb::{AccessGuard, ReadableTable, StorageError, Table};
 use std::ops::Bound;
 use thiserror::Error;
@@ -90,19 +91,6 @@ impl<'txn> State<'txn> {
         Self { table, former, chunks, before: Vec::new(), failure: None }
     }
 
-    /// An operation begins: [`Self::undo`] comes back to here.
-    pub(crate) fn begin_operation(&mut self) {
-        self.before.clear();
-    }
-
-    /// The operation under way has changed nothing after all.
-    pub(crate) fn undo(&mut self) {
-        for (key, value) in std::mem::take(&mut self.before).into_iter().rev() {
-            let result = self.set(&key, value.as_deref()).map(drop);
-            note(&mut self.failure, result);
-        }
-    }
-
     pub(crate) fn finish(self) -> Result<(), StoreError> {
         match self.failure {
             Some(failure) => Err(failure),
@@ -163,6 +151,19 @@ impl<'txn> State<'txn> {
             self.before.push((key.to_vec(), old));
         }
         had_one
+    }
+}
+
+impl Undo for State<'_> {
+    fn begin_operation(&mut self) {
+        self.before.clear();
+    }
+
+    fn undo(&mut self) {
+        for (key, value) in std::mem::take(&mut self.before).into_iter().rev() {
+            let result = self.set(&key, value.as_deref()).map(drop);
+            note(&mut self.failure, result);
+        }
     }
 }
 

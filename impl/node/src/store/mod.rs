@@ -8,6 +8,7 @@
 
 mod disk;
 mod error;
+mod host;
 mod identity;
 mod kept;
 mod medium;

@@ -33,12 +33,14 @@ pub(super) struct Open {
     chunks: ChunkCache,
     /// The last checkpoint that is kept.
     checkpoint: Option<SeqNum>,
+    /// Where the chunks begin that the host was told of last.
+    pub(super) starts: Starts,
 }
 
 /// An open write transaction. Dropped without a commit, it never happened.
 pub struct Transaction<'s> {
     store: &'s mut Store,
-    open: Open,
+    pub(super) open: Open,
 }
 
 impl std::fmt::Debug for Open {
@@ -66,7 +68,8 @@ impl<'s> Transaction<'s> {
             Some(chunks) => chunks,
             None => kept::written(&write)?.chunk_cache()?,
         };
-        let open = Open { write, records: Vec::new(), next_record, chunks, checkpoint };
+        let (records, starts) = (Vec::new(), Starts::default());
+        let open = Open { write, records, next_record, chunks, checkpoint, starts };
         Ok(Self { store, open })
     }
 
@@ -80,7 +83,7 @@ impl<'s> Transaction<'s> {
     /// not known, and asking again could be answered by a page cache that has forgotten the failure.
     pub fn commit(self) -> Result<(), StoreError> {
         let Self { store, open } = self;
-        let Open { write, records, next_record, chunks, checkpoint } = open;
+        let Open { write, records, next_record, chunks, checkpoint, .. } = open;
         let commits = store.commits + 1;
         write.open_table(META)?.insert(COMMITS, &*codec::encode(&commits)?)?;
         write.commit().map_err(|e| StoreError::from(e).with_path(&store.path))?;

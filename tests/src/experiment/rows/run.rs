@@ -36,6 +36,7 @@ impl Test {
     pub(super) fn place(&self) -> (String, &'static str) {
         let root = match self.package {
             "pbft-core" => "impl/core",
+            "pbft-host" => "impl/host",
             "pbft-node" => "impl/node",
             _ => "",
         };

@@ -87,7 +87,6 @@ impl Writer for Expected<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hex;
     use pbft_core::message::{Batch, FetchState, Message, Prepare, Request, Signed, StatePart};
     use pbft_core::types::{
         ClientId, Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View,
@@ -95,6 +94,10 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::sync::Arc;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 
     fn signed<B>(body: B) -> Signed<B> {
         Signed { body, signature: Signature { r: [1; 32], s: [2; 32] } }
@@ -142,7 +145,7 @@ mod tests {
         ];
         for (message, golden) in vectors {
             let bytes = encode(&message).expect("encoded");
-            assert_eq!(hex::encode(&bytes), golden);
+            assert_eq!(hex(&bytes), golden);
             assert_eq!(decode::<Message>(&bytes).as_ref(), Ok(&message));
         }
     }

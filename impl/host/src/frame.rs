@@ -26,8 +26,8 @@ pub struct Hello {
     pub version: u16,
     /// The cluster id, which covers the whole configuration that must be the same everywhere.
     pub cluster: Digest,
-    /// How far the accepting replica has come, and whether it votes, for one that has lost its memory
-    /// ([`crate::recover`]). The dialing end says nothing here.
+    /// How far the accepting replica has come, and whether it votes, for one that has lost its memory.
+    /// The dialing end says nothing here.
     pub position: Position,
 }
 
