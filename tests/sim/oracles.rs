@@ -1,17 +1,18 @@
 //! Each rule of the oracle is seen to fire: an honest story is told to it, and the same story with one thing wrong.
 
+use pbft_core::evidence::{Contradiction, SignedVote};
 use pbft_core::message::{Checkpoint, Message, Prepare, Request, Signed, ViewChange};
 use pbft_core::types::{
     ClientId, Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View,
 };
 use pbft_core::{HaltReason, Input, Rejection, Replica, Timer};
+use pbft_host::Said;
 use pbft_tests::sim::bank::{Accounts, Operation};
 use pbft_tests::sim::campaign::Task;
 use pbft_tests::sim::disk::Image;
 use pbft_tests::sim::driver::Run;
 use pbft_tests::sim::event::RequestId;
 use pbft_tests::sim::fault::Plan;
-use pbft_tests::sim::host::Said;
 use pbft_tests::sim::judge::{Judging, guarded, judge};
 use pbft_tests::sim::oracle::{Oracle, Rule};
 use pbft_tests::sim::world::Mode;
@@ -41,7 +42,7 @@ fn replicas() -> (Replica, Replica) {
     while run.world.oracle.executed() == 0 {
         assert!(run.step());
     }
-    let executed = |host: &&pbft_tests::sim::host::Host| {
+    let executed = |host: &&pbft_tests::sim::process::Process| {
         host.replica().is_some_and(|one| one.status().last_executed > SeqNum(0))
     };
     let later = run.world.hosts.iter().find(executed).expect("somebody executed it");
@@ -71,6 +72,15 @@ fn prepare(view: u64, digest: u8) -> Said {
     Said::All(Message::Prepare(signed(body)))
 }
 
+/// Two PREPAREs of replica 1 for one number.
+fn contradiction() -> Contradiction {
+    let vote = |digest| match prepare(5, digest) {
+        Said::All(Message::Prepare(vote)) => SignedVote::Prepare(vote),
+        other => unreachable!("{other:?} is no vote"),
+    };
+    Contradiction { first: vote(1), second: vote(2) }
+}
+
 fn view_change(view: u64) -> Said {
     let body = ViewChange {
         view: View(view),
@@ -97,6 +107,11 @@ fn stories<'a>(fresh: &'a Replica, later: &'a Replica) -> BTreeMap<Rule, [Story<
         };
     let says = |said: Vec<Said>, image: Image| -> Story<'a> {
         Box::new(move |oracle| said.iter().for_each(|one| oracle.on_said(one, &image)))
+    };
+    let keeps = |evidence: Vec<Contradiction>| -> Story<'a> {
+        let mut image = Image::default();
+        image.evidence = evidence;
+        Box::new(move |oracle| oracle.on_evidence_owed(&[contradiction()], &image))
     };
     let id = RequestId { client: 1, lane: Lane(0), timestamp: Timestamp(1) };
     let accepts = move |result: Arc<[u8]>| -> Story<'a> {
@@ -137,6 +152,7 @@ fn stories<'a>(fresh: &'a Replica, later: &'a Replica) -> BTreeMap<Rule, [Story<
                 says(vec![view_change(5), prepare(4, 1)], disk()),
             ],
         ),
+        (Rule::EvidenceKept, [keeps(vec![contradiction()]), keeps(Vec::new())]),
         (
             Rule::Durable,
             [says(vec![checkpoint(1)], disk()), says(vec![checkpoint(1)], Image::default())],

@@ -3,13 +3,13 @@
 //! strategies of the simulator's liars ([`crate::sim::behaviour`]), which hear every message that it hears.
 
 use crate::sim::behaviour::{Addressee, Behaviour, Liar, Utterance};
-use crate::sim::host::Said;
 use crate::sim::rng::Rng;
 use bytes::Bytes;
 use clap::Parser;
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Principal, ReplicaId};
 use pbft_core::{Effect, Input, Rejection, Replica, Timer};
+use pbft_host::Said;
 use pbft_node::codec;
 use pbft_node::driver::{Driver, Observer, Parts};
 use pbft_node::frame::ReplicaFrame;
@@ -201,7 +201,9 @@ impl Network for Mouth {
 
     fn reply(&mut self, client: ClientId, frame: Bytes) {
         match codec::decode::<ReplicaFrame>(&frame) {
-            Ok(ReplicaFrame::Reply(reply)) => self.say(Said::Reply(reply)),
+            Ok(ReplicaFrame::Reply(reply)) => {
+                self.say(Said::Client(client, ReplicaFrame::Reply(reply)))
+            }
             Ok(_) | Err(_) => self.network.reply(client, frame),
         }
     }

@@ -30,7 +30,7 @@ pub enum HostError<E: std::error::Error + 'static> {
         /// Why it must not go on.
         reason: HaltReason,
         /// Why that cannot be recorded.
-        error: E,
+        error: Box<E>,
     },
     /// The service panicked on an operation, and the cluster's configuration says to stop then.
     #[error("the service panicked on request {} of batch {}: {}", .0.request, .0.seq, .0.message)]

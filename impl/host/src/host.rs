@@ -242,7 +242,7 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         let committed = self.disk.commit();
         committed.map_err(|error| match self.group.halt.clone() {
             None => HostError::Disk(error),
-            Some(reason) => HostError::HaltedUnrecorded { reason, error },
+            Some(reason) => HostError::HaltedUnrecorded { reason, error: Box::new(error) },
         })
     }
 

@@ -1,4 +1,4 @@
-//! The lab: a cluster of the production core that a person steps through, message by message.
+//! The lab: a cluster of the production core and host that a person steps through, message by message.
 //!
 //! ```text
 //!    line ──▶ parse ──▶ Command ──▶ Session ──▶ Cluster: messages, clock, who is held    cluster

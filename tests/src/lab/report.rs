@@ -6,7 +6,7 @@ use super::eyes::{Deed, Votes};
 use super::letter::{About, short};
 use super::words::{Kind, account_name, list, node_name};
 use crate::sim::event::Node;
-use crate::sim::host::Down;
+use crate::sim::process::Down;
 use pbft_node::trace::format::ShortDigest;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

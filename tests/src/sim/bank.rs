@@ -1,12 +1,14 @@
 //! The service of the simulated clusters: a few accounts. Every operation answers with the balances after it, so a
 //! client's history says much about the order in which operations took effect.
 
+use super::disk::{Books, Disk};
 use pbft_core::manifest::ChunkId;
-use pbft_node::service::PANICKED;
+use pbft_core::types::ClientId;
+use pbft_host::PANICKED;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 /// The chunks of a state.
@@ -132,15 +134,15 @@ impl Accounts {
         self.0.iter().map(|(account, balance)| (*account, *balance))
     }
 
-    /// Applies an operation's bytes, whatever they are, and returns the result.
+    /// Applies an operation's bytes, whatever they are, and returns the result. For poison that is what a host makes of it.
     pub fn execute(&mut self, operation: &[u8]) -> Arc<[u8]> {
-        if operation == POISON {
-            let before = self.clone();
-            let panicked = catch_unwind(AssertUnwindSafe(|| self.break_down())).is_err();
-            assert!(panicked, "it is poison");
-            *self = before;
-            return PANICKED.into();
+        match operation == POISON {
+            true => PANICKED.into(),
+            false => self.apply(operation),
         }
+    }
+
+    fn apply(&mut self, operation: &[u8]) -> Arc<[u8]> {
         let Some(operation) = Operation::decode(operation) else { return MALFORMED.into() };
         match operation {
             Operation::Deposit { account, amount } => {
@@ -169,7 +171,7 @@ impl Accounts {
     }
 
     /// Changes something, and panics. Nothing is printed of it.
-    fn break_down(&mut self) {
+    fn break_down(&mut self) -> ! {
         self.set(0, self.balance(0) + 1);
         resume_unwind(Box::new("a mistake in the service"));
     }
@@ -211,6 +213,26 @@ impl Accounts {
             }
         }
         Some(accounts)
+    }
+}
+
+/// The service.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bank {
+    /// One account grows by so much with each operation: at other replicas it does not.
+    pub skew: u16,
+}
+
+impl pbft_host::Service<Disk> for Bank {
+    fn execute(&self, books: &mut Books<'_>, _client: ClientId, operation: &[u8]) -> Vec<u8> {
+        let accounts = &mut *books.accounts;
+        if self.skew > 0 {
+            accounts.set(u8::MAX, accounts.balance(u8::MAX) + u64::from(self.skew));
+        }
+        match operation == POISON {
+            true => accounts.break_down(),
+            false => accounts.apply(operation).to_vec(),
+        }
     }
 }
 

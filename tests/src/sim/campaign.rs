@@ -4,6 +4,7 @@
 use super::coverage::Coverage;
 use super::fault::Plan;
 use super::judge::{Judged, Judging, judge};
+use super::keys::Scheme;
 use super::oracle::Violation;
 use super::twins;
 pub use pbft_model::shard::Shard;
@@ -43,6 +44,11 @@ pub enum Task {
         /// Its number.
         scenario: u64,
     },
+    /// A plan drawn from a seed, at four replicas, with the signatures of production.
+    Signed {
+        /// The seed.
+        seed: u64,
+    },
     /// One lie of one liar, at four replicas: the lies take turns.
     Lie {
         /// Its number.
@@ -56,6 +62,7 @@ impl Task {
     pub fn plan(self) -> Plan {
         match self {
             Self::Seed { n, seed } => Plan::draw(seed, n),
+            Self::Signed { seed } => Plan { scheme: Scheme::Ed25519, ..Plan::draw(seed, 4) },
             Self::Twins { scenario } => twins::plan(scenario),
             Self::Lie { number } => Plan::lie(number),
         }
@@ -66,6 +73,7 @@ impl Task {
     pub fn command(self) -> String {
         match self {
             Self::Seed { n, seed } => format!("cargo sim replay {seed} --replicas {n}"),
+            Self::Signed { seed } => format!("cargo sim replay {seed} --signatures ed25519"),
             Self::Twins { scenario } => format!("cargo sim twins --scenario {scenario}"),
             Self::Lie { number } => format!("cargo sim lie {number}"),
         }
@@ -90,6 +98,9 @@ pub struct Campaign {
     pub name: String,
     /// Seeds.
     pub seeds: Vec<Seeds>,
+    /// The number of seeds that are run with the signatures of production.
+    #[serde(default)]
+    pub signed: u64,
     /// The number of scenarios with twins, spread evenly over all of them.
     pub twins: u64,
     /// Whether every run is validated against the model.
@@ -110,7 +121,11 @@ impl Campaign {
             }
             Preset::Soak => ("soak", vec![seeds(4, 220_000), seeds(5, 5000), seeds(7, 20_000)], 0),
         };
-        Self { name: name.to_owned(), seeds, twins, model: true, gate: true }
+        let signed = match preset {
+            Preset::Quick => 20,
+            Preset::Nightly | Preset::Soak => 500,
+        };
+        Self { name: name.to_owned(), seeds, signed, twins, model: true, gate: true }
     }
 
     /// A preset's scenarios with twins.
@@ -121,7 +136,7 @@ impl Campaign {
             Preset::Nightly | Preset::Soak => twins::SCENARIOS,
         };
         let name = format!("twins, {twins} scenarios");
-        Self { name, seeds: Vec::new(), twins, model: true, gate: false }
+        Self { name, seeds: Vec::new(), signed: 0, twins, model: true, gate: false }
     }
 
     /// All runs of a shard, in order.
@@ -132,7 +147,8 @@ impl Campaign {
         });
         let twins =
             (0..self.twins).map(|index| Task::Twins { scenario: twins::spread(index, self.twins) });
-        let all = seeds.chain(twins).enumerate();
+        let signed = (1..=self.signed).map(|seed| Task::Signed { seed });
+        let all = seeds.chain(signed).chain(twins).enumerate();
         all.filter(|(index, _)| shard.has(*index)).map(|(_, task)| task).collect()
     }
 }

@@ -341,6 +341,10 @@ impl LyingClient {
                     };
                     self.poisoned(now, good)
                 }
+                ClientLie::MalformedFrame if now.is_multiple_of(2) => {
+                    let request = self.request(self.id, 2, now, deposit(1));
+                    [&request[..], &[0]].concat().into()
+                }
                 ClientLie::MalformedFrame => vec![7; 3 + now as usize % 50].into(),
                 ClientLie::RepeatRequest => {
                     let frame = self.request(self.id, 3, 1 + now / REPEATS as u64, deposit(1));

@@ -3,10 +3,10 @@
 use super::behaviour::Behaviour;
 use super::client::ClientLie;
 use super::fault::FaultKind;
-use super::host::Said;
 use pbft_core::message::Message;
 use pbft_core::{Effect, Rejection};
-use pbft_node::frame::RefusalReason;
+use pbft_host::Said;
+use pbft_host::frame::RefusalReason;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -45,6 +45,15 @@ pub struct Coverage {
     /// Votes that contradict what their replica had promised.
     #[serde(default)]
     pub evidence: u64,
+    /// Votes that nobody looked at, since nothing needed them (D25).
+    #[serde(default)]
+    pub votes_sifted: u64,
+    /// Replies that left before what their execution wrote was durable (D26).
+    #[serde(default)]
+    pub early_replies: u64,
+    /// Groups whose writes were left to a later one (D26).
+    #[serde(default)]
+    pub put_off: u64,
 }
 
 fn count(counts: &mut Counts, name: &str, by: u64) {
@@ -219,6 +228,9 @@ impl Coverage {
         self.overtaken += other.overtaken;
         self.halted_starts += other.halted_starts;
         self.evidence += other.evidence;
+        self.votes_sifted += other.votes_sifted;
+        self.early_replies += other.early_replies;
+        self.put_off += other.put_off;
         let pairs = [
             (&mut self.faults, &other.faults),
             (&mut self.behaviours, &other.behaviours),
@@ -253,18 +265,17 @@ impl Coverage {
             let absent = names.iter().filter(|name| !counts.contains_key(**name));
             missing.extend(absent.map(|name| format!("{what} {name}")));
         }
-        if self.forgotten == 0 {
-            missing.push("execution that a crash made its replica forget".to_owned());
-        }
-        if self.spent == 0 {
-            missing.push("copied client whose timestamps were used".to_owned());
-        }
-        if self.evidence == 0 {
-            missing.push("evidence of a broken promise".to_owned());
-        }
-        if self.halted_starts == 0 {
-            missing.push("start of a replica that had halted".to_owned());
-        }
+        let events = [
+            (self.forgotten, "execution that a crash made its replica forget"),
+            (self.spent, "copied client whose timestamps were used"),
+            (self.evidence, "evidence of a broken promise"),
+            (self.halted_starts, "start of a replica that had halted"),
+            (self.votes_sifted, "vote that nothing needed"),
+            (self.early_replies, "reply before its write"),
+            (self.put_off, "write that was put off"),
+        ];
+        let never = events.iter().filter(|(times, _)| *times == 0);
+        missing.extend(never.map(|(_, what)| (*what).to_owned()));
         missing
     }
 }

@@ -7,15 +7,21 @@
 //! refuses them; bytes beyond it are a torn tail and cut off. When a checkpoint is stable the log is replaced by a
 //! snapshot, with a new file that takes the old one's place when it is synced.
 
+mod changes;
+
+pub use changes::Books;
+
 use super::bank::Accounts;
 use super::rng::fingerprint;
+use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{KeptStates, Manifest};
 use pbft_core::message::StatePart;
 use pbft_core::replies::{LastReply, ReplyTable};
-use pbft_core::types::{ClientId, Digest, Lane, SeqNum};
+use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, View};
 use pbft_core::{Durable, Record, ServiceState};
 use pbft_node::codec;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use thiserror::Error;
@@ -55,6 +61,8 @@ pub enum Write {
         /// The checkpoint's manifest.
         manifest: Manifest,
     },
+    /// Evidence of a fault is kept.
+    Evidence(Box<Contradiction>),
     /// Everything that was there, in one.
     Snapshot(Box<Image>),
 }
@@ -70,6 +78,8 @@ pub struct Image {
     pub replies: ReplyTable,
     /// The service's state.
     pub accounts: Accounts,
+    /// Evidence of faults.
+    pub evidence: Vec<Contradiction>,
     kept: KeptStates,
 }
 
@@ -98,9 +108,19 @@ impl Image {
             Write::Stage { digest, bytes } => self.kept.stage(*digest, Arc::clone(bytes)),
             Write::RetainStaged(needed) => self.kept.retain_staged(needed),
             Write::Install { manifest } => return self.install(manifest),
+            Write::Evidence(contradiction) => {
+                self.evidence.push(Contradiction::clone(contradiction))
+            }
             Write::Snapshot(image) => *self = Self::clone(image),
         }
         true
+    }
+
+    /// Whether there is evidence against a replica for this place.
+    #[must_use]
+    pub fn has_evidence(&self, against: ReplicaId, place: (View, SeqNum)) -> bool {
+        let is_it = |known: &Contradiction| (known.replica(), known.place()) == (against, place);
+        self.evidence.iter().any(is_it)
     }
 
     fn install(&mut self, manifest: &Manifest) -> bool {
@@ -162,6 +182,9 @@ pub enum DiskError {
     /// Nothing is there, although something was.
     #[error("the disk is empty")]
     Lost,
+    /// What it is to keep consists of parts that are not there.
+    #[error("a part of what is to be kept is not there")]
+    Impossible,
 }
 
 /// What a crash leaves of an entry that was written and not synced.
@@ -200,8 +223,12 @@ pub struct Disk {
     pending: Option<Pending>,
     /// What is really on the medium, while fsync lies.
     beneath: Option<Medium>,
-    /// What the bytes say, those that are not synced included.
+    /// What the bytes say, those that are not synced or not even written included.
     image: Image,
+    /// What was changed since the last write.
+    open: Vec<Write>,
+    /// The balances that the service has changed in the batch that it executes.
+    balances: Vec<(u8, u64)>,
     full: bool,
     sync_fails: bool,
     ever_synced: bool,
@@ -264,9 +291,13 @@ impl Disk {
         &self.image
     }
 
-    /// Changes the image. The caller then writes what it changed.
-    pub fn image_mut(&mut self) -> &mut Image {
-        &mut self.image
+    /// What is sure to be on it: what its replica may rely on.
+    #[must_use]
+    pub fn relied_on(&self) -> Cow<'_, Image> {
+        match self.open.is_empty() && self.pending.is_none() {
+            true => Cow::Borrowed(&self.image),
+            false => Cow::Owned(self.durable_image()),
+        }
     }
 
     /// What would be there if the process ended now and nothing unsynced were left.
@@ -293,16 +324,28 @@ impl Disk {
         self.medium.log.len()
     }
 
-    /// Writes a group's changes, which the image has already. After a stable checkpoint everything is written anew.
-    pub fn write(&mut self, writes: &[Write]) -> Result<(), DiskError> {
+    /// Makes a change, which the next write takes along.
+    fn change(&mut self, write: Write) -> Result<(), DiskError> {
+        match self.image.apply(&write) {
+            true => {
+                self.open.push(write);
+                Ok(())
+            }
+            false => Err(DiskError::Impossible),
+        }
+    }
+
+    /// Writes what was changed. After a stable checkpoint everything is written anew.
+    pub fn write(&mut self) -> Result<(), DiskError> {
         if self.full {
             return Err(DiskError::Full);
         }
+        let writes = std::mem::take(&mut self.open);
         let stable = |write: &Write| matches!(write, Write::Record(Record::Stable(_)));
         let replaces = writes.iter().any(stable);
         let bytes = match replaces {
             true => entry(&[Write::Snapshot(Box::new(self.image.clone()))]),
-            false => entry(writes),
+            false => entry(&writes),
         };
         self.pending = Some(Pending { bytes: bytes.ok_or(DiskError::Full)?, replaces });
         Ok(())
@@ -323,6 +366,8 @@ impl Disk {
 
     /// The power goes, or the process.
     pub fn crash(&mut self, tail: Tail) {
+        self.open.clear();
+        self.balances.clear();
         if let Some(beneath) = self.beneath.take() {
             self.medium = beneath;
         }
@@ -381,102 +426,4 @@ impl Disk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn executed(disk: &mut Disk, seq: u64) -> Vec<Write> {
-        let write = Write::Executed {
-            seq: SeqNum(seq),
-            balances: vec![(1, seq * 10)],
-            replies: Vec::new(),
-        };
-        assert!(disk.image_mut().apply(&write));
-        vec![write]
-    }
-
-    fn three_batches() -> Disk {
-        let mut disk = Disk::default();
-        for seq in 1..=3 {
-            let writes = executed(&mut disk, seq);
-            disk.write(&writes).expect("room");
-            disk.sync().expect("works");
-        }
-        disk
-    }
-
-    fn seq_after(disk: &mut Disk, tail: Tail) -> Result<u64, DiskError> {
-        disk.crash(tail);
-        disk.open().map(|image| image.executed.0)
-    }
-
-    #[test]
-    fn what_is_synced_stays_and_the_rest_is_the_crash_s_choice() {
-        let mut disk = three_batches();
-        let writes = executed(&mut disk, 4);
-        disk.write(&writes).expect("room");
-        assert_eq!(seq_after(&mut disk.clone(), Tail::Lost), Ok(3));
-        assert_eq!(seq_after(&mut disk.clone(), Tail::Kept), Ok(4));
-        for hundredths in 0..100 {
-            let mut torn = disk.clone();
-            assert_eq!(seq_after(&mut torn, Tail::Torn(hundredths)), Ok(3), "{hundredths}");
-            let writes = executed(&mut torn, 4);
-            torn.write(&writes).expect("room");
-            torn.sync().expect("works");
-            assert_eq!(seq_after(&mut torn, Tail::Lost), Ok(4), "after a torn tail was cut off");
-        }
-    }
-
-    /// Whoever ends before its first sync has nothing on its disk, and has lost nothing.
-    #[test]
-    fn an_empty_disk_is_not_a_lost_one() {
-        let mut disk = Disk::default();
-        let writes = executed(&mut disk, 1);
-        disk.write(&writes).expect("room");
-        assert_eq!(seq_after(&mut disk.clone(), Tail::Lost), Ok(0));
-        assert_eq!(seq_after(&mut disk.clone(), Tail::Torn(50)), Ok(0));
-        disk.sync().expect("works");
-        disk.wipe();
-        assert_eq!(seq_after(&mut disk, Tail::Lost), Err(DiskError::Lost));
-    }
-
-    #[test]
-    fn every_flipped_bit_is_noticed() {
-        let disk = three_batches();
-        for bit in 0..8 * disk.bytes() as u64 {
-            let mut flipped = disk.clone();
-            assert!(flipped.flip(bit));
-            assert_eq!(seq_after(&mut flipped, Tail::Lost), Err(DiskError::Corrupt), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn a_stable_checkpoint_replaces_the_log_by_a_snapshot() {
-        let mut disk = three_batches();
-        let before = disk.bytes();
-        let stable = Write::Record(Record::Stable(Arc::default()));
-        assert!(disk.image_mut().apply(&stable));
-        disk.write(&[stable]).expect("room");
-        assert_eq!(seq_after(&mut disk.clone(), Tail::Torn(50)), Ok(3), "the old file is there");
-        disk.sync().expect("works");
-        assert_ne!(disk.bytes(), before);
-        assert_eq!(seq_after(&mut disk, Tail::Lost), Ok(3));
-    }
-
-    #[test]
-    fn a_full_a_failing_a_lying_and_a_lost_disk_do_what_they_are_called() {
-        let mut disk = three_batches();
-        disk.set_full(true);
-        assert_eq!(disk.write(&[]), Err(DiskError::Full));
-        disk.set_full(false);
-        disk.set_sync_fails(true);
-        assert_eq!(disk.sync(), Err(DiskError::SyncFailed));
-        disk.set_sync_fails(false);
-        disk.begin_to_lie();
-        let writes = executed(&mut disk, 4);
-        disk.write(&writes).expect("room");
-        disk.sync().expect("says so");
-        assert_eq!(seq_after(&mut disk, Tail::Kept), Ok(3), "the synced write is gone");
-        disk.wipe();
-        assert_eq!(disk.open(), Err(DiskError::Lost));
-    }
-}
+mod tests;

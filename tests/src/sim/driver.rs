@@ -16,7 +16,8 @@ use super::traffic::Traffic;
 use super::world::{Mode, Output, World};
 use core::time::Duration;
 use pbft_core::types::SeqNum;
-use pbft_core::{Membership, Params, Timer};
+use pbft_core::{Membership, Params};
+use pbft_host::Alarm;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
@@ -49,7 +50,7 @@ fn params(plan: &Plan, membership: Membership) -> Params {
 #[derive(Debug)]
 enum Pending {
     Event(Event),
-    Timer { host: usize, timer: Timer, generation: u64 },
+    Timer { host: usize, timer: Alarm, generation: u64 },
     ClientTimer { client: u32, lane: u16, generation: u64 },
     Submit { client: u32, lane: u16 },
     Lie(u32),
@@ -108,7 +109,7 @@ pub struct Run {
     happened: u64,
     network: Network,
     rng: Rng,
-    timers: BTreeMap<(usize, Timer), u64>,
+    timers: BTreeMap<(usize, Alarm), u64>,
     client_timers: BTreeMap<(u32, u16), u64>,
     scripts: BTreeMap<(u32, u16), VecDeque<Submission>>,
     timestamps: BTreeMap<(u32, u16), u64>,
@@ -234,7 +235,7 @@ impl Run {
         !self.over
     }
 
-    fn timer(&mut self, host: usize, timer: Timer, generation: u64) {
+    fn timer(&mut self, host: usize, timer: Alarm, generation: u64) {
         if self.timers.get(&(host, timer)) != Some(&generation) {
             return;
         }
@@ -328,9 +329,9 @@ impl Run {
                     self.at(at, Pending::Event(Event::Synced { host }));
                 }
                 Output::Ended { host } => {
-                    for timer in [Timer::ViewChange, Timer::Status] {
-                        *self.timers.entry((host, timer)).or_default() += 1;
-                    }
+                    let of_host = |((of, _), _): &(&(usize, Alarm), &mut u64)| *of == host;
+                    let generations = self.timers.iter_mut().filter(of_host);
+                    generations.for_each(|(_, generation)| *generation += 1);
                 }
             }
         }

@@ -5,6 +5,7 @@ use super::bank::Operation;
 use super::disk::Tail;
 use pbft_core::Timer;
 use pbft_core::types::{Lane, Timestamp};
+use pbft_host::Alarm;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub enum Boundary {
     Sent(u8),
 }
 
-/// A timer of the core, as a word that can be stored.
+/// What a host wants to be woken for, as a word that can be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TimerName {
     /// The view-change timer.
@@ -47,24 +48,28 @@ pub enum TimerName {
     Status,
     /// The timer of a batch.
     Batch,
+    /// What execution wrote waits long enough.
+    PutOff,
 }
 
-impl From<Timer> for TimerName {
-    fn from(timer: Timer) -> Self {
-        match timer {
-            Timer::ViewChange => Self::ViewChange,
-            Timer::Status => Self::Status,
-            Timer::Batch => Self::Batch,
+impl From<Alarm> for TimerName {
+    fn from(alarm: Alarm) -> Self {
+        match alarm {
+            Alarm::Replica(Timer::ViewChange) => Self::ViewChange,
+            Alarm::Replica(Timer::Status) => Self::Status,
+            Alarm::Replica(Timer::Batch) => Self::Batch,
+            Alarm::PutOff => Self::PutOff,
         }
     }
 }
 
-impl From<TimerName> for Timer {
+impl From<TimerName> for Alarm {
     fn from(name: TimerName) -> Self {
         match name {
-            TimerName::ViewChange => Self::ViewChange,
-            TimerName::Status => Self::Status,
-            TimerName::Batch => Self::Batch,
+            TimerName::ViewChange => Self::Replica(Timer::ViewChange),
+            TimerName::Status => Self::Replica(Timer::Status),
+            TimerName::Batch => Self::Replica(Timer::Batch),
+            TimerName::PutOff => Self::PutOff,
         }
     }
 }

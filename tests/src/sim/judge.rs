@@ -6,8 +6,8 @@ use super::driver::Run;
 use super::event::Event;
 use super::fault::Plan;
 use super::history::{self, Moment};
-use super::host::Down;
 use super::oracle::{Rule, Violation};
+use super::process::Down;
 use super::world::{Mode, World};
 use core::time::Duration;
 use pbft_conformance::validate::{Options, Recording, Verdict, validate};
@@ -115,7 +115,7 @@ pub(super) fn judge_world(judged: &mut Judged, plan: &Plan, world: &World, judgi
         match process.down() {
             Some(Down::Halted(reason)) => judged.halted.push((host, reason.to_string())),
             Some(Down::Disk(error)) => judged.refused.push((host, *error)),
-            Some(Down::Crashed) | None => {}
+            Some(Down::Crashed | Down::Failed(_)) | None => {}
         }
     }
     judged.beyond = world.oracle.beyond.iter().map(|one| one.rule).collect();

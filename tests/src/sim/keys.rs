@@ -13,6 +13,7 @@ use pbft_core::types::{ClientId, Principal, ReplicaId, Signature};
 use pbft_node::keyring::{KeyRing, KeySigner, VerifiedCache};
 use pbft_node::keys::SecretKey;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How signatures are made.
@@ -31,8 +32,30 @@ pub struct Keys {
     seed: u64,
     clients: u32,
     authentication: ClientAuthentication,
-    ring: Option<Arc<VerifiedCache>>,
+    ring: Option<Arc<Ring>>,
     issued: Option<Issued>,
+}
+
+/// Ed25519 as in production, and the same without what the node remembers.
+struct Ring {
+    cache: VerifiedCache,
+    plain: KeyRing,
+    /// Whether the two ever differed.
+    differed: AtomicBool,
+}
+
+impl Ring {
+    fn verify(
+        &self,
+        principal: Principal,
+        statement: &Statement<'_>,
+        signature: &Signature,
+    ) -> bool {
+        let is_believed = self.cache.verify(principal, statement, signature);
+        let holds = self.plain.verify(principal, statement, signature);
+        self.differed.fetch_or(is_believed != holds, Ordering::Relaxed);
+        is_believed
+    }
 }
 
 /// Signatures that were made, and who must have made what bears their name.
@@ -98,6 +121,12 @@ impl Keys {
         }
     }
 
+    /// Whether the node's verifier ever believed a signature that does not hold, or did not believe one that does.
+    #[must_use]
+    pub fn were_misjudged(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.differed.load(Ordering::Relaxed))
+    }
+
     /// Whether an authenticator stands in the place of a signature of this statement.
     fn takes_codes(&self, statement: &Statement<'_>) -> bool {
         self.authentication == ClientAuthentication::Macs
@@ -143,15 +172,16 @@ impl Keys {
     }
 }
 
-fn ring(scheme: Scheme, seed: u64, replicas: u32, clients: u32) -> Option<Arc<VerifiedCache>> {
+fn ring(scheme: Scheme, seed: u64, replicas: u32, clients: u32) -> Option<Arc<Ring>> {
     let public = |principal| SecretKey::from_seed(&secret(seed, principal)).public();
     let replica = |id| public(Principal::Replica(ReplicaId(id)));
     let client = |id| (ClientId(id), public(Principal::Client(ClientId(id))));
     match scheme {
         Scheme::Fast => None,
         Scheme::Ed25519 => {
-            let ring = KeyRing::new((0..replicas).map(replica), (0..clients).map(client));
-            Some(Arc::new(VerifiedCache::new(ring)))
+            let plain = KeyRing::new((0..replicas).map(replica), (0..clients).map(client));
+            let cache = VerifiedCache::new(plain.clone());
+            Some(Arc::new(Ring { cache, plain, differed: AtomicBool::default() }))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Whole clusters in one thread, on a virtual clock, from one seed.
 //!
-//! The replicas are production's: [`pbft_core::Replica`] with its client machine, the node's codec, frame limits and
-//! recorder. Simulated are what they stand on: the network, the disks, the clocks, and, unless asked otherwise, the
-//! arithmetic of signatures ([`keys`]). Everything that could be different in a second run, is drawn from the seed.
+//! The replicas are production's: [`pbft_host::Host`] and its door around [`pbft_core::Replica`], with the core's client
+//! machine and the node's recorder. Simulated are what they stand on: the network, the disks, the clocks, and, unless
+//! asked otherwise, the arithmetic of signatures ([`keys`]). Everything that could be different in a second run, is drawn from the seed.
 //!
 //! ```text
 //!    seed ──▶ Plan: liars, faults, operations          fault
@@ -11,7 +11,7 @@
 //!    Run: virtual clock, network, faults               driver, network
 //!               │ events          ▲ frames, timers
 //!               ▼                 │
-//!    World: processes, clients, liars                  world, host, disk, client, behaviour
+//!    World: processes, clients, liars                  world, process, disk, client, behaviour
 //!               │ every step, every message
 //!               ▼
 //!    Oracle, history, recordings                       oracle, help, history, judge
@@ -30,10 +30,8 @@ pub mod disk;
 pub mod driver;
 pub mod event;
 pub mod fault;
-mod group;
 pub mod help;
 pub mod history;
-pub mod host;
 pub mod judge;
 pub mod keys;
 pub mod level;
@@ -47,6 +45,7 @@ pub mod process;
 pub mod render;
 pub mod rng;
 pub mod shrink;
+mod sight;
 mod statement;
 pub mod traffic;
 pub mod tuning;

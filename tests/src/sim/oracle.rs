@@ -4,94 +4,27 @@
 //! accepts. It remembers one thing for each sequence number, statement and request, so a contradiction shows at the step
 //! that makes it. It knows nothing of how the replicas came to what they do.
 
+mod rule;
+
+pub use rule::Rule;
+
 use super::bank::Accounts;
 use super::disk::Image;
 use super::event::RequestId;
 use super::help::Help;
-use super::host::Said;
 use super::rng::fingerprint;
 use super::statement::{is_durable, spoken};
 use pbft_conformance::validate::needs::Kind;
+use pbft_core::evidence::Contradiction;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{Effect, HaltReason, Input, Rejection, Replica};
+use pbft_host::Said;
+use pbft_host::frame::ReplicaFrame;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-
-macro_rules! rules {
-    ($($(#[$doc:meta])* $rule:ident = $name:literal, $text:literal;)*) => {
-        /// A rule that an oracle holds the run to.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        pub enum Rule {
-            $($(#[$doc])* $rule,)*
-        }
-
-        impl Rule {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$rule),*];
-
-            /// Its name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$rule => $name,)* }
-            }
-
-            /// What it says.
-            #[must_use]
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$rule => $text,)* }
-            }
-        }
-    };
-}
-
-rules! {
-    /// Agreement.
-    Agreement = "agreement", "correct replicas execute the same batch at each sequence number";
-    /// Order.
-    Order = "order", "a correct replica executes every sequence number, in order";
-    /// Validity.
-    Validity = "validity", "what is executed was signed by its client";
-    /// Exactly-once.
-    ExactlyOnce = "exactly-once", "no request is executed twice, or after a later one of its lane";
-    /// Equal states.
-    EqualStates = "equal-states", "correct replicas have equal states at equal sequence numbers";
-    /// Results.
-    Results = "results", "a correct replica answers with the result that the agreed order gives";
-    /// One statement.
-    NoEquivocation = "no-equivocation", "a correct replica signs one statement a kind, view and sequence number, also across restarts";
-    /// Promises.
-    Promise = "promise", "a correct replica votes in no view that it has left, also across restarts";
-    /// Evidence.
-    NoFalseEvidence = "no-false-evidence", "nothing that a correct replica signs is taken for evidence of a fault";
-    /// Durability.
-    Durable = "durable", "a vote is on its replica's disk before it leaves";
-    /// Monotony.
-    Monotonic = "monotonic", "views, water marks and executed numbers never fall";
-    /// Rejections.
-    RejectionChangesNothing = "rejection-changes-nothing", "a rejected input leaves the replica as it was";
-    /// Halts.
-    NoHalt = "no-halt", "no correct replica stops while at most f are faulty";
-    /// Halts after restarts.
-    HaltIsFinal = "halt-is-final", "a replica that has halted does not run again, however often it is started";
-    /// Panics.
-    NoPanic = "no-panic", "nothing that arrives makes a step panic";
-    /// Memory.
-    Memory = "memory", "what a replica holds stays below its computed bound";
-    /// Help.
-    HelpIsBounded = "help-is-bounded", "between two ticks a replica gives a peer no more than its budget, and one message of each kind";
-    /// Client results.
-    ClientResult = "client-result", "a client accepts the result that the agreed order gives";
-    /// Linearizability.
-    Linearizable = "linearizable", "the clients' histories are those of one bank";
-    /// The model.
-    Model = "model", "the model allows the recorded run";
-    /// Progress.
-    Progress = "progress", "once a quorum is healed, all correct replicas execute all requests within the bound";
-}
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,6 +183,21 @@ impl Oracle {
         self.accuse(Rule::NoFalseEvidence, || {
             format!("against {against}, which is correct: {what}")
         });
+    }
+
+    /// The current replica has noticed these contradictions, and its disk says `image`.
+    pub fn on_evidence_owed(&mut self, contradictions: &[Contradiction], image: &Image) {
+        let id = self.current;
+        for one in contradictions {
+            let is_kept = image.has_evidence(one.replica(), one.place());
+            self.demand(is_kept, Rule::EvidenceKept, || format!("{id} does not keep that {one}"));
+        }
+    }
+
+    /// The current process cannot go on, and no disk is to blame.
+    pub fn on_failure(&mut self, why: &dyn std::error::Error) {
+        let id = self.current;
+        self.accuse(Rule::NoHalt, || format!("{id} fails: {why}"));
     }
 
     /// A process whose replica has halted runs again.
@@ -431,7 +379,7 @@ impl Oracle {
 
     /// Something leaves the current replica, whose disk says `image`.
     pub fn on_said(&mut self, said: &Said, image: &Image) {
-        if let Said::Reply(reply) = said {
+        if let Said::Client(_, ReplicaFrame::Reply(reply)) = said {
             return self.on_reply(reply);
         }
         let (id, Some(one)) = (self.current, spoken(self.current, said)) else { return };

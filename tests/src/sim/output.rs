@@ -2,7 +2,7 @@
 
 use super::event::Node;
 use core::time::Duration;
-use pbft_core::Timer;
+use pbft_host::Alarm;
 use std::sync::Arc;
 
 /// What an event leads to.
@@ -24,7 +24,7 @@ pub enum Output {
         /// The process.
         host: usize,
         /// The timer.
-        timer: Timer,
+        timer: Alarm,
         /// When it runs out.
         after: Option<Duration>,
     },

@@ -2,7 +2,7 @@
 
 use super::event::{Event, Node};
 use super::fault::Plan;
-use super::host::{Down, Host};
+use super::process::{Down, Process};
 use super::world::{Mode, World};
 use core::time::Duration;
 use pbft_core::message::Message;
@@ -145,7 +145,7 @@ pub fn describe_event(event: &Event) -> String {
 }
 
 /// Where a replica is: its view (with `~` while it changes to it), the last batch that it executed, its low water mark.
-fn place(host: &Host) -> String {
+fn place(host: &Process) -> String {
     match (host.replica(), host.down()) {
         (Some(replica), _) => {
             let status = replica.status();
@@ -161,8 +161,10 @@ fn place(host: &Host) -> String {
             super::disk::DiskError::SyncFailed => "fsync failed".to_owned(),
             super::disk::DiskError::Corrupt => "disk corrupt".to_owned(),
             super::disk::DiskError::Lost => "disk lost".to_owned(),
+            super::disk::DiskError::Impossible => "impossible write".to_owned(),
         },
         (None, Some(Down::Halted(_))) => "halted".to_owned(),
+        (None, Some(Down::Failed(_))) => "failed".to_owned(),
     }
 }
 

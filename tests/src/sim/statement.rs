@@ -1,12 +1,12 @@
 //! What a replica binds itself to with a message, and whether its disk knows of it.
 
 use super::disk::Image;
-use super::host::Said;
 use super::rng::fingerprint;
 use pbft_conformance::validate::needs::Kind;
 use pbft_core::crypto::Statement;
 use pbft_core::message::Message;
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
+use pbft_host::Said;
 
 /// A statement with a number for its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

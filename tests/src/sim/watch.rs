@@ -2,11 +2,12 @@
 
 use super::coverage::Coverage;
 use super::disk::Image;
-use super::host::Said;
 use super::oracle::Oracle;
+use pbft_core::evidence::Contradiction;
 use pbft_core::message::{Request, Signed};
 use pbft_core::types::{ReplicaId, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Rejection, Replica};
+use pbft_host::Said;
 use std::sync::Arc;
 
 /// One in so many steps is compared with a copy of the replica from before, to see that a rejection changes nothing.
@@ -110,6 +111,28 @@ impl Watch<'_> {
         if let Some(oracle) = &mut self.oracle {
             self.coverage.said(said);
             oracle.on_said(said, image);
+        }
+    }
+
+    /// A group has ended whose writes are committed, or left to the next group; replies leave before that.
+    pub fn on_group(&mut self, is_behind: bool, must_commit: bool, early: u64) {
+        if self.oracle.is_some() && is_behind {
+            self.coverage.early_replies += early;
+            self.coverage.put_off += u64::from(!must_commit);
+        }
+    }
+
+    /// In a group the replica has noticed that others contradicted themselves. Its disk says `image`.
+    pub fn on_evidence_owed(&mut self, contradictions: &[Contradiction], image: &Image) {
+        if let Some(oracle) = &mut self.oracle {
+            oracle.on_evidence_owed(contradictions, image);
+        }
+    }
+
+    /// The host cannot go on.
+    pub fn on_failure(&mut self, why: &dyn std::error::Error) {
+        if let Some(oracle) = &mut self.oracle {
+            oracle.on_failure(why);
         }
     }
 

@@ -4,6 +4,7 @@
 //! timers that were set. Who decides what happens next, and when, is somebody else's business: the
 //! [`super::driver`] with a virtual clock and a plan of faults, the shrinker with a list that it shortens, or a person.
 
+mod admission;
 mod clients;
 mod evidence;
 
@@ -13,10 +14,11 @@ use super::coverage::Coverage;
 use super::event::{Event, Node};
 use super::fault::Plan;
 use super::history::Moment;
-use super::host::{Done, Down, Host, Memory, Said, Unread};
 use super::keys::Keys;
+use super::memory::Memory;
 use super::oracle::{Oracle, Rule};
 pub use super::output::Output;
+use super::process::{Done, Down, Process};
 use super::rng::{Rng, fingerprint};
 use super::watch::Watch;
 use core::time::Duration;
@@ -24,8 +26,7 @@ use pbft_core::client::Patience;
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_core::{Footprint, Input, Membership, Params, Timer};
-use pbft_node::codec;
-use pbft_node::frame::ReplicaFrame;
+use pbft_host::{Admitted, Alarm, Outgoing, Said, Unread, codec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ pub const CLIENTS: u32 = 16;
 /// A cluster with its clients.
 pub struct World {
     /// The processes.
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<Process>,
     /// What leads from the last events to the next ones; whoever drives the world takes it.
     pub output: Vec<Output>,
     /// What must hold.
@@ -65,6 +66,7 @@ pub struct World {
     sent: BTreeSet<(Node, Node, u64)>,
     files: BTreeMap<usize, Memory>,
     most: Footprint,
+    keys: Arc<Keys>,
 }
 
 impl std::fmt::Debug for World {
@@ -121,7 +123,7 @@ impl World {
             let file = recorded.then(|| files.entry(index).or_insert_with(Memory::default).clone());
             let signer = keys.signer(Principal::Replica(ReplicaId(id as u32)));
             let verifier = keys.verifier_of(Some(ReplicaId(id as u32)));
-            hosts.push(Host::new(params_of(id as u32), signer, verifier, file));
+            hosts.push(Process::new(params_of(id as u32), signer, verifier, file));
         }
         let client = |process: u32| {
             let is_copy = plan.copied_client && process + 1 == plan.clients;
@@ -160,6 +162,7 @@ impl World {
             mode,
             sent: BTreeSet::new(),
             files,
+            keys,
         })
     }
 
@@ -201,7 +204,7 @@ impl World {
 
     /// All processes end in order.
     pub fn stop(&mut self) {
-        self.hosts.iter_mut().for_each(Host::stop);
+        self.hosts.iter_mut().for_each(Process::stop);
         for (host, liar) in &self.liars {
             let _ = host;
             liar.acted.iter().for_each(|(one, times)| self.coverage.behaviour(*one, *times));
@@ -243,13 +246,15 @@ impl World {
         let Some(host) = self.hosts.get_mut(index) else { return false };
         match event {
             Event::Timer { timer, .. } => {
-                let timer = Timer::from(*timer);
+                let alarm = Alarm::from(*timer);
+                let is_status = alarm == Alarm::Replica(Timer::Status);
+                let must_run = is_status || alarm == Alarm::PutOff;
                 let is_up = host.replica().is_some();
-                if !is_up || (timer == Timer::Status && !host.is_running(timer)) {
+                if !is_up || (must_run && !host.is_running(alarm)) {
                     return false;
                 }
-                self.input(index, Input::Timer(timer));
-                if timer == Timer::Status {
+                self.with_host(index, |host, watch| host.alarm(alarm, watch));
+                if is_status {
                     self.speak_up(index, None);
                 }
             }
@@ -257,13 +262,13 @@ impl World {
             Event::Suspect { .. } if host.replica().is_some_and(|r| r.status().active) => {
                 self.input(index, Input::Suspect);
             }
-            Event::Synced { .. } if host.is_writing() => self.with_host(index, Host::synced),
+            Event::Synced { .. } if host.is_writing() => self.with_host(index, Process::synced),
             Event::Start { .. } => {
                 if host.replica().is_some() {
                     return false;
                 }
                 let had_halted = matches!(host.down(), Some(Down::Halted(_)));
-                self.with_host(index, Host::start);
+                self.with_host(index, Process::start);
                 if had_halted {
                     self.coverage.halted_starts += 1;
                     if self.hosts[index].replica().is_some() {
@@ -277,11 +282,13 @@ impl World {
             }
             Event::Arm { boundary, .. } => host.arm(*boundary),
             Event::SlowDisk { slow, .. } => host.set_slow_disk(*slow),
-            Event::DiskFull { full, .. } => host.disk.set_full(*full),
-            Event::SyncFails { fails, .. } => host.disk.set_sync_fails(*fails),
-            Event::DiskLies { .. } => host.disk.begin_to_lie(),
-            Event::Flip { bit, .. } if host.replica().is_none() => return host.disk.flip(*bit),
-            Event::Wipe { .. } if host.replica().is_none() => host.disk.wipe(),
+            Event::DiskFull { full, .. } => host.disk_mut().set_full(*full),
+            Event::SyncFails { fails, .. } => host.disk_mut().set_sync_fails(*fails),
+            Event::DiskLies { .. } => host.disk_mut().begin_to_lie(),
+            Event::Flip { bit, .. } if host.replica().is_none() => {
+                return host.disk_mut().flip(*bit);
+            }
+            Event::Wipe { .. } if host.replica().is_none() => host.disk_mut().wipe(),
             Event::Diverge { .. } => host.diverge(),
             _ => return false,
         }
@@ -289,14 +296,14 @@ impl World {
     }
 
     /// Lets a process work, and takes what it did further.
-    fn with_host(&mut self, index: usize, work: impl FnOnce(&mut Host, &mut Watch<'_>) -> Done) {
+    fn with_host(&mut self, index: usize, work: impl FnOnce(&mut Process, &mut Watch<'_>) -> Done) {
         let watched = !self.faulty.contains(&index);
         let host = &mut self.hosts[index];
         self.oracle.current = host.id;
         let oracle = watched.then_some(&mut self.oracle);
         let done = work(host, &mut Watch { oracle, coverage: &mut self.coverage });
         if watched && let Some(replica) = host.replica() {
-            if !host.is_writing() && !host.is_behind() {
+            if host.is_settled() {
                 self.oracle.on_settled();
             }
             let beyond = replica.footprint().beyond(&self.most);
@@ -348,26 +355,33 @@ impl World {
             return false;
         }
         self.coverage.deliveries += 1;
-        let host = &self.hosts[index];
+        let (host, is_liar) = (&self.hosts[index], self.liars.contains_key(&index));
         let read = match from {
+            Node::Host(sender) if is_liar => host.overhear(self.hosts[sender].id, frame),
             Node::Host(sender) => host.read(self.hosts[sender].id, frame),
             Node::Client(client) => host.read_client(self.id_of(client), frame),
         };
+        let is_correct = !self.faulty.contains(&index);
+        if is_correct {
+            self.judge_admission(index, (from, frame), &read);
+        }
         match read {
-            Ok(input) => self.hear_and_input(index, input),
-            Err(Unread::Refused(frame)) => {
-                if let ReplicaFrame::Refused { reason, .. } = &*frame
-                    && !self.faulty.contains(&index)
-                {
-                    self.coverage.refused(*reason);
+            Ok(admitted) => {
+                let is_sifted = matches!((&admitted, from), (Admitted::SetAside, Node::Host(_)));
+                self.coverage.votes_sifted += u64::from(is_correct && is_sifted);
+                admitted.into_iter().for_each(|input| self.hear_and_input(index, input));
+            }
+            Err(Unread::Refused { reason, answer }) => {
+                if is_correct {
+                    self.coverage.refused(reason);
                 }
-                let Ok(frame) = codec::encode(&*frame) else { return true };
+                let Ok(frame) = codec::encode(&*answer) else { return true };
                 self.send(Node::Host(index), from, Duration::ZERO, frame.into());
             }
-            Err(Unread::Rejected(rejection)) if !self.faulty.contains(&index) => {
+            Err(Unread::Rejected(rejection) | Unread::NotVerified(rejection)) if is_correct => {
                 self.coverage.rejected(&rejection);
             }
-            Err(Unread::Rejected(_) | Unread::Frame(_) | Unread::NoRequest) => {}
+            Err(Unread::Rejected(_) | Unread::NotVerified(_) | Unread::Frame(_)) => {}
         }
         true
     }
@@ -429,7 +443,7 @@ impl World {
         }
         if let Some(liar) = self.liars.get_mut(&index) {
             if !self.mode.replay {
-                let utterances = said.into_iter().flat_map(|one| liar.say(one)).collect();
+                let utterances = said.into_iter().flat_map(|one| liar.say(one.said)).collect();
                 self.utter(index, utterances);
             }
             return;
@@ -442,27 +456,20 @@ impl World {
     }
 
     /// The frames of what a correct process says, one a recipient.
-    fn frames(&self, index: usize, said: Said) -> Vec<(Node, Arc<[u8]>)> {
-        let own = self.hosts[index].id;
-        match said {
-            Said::All(message) => {
-                let Ok(frame) = codec::encode(&message) else { return Vec::new() };
-                let frame: Arc<[u8]> = frame.into();
+    fn frames(&self, index: usize, outgoing: Outgoing) -> Vec<(Node, Arc<[u8]>)> {
+        let (own, frame) = (self.hosts[index].id, Arc::from(outgoing.frame));
+        let to: Vec<Node> = match outgoing.said {
+            Said::All(_) => {
                 let others = (0..self.hosts.len()).filter(|to| self.hosts[*to].id != own);
-                others.map(|to| (Node::Host(to), Arc::clone(&frame))).collect()
+                others.map(Node::Host).collect()
             }
-            Said::To(to, message) => {
-                let Ok(frame) = codec::encode(&message) else { return Vec::new() };
-                let frame: Arc<[u8]> = frame.into();
+            Said::To(to, _) => {
                 let all = self.processes_of(to).into_iter().filter(|_| to != own);
-                all.map(|to| (Node::Host(to), Arc::clone(&frame))).collect()
+                all.map(Node::Host).collect()
             }
-            Said::Reply(reply) => {
-                let client = reply.body.client;
-                self.to_client(client, &ReplicaFrame::Reply(reply))
-            }
-            Said::Refused(client, frame) => self.to_client(client, &frame),
-        }
+            Said::Client(client, _) => self.processes_of_client(client),
+        };
+        to.into_iter().map(|to| (to, Arc::clone(&frame))).collect()
     }
 
     fn send(&mut self, from: Node, to: Node, after: Duration, frame: Arc<[u8]>) {

@@ -67,7 +67,7 @@ impl From<HostError<StoreError>> for DriverError {
         match error {
             HostError::Disk(error) => Self::Store(error),
             HostError::HaltedUnrecorded { reason, error } => {
-                Self::HaltedUnrecorded { reason, error: Box::new(error) }
+                Self::HaltedUnrecorded { reason, error }
             }
             HostError::ServicePanicked(ServicePanic { seq, request, message, .. }) => {
                 Self::ServicePanicked { seq, request, message }

@@ -17,10 +17,11 @@ use crate::sim::keys::Keys;
 use crate::sim::rng::Rng;
 use crate::sim::world::{CLIENTS, Mode, World, params};
 use core::time::Duration;
+use pbft_core::Membership;
 use pbft_core::membership::MembershipError;
 use pbft_core::message::{Request, Signed};
 use pbft_core::types::{Principal, ReplicaId};
-use pbft_core::{Membership, Timer};
+use pbft_host::Alarm;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -139,7 +140,7 @@ pub struct Cluster {
     plan: Plan,
     hands: BTreeMap<usize, Hand>,
     under_way: Vec<usize>,
-    timers: BTreeMap<(usize, Timer), Duration>,
+    timers: BTreeMap<(usize, Alarm), Duration>,
     client_timers: BTreeMap<u16, Duration>,
 }
 
@@ -230,13 +231,13 @@ impl Cluster {
     /// The accounts on its disk.
     #[must_use]
     pub fn accounts(&self, host: usize) -> &Accounts {
-        &self.world.hosts[host].disk.image().accounts
+        &self.world.hosts[host].disk().image().accounts
     }
 
     /// The last batch on its disk.
     #[must_use]
     pub fn executed(&self, host: usize) -> u64 {
-        self.world.hosts[host].disk.image().executed.0
+        self.world.hosts[host].disk().image().executed.0
     }
 
     /// The number of a request.

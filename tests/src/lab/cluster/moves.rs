@@ -7,17 +7,20 @@ use crate::lab::words::{Ask, Kind};
 use crate::sim::disk::Tail;
 use crate::sim::event::{Event, Node, RequestId, TimerName};
 use crate::sim::history::Moment;
-use crate::sim::host::Unread;
 use crate::sim::output::Output;
 use core::time::Duration;
 use pbft_core::Timer;
 use pbft_core::crypto::{sign, verify_reply};
 use pbft_core::message::{Message, Request};
 use pbft_core::types::{ClientId, Lane, Principal, ReplicaId, Session, Timestamp};
+use pbft_host::{Alarm, Unread};
 use pbft_node::codec;
 use pbft_node::frame::{ClientFrame, ReplicaFrame};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The timer that a person may let run out.
+const VIEW_CHANGE: Alarm = Alarm::Replica(Timer::ViewChange);
 
 impl Cluster {
     /// The client asks for something. Returns the request's number.
@@ -131,7 +134,9 @@ impl Cluster {
             Node::Client(client) => reader.read_client(ClientId(client), frame),
         };
         match read {
-            Err(Unread::Rejected(rejection)) if !self.is_byzantine(host) => {
+            Err(Unread::Rejected(rejection) | Unread::NotVerified(rejection))
+                if !self.is_byzantine(host) =>
+            {
                 Some(rejection.kind().to_owned())
             }
             Ok(_) | Err(_) => None,
@@ -159,7 +164,7 @@ impl Cluster {
 
     /// Ends a process, which had the few milliseconds before to write what it executed.
     pub fn crash(&mut self, host: usize) -> Result<(), Problem> {
-        self.world.hosts[host].catch_up();
+        self.apply(&Event::Timer { host, timer: TimerName::PutOff });
         match self.apply(&Event::Crash { host, tail: Tail::Lost }) {
             true => Ok(()),
             false => Err(Problem::State(host, "is down already; `recover` starts it again")),
@@ -178,12 +183,12 @@ impl Cluster {
 
     /// The view-change timers that run, at these replicas or at all, run out. Returns where.
     pub fn timeout(&mut self, hosts: &[usize]) -> Vec<usize> {
-        let running = self.timers.keys().filter(|(_, timer)| *timer == Timer::ViewChange);
+        let running = self.timers.keys().filter(|(_, timer)| *timer == VIEW_CHANGE);
         let running: Vec<usize> = running.map(|(host, _)| *host).collect();
         let due: Vec<usize> =
             running.into_iter().filter(|host| hosts.is_empty() || hosts.contains(host)).collect();
         for host in &due {
-            let at = self.timers.remove(&(*host, Timer::ViewChange));
+            let at = self.timers.remove(&(*host, VIEW_CHANGE));
             self.now = self.now.max(at.unwrap_or_default());
         }
         for host in &due {

@@ -11,15 +11,14 @@ mod votes;
 
 pub use hand::Hand;
 
-use super::host::Said;
 use super::rng::Rng;
 use core::time::Duration;
 use pbft_core::Params;
 use pbft_core::crypto::Signer;
 use pbft_core::message::{Message, Reply, Signed, StateData};
 use pbft_core::types::{ClientId, ReplicaId};
-use pbft_node::codec;
-use pbft_node::frame::ReplicaFrame;
+use pbft_host::frame::ReplicaFrame;
+use pbft_host::{Said, codec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -219,8 +218,8 @@ impl Liar {
                 others.into_iter().flat_map(|to| self.say_to(to, &message)).collect()
             }
             Said::To(to, message) => self.say_to(to, &message),
-            Said::Reply(reply) => self.answer(reply).into_iter().collect(),
-            Said::Refused(client, frame) => {
+            Said::Client(_, ReplicaFrame::Reply(reply)) => self.answer(reply).into_iter().collect(),
+            Said::Client(client, frame) => {
                 let frame = codec::encode(&frame).unwrap_or_default().into();
                 vec![Utterance { to: Addressee::Client(client), after: Duration::ZERO, frame }]
             }

@@ -58,6 +58,14 @@ pub(super) fn bad_signatures(hand: &mut Hand) -> Vec<Message> {
         commit.signature.s[hand.rng.index(32)] ^= 1;
         messages.push(Message::Commit(commit));
     }
+    // Good once, then the same under another signature, and something else under the same signature.
+    let good = status(hand, hand.view, hand.top);
+    let (mut flipped, mut moved) = (good.clone(), good.clone());
+    if let (Message::Status(flipped), Message::Status(moved)) = (&mut flipped, &mut moved) {
+        flipped.signature.r[hand.rng.index(32)] ^= 1;
+        moved.body.last_executed = moved.body.last_executed.next();
+    }
+    messages.extend([good, flipped, moved]);
     messages
 }
 

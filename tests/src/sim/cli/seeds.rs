@@ -26,6 +26,7 @@ pub(super) fn seeds(common: &Common, extent: &Extent, replicas: u32) -> ExitCode
     let own = || Campaign {
         name: format!("{} seeds from {}", extent.count, extent.from),
         seeds: vec![Seeds { n: replicas, from: extent.from, count: extent.count }],
+        signed: 0,
         twins: 0,
         model: true,
         gate: false,
@@ -37,6 +38,7 @@ pub(super) fn twins(common: &Common, extent: &Extent) -> ExitCode {
     let own = || Campaign {
         name: format!("twins, {} scenarios", extent.count),
         seeds: Vec::new(),
+        signed: 0,
         twins: extent.count,
         model: true,
         gate: false,
@@ -130,6 +132,14 @@ fn without_answer(coverage: &Coverage) -> String {
     text
 }
 
+fn spared(coverage: &Coverage) -> String {
+    let Coverage { votes_sifted, early_replies, put_off, .. } = coverage;
+    format!(
+        "{votes_sifted} votes were set aside for nothing needed them; {early_replies} replies left before their writes, \
+         {put_off} groups put their writes off\n"
+    )
+}
+
 fn to_text(report: &Report) -> String {
     let mut text = String::new();
     let coverage = &report.coverage;
@@ -146,6 +156,7 @@ fn to_text(report: &Report) -> String {
         report.operations, report.answered, report.view, report.halted
     );
     text += &without_answer(coverage);
+    text += &spared(coverage);
     let converged: u64 = report.converged.values().sum();
     let _ = writeln!(
         text,
@@ -220,6 +231,7 @@ pub(super) fn merge(common: &Common, paths: &[PathBuf]) -> ExitCode {
 pub(super) fn name(task: Task) -> String {
     match task {
         Task::Seed { n, seed } => format!("n{n}-seed{seed}"),
+        Task::Signed { seed } => format!("signed-seed{seed}"),
         Task::Twins { scenario } => format!("twins{scenario}"),
         Task::Lie { number } => format!("lie{number}"),
     }

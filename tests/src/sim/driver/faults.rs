@@ -7,6 +7,7 @@ use crate::sim::event::Event;
 use crate::sim::fault::{Fault, FaultKind, Submission};
 use core::time::Duration;
 use pbft_core::Timer;
+use pbft_host::Alarm;
 
 impl Run {
     pub(super) fn begin_fault(&mut self, index: usize) {
@@ -26,7 +27,7 @@ impl Run {
             }
             FaultKind::ClockForward { host } => {
                 for timer in [Timer::ViewChange, Timer::Status] {
-                    self.happen(Event::Timer { host, timer: timer.into() });
+                    self.happen(Event::Timer { host, timer: Alarm::Replica(timer).into() });
                 }
             }
             FaultKind::SlowDisk { host } => self.happen(Event::SlowDisk { host, slow: true }),

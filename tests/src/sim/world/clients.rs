@@ -8,8 +8,6 @@ use crate::sim::output::Output;
 use core::time::Duration;
 use pbft_core::client::Fate;
 use pbft_core::types::ClientId;
-use pbft_node::codec;
-use pbft_node::frame::ReplicaFrame;
 use std::sync::Arc;
 
 impl World {
@@ -24,21 +22,14 @@ impl World {
         }
     }
 
-    /// A frame for each process that has this client's key.
-    pub(super) fn to_client(
-        &self,
-        client: ClientId,
-        frame: &ReplicaFrame,
-    ) -> Vec<(Node, Arc<[u8]>)> {
-        let Ok(frame) = codec::encode(frame) else { return Vec::new() };
-        let frame: Arc<[u8]> = frame.into();
+    /// The processes that have this client's key.
+    pub(super) fn processes_of_client(&self, client: ClientId) -> Vec<Node> {
         let copies = self.clients.iter().zip(0..).filter(|(one, _)| one.id() == client);
         let mut processes: Vec<u32> = copies.map(|(_, process)| process).collect();
         if processes.is_empty() {
             processes.push(client.0);
         }
-        let to = |process| (Node::Client(process), Arc::clone(&frame));
-        processes.into_iter().map(to).collect()
+        processes.into_iter().map(Node::Client).collect()
     }
 
     /// Whose key a client's process has.
