@@ -1,4 +1,4 @@
-//! The simulator's teeth: bugs that core and node can be built with, and how soon a run finds each.
+//! The simulator's teeth: bugs that core, host and node can be built with, and how soon a run finds each.
 
 use super::campaign::Task;
 use super::judge::{Judging, judge};
