@@ -16,12 +16,12 @@ use crate::shrink::shrink;
 use crate::validate::command::{ExplainArguments, ValidateArguments, run_explain, run_validate};
 use crate::walk::{Trace, walk};
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
+use pbft_checker::report::ReportArgs;
+use pbft_checker::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
+use pbft_checker::run_args::{RunArgs, usage};
+use pbft_checker::trace::mermaid::sequence_diagram;
+use pbft_checker::trace::write_trace;
 use pbft_model as model;
-use pbft_model::report::ReportArgs;
-use pbft_model::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
-use pbft_model::run_args::{RunArgs, usage};
-use pbft_model::trace::mermaid::sequence_diagram;
-use pbft_model::trace::write_trace;
 use pbft_output::errln;
 use pbft_plant::switch::active_bug;
 use pbft_plant::tool::{self, Planted};
@@ -251,7 +251,7 @@ fn keep(common: &Common, report: &ConformReport, again: &str) -> PathBuf {
 fn picture(run: &RunDir, index: usize, divergence: &Divergence) -> io::Result<PathBuf> {
     let config: model::Config = divergence.config.parse().map_err(io::Error::other)?;
     let model = model::Pbft::new(config);
-    let trace = model::trace::Trace::new(&model, &divergence.actions);
+    let trace = pbft_checker::trace::Trace::new(&model, &divergence.actions);
     let diagram = sequence_diagram(&trace, &model).map_err(io::Error::other)?;
     run.write(&format!("divergence-{index}.mmd"), &diagram)?;
     write_trace(run, &format!("divergence-{index}"), &trace)
@@ -360,12 +360,12 @@ fn read_trace(file: &Path) -> Result<Read, String> {
         return Ok(Read { trace, mutant: None });
     }
     let bytes = text.as_bytes();
-    let counterexample = match model::mutants::of_another(bytes) {
+    let counterexample = match pbft_checker::mutants::of_another(bytes) {
         Some(mutant) => {
-            let followed = model::mutants::followed(&mutant, bytes);
+            let followed = pbft_checker::mutants::followed(&mutant, bytes);
             followed.map_err(|error| error.to_string())?.trace
         }
-        None => model::trace::Trace::parse(bytes).map_err(|error| error.to_string())?,
+        None => pbft_checker::trace::Trace::parse(bytes).map_err(|error| error.to_string())?,
     };
     let origin = counterexample.headline();
     let (mutant, config) = (counterexample.mutant, counterexample.config);

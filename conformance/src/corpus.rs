@@ -7,9 +7,9 @@
 use crate::grain::Walked;
 use crate::refinement::vocabulary::replayable;
 use crate::walk::Trace;
+use pbft_checker::mutant_record::{RecordError, record};
+use pbft_checker::mutants::{hunt_all, planted};
 use pbft_model as model;
-use pbft_model::mutant_record::{RecordError, record};
-use pbft_model::mutants::{hunt_all, planted};
 use pbft_output::errln;
 use pbft_plant::tool::ToolError;
 use stateright::Model;

@@ -161,7 +161,7 @@ impl Divergence {
 /// The command that opens the Explorer where a path ends, and the address to look at.
 pub fn explore(config: &str, actions: &[model::Action]) -> String {
     let command = format!("cargo explore --config {config}");
-    let trace = model::trace::Trace {
+    let trace = pbft_checker::trace::Trace {
         config: config.to_owned(),
         mutant: None,
         shows: Vec::new(),

@@ -2,8 +2,8 @@
 
 use crate::divergence::Divergence;
 use crate::report::ConformReport;
-use pbft_model::check::Verdict as ModelVerdict;
-use pbft_model::report::{Case, Command, Outcome, Report, Suite};
+use pbft_checker::check::Verdict as ModelVerdict;
+use pbft_checker::report::{Case, Command, Outcome, Report, Suite};
 use std::path::Path;
 
 impl ConformReport {

@@ -5,8 +5,8 @@ use crate::node_replay::{self, NodeReport};
 use crate::refinement::vocabulary::replayable;
 use crate::replay::Replay;
 use crate::walk::Trace;
+use pbft_checker::trace::shrink::remove_steps;
 use pbft_model as model;
-use pbft_model::trace::shrink::remove_steps;
 use std::cell::{Cell, RefCell};
 use tokio::runtime::Runtime;
 

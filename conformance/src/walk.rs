@@ -1,9 +1,9 @@
 //! Traces: paths through the model to replay. Seeded random walks, and the shortest way to each witness.
 
+use pbft_checker::bfs::{Limits, search};
+use pbft_checker::chance::Chance;
+use pbft_checker::run::Silent;
 use pbft_model as model;
-use pbft_model::bfs::{Limits, search};
-use pbft_model::chance::Chance;
-use pbft_model::run::Silent;
 use pbft_model::witnesses::WITNESSES;
 use serde::{Deserialize, Serialize};
 use stateright::Model;

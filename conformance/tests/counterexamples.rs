@@ -1,10 +1,10 @@
 //! A counterexample of the model is a file that `pbft-conform trace` takes: what of it the protocol allows is held against
 //! the code, and of the rest it says why not.
 
+use pbft_checker::mutant_record::row;
+use pbft_checker::mutants::{MutantReport, hunt, planted};
+use pbft_checker::trace::Trace;
 use pbft_conformance::walk;
-use pbft_model::mutant_record::row;
-use pbft_model::mutants::{MutantReport, hunt, planted};
-use pbft_model::trace::Trace;
 use pbft_model::{Pbft, State};
 use stateright::Model as _;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Coverage is red where anything that has a name was not exercised, and green where everything was.
 
+use pbft_checker::run::ExitCode;
 use pbft_conformance::coverage::clauses::{PAPER, clauses};
 use pbft_conformance::coverage::measured::Edges;
 use pbft_conformance::coverage::tally::{Kind, Phase, Role, Seen};
@@ -7,7 +8,6 @@ use pbft_conformance::coverage::{CoverageReport, Measured, Recorded, excuses, ju
 use pbft_conformance::probe;
 use pbft_conformance::report::ACTIONS;
 use pbft_core::Rejection;
-use pbft_model::run::ExitCode;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 

@@ -1,8 +1,8 @@
 //! The lists of bugs name what the model's mutants and the probes do. That each bug is caught is shown by
 //! `cargo planted-bugs`.
 
+use pbft_checker::mutant_record::record;
 use pbft_conformance::probe::teeth::TEETH;
-use pbft_model::mutant_record::record;
 use pbft_plant::tool::catalogue;
 use pbft_plant::workspace::Kind;
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! The replay on small configurations, and what it must say when something is wrong with itself.
 
+use pbft_checker::bfs::{Limits, search};
+use pbft_checker::run::Silent;
 use pbft_conformance::divergence::Kind;
 use pbft_conformance::grain::Walked;
 use pbft_conformance::node_replay::{self, NodeReport};
@@ -8,8 +10,6 @@ use pbft_conformance::replay::{Counters, Replay};
 use pbft_conformance::schedule::SCHEDULES;
 use pbft_conformance::walk::{Trace, walk, witnesses};
 use pbft_model as model;
-use pbft_model::bfs::{Limits, search};
-use pbft_model::run::Silent;
 use std::sync::atomic::Ordering;
 
 fn config(name: &str) -> model::Config {

@@ -1,6 +1,8 @@
 //! The pipeline distrusts itself: each way in which it could show nothing and look as if it had shown everything must
 //! turn the run red, with a reason that names the cause. `verdict.rs` does the same for each part of the report.
 
+use pbft_checker::bfs::{Limits, search};
+use pbft_checker::run::Silent;
 use pbft_conformance::canary;
 use pbft_conformance::corpus::{self, CorpusError};
 use pbft_conformance::divergence::Kind;
@@ -15,8 +17,6 @@ use pbft_conformance::report::{ConformReport, Verdict};
 use pbft_conformance::step::{Step, Work, World};
 use pbft_conformance::walk::{Trace, walk};
 use pbft_model as model;
-use pbft_model::bfs::{Limits, search};
-use pbft_model::run::Silent;
 use std::num::NonZeroUsize;
 use std::process::Command;
 use std::sync::Arc;

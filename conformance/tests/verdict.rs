@@ -1,5 +1,7 @@
 //! Green means something: each way of doing less than everything must turn the verdict.
 
+use pbft_checker::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
+use pbft_checker::run::Silent;
 use pbft_conformance::beyond;
 use pbft_conformance::divergence::{Divergence, Kind};
 use pbft_conformance::node_replay::NodeReport;
@@ -10,8 +12,6 @@ use pbft_conformance::probe::handshake::HANDSHAKES;
 use pbft_conformance::replay::ReplayReport;
 use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
 use pbft_conformance::schedule::SCHEDULES;
-use pbft_model::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
-use pbft_model::run::Silent;
 
 struct Parts {
     model: Vec<CheckReport>,

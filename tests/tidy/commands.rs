@@ -23,8 +23,9 @@ pub(crate) struct Shown {
 /// The root of the repository, from a crate's tests.
 pub(crate) fn root() -> PathBuf {
     let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let parent = package.as_deref().and_then(Path::parent);
-    parent.expect("cargo runs the tests of a crate of the workspace").to_owned()
+    let above = package.as_deref().into_iter().flat_map(Path::ancestors);
+    let root = above.into_iter().find(|directory| directory.join("Cargo.lock").exists());
+    root.expect("cargo runs the tests of a crate of the workspace").to_owned()
 }
 
 /// All commands in README.md, in the READMEs of crates, and below docs/.

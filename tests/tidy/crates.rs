@@ -6,12 +6,13 @@ use toml::{Table, Value};
 /// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
 /// otherwise conformance would prove a thing equal to itself. All programs print in one way, which knows nothing of the
 /// protocol.
-const OURS: [(&str, &str, &[&str]); 10] = [
+const OURS: [(&str, &str, &[&str]); 11] = [
     ("impl/output/Cargo.toml", "pbft-output", &[]),
+    ("model/spec/Cargo.toml", "pbft-model", &[]),
     (
-        "model/Cargo.toml",
-        "pbft-model",
-        &["pbft-output", "pbft-picture", "pbft-plant", "pbft-proof"],
+        "model/checker/Cargo.toml",
+        "pbft-checker",
+        &["pbft-model", "pbft-output", "pbft-picture", "pbft-plant", "pbft-proof"],
     ),
     ("model/picture/Cargo.toml", "pbft-picture", &[]),
     ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output", "pbft-picture"]),
@@ -22,6 +23,7 @@ const OURS: [(&str, &str, &[&str]); 10] = [
         "conformance/Cargo.toml",
         "pbft-conformance",
         &[
+            "pbft-checker",
             "pbft-core",
             "pbft-host",
             "pbft-model",
@@ -36,6 +38,7 @@ const OURS: [(&str, &str, &[&str]); 10] = [
         "tests/Cargo.toml",
         "pbft-tests",
         &[
+            "pbft-checker",
             "pbft-conformance",
             "pbft-core",
             "pbft-host",
@@ -110,7 +113,7 @@ pub(crate) fn crates_know_only_whom_they_may(text: &Text) -> Vec<String> {
 pub(crate) fn model_and_implementation_do_not_name_each_other(text: &Text) -> Vec<String> {
     let forbidden: &[&str] = match text.path.split('/').next() {
         Some("model") => &["pbft_core", "pbft_host", "pbft_node"],
-        Some("impl") => &["pbft_model", "stateright"],
+        Some("impl") => &["pbft_model", "pbft_checker", "stateright"],
         _ => &[],
     };
     if !text.is_rust() {
@@ -146,7 +149,7 @@ mod tests {
         assert!(found(host, "[dependencies]\npbft-core.workspace = true").is_empty());
         assert_eq!(found(host, "[dependencies]\ntokio = \"1\"").len(), 1);
         assert_eq!(found(host, "[dependencies]\npbft-node.workspace = true").len(), 2);
-        let model = "model/Cargo.toml";
+        let model = "model/spec/Cargo.toml";
         assert_eq!(found(model, "[dev-dependencies]\npbft-core = \"1\"").len(), 1);
         assert_eq!(found("impl/node/Cargo.toml", "[dependencies]\nstateright = \"1\"").len(), 1);
         assert_eq!(found("conformance/Cargo.toml", "[dependencies]\npbft-tests = \"1\"").len(), 1);
@@ -157,7 +160,7 @@ mod tests {
     fn forbidden_names_are_found() {
         let rule = model_and_implementation_do_not_name_each_other;
         let found = |path, content| rule(&Text::sample(path, content)).len();
-        assert_eq!(found("model/src/a.rs", "use pbft_core::View;"), 1);
+        assert_eq!(found("model/checker/src/a.rs", "use pbft_core::View;"), 1);
         assert_eq!(found("impl/core/src/a.rs", "use pbft_model::State;"), 1);
         assert_eq!(found("impl/core/src/a.rs", "// like pbft_model"), 0);
         assert_eq!(found("conformance/src/a.rs", "use pbft_model::State;"), 0);

@@ -5,7 +5,7 @@ use crate::source::Text;
 /// Where the names behind a key of a clause must be found: the beginnings of paths, and what stands before a name there.
 fn places(key: &str) -> Option<(&'static [&'static str], &'static [&'static str])> {
     match key {
-        "model" => Some((&["model/src/"], &["fn "])),
+        "model" => Some((&["model/spec/src/"], &["fn "])),
         "core" => Some((&["impl/core/src/"], &["fn ", "struct ", "enum "])),
         "tests" => Some((&["impl/", "model/", "tests/", "conformance/"], &["fn "])),
         "probes" => Some((&["conformance/src/probe/"], &["\""])),
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn names_that_are_not_there_are_found() {
         let document = "- model: `not_in_a_clause`\n\n### A1. Title\n(§2) `nothing`\n\n- model: `there`,\n  `gone`\n- core: `Part`\n- shows: `other`\n";
-        let model = Text::sample("model/src/a.rs", "fn there() {}\nfn gone_by() {}\n");
+        let model = Text::sample("model/spec/src/a.rs", "fn there() {}\nfn gone_by() {}\n");
         let core = Text::sample("impl/core/src/a.rs", "struct Part;");
         let lost = |texts: &[Text]| lost_names(document, texts);
         assert_eq!(lost(&[model.clone(), core.clone()]), ["A1. Title: model: gone"]);

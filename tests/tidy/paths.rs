@@ -72,7 +72,7 @@ mod tests {
             found("README.md", "see [it](docs/architecture.md#teeth), `n/a`, `cargo x`"),
             nothing
         );
-        assert_eq!(found("model/README.md", "see `tests/engines.rs`"), nothing);
+        assert_eq!(found("model/README.md", "see `checker/tests/engines.rs`"), nothing);
         let gone = "see\n`impl/core/src/gone.rs` and [it](docs/gone.md#x)";
         assert_eq!(
             found("README.md", gone),

@@ -219,6 +219,6 @@ mod tests {
         let is_test = |path| Text::sample(path, "").is_test();
         assert!(is_test("impl/core/tests/paper/client.rs") && is_test("tests/e2e/main.rs"));
         assert!(is_test("impl/node/src/store/tests.rs") && is_test("impl/host/src/frame_tests.rs"));
-        assert!(!is_test("tests/src/cluster.rs") && !is_test("model/src/lib.rs"));
+        assert!(!is_test("tests/src/cluster.rs") && !is_test("model/spec/src/lib.rs"));
     }
 }

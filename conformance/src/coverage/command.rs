@@ -6,7 +6,7 @@ use super::{CoverageReport, judge};
 use crate::job::{self, Options};
 use crate::plan::Plan;
 use clap::Args;
-use pbft_model::run::{ExitCode, Format, Stderr};
+use pbft_checker::run::{ExitCode, Format, Stderr};
 use pbft_output::errln;
 use std::fs;
 use std::path::{Path, PathBuf};

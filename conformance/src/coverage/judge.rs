@@ -7,8 +7,8 @@ use super::recorded::Recorded;
 use super::tally::{Phase, Role};
 use crate::probe;
 use crate::report::ACTIONS;
+use pbft_checker::run::ExitCode;
 use pbft_core::Rejection;
-use pbft_model::run::ExitCode;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -8,8 +8,8 @@ mod hunt;
 pub use hunt::{Found, hunt};
 
 use crate::job::in_parallel;
-use pbft_model::run::ExitCode;
-use pbft_model::run_args::usage;
+use pbft_checker::run::ExitCode;
+use pbft_checker::run_args::usage;
 use pbft_output::errln;
 use pbft_plant::catalogue::Entry;
 use pbft_plant::tool::{Planted, ToolError};

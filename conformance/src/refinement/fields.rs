@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn every_variable_of_both_sides_is_listed_in_its_order() {
-        let model = include_str!("../../../model/src/state.rs");
+        let model = include_str!("../../../model/spec/src/state.rs");
         assert_eq!(listed(MODEL), fields(model, "pub struct ReplicaState {"));
         let core = include_str!("../../../impl/core/src/replica.rs");
         assert_eq!(listed(CORE), fields(core, "pub struct Replica {"));

@@ -302,7 +302,7 @@ fn what_the_model_allows_and_the_invariant_does_not_is_a_finding() {
     });
     let validation = validate_against(recordings.collect(), &Options::default(), theory);
     let validation = validation.expect("a recording");
-    assert_eq!(validation.exit_code(), pbft_model::run::ExitCode::Finding);
+    assert_eq!(validation.exit_code(), pbft_checker::run::ExitCode::Finding);
     let found = validation.divergence.as_ref().expect("a finding");
     assert_eq!(found.reason, Some(Reason::Invariant));
     let [breach] = &*found.broken else { panic!("{found}") };

@@ -9,8 +9,8 @@ use super::simulate::simulate;
 use super::{distalgo, ledger, sweep, table};
 use crate::sim::keys::Scheme;
 use clap::{Args, Subcommand};
-use pbft_model::run::{ExitCode, Format, say};
-use pbft_model::run_args::{RunArgs, usage};
+use pbft_checker::run::{ExitCode, Format, say};
+use pbft_checker::run_args::{RunArgs, usage};
 use pbft_output::errln;
 
 /// The experiments.

@@ -3,7 +3,7 @@
 use super::measure::Measurement;
 use super::table;
 use clap::Args;
-use pbft_model::run::say;
+use pbft_checker::run::say;
 use pbft_node::cli::chart::{Chart, escape};
 use pbft_output::errln;
 use serde::Serialize;

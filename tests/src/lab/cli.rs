@@ -8,7 +8,7 @@ use super::session::{LabError, Session, Step};
 use super::terminal::Terminal;
 use super::text;
 use clap::Args;
-use pbft_model::run::{ExitCode, Format};
+use pbft_checker::run::{ExitCode, Format};
 use pbft_output::errln;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;

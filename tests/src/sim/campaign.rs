@@ -7,7 +7,7 @@ use super::judge::{Judged, Judging, judge};
 use super::keys::Scheme;
 use super::oracle::Violation;
 use super::twins;
-pub use pbft_model::shard::Shard;
+pub use pbft_checker::shard::Shard;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;

@@ -2,8 +2,8 @@
 
 use super::{SCENES, Told};
 use clap::Args;
-use pbft_model::run::{ExitCode, Format, say};
-use pbft_model::run_args::usage;
+use pbft_checker::run::{ExitCode, Format, say};
+use pbft_checker::run_args::usage;
 use pbft_output::errln;
 
 /// `pbft-sim elections`.

@@ -2,8 +2,8 @@
 
 use super::{ENTRIES, Entry, Ran, table};
 use clap::Args;
-use pbft_model::run::{ExitCode, Format, say, utc_date};
-use pbft_model::run_args::usage;
+use pbft_checker::run::{ExitCode, Format, say, utc_date};
+use pbft_checker::run_args::usage;
 use pbft_output::errln;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};

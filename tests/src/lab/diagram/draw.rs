@@ -4,7 +4,7 @@ use super::layout::{Arrow, CLIENT, Deeds, End, Place, Story};
 use crate::lab::cluster::Cluster;
 use crate::lab::report::row;
 use crate::lab::words::Kind;
-use pbft_model::svg::{STYLE, definitions};
+use pbft_checker::svg::{STYLE, definitions};
 use std::fmt::Write as _;
 
 /// What this picture has and the Explorer's does not.

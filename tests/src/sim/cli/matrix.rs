@@ -2,7 +2,7 @@
 
 use super::{Common, usage};
 use crate::sim::matrix::{ROWS, Tried, to_markdown, try_row};
-use pbft_model::run::ExitCode;
+use pbft_checker::run::ExitCode;
 use pbft_output::errln;
 
 pub(super) fn matrix(common: &Common, rows: &[u8]) -> ExitCode {

@@ -2,8 +2,8 @@
 
 use super::Common;
 use crate::sim::planted::{hunt, hunt_all, is_expected, to_text};
+use pbft_checker::run::{ExitCode, Format};
 pub(super) use pbft_conformance::planted::refused;
-use pbft_model::run::{ExitCode, Format};
 use pbft_plant::tool::{Planted, ToolError};
 use pbft_plant::workspace::Kind;
 

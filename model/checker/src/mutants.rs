@@ -1,0 +1,230 @@
+//! The hunt for mutants: does the search find out every planted bug, in the way that is on record?
+//!
+//! A mutant is on for a whole process: a planted build of this program, which does one search and says what it found. The
+//! search is the very one that the claim rests on, less the reductions that the mutant's entry names.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use pbft_output::errln;
+use pbft_plant::tool::{Planted, ToolError};
+use pbft_plant::workspace::Kind;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::mutant_record::{Fate, Row, active, row, unsound};
+use crate::run::{ExitCode, Silent};
+use crate::shortest;
+use crate::trace::compare::Followed;
+use crate::trace::{Trace, TraceError, Written};
+use pbft_model::reduction::Reductions;
+use pbft_model::{Config, Pbft};
+
+/// The crate and the program of which a planted build is made.
+pub const PROGRAM: (&str, &str) = ("pbft-checker", "pbft-model");
+
+/// What a search with a mutant on came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// Distinct states searched.
+    pub states: u64,
+    /// Whether there are no others.
+    pub complete: bool,
+    /// Wall time.
+    pub seconds: f64,
+    /// The shortest counterexample.
+    pub counterexample: Option<Trace>,
+    /// The same as files, since no process without the mutant could make them.
+    pub written: Option<Written>,
+}
+
+impl Found {
+    /// Searches for the shortest counterexample to a property, or to any, under the rules as they are in this process. An
+    /// error if the counterexample cannot be followed.
+    pub fn here(config: Config, property: Option<&str>) -> Result<Self, TraceError> {
+        let model = Pbft::new(config).with_reductions(Reductions::ALL.without(unsound()));
+        let started = Instant::now();
+        let search = shortest::violation(&model, property, &mut Silent);
+        let seconds = started.elapsed().as_secs_f64();
+        let counterexample = search.found.as_ref().map(|path| Trace::new(&model, path));
+        let written = counterexample.as_ref().map(Written::of).transpose()?;
+        let (states, complete) = (search.unique_states, search.complete);
+        Ok(Self { states, complete, seconds, counterexample, written })
+    }
+
+    fn shows(&self, property: &str) -> bool {
+        let shown = self.counterexample.iter().flat_map(|trace| &trace.shows);
+        shown.into_iter().any(|one| one == property)
+    }
+}
+
+/// What became of one mutant.
+#[derive(Clone, Debug, Serialize)]
+pub struct MutantReport {
+    /// Its name.
+    pub name: String,
+    /// The rule that it breaks.
+    pub rule: String,
+    /// What is different in the rules.
+    pub diff: String,
+    /// Whether a property was violated.
+    pub killed: bool,
+    /// Whether it is on record as equivalent.
+    pub equivalent: bool,
+    /// The property that is on record, or the reason why there is none.
+    pub expected: String,
+    /// The property found violated.
+    pub killed_by: Option<String>,
+    /// The configuration searched.
+    pub config: String,
+    /// Steps of the shortest counterexample.
+    pub length: Option<usize>,
+    /// Distinct states searched.
+    pub states: u64,
+    /// Wall time.
+    pub seconds: f64,
+    /// Whether all this is as recorded.
+    pub as_recorded: bool,
+    /// The shortest counterexample.
+    pub counterexample: Option<Trace>,
+    /// The same as files.
+    #[serde(skip)]
+    pub written: Option<Written>,
+}
+
+impl MutantReport {
+    /// Holds what was found against the record.
+    #[must_use]
+    pub fn new(row: &Row, diff: String, found: Found) -> Self {
+        let length = found.counterexample.as_ref().map(|trace| trace.actions.len());
+        let (expected, killed_by, as_recorded) = match &row.fate {
+            Fate::Killed { by, steps, .. } => {
+                let shows = found.shows(by);
+                let killed_by = shows.then(|| (*by).to_owned());
+                ((*by).to_owned(), killed_by, shows && length == Some(*steps))
+            }
+            Fate::Equivalent { reason, .. } => {
+                let shown = found.counterexample.as_ref().map(|trace| trace.shows.join(", "));
+                (reason.clone(), shown, found.complete && length.is_none())
+            }
+        };
+        Self {
+            name: row.name.clone(),
+            rule: row.rule.clone(),
+            diff,
+            killed: killed_by.is_some(),
+            equivalent: row.fate.by().is_none(),
+            expected,
+            killed_by,
+            config: row.fate.config().to_string(),
+            length,
+            states: found.states,
+            seconds: found.seconds,
+            as_recorded,
+            counterexample: found.counterexample,
+            written: found.written,
+        }
+    }
+}
+
+/// Builds the program that has the mutants. It takes minutes the first time.
+pub fn planted() -> Result<Planted, ToolError> {
+    // Who asks for one has it from the record, so that it exists.
+    Planted::build(Kind::Mutants, PROGRAM.0, PROGRAM.1, &[""; 0])
+}
+
+/// The mutant that a trace is of, if the rules of this process are not its rules.
+#[must_use]
+pub fn of_another(trace: &[u8]) -> Option<String> {
+    let known = |name: &String| row(name).is_ok_and(|row| row.is_some());
+    Trace::mutant_of(trace).filter(|_| active().is_none()).filter(known)
+}
+
+/// Why a process with a mutant on has no answer.
+#[derive(Debug, Error)]
+pub enum TellError {
+    /// There is none.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// It refuses the trace.
+    #[error("{said}")]
+    Refused {
+        /// Its exit status.
+        code: Option<i32>,
+        /// What it said.
+        said: String,
+    },
+}
+
+/// What this program prints with a mutant on for these arguments, in which `-` is a trace.
+pub fn tell(mutant: &str, arguments: &[&str], trace: &[u8]) -> Result<String, TellError> {
+    let output = planted()?.tell(Some(mutant), arguments, trace)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim().trim_start_matches("error: ").trim_start_matches("- is refused: ");
+    if !output.status.success() {
+        return Err(TellError::Refused { code: output.status.code(), said: said.to_owned() });
+    }
+    if !said.is_empty() {
+        errln!("{said}");
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Follows a mutant's trace in a process with the mutant on.
+pub fn followed(mutant: &str, trace: &[u8]) -> Result<Followed, TellError> {
+    let text = tell(mutant, &["follow", "-"], trace)?;
+    serde_json::from_str(&text)
+        .map_err(|error| TellError::Refused { code: None, said: error.to_string() })
+}
+
+/// Searches for one mutant at the configuration on record.
+pub fn hunt(planted: &Planted, row: &Row) -> Result<MutantReport, ToolError> {
+    let config = row.fate.config().to_string();
+    let mut arguments = vec!["hunt", "--config", &config];
+    arguments.extend(row.fate.by().into_iter().flat_map(|by| ["--property", by]));
+    let found = planted.ask(Some(&row.name), arguments)?;
+    Ok(MutantReport::new(row, planted.diff(&row.name)?, found))
+}
+
+/// Searches for several mutants, each in a process of its own, so many at a time, and tells `done` about each as it is finished.
+pub fn hunt_all(
+    planted: &Planted,
+    rows: &[Row],
+    threads: usize,
+    done: impl Fn(&MutantReport) + Sync,
+) -> Result<Vec<MutantReport>, ToolError> {
+    let next = AtomicUsize::new(0);
+    let reports = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(row) = rows.get(at) else { return };
+                    let report = hunt(planted, row);
+                    if let Ok(report) = &report {
+                        done(report);
+                    }
+                    reports.lock().unwrap_or_else(PoisonError::into_inner).push((at, report));
+                }
+            });
+        }
+    });
+    let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reports.sort_by_key(|(at, _)| *at);
+    reports.into_iter().map(|(_, report)| report).collect()
+}
+
+/// What a hunt came to: everything as recorded, a finding, or nothing because nothing ran.
+#[must_use]
+pub fn exit_code(rows: &[Row], reports: &[MutantReport]) -> ExitCode {
+    if rows.is_empty() || reports.len() != rows.len() {
+        ExitCode::Inconclusive
+    } else if reports.iter().all(|report| report.as_recorded) {
+        ExitCode::Holds
+    } else {
+        ExitCode::Finding
+    }
+}

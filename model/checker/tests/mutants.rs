@@ -1,0 +1,147 @@
+//! The model has teeth: the mutants that a small search finds out. `cargo mutants-of-model` runs all of them.
+//!
+//! Where a mutant is on, that is in a build of its own, which takes minutes the first time.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use pbft_checker::check::{CheckOptions, Verdict, check};
+use pbft_checker::golden;
+use pbft_checker::mutant_record::{Fate, Row, record, row};
+use pbft_checker::mutants::{Found, MutantReport, exit_code, hunt_all, planted};
+use pbft_checker::run::{ExitCode, Silent};
+use pbft_model::{Config, Pbft, View};
+use pbft_plant::tool::Planted;
+
+/// The program with the mutants.
+fn program() -> &'static Planted {
+    static PLANTED: OnceLock<Planted> = OnceLock::new();
+    PLANTED.get_or_init(|| planted().expect("a planted build"))
+}
+
+fn rows() -> Vec<Row> {
+    record().expect("a record")
+}
+
+/// Those with three views take minutes without optimisation, where the correct protocol is searched beside them.
+fn quick() -> Vec<Row> {
+    rows().into_iter().filter(|row| row.fate.config().max_view() <= View(1)).collect()
+}
+
+fn ask(mutant: Option<&str>, config: &str, property: &str) -> Found {
+    let arguments = ["hunt", "--config", config, "--property", property];
+    program().ask(mutant, arguments).expect("an answer")
+}
+
+#[test]
+fn every_mutant_is_on_record() {
+    let rows = rows();
+    assert_eq!(rows.len(), 76);
+    let equivalent = rows.iter().filter(|row| row.fate.by().is_none());
+    assert_eq!(equivalent.count(), 6);
+}
+
+#[test]
+fn quick_mutants_meet_the_fate_on_record() {
+    let rows = quick();
+    assert!(rows.len() >= 25);
+    let reports = hunt_all(program(), &rows, 2, |_| {}).expect("answers");
+    for report in &reports {
+        assert!(report.as_recorded, "{report:?}");
+        assert!(report.diff.starts_with("@@ model/spec/src/"), "{}", report.diff);
+    }
+    assert_eq!(exit_code(&rows, &reports), ExitCode::Holds);
+}
+
+/// The build that has the mutants is the protocol as long as none is on.
+#[test]
+fn with_no_mutant_on_the_planted_build_searches_what_the_plain_one_does() {
+    let name = "n5-b0-v1-s1-d2";
+    let found: Found = program().ask(None, ["hunt", "--config", name]).expect("an answer");
+    let config: Config = name.parse().expect("a valid name");
+    assert_eq!(Some(found.states), golden::counts(&config).map(|(states, _)| states));
+    assert!(found.complete && found.counterexample.is_none());
+}
+
+/// Bounds from small to large. Where a mutant dies at the same bounds for several Byzantine positions, the record names
+/// the lowest.
+const LADDER: [&str; 23] = [
+    "n4-bX-v0-s1-d1",
+    "n4-bX-v0-s1-d2",
+    "n4-bX-v1-s1-d1",
+    "n4-bX-v1-s1-d2",
+    "n4-bX-v0-s1-d1-k1",
+    "n4-bX-v0-s1-d2-k1",
+    "n4-bX-v1-s1-d1-k1",
+    "n4-bX-v1-s1-d2-k1",
+    "n4-bX-v0-s2-d1",
+    "n4-bX-v0-s2-d2",
+    "n4-bX-v0-s2-d1-t2",
+    "n4-bX-v0-s2-d1-k1",
+    "n4-bX-v0-s2-d1-k1-l1",
+    "n4-bX-v0-s1-d1-k1-r",
+    "n4-bX-v0-s1-d2-r",
+    "n4-bX-v1-s1-d1-r",
+    "n4-bX-v1-s1-d2-r",
+    "n4-bX-v2-s1-d1",
+    "n4-bX-v2-s1-d2",
+    "n4-bX-v3-s1-d1",
+    "n5-bX-v0-s1-d1",
+    "n5-bX-v0-s1-d2",
+    "n7-b01-v0-s1-d2",
+];
+
+#[test]
+#[ignore = "minutes: cargo test --release -p pbft-checker -- --ignored"]
+fn the_record_names_the_smallest_configuration() {
+    let mut wrong = Vec::new();
+    for row in rows() {
+        let Fate::Killed { by, config: recorded, .. } = row.fate else { continue };
+        let each = |bounds: &str| ["0", "1", "3"].map(|byzantine| bounds.replace('X', byzantine));
+        let mut names = LADDER.iter().flat_map(|bounds| each(bounds));
+        let finds = |name: &String| ask(Some(&row.name), name, by).counterexample.is_some();
+        let smallest = names.find(finds);
+        if smallest != Some(recorded.to_string()) {
+            wrong.push((row.name, recorded, smallest));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn the_correct_protocol_survives_where_mutants_die() {
+    let configs: BTreeSet<_> = quick().iter().map(|row| *row.fate.config()).collect();
+    for config in configs {
+        let report = check(&config, CheckOptions::default(), &mut Silent);
+        assert!(report.complete, "{config}");
+        assert_ne!(report.verdict, Verdict::Violated, "{config}");
+    }
+}
+
+#[test]
+fn a_wrong_record_is_a_finding() {
+    let right = row("p-omitted").expect("a record").expect("on record");
+    for (caught, found_by) in [
+        ("validity in 7 steps at n4-b3-v1-s1-d1", "validity"),
+        ("nothing at n4-b0-v1-s1-d1: so they say", "committed-survives"),
+        ("agreement in 13 steps at n4-b0-v1-s1-d2", "agreement"),
+    ] {
+        let wrong = Row { fate: caught.parse().expect("a fate"), ..right.clone() };
+        let config = wrong.fate.config().to_string();
+        let found = ask(Some("p-omitted"), &config, found_by);
+        let report = MutantReport::new(&wrong, String::new(), found);
+        assert!(!report.as_recorded, "{report:?}");
+        assert_eq!(exit_code(&[wrong], &[report]), ExitCode::Finding);
+    }
+    assert_eq!(exit_code(&[], &[]), ExitCode::Inconclusive);
+}
+
+/// Whatever a mutant does, its counterexample is none for the protocol: some step is refused, or the end is harmless.
+#[test]
+fn a_counterexample_of_a_mutant_is_none_of_the_protocol() {
+    let found = ask(Some("p-omitted"), "n4-b0-v1-s1-d2", "agreement");
+    let trace = found.counterexample.expect("killed");
+    assert_eq!(trace.mutant.as_deref(), Some("p-omitted"));
+    let model = Pbft::new(trace.config.parse().expect("a valid name"));
+    assert_eq!(trace.first_disabled(&model), Some(5));
+}

@@ -1,5 +1,0 @@
-//! Checks the model of PBFT. See `pbft-model --help`.
-
-fn main() -> std::process::ExitCode {
-    pbft_model::cli::main()
-}
