@@ -42,7 +42,8 @@ impl Step<'_> {
         let mut known = network.clone();
         known.add(replica, sent.clone());
         let source = Source { vocabulary: self.vocabulary, network: &known };
-        let place = Place { source, model: self.model, state: after, own: replica };
+        let choice = self.choice;
+        let place = Place { source, model: self.model, state: after, own: replica, choice };
         compare_restart(&place, subject)?;
         Ok(sent)
     }

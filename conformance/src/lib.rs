@@ -32,6 +32,7 @@ pub mod compare;
 pub mod corpus;
 pub mod coverage;
 pub mod divergence;
+pub mod forge;
 pub mod grain;
 pub mod host;
 pub mod job;

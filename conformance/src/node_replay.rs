@@ -6,6 +6,7 @@ use crate::host::Subject;
 use crate::network::Network;
 use crate::node_host::{NodeHost, adjust};
 use crate::node_keys::NodeKeys;
+use crate::probe::forgery;
 use crate::probe::reaction::Scene;
 use crate::probe::{Place, live};
 use crate::refinement::byzantine::Source;
@@ -130,7 +131,10 @@ fn steps(
         let sent = step.take(host, &network, &mut work)?;
         network.add(action.replica(), sent);
         let source = Source { vocabulary: &vocabulary, network: &network };
-        let place = Place { source, model: &pbft, state: &after, own: action.replica() };
+        // Here each probe is made whenever it comes up.
+        let choice_of_parts = choice.wrapping_mul(forgery::ONE_IN);
+        let own = action.replica();
+        let place = Place { source, model: &pbft, state: &after, own, choice: choice_of_parts };
         for name in live::run(&Scene::new(place, action), host, choice, &mut work.tally)? {
             *report.probes.entry(name).or_default() += 1;
         }

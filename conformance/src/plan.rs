@@ -71,7 +71,7 @@ const WALKED: &[&str] = &[
     "n4-b3-v2-s2-d2-k2",
     "n4-bnone-v2-s2-d2-k1",
     "n5-b0-v1-s2-d2",
-    "n6-b1-v1-s1-d2",
+    "n6-b1-v1-s1-d2-k1",
     "n7-b1-v1-s1-d2-k1",
 ];
 

@@ -8,8 +8,11 @@ use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
 use pbft_core::amnesia::AmnesiaError;
 use pbft_core::manifest::ChunkId;
-use pbft_core::message::{Batch, Commit, CommitCertificate, Message, Signed};
-use pbft_core::types::{ReplicaId, SeqNum, View};
+use pbft_core::message::{
+    Batch, Checkpoint, Commit, CommitCertificate, Message, NewView, Signed, StableCertificate,
+    ViewChange,
+};
+use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{
     Durable, Effect, Footprint, HaltReason, Input, Params, Position, Record, Rejection, Replica,
     Timer,
@@ -234,6 +237,38 @@ pub(super) fn completions(stage: &mut Stage<'_>) -> Outcome {
     let effects = commits(&stage.vocabulary, &mut replica, &late)?;
     expect("what a late COMMIT leads to", Vec::<Effect>::new(), effects)?;
     expect("the proof", certificate, replica.commit_certificate(SeqNum(1)).cloned())
+}
+
+/// Its own state after the second batch is not the one that V proves: it stops, and does not enter the view.
+pub(super) fn diverged(stage: &mut Stage<'_>) -> Outcome {
+    for lane in 0..2 {
+        stage.ask(0, &stage.request(lane, 1, 1))?;
+    }
+    stage.settle(|letter| !matches!(letter.message, Message::Checkpoint(_)))?;
+    let mut replica = stage.replica(LOST)?;
+    expect("what it executed", 2, replica.status().last_executed.0)?;
+    let sign = |of: u32| model::ReplicaId(of as u8);
+    let vote = |of: u32| {
+        let (seq, digest, replica) = (SeqNum(2), Digest([0xd1; 32]), ReplicaId(of));
+        stage.vocabulary.sign_as(sign(of), Checkpoint { seq, digest, replica })
+    };
+    let stable = StableCertificate { checkpoints: (0..3).map(vote).collect() };
+    let view_change = |of: u32| {
+        let (view, low_water_mark, prepared) = (View(1), SeqNum(2), Vec::new());
+        let (stable, replica) = (stable.clone(), ReplicaId(of));
+        let body = ViewChange { view, low_water_mark, stable, prepared, replica };
+        Arc::new(stage.vocabulary.sign_as(sign(of), body))
+    };
+    let (view_changes, pre_prepares) = ((0..3).map(view_change).collect(), Vec::new());
+    let body = NewView { view: View(1), view_changes, pre_prepares, replica: ReplicaId(1) };
+    let new_view = Message::NewView(Arc::new(stage.vocabulary.sign_as(sign(1), body)));
+    let effects = commits(&stage.vocabulary, &mut replica, &[(1, new_view)])?;
+    let stops = effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Halt(HaltReason::StateDiverged { .. })));
+    expect("a replica that has another state halts", true, stops)?;
+    let enters = effects.iter().any(|effect| matches!(effect, Effect::Persist(Record::NewView(_))));
+    expect("it enters the view", false, enters)
 }
 
 type Field = fn(&mut Footprint) -> &mut usize;

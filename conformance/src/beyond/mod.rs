@@ -10,6 +10,7 @@ mod bounds;
 mod checkpoints;
 mod label;
 mod lacks;
+mod liars;
 mod memory;
 mod ordering;
 mod stage;
@@ -79,10 +80,15 @@ const SCENARIOS: &[Scenario] = &[
     core("a lost memory", memory::bounds, memory::lost),
     core("what a service completes", lacks::bounds, memory::completions),
     core("two certificates for one number", lacks::bounds, memory::conflicting_certificates),
+    core("another state than a NEW-VIEW proves", lacks::bounds, memory::diverged),
     core("the most that is held", lacks::bounds, memory::most),
     core("parameters", lacks::bounds, bounds::parameters),
     core("the size of batches", bounds::small, bounds::sizes),
     core("for whom statements are", bounds::small, bounds::audiences),
+    core("a liar's messages to four replicas", bounds::small, liars::to_four),
+    core("a liar's messages to five replicas", bounds::small, liars::to_five),
+    core("a liar's messages to six replicas", bounds::small, liars::to_six),
+    core("a liar's messages to seven replicas", bounds::small, liars::to_seven),
 ];
 
 /// The names of all scenarios.

@@ -1,5 +1,6 @@
 //! A hunt in this process, for the bug that is on in it.
 
+use crate::beyond;
 use crate::corpus::CorpusError;
 use crate::divergence::Divergence;
 use crate::keys::SealKeys;
@@ -39,7 +40,7 @@ pub struct Found {
 }
 
 /// Does with the bug that is on what the main job does with the code, cheapest first, until the bug shows: the corpus,
-/// the walks, the node's door, the traces through the node, the graphs. With no bug on, the graphs are left out.
+/// the walks, what the model leaves out, the node's door, the traces through the node, the graphs. With no bug on, the graphs are left out.
 pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     let plan = Plan::quick();
     let started = Instant::now();
@@ -50,6 +51,7 @@ pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     if divergence.is_none() {
         divergence = hunter.on_core(&plan.core_traces(seed)?[corpus.len()..]);
     }
+    divergence = divergence.or_else(|| beyond::on_the_core().err().map(|divergence| *divergence));
     divergence = divergence.or_else(|| handshake::run().err().map(|divergence| *divergence));
     if divergence.is_none() {
         divergence = hunter.in_nodes(&plan.node_traces(seed)?);

@@ -70,7 +70,7 @@ pub(super) fn ahead_of_execution(place: &Place<'_>) -> Option<Probe> {
 }
 
 /// A certificate for the first slot of `view` that would be valid.
-fn prepared_certificate(place: &Place<'_>, view: model::View) -> PreparedCertificate {
+pub(super) fn prepared_certificate(place: &Place<'_>, view: model::View) -> PreparedCertificate {
     let (primary, value) = (place.model.primary(view), model::Value::request(1));
     let backups = everybody(place).filter(|backup| *backup != primary);
     let slot = model::Slot(1);

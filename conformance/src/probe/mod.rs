@@ -7,6 +7,7 @@ mod certificate;
 mod checkpoint;
 mod client;
 pub(crate) mod evidence;
+pub(crate) mod forgery;
 pub mod frame;
 pub mod handshake;
 pub mod live;
@@ -91,6 +92,8 @@ pub struct Place<'a> {
     pub state: &'a model::State,
     /// The replica.
     pub own: model::ReplicaId,
+    /// Selects among the probes of one kind.
+    pub choice: u64,
 }
 
 /// Makes a probe for a place, if it can be made there.
@@ -167,6 +170,21 @@ pub const PROBES: &[(&str, Maker)] = &[
     ("a question for a batch that is not here", bounds::unknown_batch),
     ("a question for a checkpoint that was not taken", bounds::unknown_state),
     ("a question for a part that a checkpoint does not have", bounds::unknown_part),
+    ("a forged CHECKPOINT in a VIEW-CHANGE", forgery::checkpoint_in_c),
+    ("a forged PRE-PREPARE in a VIEW-CHANGE", forgery::pre_prepare_in_p),
+    ("a forged PREPARE in a VIEW-CHANGE", forgery::prepare_in_p),
+    ("a forged VIEW-CHANGE in a NEW-VIEW", forgery::view_change_in_v),
+    ("a forged CHECKPOINT in a NEW-VIEW", forgery::checkpoint_in_v),
+    ("a forged PRE-PREPARE in V of a NEW-VIEW", forgery::pre_prepare_in_v),
+    ("a forged PREPARE in a NEW-VIEW", forgery::prepare_in_v),
+    ("a forged PRE-PREPARE in O of a NEW-VIEW", forgery::pre_prepare_in_o),
+    ("a forged CHECKPOINT in a stable certificate", forgery::checkpoint_in_proof),
+    ("a forged COMMIT in a commit certificate", forgery::commit_in_proof),
+    ("a forged request in a commit certificate", forgery::request_in_committed),
+    ("a forged request in a PRE-PREPARE", forgery::request_in_proposal),
+    ("a forged request in a batch", forgery::request_in_batch),
+    ("a forged request, relayed", forgery::relayed_request),
+    ("a second and different VIEW-CHANGE", view_change::second_view_change),
 ];
 
 /// The names of all probes and reactions: each must have been made.
@@ -199,7 +217,7 @@ impl Probes<'_> {
     ) -> Result<Vec<&'static str>, Difference> {
         let source = Source { vocabulary: self.vocabulary, network: &world.network };
         let replica = action.replica();
-        let place = Place { source, model: self.model, state, own: replica };
+        let place = Place { source, model: self.model, state, own: replica, choice };
         let mut seen = Vec::new();
         seen.extend(self.react(&Scene::new(place, action), world.host(replica), choice, tally)?);
         let made = seen.len();
@@ -228,7 +246,7 @@ impl Probes<'_> {
         name: &str,
     ) -> Option<Result<(), Difference>> {
         let source = Source { vocabulary: self.vocabulary, network };
-        let place = Place { source, model: self.model, state, own: action.replica() };
+        let place = Place { source, model: self.model, state, own: action.replica(), choice: 0 };
         if let Some((_, maker)) = PROBES.iter().find(|(known, _)| *known == name) {
             return maker(&place).map(|probe| self.probe(host, &probe, &mut Tally::default()));
         }

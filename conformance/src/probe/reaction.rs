@@ -2,7 +2,7 @@
 //! what is said again, relayed, handed on or served is no action there; here it is demanded.
 
 use super::view_change::empty_view_change;
-use super::{Place, client, repeating};
+use super::{Place, client, evidence, repeating};
 use crate::divergence::{Difference, Kind};
 use crate::host::{Observation, Subject};
 use crate::layout;
@@ -68,6 +68,7 @@ pub const REACTIONS: &[(&str, Trace, Reaction)] = &[
     ("a client believes members", Trace::Volatile, client::strangers),
     ("a client follows the view of f+1 replicas", Trace::Volatile, client::views),
     ("an impatient client asks everybody", Trace::Volatile, client::impatience),
+    ("no two honest votes are evidence", Trace::Volatile, evidence::of_honest_votes),
 ];
 
 pub(super) fn owed(what: &str, got: &Observation) -> Difference {

@@ -1,5 +1,6 @@
 //! Probes of the view change (§4.4).
 
+use super::certificate::prepared_certificate;
 use super::{Expected, Place, Probe};
 use crate::refinement::vocabulary::{replica_id, view as core_view};
 use pbft_core::message::{Message, NewView, Signed, StableCertificate, ViewChange};
@@ -64,6 +65,16 @@ pub(super) fn one_view_change_for_a_later_view(place: &Place<'_>) -> Option<Prob
     let (sender, view_change) = forged_view_change(place, later, |_| {})?;
     let deliveries = vec![place.from(sender, Message::ViewChange(view_change))];
     Some(Probe { deliveries, expected: Expected::Nothing })
+}
+
+/// A correct replica sends one a view; the first is kept. Made where [`one_view_change_for_a_later_view`] is.
+pub(super) fn second_view_change(place: &Place<'_>) -> Option<Probe> {
+    let Probe { mut deliveries, .. } = one_view_change_for_a_later_view(place)?;
+    let claim =
+        |body: &mut ViewChange| body.prepared = vec![prepared_certificate(place, model::View(0))];
+    let (sender, view_change) = forged_view_change(place, model::View(1).next(), claim)?;
+    deliveries.push(place.from(sender, Message::ViewChange(view_change)));
+    Some(Probe { deliveries, expected: Expected::Refused("duplicate") })
 }
 
 pub(super) fn stale_view_change(place: &Place<'_>) -> Option<Probe> {

@@ -23,6 +23,11 @@ pub const OUT_OF_REACH: &[(&str, &str)] = &[
     ("installed-replies-not-stored", "in the node's store; the simulator has its own disk"),
     ("broadcast-skips-peer", "in the node's transport; the simulator has its own network"),
     ("queue-reordered", "in the node's transport; the simulator has its own network"),
+    ("quorum-n-minus-f", "no bug at four replicas"),
+    ("prepares-n-minus-two", "no bug at four replicas"),
+    ("prepares-two-f", "no bug at four replicas"),
+    ("weak-n-minus-q-plus-one", "no bug at four replicas"),
+    ("o-unsigned", "breaks no rule: who begins the view has signed O with the rest"),
     ("cluster-not-signed", "no bug where there is one cluster"),
     ("unknown-key-let-in", "in the node's transport; the simulator has its own network"),
     ("claimed-key-believed", "in the node's transport; the simulator has its own network"),
@@ -69,6 +74,47 @@ pub const NOT_SEEN: &[&str] = &[
     "view-changes-not-handed-on",
 ];
 
+/// Bugs that nobody has hunted with the simulator yet: most are about bytes that none of its liars makes use of. Conformance finds
+/// them all. They are hunted with `--all`, too.
+pub const NOT_HUNTED: &[&str] = &[
+    "batch-digest-of-the-first-request",
+    "batch-digest-without-operations",
+    "c-in-v-unsigned",
+    "c-not-signed",
+    "certificate-signers-in-any-order",
+    "checkpoints-in-proofs-unsigned",
+    "commit-certificate-of-two-numbers",
+    "commit-certificate-of-two-views",
+    "commits-in-proofs-unsigned",
+    "committed-requests-unsigned",
+    "divergence-unnoticed-in-new-view",
+    "fetched-requests-unsigned",
+    "h-below-its-proof",
+    "last-prepare-in-p-unsigned",
+    "lists-without-length",
+    "manifest-digest-without-number",
+    "manifest-digest-without-replies",
+    "o-not-signed",
+    "o-of-another-view",
+    "o-with-more-than-follows",
+    "p-in-v-unsigned",
+    "pre-prepares-in-p-unsigned",
+    "prepared-certificate-of-two-numbers",
+    "prepared-certificate-of-two-views",
+    "prepares-in-p-unsigned",
+    "promises-above-h-contradict",
+    "request-digests-not-in-the-state",
+    "second-view-change-kept",
+    "session-not-signed",
+    "signatures-not-hashed",
+    "stable-certificate-of-two-numbers",
+    "strings-without-length",
+    "view-changes-in-v-unsigned",
+    "view-of-commits-not-signed",
+    "votes-of-two-kinds-contradict",
+    "votes-of-two-views-contradict",
+];
+
 /// The run that gave a bug away.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Found {
@@ -104,7 +150,8 @@ impl Hunt {
 /// Whether the simulator must find this bug.
 #[must_use]
 pub fn is_expected(bug: &str) -> bool {
-    !NOT_SEEN.contains(&bug) && OUT_OF_REACH.iter().all(|(name, _)| *name != bug)
+    let is_listed = NOT_SEEN.contains(&bug) || NOT_HUNTED.contains(&bug);
+    !is_listed && OUT_OF_REACH.iter().all(|(name, _)| *name != bug)
 }
 
 /// So many kinds of runs take turns.
