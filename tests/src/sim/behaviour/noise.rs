@@ -129,8 +129,13 @@ pub(super) fn fake_proofs(hand: &mut Hand) -> Vec<Message> {
     commits.truncate(membership.quorum());
     let interval = hand.params.checkpoint_interval;
     let checkpoint = SeqNum((hand.top.0 / interval + 2) * interval);
-    let signed = pbft_core::message::Checkpoint { seq: checkpoint, digest, replica: hand.id };
-    let checkpoints = vec![hand.sign(signed); hand.rng.index(membership.quorum() + 1)];
+    let signed =
+        |replica| hand.sign(pbft_core::message::Checkpoint { seq: checkpoint, digest, replica });
+    let checkpoints = match hand.rng.clone().percent(50) {
+        // In the names of others.
+        true => (0..membership.quorum() as u32).map(|id| signed(ReplicaId(id))).collect(),
+        false => vec![signed(hand.id); hand.rng.index(membership.quorum() + 1)],
+    };
     vec![
         Message::Committed(Arc::new(CommitCertificate { commits, batch })),
         Message::Stable(Arc::new(StableCertificate { checkpoints })),

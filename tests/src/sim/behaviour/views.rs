@@ -2,8 +2,10 @@
 
 use super::{Draft, Hand};
 use core::time::Duration;
+use pbft_conformance::forge::valid::order;
 use pbft_core::message::{
-    Batch, Message, NewView, PrePrepare, PreparedCertificate, Signed, StableCertificate, ViewChange,
+    Batch, Message, NewView, PrePrepare, Prepare, PreparedCertificate, Signed, StableCertificate,
+    ViewChange,
 };
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use std::sync::Arc;
@@ -96,9 +98,12 @@ pub(super) fn unproven(hand: &mut Hand, draft: Draft) -> Draft {
     })
 }
 
-/// P holds something that is no certificate.
+/// P holds something that is no certificate, or one in which all is right but the signatures of others.
 pub(super) fn forge(hand: &mut Hand, draft: Draft) -> Draft {
     own_view_changes(hand, draft, |hand, body| {
+        if hand.rng.percent(30) {
+            return ViewChange { prepared: made_up(hand, body), ..body.clone() };
+        }
         let mut prepared = body.prepared.clone();
         let known = hand.certificates();
         let position = hand.rng.index(known.len());
@@ -117,6 +122,22 @@ pub(super) fn forge(hand: &mut Hand, draft: Draft) -> Draft {
         }
         ViewChange { prepared, ..body.clone() }
     })
+}
+
+/// Certificates for each number that it heard of: that the null batch prepared there just before the view is left. Whoever
+/// believed them would order nothing where something is final.
+fn made_up(hand: &Hand, body: &ViewChange) -> Vec<PreparedCertificate> {
+    let Some(view) = body.view.0.checked_sub(1).map(View) else { return Vec::new() };
+    let (membership, digest) = (&hand.params.membership, Batch::default().digest());
+    let primary = membership.primary(view);
+    let last = hand.top.0.min(body.low_water_mark.0 + hand.params.window);
+    let certificate = |seq| {
+        let vote = |replica| hand.sign(Prepare { view, seq, digest, replica });
+        let backups = membership.others(primary).take(membership.prepares());
+        let pre_prepare = hand.sign(PrePrepare { view, seq, digest, replica: primary });
+        PreparedCertificate { pre_prepare, prepares: backups.map(vote).collect() }
+    };
+    (body.low_water_mark.0 + 1..=last).map(|seq| certificate(SeqNum(seq))).collect()
 }
 
 fn spoil(hand: &mut Hand, one: &mut PreparedCertificate, body: &ViewChange) {
@@ -145,7 +166,7 @@ fn spoil(hand: &mut Hand, one: &mut PreparedCertificate, body: &ViewChange) {
         }
         6 => one.prepares.reverse(),
         7 => {
-            let mine = pbft_core::message::Prepare {
+            let mine = Prepare {
                 view: one.pre_prepare.body.view,
                 seq: one.pre_prepare.body.seq,
                 digest: hand.any_digest(),
@@ -219,8 +240,25 @@ pub(super) fn fake(hand: &mut Hand, draft: Draft) -> Draft {
 }
 
 fn faked(hand: &mut Hand, mut body: NewView) -> NewView {
-    match hand.rng.below(5) {
+    match hand.rng.below(7) {
         0 => drop(body.view_changes.pop()),
+        // P of its own is made up, and O accordingly: only the signatures in P are not those of others.
+        5 => {
+            let own = body.view_changes.iter_mut().find(|one| one.body.replica == hand.id);
+            if let Some(own) = own {
+                let claim = ViewChange { prepared: made_up(hand, &own.body), ..own.body.clone() };
+                *own = Arc::new(hand.sign(claim));
+                order_what_follows(hand, &mut body);
+            }
+        }
+        // As if nobody had prepared anything, and O accordingly: only the signatures of others in V are not theirs.
+        6 => {
+            for one in &mut body.view_changes {
+                let claim = ViewChange { prepared: Vec::new(), ..one.body.clone() };
+                *one = Arc::new(hand.sign(claim));
+            }
+            order_what_follows(hand, &mut body);
+        }
         1 => {
             if let Some(first) = body.view_changes.first().cloned() {
                 body.view_changes.iter_mut().for_each(|one| *one = Arc::clone(&first));
@@ -242,6 +280,15 @@ fn faked(hand: &mut Hand, mut body: NewView) -> NewView {
         }
     }
     body
+}
+
+/// O as it follows from V.
+fn order_what_follows(hand: &Hand, body: &mut NewView) {
+    let all: Vec<_> = body.view_changes.iter().map(|one| &one.body).collect();
+    let (view, replica) = (body.view, hand.id);
+    let orders = order(&all).into_iter().take(hand.params.window_len());
+    let sign = |(seq, digest)| hand.sign(PrePrepare { view, seq, digest, replica });
+    body.pre_prepares = orders.map(sign).collect();
 }
 
 /// Begins a view whose primary is somebody else, or its own without anybody having asked.
