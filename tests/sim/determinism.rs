@@ -66,7 +66,7 @@ fn tiny() -> Campaign {
     Campaign {
         name: "tiny".to_owned(),
         seeds: vec![Seeds { n: 4, from: 1, count: 3 }],
-        signed: 0,
+        production: 0,
         twins: 1,
         model: false,
         gate: false,

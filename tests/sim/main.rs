@@ -8,5 +8,6 @@ mod laggards;
 mod liveness;
 mod oracles;
 mod output;
+mod production;
 mod tool;
 mod violations;

@@ -44,8 +44,8 @@ pub enum Task {
         /// Its number.
         scenario: u64,
     },
-    /// A plan drawn from a seed, at four replicas, with the signatures of production.
-    Signed {
+    /// A plan drawn from a seed, at four replicas, with the signatures and the store of production.
+    Production {
         /// The seed.
         seed: u64,
     },
@@ -62,7 +62,9 @@ impl Task {
     pub fn plan(self) -> Plan {
         match self {
             Self::Seed { n, seed } => Plan::draw(seed, n),
-            Self::Signed { seed } => Plan { scheme: Scheme::Ed25519, ..Plan::draw(seed, 4) },
+            Self::Production { seed } => {
+                Plan { scheme: Scheme::Ed25519, stored: true, ..Plan::draw(seed, 4) }
+            }
             Self::Twins { scenario } => twins::plan(scenario),
             Self::Lie { number } => Plan::lie(number),
         }
@@ -73,7 +75,9 @@ impl Task {
     pub fn command(self) -> String {
         match self {
             Self::Seed { n, seed } => format!("cargo sim replay {seed} --replicas {n}"),
-            Self::Signed { seed } => format!("cargo sim replay {seed} --signatures ed25519"),
+            Self::Production { seed } => {
+                format!("cargo sim replay {seed} --signatures ed25519 --store")
+            }
             Self::Twins { scenario } => format!("cargo sim twins --scenario {scenario}"),
             Self::Lie { number } => format!("cargo sim lie {number}"),
         }
@@ -98,9 +102,9 @@ pub struct Campaign {
     pub name: String,
     /// Seeds.
     pub seeds: Vec<Seeds>,
-    /// The number of seeds that are run with the signatures of production.
+    /// The number of seeds that are run with the signatures and the store of production.
     #[serde(default)]
-    pub signed: u64,
+    pub production: u64,
     /// The number of scenarios with twins, spread evenly over all of them.
     pub twins: u64,
     /// Whether every run is validated against the model.
@@ -121,11 +125,11 @@ impl Campaign {
             }
             Preset::Soak => ("soak", vec![seeds(4, 220_000), seeds(5, 5000), seeds(7, 20_000)], 0),
         };
-        let signed = match preset {
+        let production = match preset {
             Preset::Quick => 20,
             Preset::Nightly | Preset::Soak => 500,
         };
-        Self { name: name.to_owned(), seeds, signed, twins, model: true, gate: true }
+        Self { name: name.to_owned(), seeds, production, twins, model: true, gate: true }
     }
 
     /// A preset's scenarios with twins.
@@ -136,7 +140,7 @@ impl Campaign {
             Preset::Nightly | Preset::Soak => twins::SCENARIOS,
         };
         let name = format!("twins, {twins} scenarios");
-        Self { name, seeds: Vec::new(), signed: 0, twins, model: true, gate: false }
+        Self { name, seeds: Vec::new(), production: 0, twins, model: true, gate: false }
     }
 
     /// All runs of a shard, in order.
@@ -147,8 +151,8 @@ impl Campaign {
         });
         let twins =
             (0..self.twins).map(|index| Task::Twins { scenario: twins::spread(index, self.twins) });
-        let signed = (1..=self.signed).map(|seed| Task::Signed { seed });
-        let all = seeds.chain(signed).chain(twins).enumerate();
+        let production = (1..=self.production).map(|seed| Task::Production { seed });
+        let all = seeds.chain(production).chain(twins).enumerate();
         all.filter(|(index, _)| shard.has(*index)).map(|(_, task)| task).collect()
     }
 }

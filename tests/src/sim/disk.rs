@@ -8,6 +8,7 @@
 //! snapshot, with a new file that takes the old one's place when it is synced.
 
 mod changes;
+mod stored;
 
 pub use changes::Books;
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use stored::Stored;
 use thiserror::Error;
 
 /// One change of what is on the disk.
@@ -233,6 +235,8 @@ pub struct Disk {
     sync_fails: bool,
     ever_synced: bool,
     syncs: u64,
+    /// The node's store, if it is what the bytes are written with.
+    stored: Option<Box<Stored>>,
 }
 
 fn entry(writes: &[Write]) -> Option<Vec<u8>> {
@@ -294,7 +298,8 @@ impl Disk {
     /// What is sure to be on it: what its replica may rely on.
     #[must_use]
     pub fn relied_on(&self) -> Cow<'_, Image> {
-        match self.open.is_empty() && self.pending.is_none() {
+        let is_behind = self.stored.as_ref().is_some_and(|stored| stored.is_behind());
+        match self.open.is_empty() && self.pending.is_none() && !is_behind {
             true => Cow::Borrowed(&self.image),
             false => Cow::Owned(self.durable_image()),
         }
@@ -303,6 +308,9 @@ impl Disk {
     /// What would be there if the process ended now and nothing unsynced were left.
     #[must_use]
     pub fn durable_image(&self) -> Image {
+        if let Some(stored) = &self.stored {
+            return stored.committed.clone();
+        }
         self.medium.clone().read().unwrap_or_default()
     }
 
@@ -326,6 +334,14 @@ impl Disk {
 
     /// Makes a change, which the next write takes along.
     fn change(&mut self, write: Write) -> Result<(), DiskError> {
+        if let Some(stored) = &mut self.stored {
+            stored.change(&write)?;
+            let kept = matches!(write, Write::Checkpoint { .. } | Write::Install { .. });
+            if !kept {
+                self.image.apply(&write);
+            }
+            return Ok(());
+        }
         match self.image.apply(&write) {
             true => {
                 self.open.push(write);
@@ -368,6 +384,9 @@ impl Disk {
     pub fn crash(&mut self, tail: Tail) {
         self.open.clear();
         self.balances.clear();
+        if let Some(stored) = &mut self.stored {
+            return stored.crash();
+        }
         if let Some(beneath) = self.beneath.take() {
             self.medium = beneath;
         }
@@ -386,6 +405,14 @@ impl Disk {
 
     /// Reads the disk at a start.
     pub fn open(&mut self) -> Result<&Image, DiskError> {
+        if let Some(stored) = &mut self.stored {
+            if self.ever_synced && stored.is_empty() {
+                return Err(DiskError::Lost);
+            }
+            self.ever_synced = true;
+            self.image = stored.open()?;
+            return Ok(&self.image);
+        }
         if self.ever_synced && self.medium == Medium::default() {
             return Err(DiskError::Lost);
         }
@@ -395,11 +422,17 @@ impl Disk {
 
     /// There is no room from now on, or there is again.
     pub fn set_full(&mut self, full: bool) {
+        if let Some(stored) = &mut self.stored {
+            stored.set_full(full);
+        }
         self.full = full;
     }
 
     /// Syncing fails from now on, or works again.
     pub fn set_sync_fails(&mut self, fails: bool) {
+        if let Some(stored) = &mut self.stored {
+            stored.set_sync_fails(fails);
+        }
         self.sync_fails = fails;
     }
 
@@ -420,6 +453,9 @@ impl Disk {
 
     /// Everything is gone.
     pub fn wipe(&mut self) {
+        if let Some(stored) = &mut self.stored {
+            stored.wipe();
+        }
         (self.medium, self.pending, self.image) = (Medium::default(), None, Image::default());
         self.ever_synced = true;
     }

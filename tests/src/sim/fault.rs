@@ -215,6 +215,9 @@ pub struct Plan {
     /// How signatures are made.
     #[serde(skip)]
     pub scheme: Scheme,
+    /// Whether replicas have the node's store, on disks in memory that neither lie nor change.
+    #[serde(skip)]
+    pub stored: bool,
     /// What clients put on their requests.
     #[serde(default, skip_serializing_if = "is_default")]
     pub authentication: ClientAuthentication,
@@ -254,6 +257,7 @@ impl Plan {
             delay: (ms(1), ms(10)),
             heal_at: ms(4000),
             scheme: Scheme::Fast,
+            stored: false,
             authentication: ClientAuthentication::Signatures,
             tuning: None,
         }

@@ -15,12 +15,6 @@ use std::time::Instant;
 
 /// Bugs that the simulator cannot find, and why.
 pub const OUT_OF_REACH: &[(&str, &str)] = &[
-    ("fsync-dropped", "in the node's store; the simulator has its own disk"),
-    ("reply-table-not-stored", "in the node's store; the simulator has its own disk"),
-    ("executed-number-not-stored", "in the node's store; the simulator has its own disk"),
-    ("log-kept-after-fold", "in the node's store; the simulator has its own disk"),
-    ("log-records-overwritten", "in the node's store; the simulator has its own disk"),
-    ("installed-replies-not-stored", "in the node's store; the simulator has its own disk"),
     ("broadcast-skips-peer", "in the node's transport; the simulator has its own network"),
     ("queue-reordered", "in the node's transport; the simulator has its own network"),
     ("quorum-n-minus-f", "no bug at four replicas"),
@@ -28,7 +22,6 @@ pub const OUT_OF_REACH: &[(&str, &str)] = &[
     ("prepares-two-f", "no bug at four replicas"),
     ("weak-n-minus-q-plus-one", "no bug at four replicas"),
     ("o-unsigned", "breaks no rule: who begins the view has signed O with the rest"),
-    ("cluster-not-signed", "no bug where there is one cluster"),
     ("unknown-key-let-in", "in the node's transport; the simulator has its own network"),
     ("claimed-key-believed", "in the node's transport; the simulator has its own network"),
     ("other-cluster-let-in", "in the node's transport; the simulator has its own network"),
@@ -161,13 +154,14 @@ const KINDS: u64 = 3;
 const ROUND: u64 = 15;
 
 /// The runs in which bugs are looked for, in turns: a seed at four replicas, a single lie, a scenario of twins. Now and then
-/// come a seed at six replicas, where a quorum is more than 2f+1, and one with the signatures of production.
+/// come a seed at six replicas, where a quorum is more than 2f+1, and one with the signatures and the store of
+/// production.
 fn task(number: u64, seeds: u64) -> Task {
     let (round, place) = (number / (ROUND + 2), number % (ROUND + 2));
     let usual = round * ROUND + place;
     match (place, usual % KINDS, usual / KINDS) {
         (ROUND, ..) => Task::Seed { n: 6, seed: 1 + round },
-        (place, ..) if place > ROUND => Task::Signed { seed: 1 + round },
+        (place, ..) if place > ROUND => Task::Production { seed: 1 + round },
         (_, 0, turn) => Task::Seed { n: 4, seed: 1 + turn },
         (_, 1, turn) => Task::Lie { number: turn },
         (_, _, turn) => Task::Twins { scenario: twins::spread(turn, seeds) },
@@ -227,7 +221,7 @@ pub fn to_text(hunts: &[Hunt], all: usize) -> String {
                 let run = match found.task {
                     Task::Seed { n: 4, seed } => format!("seed {seed}"),
                     Task::Seed { n, seed } => format!("seed {seed} at {n}"),
-                    Task::Signed { seed } => format!("seed {seed}, signed"),
+                    Task::Production { seed } => format!("seed {seed}, production"),
                     Task::Twins { scenario } => format!("twins {scenario}"),
                     Task::Lie { number } => format!("lie {number}"),
                 };

@@ -98,8 +98,8 @@ impl Process {
     #[must_use]
     pub fn new(
         params: Arc<Params>,
-        signer: Arc<dyn Signer>,
-        verifier: Arc<dyn Verifier>,
+        (signer, verifier): (Arc<dyn Signer>, Arc<dyn Verifier>),
+        disk: Disk,
         file: Option<Memory>,
     ) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl Process {
             signer,
             verifier,
             recorder: file.map(Recorder::new),
-            phase: Phase::Down(Box::default(), Down::Crashed),
+            phase: Phase::Down(Box::new(disk), Down::Crashed),
             slow_disk: false,
             armed: None,
             bank: Bank::default(),
@@ -307,7 +307,7 @@ impl Process {
     pub fn synced(&mut self, watch: &mut Watch<'_>) -> Done {
         let mut done = Done::default();
         if self.is_writing() {
-            self.release(None, &mut done, watch);
+            self.sync(None, &mut done, watch);
             self.work(&mut done, watch);
         }
         done
@@ -396,21 +396,25 @@ impl Process {
                 Boundary::Sent(frames) => frames,
                 Boundary::BeforeWrite | Boundary::Written(_) => 0,
             });
-            self.release(cut, done, watch);
+            self.sync(cut, done, watch);
         }
     }
 
-    /// Syncs, and says. With `cut` only so many frames leave, and the process ends.
-    fn release(&mut self, cut: Option<u8>, done: &mut Done, watch: &mut Watch<'_>) {
+    /// Syncs what was committed, and lets go of what waits for that.
+    fn sync(&mut self, cut: Option<u8>, done: &mut Done, watch: &mut Watch<'_>) {
         let Phase::Up(running) = &mut self.phase else { return };
         running.is_writing = false;
-        if running.host.disk().is_writing() {
-            if let Err(error) = running.host.disk_mut().sync() {
-                // What is on the disk now is not known to the process; here it is nothing of the write.
-                return self.crash(Down::Disk(error), Tail::Lost);
-            }
-            watch.on_kept();
+        if let Err(error) = running.host.disk_mut().sync() {
+            // What is on the disk now is not known to the process; here it is nothing of the write.
+            return self.crash(Down::Disk(error), Tail::Lost);
         }
+        watch.on_kept();
+        self.release(cut, done, watch);
+    }
+
+    /// Lets go of what waited. With `cut` only so many frames leave, and the process ends.
+    fn release(&mut self, cut: Option<u8>, done: &mut Done, watch: &mut Watch<'_>) {
+        let Phase::Up(running) = &mut self.phase else { return };
         let said = running.host.release();
         if !said.is_empty() {
             let relied_on = running.host.disk().relied_on();

@@ -11,6 +11,7 @@ mod evidence;
 use super::behaviour::{Addressee, Behaviour, Liar, Utterance};
 use super::client::{Client, LyingClient};
 use super::coverage::Coverage;
+use super::disk::Disk;
 use super::event::{Event, Node};
 use super::fault::Plan;
 use super::history::Moment;
@@ -123,7 +124,12 @@ impl World {
             let file = recorded.then(|| files.entry(index).or_insert_with(Memory::default).clone());
             let signer = keys.signer(Principal::Replica(ReplicaId(id as u32)));
             let verifier = keys.verifier_of(Some(ReplicaId(id as u32)));
-            hosts.push(Process::new(params_of(id as u32), signer, verifier, file));
+            let params = params_of(id as u32);
+            let disk = match plan.stored {
+                true => Disk::with_store(params.cluster, params.replica),
+                false => Disk::default(),
+            };
+            hosts.push(Process::new(params, (signer, verifier), disk, file));
         }
         let client = |process: u32| {
             let is_copy = plan.copied_client && process + 1 == plan.clients;

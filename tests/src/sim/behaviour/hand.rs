@@ -81,6 +81,11 @@ impl Hand {
         sign(&*self.signer, self.params.cluster, body)
     }
 
+    /// Signs for a cluster that is not this one.
+    pub fn sign_elsewhere<B: Body>(&self, body: B) -> Signed<B> {
+        sign(&*self.signer, Digest([0xe1; 32]), body)
+    }
+
     /// Remembers a message that reached it, or that its own machine made.
     pub fn hear(&mut self, message: &Message) {
         self.heard.push_back(message.clone());

@@ -10,6 +10,7 @@ mod views;
 mod votes;
 
 pub use hand::Hand;
+pub use noise::ELSEWHERE;
 
 use super::rng::Rng;
 use core::time::Duration;

@@ -25,6 +25,17 @@ fn status(hand: &Hand, view: View, seq: SeqNum) -> Message {
     Message::Status(hand.sign(body))
 }
 
+/// Nobody has executed so many batches but in a statement for another cluster.
+pub const ELSEWHERE: SeqNum = SeqNum(u64::MAX - 7);
+
+/// A good statement, in another cluster.
+fn elsewhere(hand: &Hand) -> Message {
+    let (replica, view, low_water_mark) = (hand.id, hand.view, SeqNum(0));
+    let last_executed = ELSEWHERE;
+    let body = Status { replica, view, active: true, low_water_mark, last_executed };
+    Message::Status(hand.sign_elsewhere(body))
+}
+
 /// The ends of the ranges.
 pub(super) fn huge(hand: &mut Hand) -> Vec<Message> {
     let (view, seq, digest) = (View(u64::MAX), SeqNum(u64::MAX), hand.any_digest());
@@ -65,7 +76,7 @@ pub(super) fn bad_signatures(hand: &mut Hand) -> Vec<Message> {
         flipped.signature.r[hand.rng.index(32)] ^= 1;
         moved.body.last_executed = moved.body.last_executed.next();
     }
-    messages.extend([good, flipped, moved]);
+    messages.extend([good, flipped, moved, elsewhere(hand)]);
     messages
 }
 

@@ -50,7 +50,7 @@ struct Shown {
 fn plan_of(common: &Common, which: &Which) -> Result<Plan, String> {
     Membership::new(which.replicas).map_err(|error| error.to_string())?;
     let mut plan = Plan::draw(which.seed.unwrap_or_default(), which.replicas);
-    plan.scheme = common.signatures;
+    (plan.scheme, plan.stored) = (common.signatures, common.store);
     Ok(plan)
 }
 

@@ -48,6 +48,9 @@ struct Common {
     /// How signatures are made: a fast keyed hash, or Ed25519 as in production.
     #[arg(long, value_enum, default_value_t, global = true)]
     signatures: Scheme,
+    /// Each replica writes with the node's store, on a disk in memory.
+    #[arg(long, global = true)]
+    store: bool,
     /// Do this with a bug of `cargo plant list` on, in a build of its own.
     #[arg(long, value_name = "BUG", global = true)]
     planted: Option<String>,

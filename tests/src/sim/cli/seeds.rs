@@ -26,7 +26,7 @@ pub(super) fn seeds(common: &Common, extent: &Extent, replicas: u32) -> ExitCode
     let own = || Campaign {
         name: format!("{} seeds from {}", extent.count, extent.from),
         seeds: vec![Seeds { n: replicas, from: extent.from, count: extent.count }],
-        signed: 0,
+        production: 0,
         twins: 0,
         model: true,
         gate: false,
@@ -38,7 +38,7 @@ pub(super) fn twins(common: &Common, extent: &Extent) -> ExitCode {
     let own = || Campaign {
         name: format!("twins, {} scenarios", extent.count),
         seeds: Vec::new(),
-        signed: 0,
+        production: 0,
         twins: extent.count,
         model: true,
         gate: false,
@@ -47,8 +47,8 @@ pub(super) fn twins(common: &Common, extent: &Extent) -> ExitCode {
 }
 
 fn run(common: &Common, extent: &Extent, campaign: Campaign) -> ExitCode {
-    if common.signatures != Scheme::Fast {
-        return usage(&"--signatures ed25519 is for `replay` and `shrink`");
+    if common.signatures != Scheme::Fast || common.store {
+        return usage(&"--signatures ed25519 and --store are for `replay` and `shrink`");
     }
     let told = Mutex::new(Instant::now());
     let begun = Instant::now();
@@ -231,7 +231,7 @@ pub(super) fn merge(common: &Common, paths: &[PathBuf]) -> ExitCode {
 pub(super) fn name(task: Task) -> String {
     match task {
         Task::Seed { n, seed } => format!("n{n}-seed{seed}"),
-        Task::Signed { seed } => format!("signed-seed{seed}"),
+        Task::Production { seed } => format!("production-seed{seed}"),
         Task::Twins { scenario } => format!("twins{scenario}"),
         Task::Lie { number } => format!("lie{number}"),
     }

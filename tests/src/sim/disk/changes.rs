@@ -1,5 +1,6 @@
 //! The simulated disk as a host's: every change is made in the image at once, and noted for the next write.
 
+use super::stored::{self, like};
 use super::{Disk, DiskError, Write};
 use crate::sim::bank::Accounts;
 use pbft_core::evidence::Contradiction;
@@ -50,7 +51,10 @@ impl pbft_host::Disk for Disk {
     }
 
     fn service_state(&self) -> Result<ServiceState, DiskError> {
-        Ok(self.image.service_state())
+        match &self.stored {
+            Some(stored) => stored.open_store()?.service_state().map_err(|error| like(&error)),
+            None => Ok(self.image.service_state()),
+        }
     }
 
     fn evidence(&self) -> Result<Vec<Contradiction>, DiskError> {
@@ -58,12 +62,21 @@ impl pbft_host::Disk for Disk {
     }
 
     fn is_behind(&self) -> bool {
-        !self.open.is_empty()
+        match &self.stored {
+            Some(stored) => stored.is_behind(),
+            None => !self.open.is_empty(),
+        }
     }
 
     /// Hands the changes to the operating system. The process syncs them, at once or when a slow disk is ready, before it
     /// lets anything go.
     fn commit(&mut self) -> Result<(), DiskError> {
+        if let Some(stored) = &mut self.stored {
+            stored.store()?.commit().map_err(|error| like(&error))?;
+            stored.committed = self.image.clone();
+            self.syncs += 1;
+            return Ok(());
+        }
         self.write()
     }
 
@@ -79,11 +92,22 @@ impl pbft_host::Disk for Disk {
         &mut self,
         use_state: impl FnOnce(&mut Books<'_>) -> R,
     ) -> Result<R, DiskError> {
-        let before = self.image.accounts.clone();
-        let accounts = &mut self.image.accounts;
-        let result = use_state(&mut Books { accounts, before: before.clone() });
-        self.balances.extend(changed(&before, &self.image.accounts));
-        Ok(result)
+        let Self { stored, image, balances, .. } = self;
+        let accounts = &mut image.accounts;
+        let Some(stored) = stored else {
+            let before = accounts.clone();
+            let result = use_state(&mut Books { accounts, before: before.clone() });
+            balances.extend(changed(&before, accounts));
+            return Ok(result);
+        };
+        let result = stored.store()?.with_state(|state| {
+            let before = stored::read(state);
+            accounts.clone_from(&before);
+            let result = use_state(&mut Books { accounts, before: before.clone() });
+            stored::write(state, &changed(&before, accounts));
+            result
+        });
+        result.map_err(|error| like(&error))
     }
 
     fn executed<'r>(
@@ -91,6 +115,11 @@ impl pbft_host::Disk for Disk {
         seq: SeqNum,
         results: impl IntoIterator<Item = (&'r Request, LastReply)>,
     ) -> Result<(), DiskError> {
+        let results: Vec<_> = results.into_iter().collect();
+        if let Some(stored) = &mut self.stored {
+            let executed = stored.store()?.executed(seq, results.clone());
+            executed.map_err(|error| like(&error))?;
+        }
         let replies = results.into_iter().map(|(request, reply)| {
             let Request { client, lane, .. } = request;
             (*client, *lane, reply)
@@ -101,7 +130,10 @@ impl pbft_host::Disk for Disk {
     }
 
     fn chunks(&mut self) -> Result<Vec<ChunkId>, DiskError> {
-        Ok(self.image.accounts.chunk_ids())
+        match &mut self.stored {
+            Some(stored) => stored.store()?.chunks().map_err(|error| like(&error)),
+            None => Ok(self.image.accounts.chunk_ids()),
+        }
     }
 
     fn store_checkpoint(
@@ -109,12 +141,22 @@ impl pbft_host::Disk for Disk {
         manifest: &Manifest,
         replies: &[Arc<[u8]>],
     ) -> Result<(), DiskError> {
+        if let Some(stored) = &mut self.stored {
+            let kept = stored.store()?.store_checkpoint(manifest, replies);
+            return kept.map_err(|error| like(&error));
+        }
         let chunks = replies.iter().cloned().chain(self.image.accounts.chunks()).collect();
         self.change(Write::Checkpoint { manifest: manifest.clone(), chunks })
     }
 
     fn state_part(&mut self, seq: SeqNum, part: StatePart) -> Result<Option<Arc<[u8]>>, DiskError> {
-        Ok(self.image.part(seq, part))
+        match &mut self.stored {
+            Some(stored) => {
+                let part = pbft_host::Disk::state_part(stored.store()?, seq, part);
+                part.map_err(|error| like(&error))
+            }
+            None => Ok(self.image.part(seq, part)),
+        }
     }
 
     fn stage(&mut self, digest: Digest, bytes: &Arc<[u8]>) -> Result<(), DiskError> {
@@ -126,8 +168,16 @@ impl pbft_host::Disk for Disk {
     }
 
     fn install(&mut self, manifest: &Manifest) -> Result<ReplyTable, DiskError> {
-        self.change(Write::Install { manifest: manifest.clone() })?;
-        Ok(self.image.replies.clone())
+        let Some(stored) = &mut self.stored else {
+            self.change(Write::Install { manifest: manifest.clone() })?;
+            return Ok(self.image.replies.clone());
+        };
+        let store = stored.store()?;
+        let replies = store.install(manifest).map_err(|error| like(&error))?;
+        let accounts = store.with_state(stored::read).map_err(|error| like(&error))?;
+        (self.image.accounts, self.image.executed) = (accounts, manifest.seq);
+        self.image.replies = replies.clone();
+        Ok(replies)
     }
 
     fn add_evidence(&mut self, contradiction: &Contradiction) -> Result<bool, DiskError> {

@@ -1,6 +1,7 @@
 //! What a simulated disk keeps, loses and notices.
 
 use super::*;
+use pbft_host::Disk as _;
 
 fn execute(disk: &mut Disk, seq: u64) {
     let (balances, replies) = (vec![(1, seq * 10)], Vec::new());
@@ -92,4 +93,32 @@ fn a_full_a_failing_a_lying_and_a_lost_disk_do_what_they_are_called() {
     assert_eq!(seq_after(&mut disk, Tail::Kept), Ok(3), "the synced write is gone");
     disk.wipe();
     assert_eq!(disk.open(), Err(DiskError::Lost));
+}
+
+/// The same contract with the node's store under it.
+#[test]
+fn the_node_s_store_keeps_what_is_committed_and_nothing_else() {
+    let mut disk = Disk::with_store(Digest::default(), ReplicaId(1));
+    disk.open().expect("a new store");
+    let execute = |disk: &mut Disk, seq: u64| {
+        disk.with_state(|books| books.accounts.set(1, 10 * seq)).expect("works");
+        disk.executed(SeqNum(seq), []).expect("works");
+        assert!(disk.is_behind());
+    };
+    execute(&mut disk, 1);
+    disk.commit().expect("room");
+    execute(&mut disk, 2);
+    assert_eq!(disk.relied_on().executed, SeqNum(1));
+    disk.crash(Tail::Lost);
+    let image = disk.open().expect("it is there");
+    assert_eq!((image.executed, image.accounts.balance(1)), (SeqNum(1), 10));
+    disk.set_full(true);
+    execute(&mut disk, 2);
+    assert_eq!(disk.commit(), Err(DiskError::Full));
+    disk.crash(Tail::Lost);
+    disk.set_full(false);
+    assert_eq!(disk.open().expect("it is there").executed, SeqNum(1));
+    disk.crash(Tail::Lost);
+    disk.wipe();
+    assert_eq!(disk.open().map(|image| image.executed), Err(DiskError::Lost));
 }

@@ -1,6 +1,7 @@
 //! What faulty senders are let in with.
 
 use super::World;
+use crate::sim::behaviour::ELSEWHERE;
 use crate::sim::event::Node;
 use crate::sim::oracle::Rule;
 use pbft_core::Input;
@@ -29,6 +30,11 @@ fn wrong(from: Node, frame: &[u8], read: &Result<Admitted, Unread>) -> Option<&'
         return (!is_refused).then_some("a request of another client was looked at");
     }
     let Ok(Admitted::One(input) | Admitted::Two(_, input)) = read else { return None };
+    if let Input::Message { message, .. } = input
+        && matches!(message.get(), Message::Status(known) if known.body.last_executed == ELSEWHERE)
+    {
+        return Some("a statement in another cluster was believed");
+    }
     let again = match input {
         Input::Message { message, .. } => codec::encode(message.get()),
         Input::Request(message) => match message.get() {
