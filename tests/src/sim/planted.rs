@@ -23,6 +23,9 @@ pub const OUT_OF_REACH: &[(&str, &str)] = &[
     ("other-cluster-let-in", "in the node's transport; the simulator has its own network"),
     ("any-key-answers", "in the node's transport; the simulator has its own network"),
     ("connection-of-another", "in the node's transport; the simulator has its own network"),
+    ("pre-prepare-sent-before-durable", "the host makes up for it: a group's records come first"),
+    ("prepare-sent-before-durable", "the host makes up for it: a group's records come first"),
+    ("view-change-sent-before-durable", "the host makes up for it: a group's records come first"),
     (
         "commits-matched-without-digest",
         "breaks no rule: COMMITs of a correct majority match anyway",
