@@ -39,6 +39,7 @@ pub const NOT_SEEN: &[&str] = &[
     "certificate-from-future",
     "checkpoint-between-intervals",
     "checkpoint-sent-before-durable",
+    "checkpoints-not-repeated",
     "client-believes-highest-view",
     "client-reuses-timestamp",
     "client-takes-strangers",
@@ -47,11 +48,16 @@ pub const NOT_SEEN: &[&str] = &[
     "inactive-after-transfer",
     "lists-unbounded",
     "lock-not-released",
+    "low-water-mark-ignored",
+    "new-view-from-non-primary",
+    "no-join",
     "old-timestamp-answered",
+    "old-view-change-kept",
     "operations-unbounded",
     "own-message-taken",
     "patience-not-doubled",
     "patience-not-restored",
+    "prepares-matched-without-view",
     "request-not-relayed",
     "request-signature-unchecked",
     "restart-forgets-votes",
@@ -64,6 +70,7 @@ pub const NOT_SEEN: &[&str] = &[
     "unknown-state-served",
     "view-change-of-non-member",
     "view-changes-not-handed-on",
+    "vote-of-another-channel",
 ];
 
 /// Bugs that nobody has hunted with the simulator yet: most are about bytes that none of its liars makes use of. Conformance finds
