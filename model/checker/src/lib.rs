@@ -11,6 +11,7 @@
 //! [`trace`] is a path that a search found, as a file that can be told, shortened and compared; [`svg`] draws it, and
 //! [`explore`] shows it in a browser.
 
+pub mod axes;
 pub mod bfs;
 pub mod chance;
 pub mod check;

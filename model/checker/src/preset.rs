@@ -26,7 +26,14 @@ pub struct Entry {
 
 /// Bounds at n = 4, and the positions of the Byzantine replica that they are checked for. Without one there is one more
 /// replica to interleave, and several times as many states: the largest of these are left to the night.
-const QUICK: [(&str, &[&str]); 9] = [
+const QUICK: [(&str, &[&str]); 16] = [
+    ("v0-s2-d2-t2", &["none"]),
+    ("v0-s2-d2-k1", &ALL),
+    ("v0-s2-d1-k1-t2", &["none", "0"]),
+    ("v2-s2-d1", &["3"]),
+    ("v1-s2-d1-r", &["2"]),
+    ("v1-s1-d1-t2-r", &["3"]),
+    ("v2-s1-d1-k1-t2", &["3"]),
     ("v3-s1-d2", &FAULTY),
     ("v1-s2-d2", &ALL),
     ("v2-s1-d2-k1", &ALL),
@@ -39,7 +46,11 @@ const QUICK: [(&str, &[&str]); 9] = [
 ];
 
 /// The same for the night.
-const NIGHTLY: [(&str, &[&str]); 7] = [
+const NIGHTLY: [(&str, &[&str]); 11] = [
+    ("v0-s2-d2-t2", &["0"]),
+    ("v0-s2-d2-t2-k1", &["0"]),
+    ("v0-s2-d2-r", &["0"]),
+    ("v0-s2-d1-t2-k1-r", &["0"]),
     ("v3-s1-d2", &NONE),
     ("v1-s2-d2-k2", &NONE),
     ("v1-s2-d1-t2", &NONE),
@@ -91,9 +102,29 @@ pub fn walks() -> Vec<Config> {
 }
 
 /// Other group sizes.
-const QUICK_SIZES: [&str; 4] =
-    ["n5-b0-v1-s1-d2", "n5-b4-v1-s1-d2", "n7-b01-v0-s1-d2", "n7-b16-v1-s1-d1"];
-const NIGHTLY_SIZES: [&str; 6] = [
+const QUICK_SIZES: [&str; 11] = [
+    "n5-bnone-v1-s1-d1",
+    "n5-b0-v0-s2-d1-t2",
+    "n5-b0-v0-s1-d1-k1-r",
+    "n5-b0-v1-s1-d1-k1",
+    "n5-b0-v1-s1-d2",
+    "n5-b4-v1-s1-d2",
+    "n5-b4-v1-s2-d1",
+    "n5-b4-v2-s1-d1",
+    "n6-b0-v1-s1-d1",
+    "n7-b01-v0-s1-d2",
+    "n7-b16-v1-s1-d1",
+];
+const NIGHTLY_SIZES: [&str; 15] = [
+    "n5-b0-v0-s2-d2-t2",
+    "n5-b0-v0-s1-d2-k1-r",
+    "n5-b0-v0-s2-d1-t2-r",
+    "n5-bnone-v0-s2-d1-t2-k1",
+    "n5-bnone-v1-s1-d1-t2-k1",
+    "n5-b1-v1-s1-d1-t2-k1",
+    "n5-b1-v1-s2-d1-k1",
+    "n5-b4-v1-s1-d2-t2",
+    "n5-b4-v1-s1-d1-r",
     "n5-b0-v2-s1-d2",
     "n5-b1-v2-s1-d2",
     "n5-bnone-v1-s1-d2",
@@ -143,8 +174,12 @@ mod tests {
 
     #[test]
     fn every_name_is_a_configuration_and_none_is_there_twice() {
-        let sizes =
-            [(Preset::Quick, 47), (Preset::Nightly, 70), (Preset::Deep, 82), (Preset::Theorem, 21)];
+        let sizes = [
+            (Preset::Quick, 66),
+            (Preset::Nightly, 102),
+            (Preset::Deep, 114),
+            (Preset::Theorem, 21),
+        ];
         for (preset, entries) in sizes {
             let names: BTreeSet<_> = preset.entries().iter().map(|entry| entry.config).collect();
             assert_eq!((names.len(), preset.entries().len()), (entries, entries), "{preset:?}");
