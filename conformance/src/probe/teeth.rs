@@ -75,7 +75,7 @@ pub const TEETH: &[(&str, &str)] = &[
     ("no two honest votes are evidence", "votes-of-two-views-contradict"),
     ("a signature of other bytes", "cache-ignores-signature"),
     ("a statement under another one's signature", "cache-ignores-statement"),
-    ("a message of another cluster", "cluster-not-signed"),
+    ("a message of another cluster", "status-unsigned"),
     ("a byte behind a message", "trailing-byte-read"),
     ("a vote longer than votes are", "frame-size-unchecked"),
     ("another client's request", "request-of-another-client"),
