@@ -65,6 +65,7 @@ pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     let bites = |name: &str| {
         caught_by.as_ref().is_some_and(|caught| caught.contains(name))
             || plan.core_traces(seed).is_ok_and(|traces| fails_at_the_core(name, &traces))
+            || plan.node_traces(seed).is_ok_and(|traces| fails_in_a_node(name, &traces, seed))
     };
     let listed = TEETH.iter().filter(|(_, listed)| Some(*listed) == bug).map(|(name, _)| *name);
     let toothless = listed.filter(|name| !bites(name)).map(str::to_owned).collect();
@@ -119,6 +120,16 @@ impl Hunter {
             found
         })
     }
+}
+
+/// Whether a probe is the first to fail along one of these traces: a node is asked them in another order at each step.
+fn fails_in_a_node(name: &str, traces: &[Trace], seed: u64) -> bool {
+    let Ok(runtime) = node_replay::runtime() else { return false };
+    let mut report = NodeReport::default();
+    traces.iter().any(|trace| {
+        let found = node_replay::replay(&runtime, trace, seed, &mut report);
+        found.is_some_and(|found| found.catcher().contains(name))
+    })
 }
 
 /// Whether a probe or reaction fails somewhere along these traces, as far as they can be followed.
