@@ -143,7 +143,7 @@ impl Judge<'_> {
 
     fn checkpoint(&mut self, seq: SeqNum) {
         let interval = self.rules.interval;
-        self.demand(seq.0 >= interval && seq.0 % interval == 0, "not-a-checkpoint");
+        self.demand(seq.0 >= interval && seq.0.is_multiple_of(interval), "not-a-checkpoint");
     }
 
     /// So many members, each once, in order.

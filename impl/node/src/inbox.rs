@@ -249,7 +249,8 @@ impl Inbox {
         self.door.limits()
     }
 
-    /// A frame from `from`'s authenticated connection: an encoded [`Message`]. Waits while the queue is full.
+    /// A frame from `from`'s authenticated connection: an encoded [`Message`](pbft_core::message::Message). Waits while the
+    /// queue is full.
     pub async fn peer_frame(&self, from: ReplicaId, frame: &[u8]) -> Result<(), InboxError> {
         self.metrics.peer_bytes.add(frame.len() as u64);
         let delivered = self.deliver_peer_frame(from, frame).await;
