@@ -17,7 +17,7 @@ use pbft_model as model;
 use pbft_node::codec;
 use pbft_node::driver::{Driver, DriverError, Parts};
 use pbft_node::frame::{ClientFrame, RefusalReason, ReplicaFrame};
-use pbft_node::inbox::{Inbox, InboxError};
+use pbft_node::inbox::{Inbox, InboxError, Unread};
 use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use std::sync::Arc;
@@ -317,9 +317,9 @@ impl<'r> NodeHost<'r> {
         };
         match outcome {
             Ok(()) => Ok(Ok(())),
-            Err(InboxError::Rejected(rejection) | InboxError::NotVerified(rejection)) => {
-                Ok(Err(rejection))
-            }
+            Err(InboxError::Unread(
+                Unread::Rejected(rejection) | Unread::NotVerified(rejection),
+            )) => Ok(Err(rejection)),
             Err(error) => match told_why(vocabulary, delivery, &error) {
                 Some(rejection) => Ok(Err(rejection)),
                 None => Err(Difference::new(Kind::Refused, error.to_string())),
@@ -330,7 +330,9 @@ impl<'r> NodeHost<'r> {
 
 /// The rejection that a client's frame was refused for before it was an input, if it is what the client was told.
 fn told_why(vocabulary: &Vocabulary, delivery: &Delivery, error: &InboxError) -> Option<Rejection> {
-    let (InboxError::Refused { reason, .. }, Delivery::Client(message)) = (error, delivery) else {
+    let (InboxError::Unread(Unread::Refused { reason, .. }), Delivery::Client(message)) =
+        (error, delivery)
+    else {
         return None;
     };
     let rejection = vocabulary.verify(message.clone()).err()?;

@@ -11,7 +11,7 @@ use pbft_core::message::{Message, Request, Signed, StableCertificate, Status, Vi
 use pbft_core::types::{Digest, Principal, SeqNum, Session, Timestamp};
 use pbft_node::codec::{self, CodecError};
 use pbft_node::frame::{ClientFrame, FrameError, RefusalReason, ReplicaFrame};
-use pbft_node::inbox::InboxError;
+use pbft_node::inbox::{InboxError, Unread};
 use std::sync::Arc;
 
 /// A probe: whether it can be made here, and if so, what came of it.
@@ -76,7 +76,7 @@ fn judge(
 }
 
 fn is_bad_signature(error: &InboxError) -> bool {
-    matches!(error, InboxError::Rejected(rejection) if rejection.kind() == "bad-signature")
+    matches!(error, InboxError::Unread(Unread::Rejected(rejection)) if rejection.kind() == "bad-signature")
 }
 
 /// First the good one, so that whatever remembers good signatures has seen it.
@@ -115,7 +115,7 @@ fn another_statement(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Resul
             let before = node.votes_not_verified()?;
             let outcome = node.peer_frame(replica_id(peer), &frame)?;
             // What nothing needs, and what would be refused anyway, is not looked at: D25.
-            let is_looked_at = !matches!(outcome, Err(InboxError::NotVerified(_)));
+            let is_looked_at = !matches!(outcome, Err(InboxError::Unread(Unread::NotVerified(_))));
             if is_looked_at && node.votes_not_verified()? == before {
                 judge(outcome, "bad signature", is_bad_signature)?;
             }
@@ -194,7 +194,10 @@ fn a_byte_too_many(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<
     let channel = replica_id(place.others().next()?);
     let batch = Message::Batch(place.source.vocabulary.batch(pbft_model::Value::NULL));
     let is_it = |error: &InboxError| {
-        matches!(error, InboxError::Frame(FrameError::Codec(CodecError::TrailingBytes(1))))
+        matches!(
+            error,
+            InboxError::Unread(Unread::Frame(FrameError::Codec(CodecError::TrailingBytes(1))))
+        )
     };
     Some(codec::encode(&batch).map_err(harness).and_then(|mut frame| {
         frame.push(0);
@@ -204,8 +207,9 @@ fn a_byte_too_many(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<
 
 fn too_long_a_vote(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
     let status = signed_status(place)?;
-    let is_it =
-        |error: &InboxError| matches!(error, InboxError::Frame(FrameError::TooLarge { .. }));
+    let is_it = |error: &InboxError| {
+        matches!(error, InboxError::Unread(Unread::Frame(FrameError::TooLarge { .. })))
+    };
     let change = |frame: &mut Vec<u8>| frame.extend([0; 64]);
     Some(demand(node, &status, change, "a frame larger than its kind can be", is_it))
 }
@@ -220,7 +224,7 @@ fn another_clients_request(
     client.0 += 1;
     let frame = codec::encode(&ClientFrame::Request(Arc::clone(request))).map_err(harness);
     let is_it = |error: &InboxError| {
-        matches!(error, InboxError::Refused { reason: RefusalReason::NotYours, .. })
+        matches!(error, InboxError::Unread(Unread::Refused { reason: RefusalReason::NotYours, .. }))
     };
     Some(frame.and_then(|frame| {
         judge(node.client_frame(client, &frame)?, "a request of another client", is_it)

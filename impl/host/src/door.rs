@@ -12,7 +12,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a frame does not become an input.
-#[derive(Clone, Debug, PartialEq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unread {
     /// It is not a frame of its kind. Its sender is faulty, or of another version.
     #[error(transparent)]
@@ -32,6 +32,18 @@ pub enum Unread {
     /// come too late.
     #[error("not verified: {0}")]
     NotVerified(Rejection),
+}
+
+impl Unread {
+    /// What kind it is, for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Frame(FrameError::TooLarge { .. }) => "too-large",
+            Self::Frame(FrameError::Codec(_)) => "malformed",
+            Self::Rejected(rejection) | Self::NotVerified(rejection) => rejection.kind(),
+            Self::Refused { reason, .. } => reason.kind(),
+        }
+    }
 }
 
 /// What a replica's frame came to.

@@ -3,9 +3,7 @@
 //! is verified; queues are bounded, so a slow replica slows its peers' connections and sheds its clients' load.
 
 use crate::blocking::blocking;
-use crate::frame::{
-    ClientFrame, FrameError, FrameLimits, RefusalReason, ReplicaFrame, StatusReport,
-};
+use crate::frame::{ClientFrame, FrameLimits, RefusalReason, StatusReport};
 use crate::lanes::Lanes;
 use crate::metrics::Metrics;
 use crate::shared::{AtDisk, Published};
@@ -14,8 +12,8 @@ use pbft_core::message::{Request, Signed};
 use pbft_core::params::ClientAuthentication;
 use pbft_core::types::{ClientId, ReplicaId};
 use pbft_core::{Input, Params, Position, Rejection};
-pub use pbft_host::Suspected;
-use pbft_host::{Admitted, Door, Unread};
+use pbft_host::{Admitted, Door};
+pub use pbft_host::{Suspected, Unread};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -80,48 +78,19 @@ pub enum Life {
 /// Why a frame did not reach the replica.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InboxError {
-    /// It is not a frame of its kind. Its sender is faulty, or of another version.
+    /// It does not become an input.
     #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// It does not verify.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// A request that will not be worked on; `answer` tells its client.
-    #[error("{reason}")]
-    Refused {
-        /// Why.
-        reason: RefusalReason,
-        /// The frame that says so.
-        answer: Box<ReplicaFrame>,
-    },
-    /// The replica would refuse it whatever its signatures are, and nobody has looked at them. A correct replica's may
-    /// come too late.
-    #[error("not verified: {0}")]
-    NotVerified(Rejection),
+    Unread(#[from] Unread),
     /// The driver is gone.
     #[error("the replica has stopped")]
     Stopped,
-}
-
-impl From<Unread> for InboxError {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::Frame(error) => Self::Frame(error),
-            Unread::Rejected(rejection) => Self::Rejected(rejection),
-            Unread::Refused { reason, answer } => Self::Refused { reason, answer },
-            Unread::NotVerified(rejection) => Self::NotVerified(rejection),
-        }
-    }
 }
 
 impl InboxError {
     /// What kind it is, for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Frame(FrameError::TooLarge { .. }) => "too-large",
-            Self::Frame(FrameError::Codec(_)) => "malformed",
-            Self::Rejected(rejection) | Self::NotVerified(rejection) => rejection.kind(),
-            Self::Refused { reason, .. } => reason.kind(),
+            Self::Unread(unread) => unread.kind(),
             Self::Stopped => "stopped",
         }
     }
@@ -262,10 +231,10 @@ impl Inbox {
     fn counted<T>(&self, delivered: Result<T, InboxError>) -> Result<T, InboxError> {
         match &delivered {
             Ok(_) | Err(InboxError::Stopped) => {}
-            Err(refused @ InboxError::Refused { .. }) => {
+            Err(InboxError::Unread(refused @ Unread::Refused { .. })) => {
                 self.metrics.requests_refused.add(refused.kind());
             }
-            Err(useless @ InboxError::NotVerified(_)) => {
+            Err(InboxError::Unread(useless @ Unread::NotVerified(_))) => {
                 self.metrics.frames_not_verified.add(useless.kind());
             }
             Err(error) => self.metrics.frames_refused.add(error.kind()),
@@ -406,5 +375,8 @@ impl Inbox {
 
 /// A replica cannot tell whether an authenticator in its proposal convinces the others.
 fn is_the_clients_fault(delivered: &Result<(), InboxError>) -> bool {
-    matches!(delivered, Err(InboxError::Rejected(Rejection::BadAuthenticator { .. })))
+    matches!(
+        delivered,
+        Err(InboxError::Unread(Unread::Rejected(Rejection::BadAuthenticator { .. })))
+    )
 }

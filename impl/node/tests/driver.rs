@@ -12,7 +12,7 @@ use pbft_core::{Effect, Input, Rejection, Replica};
 use pbft_node::codec;
 use pbft_node::driver::{DriverError, Observer};
 use pbft_node::frame::{ClientFrame, FrameError, RefusalReason, ReplicaFrame, StatusReport};
-use pbft_node::inbox::InboxError;
+use pbft_node::inbox::{InboxError, Unread};
 use pbft_node::keyring::KeySigner;
 use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
@@ -213,19 +213,28 @@ async fn frames_that_are_not_what_they_should_be_are_refused() {
     let inbox = &node.inbox;
     let from = ReplicaId(0);
     let refused = inbox.peer_frame(from, &[1, 2, 3]).await;
-    assert!(matches!(refused, Err(InboxError::Frame(FrameError::Codec(_)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(InboxError::Unread(Unread::Frame(FrameError::Codec(_))))),
+        "{refused:?}"
+    );
     let huge = [&[2, 0, 0, 0], &[0; 10_000][..]].concat();
     let refused = inbox.peer_frame(from, &huge).await;
-    assert!(matches!(refused, Err(InboxError::Frame(FrameError::TooLarge { .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(InboxError::Unread(Unread::Frame(FrameError::TooLarge { .. })))),
+        "{refused:?}"
+    );
     let mut forged = request(0, 1, "open a");
     let last = forged.len() - 1;
     forged[last] ^= 1;
     let refused = inbox.client_frame(CLIENT, &forged);
-    let forgery = matches!(refused, Err(InboxError::Rejected(Rejection::BadSignature { .. })));
+    let forgery = matches!(
+        refused,
+        Err(InboxError::Unread(Unread::Rejected(Rejection::BadSignature { .. })))
+    );
     assert!(forgery, "{refused:?}");
     let refused = inbox.client_frame(pbft_core::types::ClientId(9), &request(0, 1, "open a"));
     let reason = match &refused {
-        Err(InboxError::Refused { reason, .. }) => Some(*reason),
+        Err(InboxError::Unread(Unread::Refused { reason, .. })) => Some(*reason),
         _ => None,
     };
     assert_eq!(reason, Some(RefusalReason::NotYours), "{refused:?}");
@@ -239,7 +248,7 @@ async fn an_overloaded_replica_says_so() {
     let refused = (1..2000).find_map(|timestamp| {
         node.inbox.client_frame(CLIENT, &request(0, timestamp, "open a")).err()
     });
-    let Some(InboxError::Refused { reason, answer }) = refused else {
+    let Some(InboxError::Unread(Unread::Refused { reason, answer })) = refused else {
         panic!("the queue has no bound: {refused:?}")
     };
     assert_eq!(reason, RefusalReason::Overloaded);

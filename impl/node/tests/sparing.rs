@@ -14,7 +14,7 @@ use pbft_core::message::{
 use pbft_core::types::{Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View};
 use pbft_node::codec;
 use pbft_node::frame::{ClientFrame, RefusalReason, ReplicaFrame};
-use pbft_node::inbox::InboxError;
+use pbft_node::inbox::{InboxError, Unread};
 use pbft_node::keyring::KeySigner;
 use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
@@ -138,7 +138,9 @@ async fn what_would_be_refused_anyway_is_not_verified_and_ends_no_connection() {
     ];
     for (message, kind) in &late {
         let outcome = node.inbox.peer_frame(replica, &encoded(message)).await;
-        let Err(InboxError::NotVerified(rejection)) = outcome else { panic!("{outcome:?}") };
+        let Err(InboxError::Unread(Unread::NotVerified(rejection))) = outcome else {
+            panic!("{outcome:?}")
+        };
         assert_eq!(rejection.kind(), *kind);
     }
     assert_eq!(metrics.signatures_checked.get(), checked);
@@ -158,7 +160,7 @@ async fn a_request_beyond_a_bound_is_refused_before_its_signature_is_checked() {
         let request = Arc::new(Signed { body, signature: Signature::default() });
         let frame = codec::encode(&ClientFrame::Request(request)).expect("encoded");
         match node.inbox.client_frame(CLIENT, &frame) {
-            Err(InboxError::Refused { reason, .. }) => reason,
+            Err(InboxError::Unread(Unread::Refused { reason, .. })) => reason,
             other => panic!("{other:?}"),
         }
     });

@@ -11,7 +11,7 @@ use super::tls::{TlsIdentity, client_config, server_config};
 use crate::codec;
 use crate::config::Cluster;
 use crate::frame::{ClientFrame, RefusalReason, ReplicaFrame};
-use crate::inbox::{Inbox, InboxError, Worth};
+use crate::inbox::{Inbox, InboxError, Unread, Worth};
 use crate::keys::SecretKey;
 use crate::metrics::{Gauge, Metrics};
 use crate::queries::Queries;
@@ -275,7 +275,7 @@ impl Host {
                         Ok(Worth::Due) => continue,
                         Ok(Worth::Signature) => SIGNATURE_COST,
                         Ok(Worth::Waste) => WASTE_COST,
-                        Err(InboxError::Refused { answer, .. }) => {
+                        Err(InboxError::Unread(Unread::Refused { answer, .. })) => {
                             let Ok(frame) = codec::encode(&*answer) else { return };
                             queue.push(Bytes::from(frame));
                             WASTE_COST
@@ -364,7 +364,7 @@ impl Host {
                 Ok(Some(Ok(frame))) => {
                     self.quotas.charge(Principal::Replica(id), frame.len(), &metrics).await;
                     match self.inbox.peer_frame(id, &frame).await {
-                        Ok(()) | Err(InboxError::NotVerified(_)) => {}
+                        Ok(()) | Err(InboxError::Unread(Unread::NotVerified(_))) => {}
                         Err(error) => {
                             metrics.disconnections.add(error.kind());
                             break error.to_string();

@@ -7,7 +7,7 @@ use pbft_core::{Membership, Params};
 use pbft_node::codec;
 use pbft_node::driver::{Driver, DriverError, Observer, Parts};
 use pbft_node::frame::{ClientFrame, ReplicaFrame};
-use pbft_node::inbox::{Inbox, InboxError};
+use pbft_node::inbox::{Inbox, InboxError, Unread};
 use pbft_node::keyring::{KeyRing, KeySigner};
 use pbft_node::keys::SecretKey;
 use pbft_node::ledger::Ledger;
@@ -128,7 +128,8 @@ impl Cluster {
         if let Some(node) = self.nodes[to as usize].as_ref().filter(|_| to != from) {
             let delivered = node.inbox.peer_frame(ReplicaId(from), frame).await;
             // A correct replica's frame may come too late.
-            let is_read = matches!(delivered, Ok(()) | Err(InboxError::NotVerified(_)));
+            let is_read =
+                matches!(delivered, Ok(()) | Err(InboxError::Unread(Unread::NotVerified(_))));
             assert!(is_read, "correct replicas' frames: {delivered:?}");
         }
     }
