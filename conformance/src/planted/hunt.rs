@@ -16,6 +16,7 @@ use crate::walk::Trace;
 use pbft_model as model;
 use serde::{Deserialize, Serialize};
 use stateright::Model as _;
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -62,10 +63,12 @@ pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     }
     let seconds = started.elapsed().as_secs_f64();
     let caught_by = divergence.as_ref().map(Divergence::catcher);
+    let on_core = LazyCell::new(|| plan.core_traces(seed));
+    let in_nodes = LazyCell::new(|| plan.node_traces(seed));
     let bites = |name: &str| {
         caught_by.as_ref().is_some_and(|caught| caught.contains(name))
-            || plan.core_traces(seed).is_ok_and(|traces| fails_at_the_core(name, &traces))
-            || plan.node_traces(seed).is_ok_and(|traces| fails_in_a_node(name, &traces, seed))
+            || on_core.as_ref().is_ok_and(|traces| fails_at_the_core(name, traces))
+            || in_nodes.as_ref().is_ok_and(|traces| fails_in_a_node(name, traces, seed))
     };
     let listed = TEETH.iter().filter(|(_, listed)| Some(*listed) == bug).map(|(name, _)| *name);
     let toothless = listed.filter(|name| !bites(name)).map(str::to_owned).collect();
