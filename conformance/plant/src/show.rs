@@ -3,6 +3,7 @@
 use crate::catalogue::{Entry, Hunk};
 use crate::functions::functions;
 use crate::place::{PlaceError, Problem, line_of, locate, read};
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
@@ -17,6 +18,15 @@ impl Entry {
             diff += &lines(root, hunk).map_err(|problem| self.misplaced(hunk, problem))?;
         }
         Ok(diff)
+    }
+}
+
+/// What the list says, without a look at the sources: in a build that has the bugs those are not what they were.
+impl fmt::Display for Hunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "@@ {} {} @@", self.path.display(), self.function)?;
+        self.old.lines().try_for_each(|line| writeln!(f, "- {line}"))?;
+        self.new.lines().try_for_each(|line| writeln!(f, "+ {line}"))
     }
 }
 

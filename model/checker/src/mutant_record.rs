@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use pbft_plant::catalogue::{Catalogue, CatalogueError, Entry, Hunk};
+use pbft_plant::catalogue::{Catalogue, CatalogueError, Entry};
 use pbft_plant::switch::active_of;
 use pbft_plant::workspace::Kind;
 use thiserror::Error;
@@ -146,18 +146,9 @@ impl Row {
             rule: entry.rule.clone(),
             fate: entry.caught.parse().map_err(wrong)?,
             without: without.map_err(|error: UnknownReduction| wrong(error.into()))?,
-            diff: entry.hunks.iter().map(changed).collect(),
+            diff: entry.hunks.iter().map(ToString::to_string).collect(),
         })
     }
-}
-
-/// One place as a diff.
-fn changed(hunk: &Hunk) -> String {
-    let marked = |mark, text: &str| -> String {
-        text.lines().map(|line| format!("{mark} {line}\n")).collect()
-    };
-    let head = format!("@@ {} {} @@\n", hunk.path.display(), hunk.function);
-    head + &marked('-', &hunk.old) + &marked('+', &hunk.new)
 }
 
 /// All mutants, in the order of the list.
