@@ -127,7 +127,7 @@ pub struct Meeting {
     pub axes: Vec<Axis>,
     /// The smallest configuration on record that has all of them; none if there is none.
     pub config: Option<String>,
-    /// Its states.
+    /// Its states, if they are on record.
     pub states: Option<u64>,
 }
 
@@ -144,22 +144,18 @@ impl Meetings {
     /// Those of a preset, in configurations that tolerate their Byzantine replicas.
     #[must_use]
     pub fn of(preset: Preset) -> Self {
-        let mut configs: Vec<(u64, Config)> = preset
-            .entries()
-            .iter()
-            .filter(|entry| entry.property.is_none())
-            .map(|entry| {
-                (golden::counts(&entry.config).map_or(u64::MAX, |one| one.0), entry.config)
-            })
-            .collect();
-        configs.sort_by_key(|(states, _)| *states);
+        let entries = preset.entries().into_iter().filter(|entry| entry.property.is_none());
+        let states = |config: &Config| golden::counts(config).map(|(states, _)| states);
+        let mut configs: Vec<(Option<u64>, Config)> =
+            entries.map(|entry| (states(&entry.config), entry.config)).collect();
+        configs.sort_by_key(|(states, _)| states.unwrap_or(u64::MAX));
         let meet = |axes: &[Axis]| {
             let has_all = |config: &Config| axes.iter().all(|axis| axis.is_in(config));
             let found = configs.iter().find(|(_, config)| has_all(config));
             Meeting {
                 axes: axes.to_vec(),
                 config: found.map(|(_, config)| config.to_string()),
-                states: found.map(|(states, _)| *states),
+                states: found.and_then(|(states, _)| *states),
             }
         };
         let (mut pairs, mut triples) = (Vec::new(), Vec::new());
@@ -185,10 +181,10 @@ impl fmt::Display for Meeting {
         let names: Vec<_> = self.axes.iter().map(|axis| axis.name()).collect();
         write!(f, "| {} | ", names.join(" × "))?;
         match (&self.config, self.states) {
-            (Some(config), Some(states)) if states < u64::MAX => {
+            (Some(config), Some(states)) => {
                 write!(f, "`{config}` | {} |", crate::output::grouped(states))
             }
-            (Some(config), _) => write!(f, "`{config}` | not on record |"),
+            (Some(config), None) => write!(f, "`{config}` | not on record |"),
             (None, _) => write!(f, "none | |"),
         }
     }
