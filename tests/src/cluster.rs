@@ -210,11 +210,6 @@ impl ProcessCluster {
         assert!(before.is_none(), "replica {id} is running");
     }
 
-    /// Whether a replica's process was started and not killed or stopped.
-    pub fn is_started(&self, id: u32) -> bool {
-        self.processes[id as usize].is_some()
-    }
-
     /// A running replica's process.
     pub fn process(&mut self, id: u32) -> &mut Process {
         self.processes[id as usize].as_mut().expect("a running replica")

@@ -72,39 +72,6 @@ pub enum Command {
     Story(String),
 }
 
-impl Command {
-    /// Whether it changes the cluster, and so belongs into a saved session.
-    #[must_use]
-    pub const fn is_a_step(&self) -> bool {
-        match self {
-            Self::New { .. }
-            | Self::Ask(_)
-            | Self::Deliver(_)
-            | Self::Round
-            | Self::Drop(_)
-            | Self::Withhold(_)
-            | Self::Release(_)
-            | Self::Say { .. }
-            | Self::Crash(_)
-            | Self::Recover(_)
-            | Self::Time(_)
-            | Self::Run(_)
-            | Self::Timeout(_)
-            | Self::Checkpoint
-            | Self::Expect(_)
-            | Self::Story(_) => true,
-            Self::Show(_)
-            | Self::Case(_)
-            | Self::Log(_)
-            | Self::Save(_)
-            | Self::Load(_)
-            | Self::Undo(_)
-            | Self::Help(_)
-            | Self::Quit => false,
-        }
-    }
-}
-
 /// Which messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {

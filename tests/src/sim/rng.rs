@@ -62,11 +62,6 @@ impl Rng {
         self.below(100) < chance
     }
 
-    /// True in `chance` of a thousand cases.
-    pub fn per_mille(&mut self, chance: u64) -> bool {
-        self.below(1000) < chance
-    }
-
     /// One of the choices; `None` if there are none.
     pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
         choices.get(self.index(choices.len()))
