@@ -243,6 +243,9 @@ pub(super) fn batches_fill(stage: &mut Stage<'_>) -> Outcome {
     expect("batches when more wait than one holds", expected.clone(), stage.ordered(0))?;
     stage.demand(0, &is_over)?;
     stage.settle(|_| true)?;
+    expect("batches when one of four has waited once", expected.clone(), stage.ordered(0))?;
+    stage.demand(0, &is_over)?;
+    stage.settle(|_| true)?;
     expected.push((5, vec![5]));
     expect("batches when the last has waited", expected.clone(), stage.ordered(0))?;
     stage.ask(0, &stage.request(0, 6, 1))?;

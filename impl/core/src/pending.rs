@@ -30,6 +30,10 @@ struct Waiting {
     arrival: u64,
 }
 
+/// As many requests are many. Of fewer the one that is left behind would cost the others more than they wait for it: it
+/// makes the primary begin to wait for the next batch before they can have come back.
+const MANY: usize = 32;
+
 /// How long the primary waits for a batch to fill: [`crate::Params::batch_delay`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 struct Gathering {
@@ -38,6 +42,17 @@ struct Gathering {
     expected: usize,
     /// Whether the timer runs.
     is_running: bool,
+    /// Whether it ran out once, when few had come.
+    is_longer: bool,
+}
+
+impl Gathering {
+    /// How many make a batch worth its round of messages. Of many, one in sixteen may be late, or not come again.
+    fn enough(&self, count: usize) -> usize {
+        let expected = self.expected.min(count);
+        let late = if expected < MANY { 0 } else { expected / 16 };
+        expected - late
+    }
 }
 
 /// What the primary does with requests that it may propose.
@@ -294,12 +309,13 @@ impl Pending {
 
     /// A batch of `executed` requests was executed: as many may come again.
     pub(crate) fn expect(&mut self, executed: usize) {
-        self.gathering.expected = executed + self.unordered();
+        let expected = executed + self.unordered();
+        self.gathering = Gathering { expected, is_longer: false, ..self.gathering };
     }
 
     /// Whether to propose what waits, or to wait for more, at most `count`.
     pub(crate) fn gather(&mut self, count: usize) -> Gather {
-        let enough = self.gathering.expected.min(count);
+        let enough = self.gathering.enough(count);
         let timer = self.gathering.is_running;
         let unordered = self.unordered();
         self.gathering.is_running = unordered > 0 && unordered < enough;
@@ -310,9 +326,14 @@ impl Pending {
         }
     }
 
-    /// The timer has run out: what waits is enough.
+    /// The timer has run out: what waits is enough, unless most are missing for the first time. Whoever always has a request
+    /// waiting makes it start before those that were answered can have come back.
     pub(crate) fn stop_gathering(&mut self) {
-        self.gathering = Gathering::default();
+        let is_few = 2 * self.unordered() < self.gathering.expected;
+        self.gathering = match is_few && !self.gathering.is_longer {
+            true => Gathering { is_running: false, is_longer: true, ..self.gathering },
+            false => Gathering::default(),
+        };
     }
 }
 

@@ -67,14 +67,52 @@ fn requests_wait_a_while_for_others_that_are_about_to_come() {
     cluster.run();
     assert_eq!(sizes(&cluster), [1, 4], "and need not wait any longer");
     assert!(!cluster.nodes[0].timers.contains_key(&Timer::Batch), "nor does the timer run");
-    cluster.request(0, &request(0, 3)).expect("accepted");
+    for client in 0..2 {
+        cluster.request(0, &request(client, 3)).expect("accepted");
+    }
     cluster.pass(4);
-    assert_eq!(sizes(&cluster), [1, 4], "four were answered, one has come again");
+    assert_eq!(sizes(&cluster), [1, 4], "four were answered, two have come again");
     cluster.pass(2);
-    assert_eq!(sizes(&cluster), [1, 4, 1], "it waits for the others for five milliseconds");
+    assert_eq!(sizes(&cluster), [1, 4, 2], "they wait for the others for five milliseconds");
     cluster.request(0, &request(0, 4)).expect("accepted");
+    cluster.pass(9);
+    assert_eq!(sizes(&cluster), [1, 4, 2, 1], "one of two is not few");
+    cluster.request(0, &request(0, 5)).expect("accepted");
     cluster.run();
-    assert_eq!(sizes(&cluster), [1, 4, 1, 1], "who is alone does not wait");
+    assert_eq!(sizes(&cluster), [1, 4, 2, 1, 1], "who is alone does not wait");
+    cluster.assert_all_at(5);
+}
+
+/// Outside fault F16: one client that always has a request waiting had a batch of its own between those of the others.
+#[test]
+fn who_always_waits_neither_starts_a_small_batch_nor_is_waited_for() {
+    let change = |params: &mut pbft_core::Params| {
+        (params.pipeline, params.batch_requests_max) = (1, 40);
+        params.batch_delay = std::time::Duration::from_millis(5);
+    };
+    let sizes =
+        |cluster: &Cluster| -> Vec<_> { cluster.oracle.history.values().map(Vec::len).collect() };
+    let mut cluster = Cluster::with(4, change);
+    let ask = |cluster: &mut Cluster, client: u32, timestamp: u64| {
+        cluster.request(0, &request(client, timestamp)).expect("accepted");
+    };
+    (0..34).for_each(|client| ask(&mut cluster, client, 1));
+    cluster.run();
+    assert_eq!(sizes(&cluster), [1, 33]);
+    ask(&mut cluster, 33, 2);
+    cluster.pass(6);
+    assert_eq!(sizes(&cluster), [1, 33], "one of 33 is few, and goes on waiting");
+    (1..30).for_each(|client| ask(&mut cluster, client, 2));
+    cluster.pass(3);
+    assert_eq!(sizes(&cluster), [1, 33], "three in 33 are missing");
+    ask(&mut cluster, 30, 2);
+    cluster.run();
+    assert_eq!(sizes(&cluster), [1, 33, 31], "two in 33 are not waited for");
+    ask(&mut cluster, 33, 3);
+    cluster.pass(9);
+    assert_eq!(sizes(&cluster), [1, 33, 31], "one of 31 is few, and waits twice as long");
+    cluster.pass(2);
+    assert_eq!(sizes(&cluster), [1, 33, 31, 1], "and no longer");
     cluster.assert_all_at(4);
 }
 
