@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release --package pbft-conformance --example replay_rate`
 
-use pbft_conformance::node_replay::{self, NodeReport};
-use pbft_conformance::plan::Plan;
-use pbft_conformance::replay::{Counters, Replay};
+use pbft_conformance::replay::core::{Counters, Replay};
+use pbft_conformance::replay::node::{self, NodeReport};
+use pbft_conformance::replay::plan::Plan;
 use std::error::Error;
 use std::time::Instant;
 
@@ -21,11 +21,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let rate = report.edges as f64 / report.seconds;
         println!("{name:<20} {:>9} {:>8.2} {rate:>10.0}", report.edges, report.seconds);
     }
-    let runtime = node_replay::runtime()?;
+    let runtime = node::runtime()?;
     let traces = Plan::quick().node_traces(1)?;
     let (started, mut report) = (Instant::now(), NodeReport::default());
     for trace in &traces {
-        if let Some(divergence) = node_replay::replay(&runtime, trace, 1, &mut report) {
+        if let Some(divergence) = node::replay(&runtime, trace, 1, &mut report) {
             return Err(divergence.to_string().into());
         }
     }

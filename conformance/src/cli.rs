@@ -1,18 +1,18 @@
 //! The command line of `pbft-conform`.
 
-use crate::corpus;
 use crate::coverage::command::{CoverageArguments, run_coverage};
 use crate::coverage::measured::{self, Measured};
 use crate::divergence::Divergence;
-use crate::grain::Walked;
 use crate::job::{self, Options};
-use crate::node_replay::{self, NodeReport};
-use crate::plan::{Plan, Preset};
 use crate::planted::{self, PROGRAM, refused};
 use crate::refinement::vocabulary::replayable;
-use crate::replay::{Counters, Replay};
+use crate::replay::core::{Counters, Replay};
+use crate::replay::corpus;
+use crate::replay::grain::Walked;
+use crate::replay::node::{self, NodeReport};
+use crate::replay::plan::{Plan, Preset};
+use crate::replay::shrink::shrink;
 use crate::report::ConformReport;
-use crate::shrink::shrink;
 use crate::validate::command::{ExplainArguments, ValidateArguments, run_explain, run_validate};
 use crate::walk::{Trace, walk};
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
@@ -285,7 +285,7 @@ fn replay(common: &Common, config: model::Config, every_schedule: bool) -> ExitC
 }
 
 fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {
-    let runtime = match node_replay::runtime() {
+    let runtime = match node::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             errln!("cannot start a runtime for the node: {error}");
@@ -298,7 +298,7 @@ fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {
     let mut divergence: Option<Divergence> = None;
     for number in 0..walks {
         let trace = walk(&walked, &config, common.seed.wrapping_add(number), 60);
-        divergence = node_replay::replay(&runtime, &trace, common.seed, &mut report);
+        divergence = node::replay(&runtime, &trace, common.seed, &mut report);
         if divergence.is_some() {
             break;
         }
@@ -419,8 +419,8 @@ fn replay_trace(common: &Common, trace: &Trace) -> Result<Option<Divergence>, St
     if let Err(divergence) = replay.follow(&trace.actions) {
         return Ok(Some(*divergence));
     }
-    let runtime = node_replay::runtime().map_err(|error| error.to_string())?;
-    Ok(node_replay::replay(&runtime, trace, common.seed, &mut NodeReport::default()))
+    let runtime = node::runtime().map_err(|error| error.to_string())?;
+    Ok(node::replay(&runtime, trace, common.seed, &mut NodeReport::default()))
 }
 
 fn make_corpus(common: &Common) -> ExitCode {

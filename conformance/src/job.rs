@@ -1,19 +1,19 @@
 //! The main job: check the model exhaustively, replay it on the core and through the node, and decide.
 
 use crate::beyond;
-use crate::canary;
-use crate::corpus::CorpusError;
-use crate::coverage::tally::Tally;
 use crate::divergence::Divergence;
-use crate::grain::Walked;
-use crate::node_replay::{self, NodeReport};
-use crate::plan::Plan;
 use crate::probe::handshake;
 use crate::refinement::vocabulary::replayable;
-use crate::replay::{Counters, Replay};
+use crate::replay::canary;
+use crate::replay::core::step::Work;
+use crate::replay::core::{Counters, Replay};
+use crate::replay::corpus::CorpusError;
+use crate::replay::grain::Walked;
+use crate::replay::node::{self, NodeReport};
+use crate::replay::plan::Plan;
+use crate::replay::shrink::shrink;
 use crate::report::{ConformReport, CoreReport};
-use crate::shrink::shrink;
-use crate::step::Work;
+use crate::subject::tally::Tally;
 use crate::walk::Trace;
 use pbft_checker::bfs::{Limits, search};
 use pbft_checker::check::{CheckOptions, CheckReport, check};
@@ -201,11 +201,11 @@ fn replay_node(
     progress.begin("traces through the node");
     // One runtime a thread: a paused clock belongs to a current-thread runtime.
     let work = |_| {
-        let runtime = node_replay::runtime()?;
+        let runtime = node::runtime()?;
         let mut report = NodeReport::default();
         while let Some(trace) = traces.get(next.fetch_add(1, Ordering::Relaxed)) {
             let seed = options.seed;
-            let divergence = node_replay::replay(&runtime, trace, seed, &mut report);
+            let divergence = node::replay(&runtime, trace, seed, &mut report);
             lock(&results).1.extend(divergence);
         }
         lock(&results).0.add(&report);

@@ -16,7 +16,7 @@
 //! Three claims are checked. *No step fewer*: for each edge the replica acts exactly when the last message arrives
 //! that the rule asks for. *No step more*: it does nothing before, and a message that a guard forbids is refused with
 //! that guard's reason and changes nothing ([`probe`]). *The same in production*: traces go through the production
-//! node, with its tasks, frames, signatures and store, and with crashes ([`node_replay`]).
+//! node, with its tasks, frames, signatures and store, and with crashes ([`replay::node`]).
 //!
 //! *The other way round*: recorded runs of whole clusters, of any length, are behaviours of the model ([`validate`]).
 //!
@@ -26,35 +26,16 @@
 //! What is not shown here: behaviour outside the bounds of model and scenarios, and time.
 
 pub mod beyond;
-pub mod canary;
 pub mod cli;
-pub mod compare;
-pub mod corpus;
 pub mod coverage;
 pub mod divergence;
 pub mod forge;
-pub mod grain;
-pub mod host;
 pub mod job;
-pub mod keys;
-pub mod layout;
-pub mod network;
-pub mod node_host;
-pub mod node_keys;
-pub mod node_replay;
-mod node_watch;
-pub mod plan;
 pub mod planted;
 pub mod probe;
 pub mod refinement;
 pub mod replay;
 pub mod report;
-mod report_ci;
-pub mod schedule;
-pub mod service;
-pub mod shrink;
-pub mod step;
-pub mod timers;
+pub mod subject;
 pub mod validate;
 pub mod walk;
-pub mod wire;

@@ -3,11 +3,11 @@
 //! mutants of the core are run against, see docs/mutation.md.
 
 use pbft_conformance::beyond;
-use pbft_conformance::node_replay::{self, NodeReport};
-use pbft_conformance::plan::{Plan, Promise};
 use pbft_conformance::probe::handshake;
 use pbft_conformance::refinement::vocabulary::replayable;
-use pbft_conformance::replay::{Counters, Replay};
+use pbft_conformance::replay::core::{Counters, Replay};
+use pbft_conformance::replay::node::{self, NodeReport};
+use pbft_conformance::replay::plan::{Plan, Promise};
 use pbft_model as model;
 
 const SEED: u64 = 1;
@@ -54,10 +54,10 @@ fn the_core_takes_the_steps_of_the_model() {
             Err(found) => panic!("{found}"),
         }
     }
-    let runtime = node_replay::runtime().expect("a runtime");
+    let runtime = node::runtime().expect("a runtime");
     let mut node = NodeReport::default();
     for trace in plan.node_traces(SEED).expect("a corpus") {
-        if let Some(found) = node_replay::replay(&runtime, &trace, SEED, &mut node) {
+        if let Some(found) = node::replay(&runtime, &trace, SEED, &mut node) {
             panic!("{found}");
         }
     }

@@ -3,10 +3,10 @@
 use pbft_checker::run::ExitCode;
 use pbft_conformance::coverage::clauses::{PAPER, clauses};
 use pbft_conformance::coverage::measured::Edges;
-use pbft_conformance::coverage::tally::{Kind, Phase, Role, Seen};
 use pbft_conformance::coverage::{CoverageReport, Measured, Recorded, excuses, judge};
 use pbft_conformance::probe;
 use pbft_conformance::report::ACTIONS;
+use pbft_conformance::subject::tally::{Kind, Phase, Role, Seen};
 use pbft_core::Rejection;
 use std::path::PathBuf;
 use std::process::{Command, Output};

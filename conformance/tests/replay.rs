@@ -3,11 +3,11 @@
 use pbft_checker::bfs::{Limits, search};
 use pbft_checker::run::Silent;
 use pbft_conformance::divergence::Kind;
-use pbft_conformance::grain::Walked;
-use pbft_conformance::node_replay::{self, NodeReport};
 use pbft_conformance::refinement::vocabulary::replayable;
-use pbft_conformance::replay::{Counters, Replay};
-use pbft_conformance::schedule::SCHEDULES;
+use pbft_conformance::replay::core::schedule::SCHEDULES;
+use pbft_conformance::replay::core::{Counters, Replay};
+use pbft_conformance::replay::grain::Walked;
+use pbft_conformance::replay::node::{self, NodeReport};
 use pbft_conformance::walk::{Trace, walk, witnesses};
 use pbft_model as model;
 use std::sync::atomic::Ordering;
@@ -82,9 +82,9 @@ fn a_trace_that_the_model_does_not_allow_is_an_error_of_the_harness() {
     let divergence = replay.follow(&stale(&trace).actions).expect_err("a stale trace");
     assert_eq!(divergence.kind, Kind::Harness);
 
-    let runtime = node_replay::runtime().expect("a runtime");
+    let runtime = node::runtime().expect("a runtime");
     let mut report = NodeReport::default();
-    let divergence = node_replay::replay(&runtime, &stale(&trace), 1, &mut report);
+    let divergence = node::replay(&runtime, &stale(&trace), 1, &mut report);
     assert_eq!(divergence.map(|divergence| divergence.kind), Some(Kind::Harness));
     assert_eq!(report.traces, 0, "what diverged was not replayed");
 }
@@ -95,10 +95,10 @@ fn witnesses_go_through_the_node_with_crashes() {
     let pbft = model::Pbft::new(config);
     let traces = witnesses(&Walked { model: pbft.clone() }, &pbft);
     assert!(traces.iter().any(|trace| trace.origin == "witness state-transfer"));
-    let runtime = node_replay::runtime().expect("a runtime");
+    let runtime = node::runtime().expect("a runtime");
     let mut report = NodeReport::default();
     for trace in &traces {
-        let divergence = node_replay::replay(&runtime, trace, 1, &mut report);
+        let divergence = node::replay(&runtime, trace, 1, &mut report);
         assert_eq!(divergence.map(|divergence| divergence.to_string()), None, "{}", trace.origin);
     }
     assert_eq!(report.traces, traces.len() as u64);

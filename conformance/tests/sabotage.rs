@@ -3,18 +3,19 @@
 
 use pbft_checker::bfs::{Limits, search};
 use pbft_checker::run::Silent;
-use pbft_conformance::canary;
-use pbft_conformance::corpus::{self, CorpusError};
 use pbft_conformance::divergence::Kind;
 use pbft_conformance::job::{self, JobError, Options};
-use pbft_conformance::keys::SealKeys;
-use pbft_conformance::node_replay::{self, NodeReport};
-use pbft_conformance::plan::{Plan, Promise};
 use pbft_conformance::probe;
+use pbft_conformance::refinement::keys::SealKeys;
 use pbft_conformance::refinement::vocabulary::Vocabulary;
-use pbft_conformance::replay::Replay;
+use pbft_conformance::replay::canary;
+use pbft_conformance::replay::core::Replay;
+use pbft_conformance::replay::core::step::{Step, Work};
+use pbft_conformance::replay::corpus::{self, CorpusError};
+use pbft_conformance::replay::node::{self, NodeReport};
+use pbft_conformance::replay::plan::{Plan, Promise};
 use pbft_conformance::report::{ConformReport, Verdict};
-use pbft_conformance::step::{Step, Work, World};
+use pbft_conformance::subject::world::World;
 use pbft_conformance::walk::{Trace, walk};
 use pbft_model as model;
 use std::num::NonZeroUsize;
@@ -97,8 +98,8 @@ fn an_empty_trace() {
     assert!(error.contains("an empty trace"), "{error}");
     let divergence = Replay::new(config(), 1).follow(&empty.actions).expect_err("nothing shown");
     assert_eq!(divergence.kind, Kind::Harness);
-    let runtime = node_replay::runtime().expect("a runtime");
-    let divergence = node_replay::replay(&runtime, &empty, 1, &mut NodeReport::default());
+    let runtime = node::runtime().expect("a runtime");
+    let divergence = node::replay(&runtime, &empty, 1, &mut NodeReport::default());
     assert_eq!(divergence.map(|divergence| divergence.kind), Some(Kind::Harness));
 }
 

@@ -4,14 +4,14 @@ use pbft_checker::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, ch
 use pbft_checker::run::Silent;
 use pbft_conformance::beyond;
 use pbft_conformance::divergence::{Divergence, Kind};
-use pbft_conformance::node_replay::NodeReport;
-use pbft_conformance::plan::Promise;
 use pbft_conformance::probe;
 use pbft_conformance::probe::frame::FRAME_PROBES;
 use pbft_conformance::probe::handshake::HANDSHAKES;
-use pbft_conformance::replay::ReplayReport;
+use pbft_conformance::replay::core::ReplayReport;
+use pbft_conformance::replay::core::schedule::SCHEDULES;
+use pbft_conformance::replay::node::NodeReport;
+use pbft_conformance::replay::plan::Promise;
 use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
-use pbft_conformance::schedule::SCHEDULES;
 
 struct Parts {
     model: Vec<CheckReport>,

@@ -124,6 +124,44 @@ pub(crate) fn model_and_implementation_do_not_name_each_other(text: &Text) -> Ve
     named.map(|name| format!("{}: names {name}", text.path)).collect()
 }
 
+/// The parts of conformance, from the bottom up: each may name those before it. The tests of a part may name all.
+const CONFORMANCE: [&str; 14] = [
+    "walk",
+    "divergence",
+    "refinement",
+    "forge",
+    "subject",
+    "probe",
+    "replay",
+    "beyond",
+    "validate",
+    "report",
+    "job",
+    "coverage",
+    "planted",
+    "cli",
+];
+
+/// No part of conformance names one that stands above it.
+pub(crate) fn nothing_in_conformance_names_what_is_above_it(text: &Text) -> Vec<String> {
+    let Some(path) = text.path.strip_prefix("conformance/src/") else { return Vec::new() };
+    let part = path.split(['/', '.']).next().unwrap_or_default();
+    if !text.is_rust() || part == "lib" || part == "bin" {
+        return Vec::new();
+    }
+    let place = |part: &str| CONFORMANCE.iter().position(|known| *known == part);
+    let Some(own) = place(part) else {
+        return vec![format!("{}: say in tests/tidy/crates.rs where it stands", text.path)];
+    };
+    let code = crate::source::code_of(&text.content);
+    let code = code.split("mod tests {").next().unwrap_or_default();
+    let named = code.split("crate::").skip(1).map(|rest| {
+        rest.split(|end: char| !end.is_alphanumeric() && end != '_').next().unwrap_or_default()
+    });
+    let above = named.filter(|named| place(named).is_some_and(|at| at > own));
+    above.map(|above| format!("{}: names {above}, which stands above it", text.path)).collect()
+}
+
 /// The manifests that the rules above are about.
 pub(crate) fn manifests() -> impl Iterator<Item = &'static str> {
     OURS.iter().map(|(path, ..)| *path)
@@ -154,6 +192,19 @@ mod tests {
         assert_eq!(found("impl/node/Cargo.toml", "[dependencies]\nstateright = \"1\"").len(), 1);
         assert_eq!(found("conformance/Cargo.toml", "[dependencies]\npbft-tests = \"1\"").len(), 1);
         assert_eq!(found(model, "not toml").len(), 1);
+    }
+
+    #[test]
+    fn names_of_parts_above_are_found() {
+        let found = |path: &str, content: &str| {
+            nothing_in_conformance_names_what_is_above_it(&Text::sample(path, content)).len()
+        };
+        let names = "use crate::probe::Place;\nuse crate::refinement::keys;\n";
+        assert_eq!(found("conformance/src/subject/mod.rs", names), 1);
+        assert_eq!(found("conformance/src/replay/core/mod.rs", names), 0);
+        assert_eq!(found("conformance/src/subject/mod.rs", "// crate::probe\n"), 0);
+        assert_eq!(found("conformance/src/new.rs", ""), 1, "it has no place yet");
+        assert_eq!(found("impl/core/src/log.rs", names), 0);
     }
 
     #[test]

@@ -70,6 +70,11 @@ fn no_path_of_a_machine() {
 }
 
 #[test]
+fn nothing_in_conformance_names_what_is_above_it() {
+    holds(crates::nothing_in_conformance_names_what_is_above_it);
+}
+
+#[test]
 fn production_has_no_bugs() {
     holds(rules::production_has_no_bugs);
 }

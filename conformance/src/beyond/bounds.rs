@@ -3,7 +3,7 @@
 
 use super::ordering::large_batches;
 use super::stage::{Outcome, Stage, expect};
-use crate::layout::request_digest;
+use crate::refinement::layout::request_digest;
 use pbft_core::crypto::{Audience, Statement, verify};
 use pbft_core::message::{Batch, Checkpoint, Message, Reply, Request, Signed};
 use pbft_core::params::{ClientAuthentication, ParamsError, WINDOW_MAX};

@@ -3,8 +3,8 @@
 
 use super::label::about;
 use super::stage::{Letter, Outcome, Stage, expect, from};
-use crate::layout::batch_digest;
 use crate::refinement::action::Delivery;
+use crate::refinement::layout::batch_digest;
 use pbft_core::message::{Message, Status};
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{Footprint, Params};

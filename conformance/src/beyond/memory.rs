@@ -3,8 +3,8 @@
 use super::label::{about, label};
 use super::stage::{Outcome, Stage, expect};
 use crate::divergence::{Difference, Kind};
-use crate::layout::batch_digest;
 use crate::refinement::action::Delivery;
+use crate::refinement::layout::batch_digest;
 use crate::refinement::vocabulary::Vocabulary;
 use pbft_core::amnesia::AmnesiaError;
 use pbft_core::manifest::ChunkId;
@@ -72,7 +72,7 @@ pub(super) fn bounds(params: &mut Params) {
 fn is_silent(stage: &Stage<'_>) -> Outcome {
     let seen = &stage.seen[LOST as usize];
     let sends = seen.sends.iter().map(|(_, message)| message);
-    let binding = |message: &&Message| !crate::host::is_retransmission(message);
+    let binding = |message: &&Message| !crate::subject::is_retransmission(message);
     let own = format!("of {LOST}");
     let said = seen.broadcasts.iter().chain(sends).filter(binding).map(label);
     expect("votes and promises", Vec::new(), said.filter(|said| said.ends_with(&own)).collect())

@@ -17,7 +17,7 @@ mod stage;
 mod views;
 
 use crate::divergence::{Difference, Divergence, Kind};
-use crate::node_replay;
+use crate::replay::node;
 use pbft_core::Params;
 use stage::{Outcome, Stage};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -103,7 +103,7 @@ pub fn on_the_core() -> Result<u64, Box<Divergence>> {
 
 /// Plays the scenarios in production nodes.
 pub fn at_nodes() -> Result<u64, Box<Divergence>> {
-    let runtime = node_replay::runtime();
+    let runtime = node::runtime();
     play(
         "node",
         |scenario| scenario.arms == Arms::Both,

@@ -115,7 +115,7 @@ pub(super) fn the_window_is_kept(stage: &mut Stage<'_>) -> Outcome {
     Ok(())
 }
 
-fn sent(seen: &crate::host::Observation) -> Vec<String> {
+fn sent(seen: &crate::subject::Observation) -> Vec<String> {
     seen.sends.iter().map(|(to, message)| format!("{} to {}", label(message), to.0)).collect()
 }
 

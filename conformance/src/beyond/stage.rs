@@ -2,14 +2,14 @@
 
 use super::label::label;
 use crate::divergence::{Difference, Kind};
-use crate::host::{Host, Observation, Subject};
-use crate::keys::SealKeys;
-use crate::layout::batch_digest;
-use crate::node_host::{NodeHost, adjust};
-use crate::node_keys::NodeKeys;
 use crate::refinement::action::Delivery;
+use crate::refinement::keys::SealKeys;
+use crate::refinement::layout::batch_digest;
 use crate::refinement::vocabulary::Vocabulary;
-use crate::step::describe;
+use crate::subject::node::keys::NodeKeys;
+use crate::subject::node::{NodeHost, adjust};
+use crate::subject::world::describe;
+use crate::subject::{Host, Observation, Subject};
 use pbft_core::message::{Batch, Message, PrePrepare, Proposal, Request, Signed, Status};
 use pbft_core::types::{ClientId, Lane, ReplicaId, SeqNum, Session, Timestamp, View};
 use pbft_core::{Durable, Footprint, Params, Rejection, Replica, Timer};

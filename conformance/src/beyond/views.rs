@@ -4,8 +4,8 @@ use super::checkpoints::{LATE, one_is_cut_off};
 use super::label::label;
 use super::stage::{Letter, Outcome, Stage, expect, from};
 use crate::divergence::{Difference, Kind};
-use crate::host::Observation;
 use crate::refinement::action::Delivery;
+use crate::subject::Observation;
 use pbft_core::message::Message;
 
 fn view(stage: &Stage<'_>, at: u32) -> Outcome<(u64, bool)> {

@@ -4,7 +4,7 @@ use super::measured::{self, Measured};
 use super::recorded::{Recorded, RecordedError};
 use super::{CoverageReport, judge};
 use crate::job::{self, Options};
-use crate::plan::Plan;
+use crate::replay::plan::Plan;
 use clap::Args;
 use pbft_checker::run::{ExitCode, Format, Stderr};
 use pbft_output::errln;

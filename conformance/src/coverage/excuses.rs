@@ -1,6 +1,6 @@
 //! What stays at zero, and why it must.
 
-use super::tally::Phase;
+use crate::subject::tally::Phase;
 
 /// Actions that a replica cannot take in a phase.
 pub const IMPOSSIBLE: &[(&str, Phase, &str)] = &[

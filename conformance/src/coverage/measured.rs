@@ -1,8 +1,8 @@
 //! The counts of a run's replays. A run directory keeps them as `coverage.json`, so that they can be judged later.
 
-use super::tally::Seen;
-use crate::node_replay::NodeReport;
+use crate::replay::node::NodeReport;
 use crate::report::CoreReport;
+use crate::subject::tally::Seen;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

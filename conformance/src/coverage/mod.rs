@@ -12,7 +12,6 @@ pub mod judge;
 pub mod measured;
 pub mod recorded;
 pub mod tables;
-pub mod tally;
 
 pub use judge::{CoverageReport, judge};
 pub use measured::Measured;

@@ -1,6 +1,6 @@
 //! What recorded runs have exercised, in the words of the replay.
 
-use super::tally::{Kind, Phase};
+use crate::subject::tally::{Kind, Phase};
 use crate::validate::{Options, Recording, Validation, Verdict, merge::ValidateError, validate};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! A judgement as tables: for a terminal, and as Markdown.
 
 use super::judge::{ClauseRow, Counted, CoverageReport};
-use super::tally::Phase;
+use crate::subject::tally::Phase;
 use std::fmt::Write;
 
 /// A table with a heading.

@@ -2,7 +2,7 @@
 
 use super::spoil::Forge;
 use super::valid::order;
-use crate::layout::{Signable, batch_digest, request_digest};
+use crate::refinement::layout::{Signable, batch_digest, request_digest};
 use pbft_core::message::{
     Batch, Checkpoint, Commit, CommitCertificate, Message, NewView, PrePrepare, Prepare,
     PreparedCertificate, Proposal, Reply, Request, Signed, StableCertificate, Status, ViewChange,

@@ -3,8 +3,8 @@
 use super::map::{Leaf, ListAt, Map, Path, SignedAt, Sort, Step, Unmapped, sort_of};
 use super::rules::Rules;
 use super::valid::order;
-use crate::keys::Keys;
-use crate::layout::{Signable, batch_digest};
+use crate::refinement::keys::Keys;
+use crate::refinement::layout::{Signable, batch_digest};
 use pbft_core::message::{
     Checkpoint, Commit, Message, NewView, PrePrepare, Prepare, Reply, Request, Status, ViewChange,
 };
@@ -331,7 +331,7 @@ impl Forge<'_> {
 
     /// Signs as whoever the body names.
     pub fn sign<S: Signable>(&self, signed: &mut pbft_core::message::Signed<S>) {
-        let bytes = crate::layout::statement(self.rules.cluster, &signed.body);
+        let bytes = crate::refinement::layout::statement(self.rules.cluster, &signed.body);
         signed.signature = self.keys.seal(signed.body.signer(), &bytes);
     }
 }

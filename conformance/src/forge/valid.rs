@@ -5,8 +5,8 @@
 //! message.
 
 use super::rules::Rules;
-use crate::keys::Keys;
-use crate::layout::{Statements, batch_digest, each_statement};
+use crate::refinement::keys::Keys;
+use crate::refinement::layout::{Statements, batch_digest, each_statement};
 use pbft_core::message::{
     Batch, Checkpoint, CommitCertificate, Message, NewView, PreparedCertificate, Proposal, Request,
     StableCertificate, ViewChange,

@@ -1,17 +1,18 @@
 //! A hunt in this process, for the bug that is on in it.
 
 use crate::beyond;
-use crate::corpus::CorpusError;
 use crate::divergence::Divergence;
-use crate::keys::SealKeys;
-use crate::node_replay::{self, NodeReport};
-use crate::plan::Plan;
 use crate::probe::Probes;
 use crate::probe::handshake;
 use crate::probe::teeth::TEETH;
+use crate::refinement::keys::SealKeys;
 use crate::refinement::vocabulary::{Vocabulary, replayable};
-use crate::replay::{Counters, Replay};
-use crate::step::{Step, Work, World};
+use crate::replay::core::step::{Step, Work};
+use crate::replay::core::{Counters, Replay};
+use crate::replay::corpus::CorpusError;
+use crate::replay::node::{self, NodeReport};
+use crate::replay::plan::Plan;
+use crate::subject::world::World;
 use crate::walk::Trace;
 use pbft_model as model;
 use serde::{Deserialize, Serialize};
@@ -99,10 +100,10 @@ impl Hunter {
     }
 
     fn in_nodes(&mut self, traces: &[Trace]) -> Option<Divergence> {
-        let runtime = node_replay::runtime().ok()?;
+        let runtime = node::runtime().ok()?;
         let mut report = NodeReport::default();
         traces.iter().find_map(|trace| {
-            let found = node_replay::replay(&runtime, trace, self.seed, &mut report);
+            let found = node::replay(&runtime, trace, self.seed, &mut report);
             self.count(trace, found.as_ref());
             found
         })
@@ -127,10 +128,10 @@ impl Hunter {
 
 /// Whether a probe is the first to fail along one of these traces: a node is asked them in another order at each step.
 fn fails_in_a_node(name: &str, traces: &[Trace], seed: u64) -> bool {
-    let Ok(runtime) = node_replay::runtime() else { return false };
+    let Ok(runtime) = node::runtime() else { return false };
     let mut report = NodeReport::default();
     traces.iter().any(|trace| {
-        let found = node_replay::replay(&runtime, trace, seed, &mut report);
+        let found = node::replay(&runtime, trace, seed, &mut report);
         found.is_some_and(|found| found.catcher().contains(name))
     })
 }

@@ -3,9 +3,9 @@
 
 use super::reaction::Scene;
 use crate::divergence::{Difference, Kind};
-use crate::host::Subject;
-use crate::layout::request_digest;
+use crate::refinement::layout::request_digest;
 use crate::refinement::vocabulary::{replica_id, view as core_view};
+use crate::subject::Subject;
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, ClientRejection, Patience};
 use pbft_core::message::{Reply, Request, Signed};
 use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, Timestamp, View};

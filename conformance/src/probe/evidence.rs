@@ -2,9 +2,9 @@
 
 use super::reaction::Scene;
 use crate::divergence::{Difference, Kind};
-use crate::host::Subject;
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::Vocabulary;
+use crate::subject::Subject;
 use pbft_core::evidence::{Contradiction, SignedVote};
 use pbft_core::message::Message;
 use pbft_core::types::{Digest, Signature};

@@ -3,9 +3,9 @@
 
 use super::Place;
 use crate::divergence::{Difference, Kind};
-use crate::layout;
-use crate::node_host::NodeHost;
+use crate::refinement::layout;
 use crate::refinement::vocabulary::{replica_id, view as core_view};
+use crate::subject::node::NodeHost;
 use pbft_core::Params;
 use pbft_core::message::{Message, Request, Signed, StableCertificate, Status, ViewChange};
 use pbft_core::types::{Digest, Principal, SeqNum, Session, Timestamp};

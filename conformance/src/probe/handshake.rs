@@ -2,9 +2,9 @@
 //! knows whose they are; here the whole production node listens, on loopback, and is dialed.
 
 use crate::divergence::{Difference, Divergence, Kind, explore};
-use crate::layout;
-use crate::node_keys::secret;
-use crate::service::History;
+use crate::refinement::layout;
+use crate::refinement::service::History;
+use crate::subject::node::keys::secret;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use pbft_core::message::{Message, Prepare, Signed};

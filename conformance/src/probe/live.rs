@@ -4,14 +4,14 @@
 use super::frame::FRAME_PROBES;
 use super::normal_case::conflicting_pre_prepare;
 use super::reaction::{REACTIONS, Scene, Trace};
+use super::restart::compare_restart;
 use super::{Expected, PROBES, Probe};
-use crate::compare::compare_restart;
-use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Kind};
-use crate::host::{Counted, Subject};
-use crate::node_host::NodeHost;
 use crate::refinement::action::Delivery;
-use crate::step::describe;
+use crate::subject::node::NodeHost;
+use crate::subject::tally::Tally;
+use crate::subject::world::describe;
+use crate::subject::{Counted, Subject};
 
 /// The probe that leaves evidence.
 const EVIDENCE: &str = "a second pre-prepare for a view and sequence number";

@@ -1,8 +1,8 @@
 //! Probes of the normal case (§4.1, §4.2).
 
 use super::{Expected, Place, Probe};
-use crate::layout;
 use crate::refinement::action::Delivery;
+use crate::refinement::layout;
 use crate::refinement::vocabulary::seq;
 use pbft_core::message::{Commit, Message, Prepare, Request};
 use pbft_core::types::{Digest, SeqNum};

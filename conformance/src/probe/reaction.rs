@@ -4,10 +4,10 @@
 use super::view_change::empty_view_change;
 use super::{Place, client, evidence, repeating};
 use crate::divergence::{Difference, Kind};
-use crate::host::{Observation, Subject};
-use crate::layout;
 use crate::refinement::action::Delivery;
+use crate::refinement::layout;
 use crate::refinement::vocabulary::{model_slot, replica_id, seq, view as core_view};
+use crate::subject::{Observation, Subject};
 use pbft_core::Rejection;
 use pbft_core::message::{
     Batch, Commit, CommitCertificate, FetchState, Message, StateData, StatePart, Status,

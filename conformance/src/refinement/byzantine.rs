@@ -3,7 +3,7 @@
 
 use super::message::Sent;
 use super::vocabulary::{Vocabulary, replica_id, seq, view as core_view};
-use crate::network::Network;
+use crate::refinement::network::Network;
 use pbft_core::message::{
     Checkpoint, Commit, CommitCertificate, Message, NewView, PrePrepare, Prepare,
     PreparedCertificate, Proposal, Signed, StableCertificate, ViewChange,

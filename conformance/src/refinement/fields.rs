@@ -59,7 +59,7 @@ pub const CORE: &[(&str, Compared)] = &[
     (
         "timer",
         At(
-            "whether it runs: [`crate::timers`]. Its duration is not compared: the model has no clock",
+            "whether it runs: [`crate::refinement::timers`]. Its duration is not compared: the model has no clock",
         ),
     ),
     (

@@ -7,7 +7,12 @@
 pub mod action;
 pub mod byzantine;
 pub mod fields;
+pub mod keys;
+pub mod layout;
 pub mod message;
+pub mod network;
 pub mod pick;
+pub mod service;
 pub mod state;
+pub mod timers;
 pub mod vocabulary;

@@ -8,9 +8,9 @@
 //! | `StateDigest` | the digest of the manifest of reply table and history |
 //! | the Byzantine replica's messages | messages signed with its key, made here |
 
-use crate::keys::Keys;
-use crate::layout::{self, Signable};
-use crate::service;
+use crate::refinement::keys::Keys;
+use crate::refinement::layout::{self, Signable};
+use crate::refinement::service;
 use pbft_core::crypto::{Verified, verify};
 use pbft_core::message::{Batch, Message, Request, Signed};
 use pbft_core::types::{

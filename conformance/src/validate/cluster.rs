@@ -4,7 +4,7 @@ use super::coverage::{Action, Coverage};
 use super::facts::Replica;
 use super::needs::{self, Kind, Need, Place};
 use super::refusal::{Property, Reason, Refusal};
-use crate::coverage::tally::Role;
+use crate::subject::tally::Role;
 use pbft_model::Quorums;
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{
@@ -418,7 +418,7 @@ fn is_written(output: &Output) -> bool {
     }
 }
 
-/// An input by name, as [`crate::coverage::tally::trigger`] calls it.
+/// An input by name, as [`crate::subject::tally::trigger`] calls it.
 fn trigger(input: &Input) -> &'static str {
     match input {
         Input::Message { body, .. } => match body {

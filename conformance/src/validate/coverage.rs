@@ -1,6 +1,6 @@
 //! What a validated run has exercised.
 
-use crate::coverage::tally::{Kind, Phase, Role};
+use crate::subject::tally::{Kind, Phase, Role};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

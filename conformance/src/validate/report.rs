@@ -5,7 +5,7 @@ use super::narrate;
 use super::recording::Placed;
 use super::refusal::{Reason, Refusal};
 use super::theorem::Evaluated;
-use crate::coverage::tally::Phase;
+use crate::subject::tally::Phase;
 use pbft_checker::report::{Case, Command, Outcome, Report, Suite};
 use pbft_checker::run::ExitCode;
 use pbft_proof::run::Breach;

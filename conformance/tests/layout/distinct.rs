@@ -3,7 +3,9 @@
 
 use crate::dice::Dice;
 use pbft_conformance::forge::map::{Map, Sort};
-use pbft_conformance::layout::{self, Signable, batch_digest, request_digest, statement};
+use pbft_conformance::refinement::layout::{
+    self, Signable, batch_digest, request_digest, statement,
+};
 use pbft_core::crypto::{Body, Statement};
 use pbft_core::manifest::Manifest;
 use pbft_core::message::{

@@ -1,7 +1,7 @@
 //! Digests of fixed values, computed from `docs/wire.md` alone, by a program of another language: neither the core nor the
 //! second encoder made the numbers here.
 
-use pbft_conformance::layout::{
+use pbft_conformance::refinement::layout::{
     self, Domain, Reply, Signable, State, batch_digest, request_digest, statement,
 };
 use pbft_core::crypto::{Body, Statement};

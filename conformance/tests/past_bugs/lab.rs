@@ -1,11 +1,11 @@
 //! Replicas of the production core whose every message is in the scenario's hands.
 
-use pbft_conformance::host::{Host, Observation, Subject};
-use pbft_conformance::keys::SealKeys;
-use pbft_conformance::network::Network;
 use pbft_conformance::refinement::action::Delivery;
 use pbft_conformance::refinement::byzantine::Source;
+use pbft_conformance::refinement::keys::SealKeys;
+use pbft_conformance::refinement::network::Network;
 use pbft_conformance::refinement::vocabulary::Vocabulary;
+use pbft_conformance::subject::{Host, Observation, Subject};
 use pbft_core::message::{
     Message, NewView, PreparedCertificate, Signed, StableCertificate, Status, ViewChange,
 };

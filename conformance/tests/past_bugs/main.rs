@@ -7,11 +7,11 @@ mod lab;
 mod scenarios;
 
 use lab::{Lab, Verdict};
-use pbft_conformance::corpus;
-use pbft_conformance::node_replay::{self, NodeReport};
 use pbft_conformance::refinement::vocabulary::replayable;
-use pbft_conformance::replay::{Counters, Replay};
-use pbft_conformance::shrink::shrink;
+use pbft_conformance::replay::core::{Counters, Replay};
+use pbft_conformance::replay::corpus;
+use pbft_conformance::replay::node::{self, NodeReport};
+use pbft_conformance::replay::shrink::shrink;
 use pbft_conformance::walk::Trace;
 use pbft_plant::switch::active_bug;
 use pbft_plant::tool::catalogue;
@@ -111,10 +111,10 @@ impl Scenario {
                 })
             }
             Self::Node(mutant) => {
-                let runtime = node_replay::runtime().expect("a runtime");
+                let runtime = node::runtime().expect("a runtime");
                 let (trace, mut report) = (trace(mutant), NodeReport::default());
                 SEEDS.into_iter().try_for_each(|seed| {
-                    let divergence = node_replay::replay(&runtime, &trace, seed, &mut report);
+                    let divergence = node::replay(&runtime, &trace, seed, &mut report);
                     divergence.map_or(Ok(()), |divergence| Err(divergence.to_string()))
                 })
             }

@@ -1,7 +1,7 @@
 //! The scenarios on the core: each says what must not happen.
 
 use crate::lab::{FIRST, Lab, OTHER, SLOT, VIEW, Verdict, ensure, never_says, replica};
-use pbft_conformance::layout;
+use pbft_conformance::refinement::layout;
 use pbft_core::message::{FetchState, Message, Proposal, StableCertificate, StateData, StatePart};
 use pbft_core::types::View;
 use pbft_core::{Effect, Summary};

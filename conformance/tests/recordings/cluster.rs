@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "the benchmark uses a part of it")]
 
 use core::time::Duration;
-use pbft_conformance::keys::{Keys, SealKeys};
+use pbft_conformance::refinement::keys::{Keys, SealKeys};
 use pbft_core::crypto::{sign, verify};
 use pbft_core::manifest::{ChunkId, KeptStates, Manifest};
 use pbft_core::message::{Message, Request, Signed, StateData};

@@ -1,8 +1,8 @@
 //! What each preset does: which configurations are checked, which are replayed on the core and under which schedules, and
 //! which traces go through the node.
 
-use crate::corpus::{self, CorpusError};
-use crate::grain::Walked;
+use crate::replay::corpus::{self, CorpusError};
+use crate::replay::grain::Walked;
 use crate::walk::{Trace, walk, witnesses};
 use clap::ValueEnum;
 use pbft_model as model;

@@ -1,7 +1,7 @@
 //! What replicas were seen to do during a replay, in numbers.
 
-use crate::host::Observation;
 use crate::refinement::action::Delivery;
+use crate::subject::Observation;
 use pbft_core::{Rejection, Timer};
 use pbft_model as model;
 use serde::{Deserialize, Serialize};

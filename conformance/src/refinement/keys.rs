@@ -12,7 +12,7 @@ pub trait Keys: Send + Sync {
     /// What a replica verifies with: statements as the core encodes them.
     fn verifier(&self) -> Arc<dyn Verifier>;
 
-    /// Signs bytes in somebody's name: statements as [`crate::layout`] has them.
+    /// Signs bytes in somebody's name: statements as [`crate::refinement::layout`] has them.
     fn seal(&self, principal: Principal, bytes: &[u8]) -> Signature;
 
     /// Whether this is somebody's signature of these bytes.

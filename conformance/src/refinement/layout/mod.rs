@@ -5,7 +5,6 @@
 //! each signature that the replay makes. So a field that the code leaves out of a digest or of a signature shows at the first
 //! message that has it. Every structure is taken apart field by field: a new field does not compile until it has a place.
 
-pub mod audit;
 mod body;
 mod state;
 

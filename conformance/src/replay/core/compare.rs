@@ -2,16 +2,17 @@
 //! brings back.
 
 use crate::divergence::{Difference, Kind};
-use crate::host::{Observation, Restarted, Subject, is_retransmission};
-use crate::layout;
-use crate::network::Network;
-use crate::probe::{Place, repeating};
+use crate::probe::Place;
+use crate::probe::restart::compare_restart;
 use crate::refinement::byzantine::Source;
+use crate::refinement::layout;
 use crate::refinement::message::{self, Sent};
+use crate::refinement::network::Network;
+use crate::refinement::service;
 use crate::refinement::state::Local;
 use crate::refinement::vocabulary::{Vocabulary, model_slot, replica_id, view as core_view};
-use crate::service;
-use crate::step::Step;
+use crate::replay::core::step::Step;
+use crate::subject::{Observation, Subject, is_retransmission};
 use pbft_core::message::{Message, Reply};
 use pbft_model as model;
 
@@ -175,28 +176,4 @@ pub fn compare_state<S: Subject>(
         false => Err(Difference::new(Kind::State, "the states differ after the step")
             .with_diff(expected.diff(&got))),
     }
-}
-
-/// A crash and a restart change nothing that the protocol knows, and an unfinished VIEW-CHANGE is repeated.
-pub fn compare_restart<S: Subject>(place: &Place<'_>, subject: &mut S) -> Result<(), Difference> {
-    let vocabulary = place.source.vocabulary;
-    let before = subject.summary();
-    let Some(Restarted { summary: after, said }) = subject.after_restart(vocabulary)? else {
-        return Ok(());
-    };
-    if before == after {
-        repeating::check_said(place, &said)?;
-        let repeats = said.iter().any(|message| matches!(message, Message::ViewChange(_)));
-        return match repeats || after.active {
-            true => Ok(()),
-            false => Err(Difference::new(Kind::Restart, "the VIEW-CHANGE is not repeated")),
-        };
-    }
-    let what = "a crash and a restart from what is durable change the replica";
-    let image = |summary| Local::of_core(vocabulary, summary, &subject.history());
-    let diff = match (image(&before), image(&after)) {
-        (Ok(before), Ok(after)) => before.diff(&after),
-        (_, _) => vec![format!("- {before:?}"), format!("+ {after:?}")],
-    };
-    Err(Difference::new(Kind::Restart, what).with_diff(diff))
 }

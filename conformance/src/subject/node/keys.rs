@@ -1,6 +1,6 @@
 //! Real Ed25519 keys for the replay through the production node: fixed, so that a trace is the same every time.
 
-use crate::keys::Keys;
+use crate::refinement::keys::Keys;
 use pbft_core::crypto::{Signer, Verifier};
 use pbft_core::types::{ClientId, Principal, Signature};
 use pbft_model as model;

@@ -4,8 +4,8 @@
 //! the step that the correct protocol takes where the mutant leaves it, lead a replay to where code with that bug
 //! would leave it too.
 
-use crate::grain::Walked;
 use crate::refinement::vocabulary::replayable;
+use crate::replay::grain::Walked;
 use crate::walk::Trace;
 use pbft_checker::mutant_record::{RecordError, record};
 use pbft_checker::mutants::{hunt_all, planted};
@@ -16,7 +16,7 @@ use stateright::Model;
 use std::num::NonZeroUsize;
 
 /// The committed corpus, one trace a line.
-pub const COMMITTED: &str = include_str!("../corpus/traces.jsonl");
+pub const COMMITTED: &str = include_str!("../../corpus/traces.jsonl");
 
 /// A line of the corpus that is no trace.
 #[derive(Debug, thiserror::Error)]

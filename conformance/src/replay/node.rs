@@ -1,17 +1,17 @@
 //! Model → node: traces replayed through production nodes.
 
-use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Divergence, Kind, explore};
-use crate::host::Subject;
-use crate::network::Network;
-use crate::node_host::{NodeHost, adjust};
-use crate::node_keys::NodeKeys;
 use crate::probe::forgery;
 use crate::probe::reaction::Scene;
 use crate::probe::{Place, live};
 use crate::refinement::byzantine::Source;
+use crate::refinement::network::Network;
 use crate::refinement::vocabulary::{Vocabulary, replayable};
-use crate::step::{Step, Work};
+use crate::replay::core::step::{Step, Work};
+use crate::subject::Subject;
+use crate::subject::node::keys::NodeKeys;
+use crate::subject::node::{NodeHost, adjust};
+use crate::subject::tally::Tally;
 use crate::walk::Trace;
 use pbft_checker::chance::Chance;
 use pbft_model as model;

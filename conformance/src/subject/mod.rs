@@ -1,13 +1,17 @@
 //! A core replica with the smallest possible world around it: a durable log, a history as its service. It does
 //! what [`pbft_core::Effect`] asks, in order, and reports what left the machine.
 
-use crate::coverage::tally::Tally;
+pub mod audit;
+pub mod node;
+pub mod tally;
+pub mod world;
+
 use crate::divergence::{Difference, Kind};
-use crate::layout::audit;
 use crate::refinement::action::Delivery;
+use crate::refinement::service;
+use crate::refinement::timers::TimerWatch;
 use crate::refinement::vocabulary::Vocabulary;
-use crate::service;
-use crate::timers::TimerWatch;
+use crate::subject::tally::Tally;
 use pbft_core::durable::{Durable, Record};
 use pbft_core::manifest::{ChunkId, KeptStates};
 use pbft_core::message::{Message, Reply, Signed, StateData};

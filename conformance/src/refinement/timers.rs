@@ -17,8 +17,8 @@
 
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
+use crate::refinement::service;
 use crate::refinement::vocabulary::{Vocabulary, model_view};
-use crate::service;
 use pbft_core::durable::Record;
 use pbft_core::message::Message;
 use pbft_core::types::View;

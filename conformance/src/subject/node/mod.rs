@@ -1,15 +1,19 @@
 //! A replica inside the production node: the real driver task, frames, signatures and store, under a paused clock
 //! and a network in the replay's hands.
 
+pub mod keys;
+mod watch;
+pub mod wire;
+
 use crate::divergence::{Difference, Kind};
-use crate::host::{Observation, Restarted, Subject};
-use crate::layout::audit;
-use crate::node_watch::{Watch, Watcher};
 use crate::refinement::action::Delivery;
+use crate::refinement::service::{self, History};
+use crate::refinement::timers::TimerWatch;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
-use crate::service::{self, History};
-use crate::timers::TimerWatch;
-use crate::wire::Wire;
+use crate::subject::audit;
+use crate::subject::node::watch::{Watch, Watcher};
+use crate::subject::node::wire::Wire;
+use crate::subject::{Observation, Restarted, Subject};
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Principal, ReplicaId};
 use pbft_core::{Input, Params, Rejection, Replica, Summary, Timer};

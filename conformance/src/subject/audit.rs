@@ -1,11 +1,11 @@
 //! What a replica says, held to the layout: each signature of its own is of the bytes that the layout has, and the digests that
 //! go with a batch are the batch's.
 
-use super::{Statements, batch_digest, each_statement};
 use crate::divergence::{Difference, Kind};
-use crate::host::Observation;
-use crate::keys::Keys;
+use crate::refinement::keys::Keys;
+use crate::refinement::layout::{self, Statements, batch_digest, each_statement};
 use crate::refinement::vocabulary::Vocabulary;
+use crate::subject::Observation;
 use pbft_core::message::{Message, Reply, Signed};
 use pbft_core::types::{Digest, Principal, ReplicaId, Signature};
 
@@ -60,7 +60,7 @@ fn check_batch(
 }
 
 fn check_reply(vocabulary: &Vocabulary, reply: &Signed<Reply>) -> Result<(), Difference> {
-    let bytes = super::statement(vocabulary.cluster(), &reply.body);
+    let bytes = layout::statement(vocabulary.cluster(), &reply.body);
     let signer = Principal::Replica(reply.body.replica);
     match vocabulary.keys.attests(signer, &bytes, &reply.signature) {
         true => Ok(()),

@@ -14,16 +14,17 @@
 //!
 //! Each is tried on a copy of the replica; the walk goes on from the step as the seed selects it.
 
-use crate::compare::compare_state;
 use crate::divergence::{Difference, Kind};
-use crate::host::{Host, Observation, Subject};
-use crate::network::Network;
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::Source;
 use crate::refinement::message::Sent;
+use crate::refinement::network::Network;
 use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::replica_id;
-use crate::step::{Step, Work, World, describe};
+use crate::replay::core::compare::compare_state;
+use crate::replay::core::step::{Step, Work};
+use crate::subject::world::{World, describe};
+use crate::subject::{Host, Observation, Subject};
 use pbft_core::message::Message;
 use pbft_core::types::ReplicaId;
 use pbft_model as model;

@@ -1,8 +1,8 @@
 //! Watches one production driver, at its one trace point.
 
-use crate::service;
-use crate::timers::TimerWatch;
-use crate::wire::Wire;
+use crate::refinement::service;
+use crate::refinement::timers::TimerWatch;
+use crate::subject::node::wire::Wire;
 use pbft_core::evidence::SignedVote;
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{Effect, Input, Rejection, Replica, Timer};

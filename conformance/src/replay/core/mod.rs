@@ -1,17 +1,22 @@
 //! Model → core, every edge: walks the model's whole reachable graph depth first with a stack of replicas, so
 //! that each edge costs one step of one replica.
 
-use crate::coverage::tally::Tally;
+pub mod compare;
+pub mod schedule;
+pub mod step;
+
 use crate::divergence::{Difference, Divergence, Kind, explore};
-use crate::grain::Walked;
-use crate::keys::SealKeys;
 use crate::probe::Probes;
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::Source;
+use crate::refinement::keys::SealKeys;
 use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::refinement::vocabulary::replica_id;
-use crate::step::{Step, Work, World};
+use crate::replay::core::step::{Step, Work};
+use crate::replay::grain::Walked;
+use crate::subject::tally::Tally;
+use crate::subject::world::World;
 use pbft_model as model;
 use pbft_plant::switch;
 use serde::Serialize;
@@ -33,7 +38,7 @@ pub struct ReplayReport {
     pub edges: u64,
     /// Edges of the graph, where the model's own search has counted them.
     pub edges_total: u64,
-    /// Jumps replayed together with their NEW-VIEW, see [`crate::grain`].
+    /// Jumps replayed together with their NEW-VIEW, see [`crate::replay::grain`].
     pub composed: u64,
     /// Edges that were taken under every schedule.
     pub scheduled: u64,
@@ -104,7 +109,7 @@ impl Replay {
         Self { model, walked, vocabulary, seed, command, one_in: SCHEDULED_ONE_IN }
     }
 
-    /// The same, with every edge taken under every schedule, see [`crate::schedule`].
+    /// The same, with every edge taken under every schedule, see [`crate::replay::core::schedule`].
     #[must_use]
     pub fn under_all_schedules(self) -> Self {
         let command = format!("{} --every-schedule", self.command);

@@ -1,9 +1,9 @@
 //! A divergence made shorter: steps without which it shows all the same are left out.
 
 use crate::divergence::{Divergence, Kind};
-use crate::node_replay::{self, NodeReport};
 use crate::refinement::vocabulary::replayable;
-use crate::replay::Replay;
+use crate::replay::core::Replay;
+use crate::replay::node::{self, NodeReport};
 use crate::walk::Trace;
 use pbft_checker::trace::shrink::remove_steps;
 use pbft_model as model;
@@ -28,7 +28,7 @@ pub fn shrink(found: &Divergence) -> Divergence {
             };
             by(found, |actions| replay.follow(actions).err().map(|shorter| *shorter))
         }
-        _ => match node_replay::runtime() {
+        _ => match node::runtime() {
             Ok(runtime) => by(found, |actions| through_the_node(&runtime, found, actions)),
             Err(_) => found.clone(),
         },
@@ -42,7 +42,7 @@ fn through_the_node(
 ) -> Option<Divergence> {
     let origin = "shrunk".to_owned();
     let trace = Trace { config: found.config.clone(), origin, actions: actions.to_vec() };
-    node_replay::replay(runtime, &trace, found.seed, &mut NodeReport::default())
+    node::replay(runtime, &trace, found.seed, &mut NodeReport::default())
 }
 
 fn by(found: &Divergence, replay: impl Fn(&[model::Action]) -> Option<Divergence>) -> Divergence {

@@ -1,11 +1,12 @@
 //! Does the comparison compare? It is shown steps that are known to be wrong: a step of the code against a model in
 //! which nothing has happened. A comparison that lets one of them pass would let everything pass.
 
-use crate::corpus;
 use crate::divergence::Difference;
-use crate::keys::SealKeys;
+use crate::refinement::keys::SealKeys;
 use crate::refinement::vocabulary::{Vocabulary, replayable};
-use crate::step::{Step, Work, World};
+use crate::replay::core::step::{Step, Work};
+use crate::replay::corpus;
+use crate::subject::world::World;
 use pbft_model as model;
 use stateright::Model;
 use std::sync::Arc;

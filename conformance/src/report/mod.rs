@@ -1,13 +1,15 @@
 //! The result of the main job: one verdict, as a table or as one JSON object.
 
+mod ci;
+
 use crate::beyond;
-use crate::coverage::tally::Tally;
 use crate::divergence::Divergence;
-use crate::node_replay::NodeReport;
-use crate::plan::Promise;
 use crate::probe;
-use crate::replay::ReplayReport;
-use crate::schedule::SCHEDULES;
+use crate::replay::core::ReplayReport;
+use crate::replay::core::schedule::SCHEDULES;
+use crate::replay::node::NodeReport;
+use crate::replay::plan::Promise;
+use crate::subject::tally::Tally;
 use pbft_checker::check::{CheckReport, Verdict as ModelVerdict};
 use pbft_checker::run::ExitCode;
 use pbft_model::Reductions;

@@ -1,43 +1,22 @@
 //! One step of the replay on the core: deliver what the action needs, and compare everything.
 
-use crate::coverage::tally::Tally;
 use crate::divergence::{Difference, Kind};
-use crate::host::{Host, Observation, Subject};
-use crate::layout;
-use crate::network::Network;
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::{Missing, Source};
+use crate::refinement::layout;
 use crate::refinement::message::Sent;
+use crate::refinement::network::Network;
 use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::{Vocabulary, replica_id, seq};
+use crate::subject::tally::Tally;
+use crate::subject::world::{World, describe};
+use crate::subject::{Host, Observation, Subject};
 use pbft_core::Rejection;
 use pbft_core::message::{Message, StateData, StatePart};
 use pbft_core::types::ReplicaId;
 use pbft_model as model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// The replicas of a replay, and the network between them. Cheap to clone.
-#[derive(Clone)]
-pub struct World {
-    hosts: Vec<Arc<Host>>,
-    /// What honest replicas have sent.
-    pub network: Network,
-}
-
-impl World {
-    /// Everybody at the start.
-    pub fn new(vocabulary: &Vocabulary) -> Self {
-        let replicas = vocabulary.config.replicas();
-        let hosts = (0..replicas).map(|id| Arc::new(Host::new(vocabulary, model::ReplicaId(id))));
-        Self { hosts: hosts.collect(), network: Network::new(replicas) }
-    }
-
-    /// A replica.
-    pub fn host(&self, replica: model::ReplicaId) -> &Host {
-        &self.hosts[replica.index()]
-    }
-}
 
 /// How much work a replay did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +25,7 @@ pub struct Work {
     pub steps: u64,
     /// Inputs that had to be refused, or to change nothing.
     pub probes: u64,
-    /// Schedules tried, by name, see [`crate::schedule`].
+    /// Schedules tried, by name, see [`crate::replay::core::schedule`].
     pub schedules: BTreeMap<&'static str, u64>,
     /// What was seen.
     pub tally: Tally,
@@ -82,7 +61,7 @@ impl Step<'_> {
         let sent = self.take(&mut host, &world.network, work)?;
         let mut next = world.clone();
         next.network.add(replica, sent);
-        next.hosts[replica.index()] = Arc::new(host);
+        next.set_host(replica, host);
         Ok(next)
     }
 
@@ -251,14 +230,4 @@ fn early(seen: &Observation, delivery: &Delivery) -> Difference {
     }
     let what = format!("acted already at {}", describe(delivery));
     Difference::new(Kind::Early, what).with_diff(diff)
-}
-
-/// A delivery in words.
-pub fn describe(delivery: &Delivery) -> String {
-    match delivery {
-        Delivery::Client(message) => format!("{} of a client", message.kind()),
-        Delivery::Message { from, message } => format!("{} from {from}", message.kind()),
-        Delivery::Timer(timer) => format!("timer {timer:?}"),
-        Delivery::Suspect => "suspicion".to_owned(),
-    }
 }

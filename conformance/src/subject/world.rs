@@ -1,0 +1,45 @@
+//! The replicas of a replay and their network.
+
+use super::Host;
+use crate::refinement::action::Delivery;
+use crate::refinement::network::Network;
+use crate::refinement::vocabulary::Vocabulary;
+use pbft_model as model;
+use std::sync::Arc;
+
+/// The replicas of a replay, and the network between them. Cheap to clone.
+#[derive(Clone)]
+pub struct World {
+    hosts: Vec<Arc<Host>>,
+    /// What honest replicas have sent.
+    pub network: Network,
+}
+
+impl World {
+    /// Everybody at the start.
+    pub fn new(vocabulary: &Vocabulary) -> Self {
+        let replicas = vocabulary.config.replicas();
+        let hosts = (0..replicas).map(|id| Arc::new(Host::new(vocabulary, model::ReplicaId(id))));
+        Self { hosts: hosts.collect(), network: Network::new(replicas) }
+    }
+
+    /// A replica.
+    pub fn host(&self, replica: model::ReplicaId) -> &Host {
+        &self.hosts[replica.index()]
+    }
+
+    /// Puts a replica in its place.
+    pub fn set_host(&mut self, replica: model::ReplicaId, host: Host) {
+        self.hosts[replica.index()] = Arc::new(host);
+    }
+}
+
+/// A delivery in words.
+pub fn describe(delivery: &Delivery) -> String {
+    match delivery {
+        Delivery::Client(message) => format!("{} of a client", message.kind()),
+        Delivery::Message { from, message } => format!("{} from {from}", message.kind()),
+        Delivery::Timer(timer) => format!("timer {timer:?}"),
+        Delivery::Suspect => "suspicion".to_owned(),
+    }
+}
