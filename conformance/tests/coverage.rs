@@ -7,7 +7,7 @@ use pbft_conformance::coverage::{CoverageReport, Measured, Recorded, excuses, ju
 use pbft_conformance::probe;
 use pbft_conformance::report::ACTIONS;
 use pbft_conformance::subject::tally::{Kind, Phase, Role, Seen};
-use pbft_core::Rejection;
+use pbft_core::RejectionKind;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -23,16 +23,15 @@ fn full() -> Measured {
         let phases = Phase::ALL.into_iter().filter(move |phase| possible(action, phase));
         phases.map(move |phase| (kind(action, phase), 1))
     });
-    let kinds =
-        Rejection::KINDS.iter().filter(|kind| excuses::reason(excuses::REJECTIONS, kind).is_none());
+    let kinds = RejectionKind::ALL.iter().filter(|kind| excuses::refusal(**kind).is_none());
     let clauses = clauses(PAPER);
-    let effects = clauses.iter().flat_map(|clause| &clause.shows).filter(|name| {
-        !Rejection::KINDS.contains(&name.as_str())
-            && excuses::reason(excuses::EFFECTS, name).is_none()
-    });
+    let effects = clauses
+        .iter()
+        .flat_map(|clause| &clause.shows)
+        .filter(|name| name.parse::<RejectionKind>().is_err() && excuses::effect(name).is_none());
     let seen = Seen {
         steps: steps.collect(),
-        rejections: kinds.map(|kind| ((*kind).to_owned(), 1)).collect(),
+        rejections: kinds.map(|kind| (kind.to_string(), 1)).collect(),
         effects: effects.map(|name| (name.clone(), 1)).collect(),
     };
     Measured {
@@ -109,9 +108,6 @@ fn a_kind_of_step_that_no_run_has_is_named() {
 /// An excuse for what is exercised all the same would hide that it stops being so.
 #[test]
 fn excuses_name_what_there_is() {
-    for (kind, _) in excuses::REJECTIONS {
-        assert!(Rejection::KINDS.contains(kind), "{kind}");
-    }
     for (action, _, _) in excuses::IMPOSSIBLE {
         assert!(ACTIONS.contains(action), "{action}");
     }

@@ -1,7 +1,7 @@
 //! Rules that are broken on purpose are noticed, by name.
 
 use pbft_tests::sim::bank::Operation;
-use pbft_tests::sim::coverage::{Coverage, REJECTIONS};
+use pbft_tests::sim::coverage::Coverage;
 use pbft_tests::sim::driver::Run;
 use pbft_tests::sim::event::{Event, Node};
 use pbft_tests::sim::fault::Plan;
@@ -88,19 +88,6 @@ fn frames(world: &mut World) -> Vec<Event> {
         })
         .filter(|event| !matches!(event, Event::Deliver { to: Node::Client(_), .. }))
         .collect()
-}
-
-#[test]
-fn every_rejection_of_the_core_is_on_the_list() {
-    let root = pbft_tests::binary::workspace_root();
-    let source =
-        std::fs::read_to_string(root.join("impl/core/src/rejection.rs")).expect("the file");
-    let kinds = source.split("pub fn kind").nth(1).expect("the function");
-    let mut named: Vec<&str> = kinds.split('"').skip(1).step_by(2).collect();
-    let mut listed = REJECTIONS.to_vec();
-    named.sort_unstable();
-    listed.sort_unstable();
-    assert_eq!(named, listed);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::label::{about, label};
 use super::stage::{Letter, Outcome, Stage, expect, from};
 use crate::divergence::{Difference, Kind};
 use crate::probe::evidence;
+use pbft_core::RejectionKind;
 use pbft_core::message::{
     Checkpoint, FetchState, Message, StableCertificate, StateData, StatePart,
 };
@@ -53,7 +54,7 @@ pub(super) fn beyond_the_window(stage: &mut Stage<'_>) -> Outcome {
         expect("CHECKPOINTs of two replicas above the window", held, votes(stage)?)?;
     }
     for (seq, of) in [(8, 0), (6, 0), (6, 1)] {
-        stage.refuse(LATE, &from(of, one(&lost, seq, of)?.clone()), "duplicate")?;
+        stage.refuse(LATE, &from(of, one(&lost, seq, of)?.clone()), RejectionKind::Duplicate)?;
     }
     // 1 and 2 arrive after all, and the CHECKPOINTs for them.
     let early = |letter: &Letter| about(&letter.message).is_some_and(|seq| seq <= 2);
@@ -65,7 +66,7 @@ pub(super) fn beyond_the_window(stage: &mut Stage<'_>) -> Outcome {
     // 6 is in the window now, 8 is not.
     expect("CHECKPOINTs when the window has moved", 2, votes(stage)?)?;
     for (seq, of) in [(6, 1), (8, 0)] {
-        stage.refuse(LATE, &from(of, one(&lost, seq, of)?.clone()), "duplicate")?;
+        stage.refuse(LATE, &from(of, one(&lost, seq, of)?.clone()), RejectionKind::Duplicate)?;
     }
     contradiction(stage, one(&lost, 6, 1)?)?;
     stage.tick(LATE)?;
@@ -130,7 +131,7 @@ fn contradiction(stage: &mut Stage<'_>, known: &Message) -> Outcome {
     let liar = model::ReplicaId(body.replica.0 as u8);
     let second = Message::Checkpoint(stage.vocabulary.sign_as(liar, body));
     let second = from(u32::from(liar.0), second);
-    stage.refuse(LATE, &second, "equivocation")?;
+    stage.refuse(LATE, &second, RejectionKind::Equivocation)?;
     evidence::check(&stage.vocabulary, &stage.replica(LATE)?, &second)
 }
 
@@ -182,22 +183,22 @@ pub(super) fn a_transfer(stage: &mut Stage<'_>) -> Outcome {
         sent.ok_or_else(|| Difference::new(Kind::Reaction, format!("{part:?} of {seq} not served")))
     };
     let manifest = part(stage, 8, StatePart::Manifest)?;
-    stage.refuse(LATE, &from(0, of_another_checkpoint(&manifest)), "not-requested")?;
+    stage.refuse(LATE, &from(0, of_another_checkpoint(&manifest)), RejectionKind::NotRequested)?;
     let (first, second) =
         (part(stage, 8, StatePart::Chunk(0))?, part(stage, 8, StatePart::Chunk(1))?);
-    stage.refuse(LATE, &from(0, first.clone()), "not-requested")?;
+    stage.refuse(LATE, &from(0, first.clone()), RejectionKind::NotRequested)?;
     stage.lose_all();
     let seen = stage.demand(LATE, &from(0, manifest.clone()))?;
     let asked: Vec<_> = seen.sends.iter().map(|(_, message)| label(message)).collect();
     expect("what a manifest asks for", vec![chunk(0), chunk(1)], asked)?;
-    stage.refuse(LATE, &from(0, manifest), "duplicate")?;
+    stage.refuse(LATE, &from(0, manifest), RejectionKind::Duplicate)?;
     installed_is_refused(stage)?;
     let mut other_way_round = stage.replica(LATE)?;
     take(stage, &mut other_way_round, &first)?;
     is_incomplete(&other_way_round)?;
     let seen = stage.demand(LATE, &from(2, second.clone()))?;
     expect("what is asked for again", 0, seen.sends.len())?;
-    stage.refuse(LATE, &from(0, second), "duplicate")?;
+    stage.refuse(LATE, &from(0, second), RejectionKind::Duplicate)?;
     installed_is_refused(stage)?;
     // Whoever has nothing else to do is asked for what another has been asked for two ticks ago.
     stage.lose_all();
@@ -206,7 +207,7 @@ pub(super) fn a_transfer(stage: &mut Stage<'_>) -> Outcome {
         let asked: Vec<_> = seen.sends.iter().map(|(_, message)| label(message)).collect();
         expect("what a tick asks for", expected, asked)?;
     }
-    stage.refuse(LATE, &from(0, of_other_bytes(&first)), "wrong-state-data")?;
+    stage.refuse(LATE, &from(0, of_other_bytes(&first)), RejectionKind::WrongStateData)?;
     let seen = stage.demand(LATE, &from(1, first))?;
     expect("what is installed", Some(SeqNum(8)), seen.installed)?;
     stage.lose_all();
@@ -237,7 +238,7 @@ fn is_incomplete(replica: &Replica) -> Outcome {
     let refused = copy
         .step(Input::Installed { seq: SeqNum(8), replies: ReplyTable::default() })
         .map_err(|why| why.kind());
-    expect("a state that is not here", Some("unexpected-completion"), refused.err())?;
+    expect("a state that is not here", Some(RejectionKind::UnexpectedCompletion), refused.err())?;
     expect("the replica after that", true, copy == *replica)
 }
 

@@ -5,6 +5,7 @@ use super::label::about;
 use super::stage::{Letter, Outcome, Stage, expect, from};
 use crate::refinement::action::Delivery;
 use crate::refinement::layout::batch_digest;
+use pbft_core::RejectionKind;
 use pbft_core::message::{Message, Status};
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{Footprint, Params};
@@ -88,7 +89,7 @@ pub(super) fn given_enough(stage: &mut Stage<'_>) -> Outcome {
     for _ in 0..2 {
         let seen = stage.demand(2, &fetch)?;
         expect("what is served", 1, seen.sends.len())?;
-        stage.refuse(2, &fetch, "over-budget")?;
+        stage.refuse(2, &fetch, RejectionKind::OverBudget)?;
         stage.demand(2, &from(1, Message::FetchBatch(digest)))?;
         stage.tick(2)?;
     }

@@ -6,6 +6,7 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::layout::batch_digest;
 use crate::refinement::vocabulary::Vocabulary;
+use pbft_core::RejectionKind;
 use pbft_core::amnesia::AmnesiaError;
 use pbft_core::manifest::ChunkId;
 use pbft_core::message::{
@@ -84,8 +85,8 @@ fn abstains(stage: &mut Stage<'_>, executed: u64) -> Outcome {
     let status = replica.status();
     expect("its view", (1, false), (status.view.0, status.active))?;
     expect("the last batch executed", executed, status.last_executed.0)?;
-    stage.refuse(LOST, &Delivery::Suspect, "view-not-active")?;
-    stage.refuse(LOST, &Delivery::Timer(Timer::ViewChange), "timer-not-running")?;
+    stage.refuse(LOST, &Delivery::Suspect, RejectionKind::ViewNotActive)?;
+    stage.refuse(LOST, &Delivery::Timer(Timer::ViewChange), RejectionKind::TimerNotRunning)?;
     is_silent(stage)
 }
 
@@ -168,7 +169,7 @@ fn completion(seq: u64, results: usize, chunks: Option<Vec<ChunkId>>) -> Input {
 fn is_refused(replica: &Replica, what: &str, input: Input) -> Outcome {
     let mut copy = replica.clone();
     let refused = copy.step(input).map_err(|why| why.kind()).err();
-    expect(what, Some("unexpected-completion"), refused)?;
+    expect(what, Some(RejectionKind::UnexpectedCompletion), refused)?;
     expect(what, true, copy == *replica)
 }
 
@@ -346,5 +347,5 @@ pub(super) fn conflicting_certificates(stage: &mut Stage<'_>) -> Outcome {
     );
     expect("a replica with two certificates halts", true, halts)?;
     let refused = replica.step(Input::Timer(Timer::Status)).map_err(|why| why.kind()).err();
-    expect("what is refused then", Some("halted"), refused)
+    expect("what is refused then", Some(RejectionKind::Halted), refused)
 }

@@ -3,6 +3,7 @@
 use super::label::{about, label};
 use super::stage::{Outcome, Stage, expect, from};
 use crate::refinement::action::Delivery;
+use pbft_core::RejectionKind;
 use pbft_core::message::Message;
 use pbft_core::types::Timestamp;
 use pbft_core::{Params, Timer};
@@ -125,30 +126,30 @@ pub(super) fn lanes_go_forward(stage: &mut Stage<'_>) -> Outcome {
     let client = |request: &Arc<_>| Delivery::Client(Message::Request(Arc::clone(request)));
     let seen = stage.ask(1, &fourth)?;
     expect("a backup relays", vec!["REQUEST lane 0 t4 to 0".to_owned()], sent(&seen))?;
-    stage.refuse(1, &client(&third), "old-timestamp")?;
+    stage.refuse(1, &client(&third), RejectionKind::OldTimestamp)?;
     let seen = stage.ask(1, &fifth)?;
     expect("a backup relays", vec!["REQUEST lane 0 t5 to 0".to_owned()], sent(&seen))?;
     expect("requests of one lane that wait", 1, stage.footprint(1)?.pending)?;
-    stage.refuse(1, &client(&fourth), "old-timestamp")?;
+    stage.refuse(1, &client(&fourth), RejectionKind::OldTimestamp)?;
     let seen = stage.ask(1, &fifth)?;
     expect("it relays again", vec!["REQUEST lane 0 t5 to 0".to_owned()], sent(&seen))?;
     expect("requests of one lane that wait", 1, stage.footprint(1)?.pending)?;
     let another = client(&stage.request(0, 5, 2));
-    stage.refuse(1, &another, "another-waits")?;
+    stage.refuse(1, &another, RejectionKind::AnotherWaits)?;
     let [last, beyond] = [0, 1].map(|more| stage.request(1, Timestamp::MAX.0 + more, 1));
-    stage.refuse(1, &client(&beyond), "timestamp-too-high")?;
+    stage.refuse(1, &client(&beyond), RejectionKind::TimestampTooHigh)?;
     let order = stage.pre_prepare(1, &[last, beyond]);
-    stage.refuse(1, &from(0, order), "timestamp-too-high")?;
+    stage.refuse(1, &from(0, order), RejectionKind::TimestampTooHigh)?;
     let relayed = from(2, Message::Request(Arc::clone(&fifth)));
-    stage.refuse(1, &relayed, "duplicate")?;
+    stage.refuse(1, &relayed, RejectionKind::Duplicate)?;
     stage.settle(|_| true)?;
     for at in 0..4 {
         expect("executed", vec![(1, 1), (2, 1)], stage.executed(at))?;
         expect("replies", vec![(0, 4), (0, 5)], stage.replied(at))?;
         expect("requests that wait", 0, stage.footprint(at)?.pending)?;
         expect("a timer without a request", false, stage.is_timed(at))?;
-        stage.refuse(at, &client(&fourth), "old-timestamp")?;
-        stage.refuse(at, &another, "used-for-another")?;
+        stage.refuse(at, &client(&fourth), RejectionKind::OldTimestamp)?;
+        stage.refuse(at, &another, RejectionKind::UsedForAnother)?;
     }
     let again = stage.ask(1, &fifth)?;
     expect("what is answered again", 1, again.replies.len())

@@ -10,6 +10,7 @@ use crate::subject::node::keys::NodeKeys;
 use crate::subject::node::{NodeHost, adjust};
 use crate::subject::world::describe;
 use crate::subject::{Host, Observation, Subject};
+use pbft_core::RejectionKind;
 use pbft_core::message::{Batch, Message, PrePrepare, Proposal, Request, Signed, Status};
 use pbft_core::types::{ClientId, Lane, ReplicaId, SeqNum, Session, Timestamp, View};
 use pbft_core::{Durable, Footprint, Params, Rejection, Replica, Timer};
@@ -31,14 +32,14 @@ pub(super) struct Letter {
 }
 
 /// What an honest replica's message may be refused for by another: it is late, or came already.
-const LATE: &[&str] = &[
-    "duplicate",
-    "wrong-view",
-    "view-not-active",
-    "outside-window",
-    "not-requested",
-    "unavailable",
-    "old-timestamp",
+const LATE: &[RejectionKind] = &[
+    RejectionKind::Duplicate,
+    RejectionKind::WrongView,
+    RejectionKind::ViewNotActive,
+    RejectionKind::OutsideWindow,
+    RejectionKind::NotRequested,
+    RejectionKind::Unavailable,
+    RejectionKind::OldTimestamp,
 ];
 
 /// A replica of one of the two kinds.
@@ -208,12 +209,12 @@ impl<'r> Stage<'r> {
     }
 
     /// Delivers what must be refused for this reason.
-    pub(super) fn refuse(&mut self, at: u32, delivery: &Delivery, kind: &str) -> Outcome {
+    pub(super) fn refuse(&mut self, at: u32, delivery: &Delivery, kind: RejectionKind) -> Outcome {
         let got = match self.give(at, delivery)? {
             Ok(_) => "taken",
-            Err(rejection) => rejection.kind(),
+            Err(rejection) => rejection.kind().as_str(),
         };
-        expect(&format!("{} at replica {at}", describe(delivery)), kind, got)
+        expect(&format!("{} at replica {at}", describe(delivery)), kind.as_str(), got)
     }
 
     /// A client asks this replica.
@@ -275,7 +276,7 @@ impl<'r> Stage<'r> {
         let expected: Vec<_> = expected.iter().map(|line| (*line).to_owned()).collect();
         expect(&what, expected, said.collect())?;
         expect("what is broadcast then", 0, seen.broadcasts.len())?;
-        self.refuse(at, &question, "duplicate")?;
+        self.refuse(at, &question, RejectionKind::Duplicate)?;
         self.transit = on_their_way.into();
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::stage::{Letter, Outcome, Stage, expect, from};
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::subject::Observation;
+use pbft_core::RejectionKind;
 use pbft_core::message::Message;
 
 fn view(stage: &Stage<'_>, at: u32) -> Outcome<(u64, bool)> {
@@ -54,7 +55,7 @@ fn waiting_for_state(stage: &mut Stage<'_>) -> Outcome {
     let seen = stage.demand(LATE, &new_view)?;
     expect("what is asked for", vec!["FETCH-STATE 8 Manifest".to_owned(); 2], said(&seen))?;
     expect("the view meanwhile", (0, true), view(stage, LATE)?)?;
-    stage.refuse(LATE, &new_view, "duplicate")
+    stage.refuse(LATE, &new_view, RejectionKind::Duplicate)
 }
 
 /// f+1 replicas want the view after the one that is waited for: it is not entered any more when its state comes.
@@ -120,7 +121,7 @@ pub(super) fn waits_for_a_batch(stage: &mut Stage<'_>) -> Outcome {
     expect("what is said then", vec!["PREPARE 1@1 of 3".to_owned()], said(&seen))?;
     expect("the view then", (1, true), view(stage, LATE)?)?;
     expect("batches asked for, then", 0, stage.footprint(LATE)?.fetched)?;
-    stage.refuse(LATE, &taken, "not-requested")
+    stage.refuse(LATE, &taken, RejectionKind::NotRequested)
 }
 
 /// A primary that lacks the state of min-s hears a fourth VIEW-CHANGE while it fetches it: V holds exactly q, its own among

@@ -1,6 +1,7 @@
 //! What stays at zero, and why it must.
 
 use crate::subject::tally::Phase;
+use pbft_core::RejectionKind;
 
 /// Actions that a replica cannot take in a phase.
 pub const IMPOSSIBLE: &[(&str, Phase, &str)] = &[
@@ -12,41 +13,44 @@ pub const IMPOSSIBLE: &[(&str, Phase, &str)] = &[
 ];
 
 /// Reasons for a refusal that no replay meets.
-pub const REJECTIONS: &[(&str, &str)] = &[
-    ("last-view", "it takes 2^64 views; `there_is_a_last_view` in impl/core/tests begins there"),
+pub const REJECTIONS: &[(RejectionKind, &str)] = &[
     (
-        "bad-authenticator",
+        RejectionKind::LastView,
+        "it takes 2^64 views; `there_is_a_last_view` in impl/core/tests begins there",
+    ),
+    (
+        RejectionKind::BadAuthenticator,
         "clients sign in the clusters that are replayed; impl/core/tests/poison.rs has clients that do not",
     ),
     (
-        "not-signed",
+        RejectionKind::NotSigned,
         "clients sign in the clusters that are replayed; impl/core/tests/poison.rs has clients that do not",
     ),
     (
-        "unexpected-completion",
+        RejectionKind::UnexpectedCompletion,
         "completions come from a replica's own service, which answers once and in order here; \
          `completions_answer_what_was_asked_for` in impl/core/tests gives others",
     ),
     (
-        "another-waits",
+        RejectionKind::AnotherWaits,
         "a client of the model asks for one thing; `two_requests_with_one_timestamp_do_not_wait_together` in \
          impl/core/tests has one that asks for two",
     ),
     (
-        "timestamp-too-high",
+        RejectionKind::TimestampTooHigh,
         "the model's timestamps are small; `the_last_timestamps_are_refused` in impl/core/tests has large ones",
     ),
     (
-        "over-budget",
+        RejectionKind::OverBudget,
         "what a replay asks for is small; the scenario `a peer that was given enough` asks for more than its share",
     ),
     (
-        "halted",
+        RejectionKind::Halted,
         "a replica that stops is a divergence, so none is asked for more; \
          `two_certificates_for_one_sequence_number_stop_the_replica` in impl/core/tests asks one",
     ),
     (
-        "unreadable-state-data",
+        RejectionKind::UnreadableStateData,
         "what a proven digest stands for can be read, unless f+1 replicas lied together; \
          `chunk_zero_is_a_reply_table` in impl/core/tests has such a proof",
     ),
@@ -59,9 +63,14 @@ pub const EFFECTS: &[(&str, &str)] =
 /// Clauses that no refusal and no effect of their own shows, and the action at whose every step what they say is compared.
 pub const BY_ACTION: &[(&str, &str)] = &[("W2", "NewView"), ("W3", "NewView")];
 
-/// The reason on one of these lists.
-pub fn reason(list: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
-    list.iter().find(|(listed, _)| *listed == name).map(|(_, reason)| *reason)
+/// Why no replay is refused for this reason.
+pub fn refusal(kind: RejectionKind) -> Option<&'static str> {
+    REJECTIONS.iter().find(|(listed, _)| *listed == kind).map(|(_, reason)| *reason)
+}
+
+/// Why no replay has this effect.
+pub fn effect(name: &str) -> Option<&'static str> {
+    EFFECTS.iter().find(|(listed, _)| *listed == name).map(|(_, reason)| *reason)
 }
 
 /// Why an action cannot be taken in a phase.

@@ -8,7 +8,7 @@ use crate::probe;
 use crate::report::ACTIONS;
 use crate::subject::tally::{Phase, Role};
 use pbft_checker::run::ExitCode;
-use pbft_core::Rejection;
+use pbft_core::RejectionKind;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -142,12 +142,12 @@ fn probes(measured: &Measured) -> Vec<Counted> {
 }
 
 fn rejections(measured: &Measured) -> Vec<Counted> {
-    let row = |kind: &&str| Counted {
-        name: (*kind).to_owned(),
-        count: measured.seen.rejections.get(*kind).copied().unwrap_or_default(),
-        excuse: excuses::reason(excuses::REJECTIONS, kind),
+    let row = |kind: &RejectionKind| Counted {
+        name: kind.to_string(),
+        count: measured.seen.rejections.get(kind.as_str()).copied().unwrap_or_default(),
+        excuse: excuses::refusal(*kind),
     };
-    Rejection::KINDS.iter().map(row).collect()
+    RejectionKind::ALL.iter().map(row).collect()
 }
 
 fn clause_row(clause: &Clause, measured: &Measured) -> ClauseRow {
@@ -156,12 +156,9 @@ fn clause_row(clause: &Clause, measured: &Measured) -> ClauseRow {
         count: counts.get(name).copied().unwrap_or_default(),
         excuse,
     };
-    let shown = |name: &String| match Rejection::KINDS.contains(&name.as_str()) {
-        true => {
-            let excuse = excuses::reason(excuses::REJECTIONS, name);
-            counted(&measured.seen.rejections, name, excuse)
-        }
-        false => counted(&measured.seen.effects, name, excuses::reason(excuses::EFFECTS, name)),
+    let shown = |name: &String| match name.parse() {
+        Ok(kind) => counted(&measured.seen.rejections, name, excuses::refusal(kind)),
+        Err(_) => counted(&measured.seen.effects, name, excuses::effect(name)),
     };
     let by_action = excuses::BY_ACTION.iter().filter(|(id, _)| *id == clause.id);
     let by_action = by_action.map(|(_, action)| Counted {

@@ -10,6 +10,7 @@ use crate::refinement::keys::SealKeys;
 use crate::refinement::layout::Signable as _;
 use crate::refinement::pick::Pick;
 use pbft_core::Rejection::BadSignature;
+use pbft_core::RejectionKind;
 use pbft_core::crypto::{verify, verify_reply};
 use pbft_core::message::{Message, Reply, Signed};
 use pbft_core::types::{Digest, ReplicaId};
@@ -30,33 +31,33 @@ pub struct Made {
     /// Messages, by the sort of place that was spoiled.
     pub places: BTreeMap<String, u64>,
     /// How many of all were to be refused, by each of the reasons.
-    pub refused: BTreeMap<&'static str, u64>,
+    pub refused: BTreeMap<RejectionKind, u64>,
     /// How many were good all the same.
     pub taken: u64,
 }
 
 /// All reasons that a message can be refused for whatever the state: each must have been given.
-pub const REASONS: [&str; 20] = [
-    "bad-signature",
-    "certificate-from-future",
-    "certificates-not-rising",
-    "lane-too-high",
-    "mixed-certificate",
-    "not-a-checkpoint",
-    "not-a-member",
-    "not-primary",
-    "null-batch",
-    "operation-too-large",
-    "outside-window",
-    "prepare-from-primary",
-    "signers-not-rising",
-    "timestamp-too-high",
-    "too-long",
-    "unproven-checkpoint",
-    "wrong-digest",
-    "wrong-new-view",
-    "wrong-quorum-size",
-    "wrong-view",
+pub const REASONS: [RejectionKind; 20] = [
+    RejectionKind::BadSignature,
+    RejectionKind::CertificateFromFuture,
+    RejectionKind::CertificatesNotRising,
+    RejectionKind::LaneTooHigh,
+    RejectionKind::MixedCertificate,
+    RejectionKind::NotACheckpoint,
+    RejectionKind::NotAMember,
+    RejectionKind::NotPrimary,
+    RejectionKind::NullBatch,
+    RejectionKind::OperationTooLarge,
+    RejectionKind::OutsideWindow,
+    RejectionKind::PrepareFromPrimary,
+    RejectionKind::SignersNotRising,
+    RejectionKind::TimestampTooHigh,
+    RejectionKind::TooLong,
+    RejectionKind::UnprovenCheckpoint,
+    RejectionKind::WrongDigest,
+    RejectionKind::WrongNewView,
+    RejectionKind::WrongQuorumSize,
+    RejectionKind::WrongView,
 ];
 
 /// The campaign against one size of cluster.
@@ -234,7 +235,7 @@ impl Campaign<'_> {
         *self.made.places.entry(format!("{}: {sort}", message.kind())).or_default() += 1;
         let faults = Faults::of(self.forge.rules, self.forge.keys, message);
         for kind in &faults.kinds {
-            *self.made.refused.entry(kind).or_default() += 1;
+            *self.made.refused.entry(*kind).or_default() += 1;
         }
         self.made.taken += u64::from(faults.is_none());
         let got = verify(self.params, &*self.forge.keys.verifier(), message.clone());
@@ -248,7 +249,7 @@ impl Campaign<'_> {
 
 /// Whether a message with these faults is refused as it must be.
 pub fn compare(faults: &Faults, got: Option<&Rejection>) -> Result<(), (Kind, Vec<String>)> {
-    let expected: Vec<_> = faults.kinds.iter().copied().collect();
+    let expected: Vec<_> = faults.kinds.iter().map(|kind| kind.as_str()).collect();
     let diff = |got: &str| {
         let expected = if expected.is_empty() { "taken".to_owned() } else { expected.join(" or ") };
         vec![format!("- {expected}"), format!("+ {got}")]
@@ -256,11 +257,13 @@ pub fn compare(faults: &Faults, got: Option<&Rejection>) -> Result<(), (Kind, Ve
     match got {
         None if faults.is_none() => Ok(()),
         None => Err((Kind::Accepted, diff("taken"))),
-        Some(rejection) if faults.is_none() => Err((Kind::Refused, diff(rejection.kind()))),
+        Some(rejection) if faults.is_none() => {
+            Err((Kind::Refused, diff(rejection.kind().as_str())))
+        }
         Some(Rejection::BadSignature { signer }) if !faults.forged.contains(signer) => {
             Err((Kind::WrongRejection, diff(&format!("bad-signature of {signer:?}"))))
         }
-        Some(rejection) if faults.kinds.contains(rejection.kind()) => Ok(()),
-        Some(rejection) => Err((Kind::WrongRejection, diff(rejection.kind()))),
+        Some(rejection) if faults.kinds.contains(&rejection.kind()) => Ok(()),
+        Some(rejection) => Err((Kind::WrongRejection, diff(rejection.kind().as_str()))),
     }
 }

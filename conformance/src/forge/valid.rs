@@ -7,6 +7,7 @@
 use super::rules::Rules;
 use crate::refinement::keys::Keys;
 use crate::refinement::layout::{Statements, batch_digest, each_statement};
+use pbft_core::RejectionKind;
 use pbft_core::message::{
     Batch, Checkpoint, CommitCertificate, Message, NewView, PreparedCertificate, Proposal, Request,
     StableCertificate, ViewChange,
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// By the names that rejections have.
-    pub kinds: BTreeSet<&'static str>,
+    pub kinds: BTreeSet<RejectionKind>,
     /// Those whose signature is not theirs.
     pub forged: BTreeSet<Principal>,
 }
@@ -32,7 +33,7 @@ impl Faults {
         let mut forged = Forged { keys, by: BTreeSet::new() };
         each_statement(message, rules.cluster, &mut forged);
         if !forged.by.is_empty() {
-            faults.kinds.insert("bad-signature");
+            faults.kinds.insert(RejectionKind::BadSignature);
         }
         faults.forged = forged.by;
         faults
@@ -89,7 +90,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// Unless it holds, this is wrong.
-    fn demand(&mut self, holds: bool, otherwise: &'static str) {
+    fn demand(&mut self, holds: bool, otherwise: RejectionKind) {
         if !holds {
             self.faults.kinds.insert(otherwise);
         }
@@ -101,7 +102,7 @@ impl Judge<'_> {
             Message::PrePrepare(proposal) => self.proposal(proposal),
             Message::Prepare(vote) => {
                 let primary = self.rules.primary(vote.body.view);
-                self.demand(vote.body.replica != primary, "prepare-from-primary");
+                self.demand(vote.body.replica != primary, RejectionKind::PrepareFromPrimary);
             }
             Message::Checkpoint(vote) => self.checkpoint(vote.body.seq),
             Message::ViewChange(one) => self.view_change(&one.body),
@@ -119,16 +120,19 @@ impl Judge<'_> {
 
     fn request(&mut self, request: &Request) {
         let Request { client: _, lane, timestamp, session: _, operation } = request;
-        self.demand(operation.len() <= self.rules.operation_bytes_max, "operation-too-large");
-        self.demand(lane.0 < self.rules.lanes, "lane-too-high");
-        self.demand(*timestamp <= Timestamp(u64::MAX / 2), "timestamp-too-high");
+        self.demand(
+            operation.len() <= self.rules.operation_bytes_max,
+            RejectionKind::OperationTooLarge,
+        );
+        self.demand(lane.0 < self.rules.lanes, RejectionKind::LaneTooHigh);
+        self.demand(*timestamp <= Timestamp(u64::MAX / 2), RejectionKind::TimestampTooHigh);
     }
 
     fn batch(&mut self, batch: &Batch) {
         let bytes: usize = batch.requests.iter().map(|one| one.body.operation.len()).sum();
         let fits = batch.requests.len() <= self.rules.batch_requests_max
             && bytes <= self.rules.batch_bytes_max;
-        self.demand(fits, "too-long");
+        self.demand(fits, RejectionKind::TooLong);
         batch.requests.iter().for_each(|one| self.request(&one.body));
     }
 
@@ -136,30 +140,36 @@ impl Judge<'_> {
         let Proposal { pre_prepare, batch } = proposal;
         self.batch(batch);
         let body = &pre_prepare.body;
-        self.demand(body.replica == self.rules.primary(body.view), "not-primary");
-        self.demand(body.digest == batch_digest(batch), "wrong-digest");
-        self.demand(!batch.requests.is_empty(), "null-batch");
+        self.demand(body.replica == self.rules.primary(body.view), RejectionKind::NotPrimary);
+        self.demand(body.digest == batch_digest(batch), RejectionKind::WrongDigest);
+        self.demand(!batch.requests.is_empty(), RejectionKind::NullBatch);
     }
 
     fn checkpoint(&mut self, seq: SeqNum) {
         let interval = self.rules.interval;
-        self.demand(seq.0 >= interval && seq.0.is_multiple_of(interval), "not-a-checkpoint");
+        self.demand(
+            seq.0 >= interval && seq.0.is_multiple_of(interval),
+            RejectionKind::NotACheckpoint,
+        );
     }
 
     /// So many members, each once, in order.
     fn signers(&mut self, needed: usize, signers: &[ReplicaId]) {
-        self.demand(signers.iter().all(|signer| signer.0 < self.rules.replicas), "not-a-member");
+        self.demand(
+            signers.iter().all(|signer| signer.0 < self.rules.replicas),
+            RejectionKind::NotAMember,
+        );
         let rising = signers.windows(2).all(|pair| pair[0] < pair[1]);
-        self.demand(rising, "signers-not-rising");
-        self.demand(signers.len() == needed, "wrong-quorum-size");
-        self.demand(signers.len() <= needed, "too-long");
+        self.demand(rising, RejectionKind::SignersNotRising);
+        self.demand(signers.len() == needed, RejectionKind::WrongQuorumSize);
+        self.demand(signers.len() <= needed, RejectionKind::TooLong);
     }
 
     /// All say the same.
     fn same<T: PartialEq>(&mut self, mut said: impl Iterator<Item = T>) {
         let first = said.next();
         let same = said.all(|other| first.as_ref() == Some(&other));
-        self.demand(same, "mixed-certificate");
+        self.demand(same, RejectionKind::MixedCertificate);
     }
 
     fn stable(&mut self, certificate: &StableCertificate) {
@@ -179,17 +189,17 @@ impl Judge<'_> {
         let said = commits.iter().map(|vote| &vote.body);
         self.same(said.clone().map(|vote| (vote.view, vote.seq, vote.digest)));
         let expected = batch_digest(batch);
-        self.demand(said.clone().all(|vote| vote.digest == expected), "wrong-digest");
+        self.demand(said.clone().all(|vote| vote.digest == expected), RejectionKind::WrongDigest);
     }
 
     fn prepared(&mut self, certificate: &PreparedCertificate) {
         let PreparedCertificate { pre_prepare, prepares } = certificate;
         let order = &pre_prepare.body;
         let primary = self.rules.primary(order.view);
-        self.demand(order.replica == primary, "not-primary");
+        self.demand(order.replica == primary, RejectionKind::NotPrimary);
         let signers: Vec<_> = prepares.iter().map(|vote| vote.body.replica).collect();
         self.signers(self.rules.quorum - 1, &signers);
-        self.demand(!signers.contains(&primary), "prepare-from-primary");
+        self.demand(!signers.contains(&primary), RejectionKind::PrepareFromPrimary);
         let said = prepares.iter().map(|vote| &vote.body);
         let said = said.map(|vote| (vote.view, vote.seq, vote.digest));
         self.same(std::iter::once((order.view, order.seq, order.digest)).chain(said));
@@ -197,8 +207,8 @@ impl Judge<'_> {
 
     fn view_change(&mut self, body: &ViewChange) {
         let ViewChange { view, low_water_mark: low, stable, prepared, replica } = body;
-        self.demand(replica.0 < self.rules.replicas, "not-a-member");
-        self.demand(prepared.len() as u64 <= self.rules.window, "too-long");
+        self.demand(replica.0 < self.rules.replicas, RejectionKind::NotAMember);
+        self.demand(prepared.len() as u64 <= self.rules.window, RejectionKind::TooLong);
         let proven = match stable.checkpoints.first() {
             None => SeqNum(0),
             Some(first) => {
@@ -206,35 +216,35 @@ impl Judge<'_> {
                 first.body.seq
             }
         };
-        self.demand(proven == *low, "unproven-checkpoint");
+        self.demand(proven == *low, RejectionKind::UnprovenCheckpoint);
         let numbers: Vec<_> = prepared.iter().map(|one| one.pre_prepare.body.seq).collect();
         let above = |seq: &SeqNum| seq.0.checked_sub(low.0).is_some_and(|above| above > 0);
         let inside = |seq: &SeqNum| above(seq) && seq.0 - low.0 <= self.rules.window;
         let all_inside = numbers.iter().all(inside);
-        self.demand(all_inside, "outside-window");
+        self.demand(all_inside, RejectionKind::OutsideWindow);
         let rising = numbers.windows(2).all(|pair| pair[0] < pair[1]);
-        self.demand(rising, "certificates-not-rising");
+        self.demand(rising, RejectionKind::CertificatesNotRising);
         for certificate in prepared {
             let earlier = certificate.pre_prepare.body.view < *view;
-            self.demand(earlier, "certificate-from-future");
+            self.demand(earlier, RejectionKind::CertificateFromFuture);
             self.prepared(certificate);
         }
     }
 
     fn new_view(&mut self, body: &NewView) {
         let NewView { view, view_changes, pre_prepares, replica } = body;
-        self.demand(*replica == self.rules.primary(*view), "not-primary");
+        self.demand(*replica == self.rules.primary(*view), RejectionKind::NotPrimary);
         let signers: Vec<_> = view_changes.iter().map(|one| one.body.replica).collect();
         self.signers(self.rules.quorum, &signers);
-        self.demand(pre_prepares.len() as u64 <= self.rules.window, "too-long");
+        self.demand(pre_prepares.len() as u64 <= self.rules.window, RejectionKind::TooLong);
         for one in view_changes {
-            self.demand(one.body.view == *view, "wrong-view");
+            self.demand(one.body.view == *view, RejectionKind::WrongView);
             self.view_change(&one.body);
         }
         let all: Vec<_> = view_changes.iter().map(|one| &one.body).collect();
         let expected = order(&all).into_iter().map(|(seq, digest)| (*view, seq, digest, *replica));
         let got = pre_prepares.iter().map(|one| &one.body);
         let got = got.map(|one| (one.view, one.seq, one.digest, one.replica));
-        self.demand(expected.eq(got), "wrong-new-view");
+        self.demand(expected.eq(got), RejectionKind::WrongNewView);
     }
 }

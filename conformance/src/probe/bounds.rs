@@ -4,6 +4,7 @@
 use super::{Expected, Place, Probe};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::{replica_id, seq, view as core_view};
+use pbft_core::RejectionKind;
 use pbft_core::Timer;
 use pbft_core::message::{FetchState, Message, StableCertificate, StatePart, Status};
 use pbft_core::types::{Digest, SeqNum};
@@ -20,7 +21,7 @@ pub(super) fn own_message(place: &Place<'_>) -> Option<Probe> {
         last_executed: SeqNum(0),
     };
     let status = place.source.vocabulary.sign_as(place.own, status);
-    place.refused(place.own, Message::Status(status), "own-message")
+    place.refused(place.own, Message::Status(status), RejectionKind::OwnMessage)
 }
 
 /// §4.4: between views no timer runs while the replica is alone with its VIEW-CHANGE; so it is made where no other
@@ -35,7 +36,7 @@ pub(super) fn stopped_timer(place: &Place<'_>) -> Option<Probe> {
         return None;
     }
     let deliveries = vec![Delivery::Timer(Timer::ViewChange)];
-    Some(Probe { deliveries, expected: Expected::Refused("timer-not-running") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::TimerNotRunning) })
 }
 
 /// Design 9: no list is longer than a certificate can be; this one has each vote once more.
@@ -51,7 +52,7 @@ pub(super) fn surplus_votes(place: &Place<'_>) -> Option<Probe> {
     checkpoints.extend(checkpoints.clone());
     let channel = place.others().next()?;
     let certificate = Arc::new(StableCertificate { checkpoints });
-    place.refused(channel, Message::Stable(certificate), "too-long")
+    place.refused(channel, Message::Stable(certificate), RejectionKind::TooLong)
 }
 
 /// Design 9: operations are bounded.
@@ -63,20 +64,20 @@ pub(super) fn large_operation(place: &Place<'_>) -> Option<Probe> {
     body.operation = vec![0; largest + 1];
     let request = vocabulary.sign(body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
-    Some(Probe { deliveries, expected: Expected::Refused("operation-too-large") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::OperationTooLarge) })
 }
 
 /// Design 9: what was not asked for is not kept. The null batch is known to all, and nobody asks for it.
 pub(super) fn unasked_batch(place: &Place<'_>) -> Option<Probe> {
     let channel = place.others().next()?;
     let batch = place.source.vocabulary.batch(model::Value::NULL);
-    place.refused(channel, Message::Batch(batch), "not-requested")
+    place.refused(channel, Message::Batch(batch), RejectionKind::NotRequested)
 }
 
 /// §4.4: a batch is served by its digest, and this digest is no batch's.
 pub(super) fn unknown_batch(place: &Place<'_>) -> Option<Probe> {
     let channel = place.others().next()?;
-    place.refused(channel, Message::FetchBatch(Digest([0xba; 32])), "unavailable")
+    place.refused(channel, Message::FetchBatch(Digest([0xba; 32])), RejectionKind::Unavailable)
 }
 
 /// §4.3: a checkpoint that was not taken has no state.
@@ -84,7 +85,7 @@ pub(super) fn unknown_state(place: &Place<'_>) -> Option<Probe> {
     let channel = place.others().next()?;
     let beyond = SeqNum(seq(place.model.config().last_slot()).0 + 1);
     let fetch = FetchState { seq: beyond, part: StatePart::Manifest };
-    place.refused(channel, Message::FetchState(fetch), "unavailable")
+    place.refused(channel, Message::FetchState(fetch), RejectionKind::Unavailable)
 }
 
 /// §4.3: a checkpoint's state has the chunks that its manifest lists; this is the first behind them.
@@ -93,5 +94,5 @@ pub(super) fn unknown_part(place: &Place<'_>) -> Option<Probe> {
     let behind = place.source.vocabulary.state(slot, &state).chunks.len() as u32;
     let fetch = FetchState { seq: seq(slot), part: StatePart::Chunk(behind) };
     let channel = place.others().next()?;
-    place.refused(channel, Message::FetchState(fetch), "unavailable")
+    place.refused(channel, Message::FetchState(fetch), RejectionKind::Unavailable)
 }

@@ -2,6 +2,7 @@
 
 use super::view_change::forged_view_change;
 use super::{Expected, Place, Probe};
+use pbft_core::RejectionKind;
 use pbft_core::message::{CommitCertificate, Message, Prepare, PreparedCertificate, Signed};
 use pbft_core::types::SeqNum;
 use pbft_model as model;
@@ -22,7 +23,7 @@ fn commit_certificate(place: &Place<'_>, slot: model::Slot) -> CommitCertificate
 
 fn spoiled_commit_certificate(
     place: &Place<'_>,
-    kind: &'static str,
+    kind: RejectionKind,
     spoil: impl FnOnce(&mut CommitCertificate),
 ) -> Option<Probe> {
     let (slot, _) = place.slots().next()?;
@@ -33,13 +34,13 @@ fn spoiled_commit_certificate(
 }
 
 pub(super) fn one_short(place: &Place<'_>) -> Option<Probe> {
-    spoiled_commit_certificate(place, "wrong-quorum-size", |certificate| {
+    spoiled_commit_certificate(place, RejectionKind::WrongQuorumSize, |certificate| {
         certificate.commits.pop();
     })
 }
 
 pub(super) fn a_signer_twice(place: &Place<'_>) -> Option<Probe> {
-    spoiled_commit_certificate(place, "signers-not-rising", |certificate| {
+    spoiled_commit_certificate(place, RejectionKind::SignersNotRising, |certificate| {
         certificate.commits[1] = certificate.commits[0].clone();
     })
 }
@@ -49,7 +50,7 @@ pub(super) fn mixed_votes(place: &Place<'_>) -> Option<Probe> {
     let last = everybody(place).nth(place.source.vocabulary.quorum() - 1)?;
     let view = place.before().view;
     let other = place.source.make_commit(last, view, slot, model::Value::NULL);
-    spoiled_commit_certificate(place, "mixed-certificate", |certificate| {
+    spoiled_commit_certificate(place, RejectionKind::MixedCertificate, |certificate| {
         certificate.commits.pop();
         certificate.commits.push(other);
     })
@@ -57,7 +58,9 @@ pub(super) fn mixed_votes(place: &Place<'_>) -> Option<Probe> {
 
 pub(super) fn another_batch(place: &Place<'_>) -> Option<Probe> {
     let null = place.source.vocabulary.batch(model::Value::NULL);
-    spoiled_commit_certificate(place, "wrong-digest", |certificate| certificate.batch = null)
+    spoiled_commit_certificate(place, RejectionKind::WrongDigest, |certificate| {
+        certificate.batch = null
+    })
 }
 
 /// Final, but not next: it waits.
@@ -84,7 +87,7 @@ fn view_change_with(
     place: &Place<'_>,
     view: model::View,
     prepared: Vec<PreparedCertificate>,
-    kind: &'static str,
+    kind: RejectionKind,
 ) -> Option<Probe> {
     let claim = |body: &mut pbft_core::message::ViewChange| body.prepared = prepared;
     let (sender, view_change) = forged_view_change(place, view, claim)?;
@@ -99,19 +102,19 @@ fn view_beyond(place: &Place<'_>) -> model::View {
 pub(super) fn thin_certificate_in_p(place: &Place<'_>) -> Option<Probe> {
     let mut certificate = prepared_certificate(place, model::View(0));
     certificate.prepares.pop();
-    view_change_with(place, view_beyond(place), vec![certificate], "wrong-quorum-size")
+    view_change_with(place, view_beyond(place), vec![certificate], RejectionKind::WrongQuorumSize)
 }
 
 pub(super) fn certificate_of_the_view_itself(place: &Place<'_>) -> Option<Probe> {
     let view = view_beyond(place);
     let certificate = prepared_certificate(place, view);
-    view_change_with(place, view, vec![certificate], "certificate-from-future")
+    view_change_with(place, view, vec![certificate], RejectionKind::CertificateFromFuture)
 }
 
 pub(super) fn two_certificates_for_one_slot(place: &Place<'_>) -> Option<Probe> {
     let certificate = prepared_certificate(place, model::View(0));
     let twice = vec![certificate.clone(), certificate];
-    view_change_with(place, view_beyond(place), twice, "certificates-not-rising")
+    view_change_with(place, view_beyond(place), twice, RejectionKind::CertificatesNotRising)
 }
 
 pub(super) fn certificate_above_the_window(place: &Place<'_>) -> Option<Probe> {
@@ -127,5 +130,5 @@ pub(super) fn certificate_above_the_window(place: &Place<'_>) -> Option<Probe> {
         place.source.vocabulary.sign_as(signer, body)
     };
     certificate.prepares = certificate.prepares.iter().map(raise).collect();
-    view_change_with(place, view_beyond(place), vec![certificate], "outside-window")
+    view_change_with(place, view_beyond(place), vec![certificate], RejectionKind::OutsideWindow)
 }

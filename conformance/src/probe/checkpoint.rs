@@ -3,6 +3,7 @@
 use super::{Expected, Place, Probe};
 use crate::refinement::action::Delivery;
 use crate::refinement::vocabulary::seq;
+use pbft_core::RejectionKind;
 use pbft_core::Timer;
 use pbft_core::message::{Message, StableCertificate};
 use pbft_core::types::SeqNum;
@@ -16,7 +17,7 @@ pub(super) fn checkpoint_between_checkpoints(place: &Place<'_>) -> Option<Probe>
     let mut body = place.source.make_checkpoint(sender, model::Slot(1), &state).body;
     body.seq = SeqNum(interval + 1);
     let checkpoint = place.source.vocabulary.sign_as(sender, body);
-    place.refused(sender, Message::Checkpoint(checkpoint), "not-a-checkpoint")
+    place.refused(sender, Message::Checkpoint(checkpoint), RejectionKind::NotACheckpoint)
 }
 
 pub(super) fn stable_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
@@ -28,7 +29,7 @@ pub(super) fn stable_certificate_one_short(place: &Place<'_>) -> Option<Probe> {
     let vote = |voter| place.source.make_checkpoint(voter, slot, &state);
     let checkpoints = voters.take(quorum - 1).map(vote).collect();
     let message = Message::Stable(Arc::new(StableCertificate { checkpoints }));
-    place.refused(sender, message, "wrong-quorum-size")
+    place.refused(sender, message, RejectionKind::WrongQuorumSize)
 }
 
 /// A state that nobody is in: the replica's own, with one more operation.
@@ -49,7 +50,7 @@ pub(super) fn checkpoint_twice(place: &Place<'_>) -> Option<Probe> {
     let (slot, voter) = (fresh_slot(place)?, place.others().next()?);
     let vote = place.source.make_checkpoint(voter, slot, &another_state(place));
     let deliveries = vec![place.from(voter, Message::Checkpoint(vote)); 2];
-    Some(Probe { deliveries, expected: Expected::Refused("duplicate") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::Duplicate) })
 }
 
 /// As many as a proof needs, but not for one digest.

@@ -10,6 +10,7 @@ use crate::forge::spoil::Forge;
 use crate::refinement::action::Delivery;
 use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::{replica_id, seq, view as core_view};
+use pbft_core::RejectionKind;
 use pbft_core::message::Message;
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use std::sync::Arc;
@@ -47,7 +48,10 @@ fn forged(
         Some(from) => Delivery::Message { from, message },
         None => Delivery::Client(message),
     };
-    Some(Probe { deliveries: vec![delivery], expected: Expected::Refused("bad-signature") })
+    Some(Probe {
+        deliveries: vec![delivery],
+        expected: Expected::Refused(RejectionKind::BadSignature),
+    })
 }
 
 fn peer(place: &Place<'_>) -> Option<ReplicaId> {

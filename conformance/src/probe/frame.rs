@@ -7,6 +7,7 @@ use crate::refinement::layout;
 use crate::refinement::vocabulary::{replica_id, view as core_view};
 use crate::subject::node::NodeHost;
 use pbft_core::Params;
+use pbft_core::RejectionKind;
 use pbft_core::message::{Message, Request, Signed, StableCertificate, Status, ViewChange};
 use pbft_core::types::{Digest, Principal, SeqNum, Session, Timestamp};
 use pbft_node::codec::{self, CodecError};
@@ -76,7 +77,7 @@ fn judge(
 }
 
 fn is_bad_signature(error: &InboxError) -> bool {
-    matches!(error, InboxError::Unread(Unread::Rejected(rejection)) if rejection.kind() == "bad-signature")
+    matches!(error, InboxError::Unread(Unread::Rejected(rejection)) if rejection.kind() == RejectionKind::BadSignature)
 }
 
 /// First the good one, so that whatever remembers good signatures has seen it.

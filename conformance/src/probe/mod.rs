@@ -27,6 +27,7 @@ use crate::subject::tally::Tally;
 use crate::subject::world::{World, describe};
 use crate::subject::{Counted, Host, Observation, Subject};
 use pbft_core::Rejection;
+use pbft_core::RejectionKind;
 use pbft_core::message::Message;
 use pbft_core::types::SeqNum;
 use pbft_model as model;
@@ -39,9 +40,9 @@ const PROBES_PER_STATE: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
     /// A rejection of this kind.
-    Refused(&'static str),
+    Refused(RejectionKind),
     /// A rejection of one of these kinds.
-    RefusedAs(&'static [&'static str]),
+    RefusedAs(&'static [RejectionKind]),
     /// Nothing: the vote is kept, but does not count.
     Nothing,
     /// The state of this checkpoint is not asked for.
@@ -59,7 +60,7 @@ impl Expected {
 
     /// Whether the message is only too large: around the core, its frame is refused before it is read.
     fn is_of_size(self) -> bool {
-        matches!(self, Self::Refused("too-long" | "operation-too-large"))
+        matches!(self, Self::Refused(RejectionKind::TooLong | RejectionKind::OperationTooLarge))
     }
 }
 
@@ -301,7 +302,7 @@ impl Probes<'_> {
             (Ok(_), _) => Err(accepted(probe, last)),
             (Err(rejection), expected) if expected.allows(&rejection) => {
                 match probed.replica == before.replica {
-                    true if rejection.kind() == "equivocation" => {
+                    true if rejection.kind() == RejectionKind::Equivocation => {
                         evidence::check(self.vocabulary, &probed.replica, last)
                     }
                     true => Ok(()),
@@ -376,7 +377,7 @@ impl Place<'_> {
         &self,
         from: model::ReplicaId,
         message: Message,
-        kind: &'static str,
+        kind: RejectionKind,
     ) -> Option<Probe> {
         let deliveries = vec![self.from(from, message)];
         Some(Probe { deliveries, expected: Expected::Refused(kind) })

@@ -4,6 +4,7 @@ use super::{Expected, Place, Probe};
 use crate::refinement::action::Delivery;
 use crate::refinement::layout;
 use crate::refinement::vocabulary::seq;
+use pbft_core::RejectionKind;
 use pbft_core::message::{Commit, Message, Prepare, Request};
 use pbft_core::types::{Digest, SeqNum};
 use pbft_model as model;
@@ -17,7 +18,7 @@ pub(super) fn conflicting_pre_prepare(place: &Place<'_>) -> Option<Probe> {
     }
     let primary = place.primary();
     let proposal = place.source.make_proposal(primary, place.before().view, slot, other);
-    place.refused(primary, Message::PrePrepare(proposal), "equivocation")
+    place.refused(primary, Message::PrePrepare(proposal), RejectionKind::Equivocation)
 }
 
 pub(super) fn pre_prepare_from_another(place: &Place<'_>) -> Option<Probe> {
@@ -25,7 +26,7 @@ pub(super) fn pre_prepare_from_another(place: &Place<'_>) -> Option<Probe> {
     let another = place.backups().next().filter(|_| place.before().active)?;
     let value = model::Value::request(1);
     let proposal = place.source.make_proposal(another, place.before().view, slot, value);
-    place.refused(another, Message::PrePrepare(proposal), "not-primary")
+    place.refused(another, Message::PrePrepare(proposal), RejectionKind::NotPrimary)
 }
 
 fn pre_prepare_at(place: &Place<'_>, seq: SeqNum) -> Option<Probe> {
@@ -40,7 +41,7 @@ fn pre_prepare_at(place: &Place<'_>, seq: SeqNum) -> Option<Probe> {
     let pre_prepare = place.source.vocabulary.sign_as(primary, body);
     let batch = Arc::clone(&proposal.batch);
     let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch });
-    place.refused(primary, Message::PrePrepare(proposal), "outside-window")
+    place.refused(primary, Message::PrePrepare(proposal), RejectionKind::OutsideWindow)
 }
 
 pub(super) fn pre_prepare_above_the_window(place: &Place<'_>) -> Option<Probe> {
@@ -63,7 +64,7 @@ pub(super) fn pre_prepare_of_an_earlier_view(place: &Place<'_>) -> Option<Probe>
     }
     let value = model::Value::request(1);
     let proposal = place.source.make_proposal(primary, earlier, slot, value);
-    place.refused(primary, Message::PrePrepare(proposal), "wrong-view")
+    place.refused(primary, Message::PrePrepare(proposal), RejectionKind::WrongView)
 }
 
 pub(super) fn pre_prepare_between_views(place: &Place<'_>) -> Option<Probe> {
@@ -74,7 +75,7 @@ pub(super) fn pre_prepare_between_views(place: &Place<'_>) -> Option<Probe> {
     }
     let value = model::Value::request(1);
     let proposal = place.source.make_proposal(primary, place.before().view, slot, value);
-    place.refused(primary, Message::PrePrepare(proposal), "view-not-active")
+    place.refused(primary, Message::PrePrepare(proposal), RejectionKind::ViewNotActive)
 }
 
 pub(super) fn unsigned_request(place: &Place<'_>) -> Option<Probe> {
@@ -91,7 +92,7 @@ pub(super) fn unsigned_request(place: &Place<'_>) -> Option<Probe> {
     let body = pbft_core::message::PrePrepare { digest, ..pre_prepare.body };
     let pre_prepare = place.source.vocabulary.sign_as(primary, body);
     let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch: Arc::new(batch) });
-    place.refused(primary, Message::PrePrepare(proposal), "bad-signature")
+    place.refused(primary, Message::PrePrepare(proposal), RejectionKind::BadSignature)
 }
 
 pub(super) fn null_batch(place: &Place<'_>) -> Option<Probe> {
@@ -102,7 +103,7 @@ pub(super) fn null_batch(place: &Place<'_>) -> Option<Probe> {
     }
     let value = model::Value::NULL;
     let proposal = place.source.make_proposal(primary, place.before().view, slot, value);
-    place.refused(primary, Message::PrePrepare(proposal), "null-batch")
+    place.refused(primary, Message::PrePrepare(proposal), RejectionKind::NullBatch)
 }
 
 pub(super) fn wrong_batch(place: &Place<'_>) -> Option<Probe> {
@@ -115,7 +116,7 @@ pub(super) fn wrong_batch(place: &Place<'_>) -> Option<Probe> {
     let pre_prepare = place.source.pre_prepare(primary, place.before().view, slot, value);
     let batch = place.source.vocabulary.batch(model::Value::NULL);
     let proposal = Arc::new(pbft_core::message::Proposal { pre_prepare, batch });
-    place.refused(primary, Message::PrePrepare(proposal), "wrong-digest")
+    place.refused(primary, Message::PrePrepare(proposal), RejectionKind::WrongDigest)
 }
 
 pub(super) fn prepare_of_the_primary(place: &Place<'_>) -> Option<Probe> {
@@ -126,7 +127,7 @@ pub(super) fn prepare_of_the_primary(place: &Place<'_>) -> Option<Probe> {
     }
     let value = if accepted.is_some() { accepted } else { model::Value::request(1) };
     let prepare = place.source.make_prepare(primary, place.before().view, slot, value);
-    place.refused(primary, Message::Prepare(prepare), "prepare-from-primary")
+    place.refused(primary, Message::Prepare(prepare), RejectionKind::PrepareFromPrimary)
 }
 
 pub(super) fn prepare_over_another_channel(place: &Place<'_>) -> Option<Probe> {
@@ -135,7 +136,7 @@ pub(super) fn prepare_over_another_channel(place: &Place<'_>) -> Option<Probe> {
     let (signer, channel) = (backups.next()?, backups.next()?);
     let value = model::Value::request(1);
     let prepare = place.source.make_prepare(signer, place.before().view, slot, value);
-    place.refused(channel, Message::Prepare(prepare), "not-from-signer")
+    place.refused(channel, Message::Prepare(prepare), RejectionKind::NotFromSigner)
 }
 
 /// A slot where `own` accepted a value and which is not prepared in its view; votes of nobody were delivered for
@@ -185,23 +186,23 @@ pub(super) fn commit_of_another_view(place: &Place<'_>) -> Option<Probe> {
     let view = place.before().view;
     let other = model::View(if view.0 == 0 { 1 } else { view.0 - 1 });
     let commit = place.source.make_commit(voter, other, slot, model::Value::request(1));
-    place.refused(voter, Message::Commit(commit), "wrong-view")
+    place.refused(voter, Message::Commit(commit), RejectionKind::WrongView)
 }
 
 pub(super) fn replayed_request(place: &Place<'_>) -> Option<Probe> {
     let earlier = |body: &mut Request| body.timestamp = pbft_core::types::Timestamp(0);
-    instead_of_the_executed(place, earlier, "old-timestamp")
+    instead_of_the_executed(place, earlier, RejectionKind::OldTimestamp)
 }
 
 pub(super) fn another_request_with_its_timestamp(place: &Place<'_>) -> Option<Probe> {
-    instead_of_the_executed(place, |body| body.operation.push(1), "used-for-another")
+    instead_of_the_executed(place, |body| body.operation.push(1), RejectionKind::UsedForAnother)
 }
 
 /// An executed request, changed and signed by its client.
 fn instead_of_the_executed(
     place: &Place<'_>,
     change: impl FnOnce(&mut Request),
-    kind: &'static str,
+    kind: RejectionKind,
 ) -> Option<Probe> {
     let served = place.before().served.iter().next()?;
     let mut body = place.source.vocabulary.request(served)?.body.clone();
@@ -217,7 +218,7 @@ pub(super) fn request_on_a_lane_beyond_the_bound(place: &Place<'_>) -> Option<Pr
     body.lane = pbft_core::types::Lane(place.source.vocabulary.params(place.own).lanes_max);
     let request = place.source.vocabulary.sign(body);
     let deliveries = vec![Delivery::Client(Message::Request(Arc::new(request)))];
-    Some(Probe { deliveries, expected: Expected::Refused("lane-too-high") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::LaneTooHigh) })
 }
 
 pub(super) fn prepare_of_another_view(place: &Place<'_>) -> Option<Probe> {
@@ -227,7 +228,7 @@ pub(super) fn prepare_of_another_view(place: &Place<'_>) -> Option<Probe> {
     let primary = place.model.primary(other);
     let backup = place.others().find(|backup| *backup != primary)?;
     let prepare = place.source.make_prepare(backup, other, slot, model::Value::request(1));
-    place.refused(backup, Message::Prepare(prepare), "wrong-view")
+    place.refused(backup, Message::Prepare(prepare), RejectionKind::WrongView)
 }
 
 /// The first is kept, or is known already; the second is known in any case. So both count once.
@@ -237,7 +238,7 @@ pub(super) fn prepare_twice(place: &Place<'_>) -> Option<Probe> {
     let other = place.value_other_than(accepted);
     let prepare = place.source.make_prepare(backup, place.before().view, slot, other);
     let deliveries = vec![place.from(backup, Message::Prepare(prepare)); 2];
-    Some(Probe { deliveries, expected: Expected::Refused("duplicate") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::Duplicate) })
 }
 
 pub(super) fn commit_twice(place: &Place<'_>) -> Option<Probe> {
@@ -246,7 +247,7 @@ pub(super) fn commit_twice(place: &Place<'_>) -> Option<Probe> {
     let other = place.value_other_than(accepted);
     let commit = place.source.make_commit(voter, place.before().view, slot, other);
     let deliveries = vec![place.from(voter, Message::Commit(commit)); 2];
-    Some(Probe { deliveries, expected: Expected::Refused("duplicate") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::Duplicate) })
 }
 
 /// Digests of no batch.
@@ -262,7 +263,7 @@ pub(super) fn second_prepare(place: &Place<'_>) -> Option<Probe> {
         place.from(backup, Message::Prepare(place.source.vocabulary.sign_as(backup, vote)))
     };
     let deliveries = DIGESTS.map(vote).into();
-    Some(Probe { deliveries, expected: Expected::Refused("equivocation") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::Equivocation) })
 }
 
 pub(super) fn second_commit(place: &Place<'_>) -> Option<Probe> {
@@ -274,7 +275,7 @@ pub(super) fn second_commit(place: &Place<'_>) -> Option<Probe> {
         place.from(voter, Message::Commit(place.source.vocabulary.sign_as(voter, vote)))
     };
     let deliveries = DIGESTS.map(vote).into();
-    Some(Probe { deliveries, expected: Expected::Refused("equivocation") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::Equivocation) })
 }
 
 /// §2: channels may repeat; whoever says the same twice does not lie.
@@ -286,5 +287,5 @@ pub(super) fn pre_prepare_twice(place: &Place<'_>) -> Option<Probe> {
     }
     let primary = place.primary();
     let proposal = place.source.make_proposal(primary, place.before().view, slot, accepted);
-    place.refused(primary, Message::PrePrepare(proposal), "duplicate")
+    place.refused(primary, Message::PrePrepare(proposal), RejectionKind::Duplicate)
 }

@@ -3,6 +3,7 @@
 use super::certificate::prepared_certificate;
 use super::{Expected, Place, Probe};
 use crate::refinement::vocabulary::{replica_id, view as core_view};
+use pbft_core::RejectionKind;
 use pbft_core::message::{Message, NewView, Signed, StableCertificate, ViewChange};
 use pbft_core::types::SeqNum;
 use pbft_model as model;
@@ -42,7 +43,7 @@ pub(super) fn unproven_low_water_mark(place: &Place<'_>) -> Option<Probe> {
     let interval = place.source.vocabulary.params(place.own).checkpoint_interval;
     let claim = |body: &mut ViewChange| body.low_water_mark = SeqNum(interval);
     let (sender, view_change) = forged_view_change(place, view, claim)?;
-    place.refused(sender, Message::ViewChange(view_change), "unproven-checkpoint")
+    place.refused(sender, Message::ViewChange(view_change), RejectionKind::UnprovenCheckpoint)
 }
 
 pub(super) fn view_change_of_a_stranger(place: &Place<'_>) -> Option<Probe> {
@@ -53,7 +54,10 @@ pub(super) fn view_change_of_a_stranger(place: &Place<'_>) -> Option<Probe> {
     let channel = place.others().next()?;
     // With real keys a stranger has none, and its signature fails already.
     let deliveries = vec![place.from(channel, Message::ViewChange(view_change))];
-    Some(Probe { deliveries, expected: Expected::RefusedAs(&["not-a-member", "bad-signature"]) })
+    Some(Probe {
+        deliveries,
+        expected: Expected::RefusedAs(&[RejectionKind::NotAMember, RejectionKind::BadSignature]),
+    })
 }
 
 /// f+1 move a replica; one does not. Made in view 0, where no other VIEW-CHANGE was delivered before.
@@ -74,14 +78,14 @@ pub(super) fn second_view_change(place: &Place<'_>) -> Option<Probe> {
         |body: &mut ViewChange| body.prepared = vec![prepared_certificate(place, model::View(0))];
     let (sender, view_change) = forged_view_change(place, model::View(1).next(), claim)?;
     deliveries.push(place.from(sender, Message::ViewChange(view_change)));
-    Some(Probe { deliveries, expected: Expected::Refused("duplicate") })
+    Some(Probe { deliveries, expected: Expected::Refused(RejectionKind::Duplicate) })
 }
 
 pub(super) fn stale_view_change(place: &Place<'_>) -> Option<Probe> {
     let view = place.before().view;
     let stale = if place.before().active { view } else { model::View(view.0.checked_sub(1)?) };
     let (sender, view_change) = forged_view_change(place, stale, |_| {})?;
-    place.refused(sender, Message::ViewChange(view_change), "wrong-view")
+    place.refused(sender, Message::ViewChange(view_change), RejectionKind::WrongView)
 }
 
 /// A NEW-VIEW for the next view that would be valid, if the view's primary is another replica and V exists.
@@ -98,7 +102,7 @@ pub(super) fn valid_new_view(place: &Place<'_>) -> Option<(model::ReplicaId, New
 
 fn new_view_probe(
     place: &Place<'_>,
-    kind: &'static str,
+    kind: RejectionKind,
     change: impl FnOnce(&mut NewView) -> Option<()>,
 ) -> Option<Probe> {
     let (primary, mut body) = valid_new_view(place)?;
@@ -109,7 +113,7 @@ fn new_view_probe(
 
 pub(super) fn new_view_with_another_o(place: &Place<'_>) -> Option<Probe> {
     let room = place.source.vocabulary.params(place.own).window_len();
-    new_view_probe(place, "wrong-new-view", |body| {
+    new_view_probe(place, RejectionKind::WrongNewView, |body| {
         if body.pre_prepares.len() >= room {
             return None;
         }
@@ -126,11 +130,11 @@ pub(super) fn new_view_with_another_o(place: &Place<'_>) -> Option<Probe> {
 }
 
 pub(super) fn new_view_one_short(place: &Place<'_>) -> Option<Probe> {
-    new_view_probe(place, "wrong-quorum-size", |body| body.view_changes.pop().map(drop))
+    new_view_probe(place, RejectionKind::WrongQuorumSize, |body| body.view_changes.pop().map(drop))
 }
 
 pub(super) fn new_view_with_a_sender_twice(place: &Place<'_>) -> Option<Probe> {
-    new_view_probe(place, "signers-not-rising", |body| {
+    new_view_probe(place, RejectionKind::SignersNotRising, |body| {
         let last = body.view_changes.pop()?;
         let first = Arc::clone(body.view_changes.last()?);
         drop(last);
@@ -141,7 +145,7 @@ pub(super) fn new_view_with_a_sender_twice(place: &Place<'_>) -> Option<Probe> {
 
 pub(super) fn new_view_with_a_stale_view_change(place: &Place<'_>) -> Option<Probe> {
     let stale = model::View(next_view(place).0.checked_sub(1)?);
-    new_view_probe(place, "wrong-view", |body| {
+    new_view_probe(place, RejectionKind::WrongView, |body| {
         let last = body.view_changes.pop()?;
         let mut earlier = last.body.clone();
         earlier.view = core_view(stale);
@@ -157,7 +161,7 @@ pub(super) fn new_view_of_another(place: &Place<'_>) -> Option<Probe> {
     let another = place.others().find(|other| *other != primary)?;
     body.replica = replica_id(another);
     let new_view = place.source.vocabulary.sign_as(another, body);
-    place.refused(another, Message::NewView(Arc::new(new_view)), "not-primary")
+    place.refused(another, Message::NewView(Arc::new(new_view)), RejectionKind::NotPrimary)
 }
 
 /// A NEW-VIEW for a view that the replica has been in, whose VIEW-CHANGEs say that nothing happened.
@@ -181,5 +185,5 @@ pub(super) fn new_view_for_a_view_that_was_left(place: &Place<'_>) -> Option<Pro
         replica: replica_id(primary),
     };
     let new_view = Arc::new(place.source.vocabulary.sign_as(primary, body));
-    place.refused(primary, Message::NewView(new_view), "wrong-view")
+    place.refused(primary, Message::NewView(new_view), RejectionKind::WrongView)
 }

@@ -2,6 +2,7 @@
 
 use crate::refinement::action::Delivery;
 use crate::subject::Observation;
+use pbft_core::RejectionKind;
 use pbft_core::{Rejection, Timer};
 use pbft_model as model;
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ pub struct Kind {
 pub struct Tally {
     /// Steps of the model, by action, phase, role and trigger.
     steps: BTreeMap<(&'static str, Phase, Role, &'static str), u64>,
-    rejections: BTreeMap<&'static str, u64>,
+    rejections: BTreeMap<RejectionKind, u64>,
     effects: BTreeMap<&'static str, u64>,
 }
 
@@ -125,7 +126,7 @@ impl Tally {
     }
 
     /// An input was refused.
-    pub fn rejected(&mut self, kind: &'static str) {
+    pub fn rejected(&mut self, kind: RejectionKind) {
         *self.rejections.entry(kind).or_default() += 1;
     }
 
@@ -152,7 +153,7 @@ impl Tally {
         let Self { steps, rejections, effects } = other;
         steps.iter().for_each(|(kind, count)| *self.steps.entry(*kind).or_default() += count);
         for (name, count) in rejections {
-            *self.rejections.entry(name).or_default() += count;
+            *self.rejections.entry(*name).or_default() += count;
         }
         for (name, count) in effects {
             *self.effects.entry(name).or_default() += count;
@@ -165,13 +166,12 @@ impl Tally {
             let (action, on) = ((*action).to_owned(), (*on).to_owned());
             (Kind { action, phase: *phase, role: *role, on }, *count)
         });
-        let named = |counts: &BTreeMap<&'static str, u64>| {
-            counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-        };
+        let rejections = self.rejections.iter().map(|(kind, count)| (kind.to_string(), *count));
+        let effects = self.effects.iter().map(|(name, count)| ((*name).to_owned(), *count));
         Seen {
             steps: steps.collect(),
-            rejections: named(&self.rejections),
-            effects: named(&self.effects),
+            rejections: rejections.collect(),
+            effects: effects.collect(),
         }
     }
 }

@@ -122,7 +122,7 @@ pub use footprint::Footprint;
 pub use input::{Input, ServiceState, Timer};
 pub use membership::Membership;
 pub use params::Params;
-pub use rejection::Rejection;
+pub use rejection::{Rejection, RejectionKind, UnknownKind};
 pub use replica::Replica;
 pub use standing::Standing;
 pub use summary::Summary;

@@ -3,6 +3,8 @@
 
 use crate::effect::HaltReason;
 use crate::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Timestamp, View};
+use core::fmt;
+use core::str::FromStr;
 use thiserror::Error;
 
 /// Why an input was ignored. One variant a guard, with what was expected and what came.
@@ -275,15 +277,31 @@ pub enum Rejection {
 
 /// Names each variant once, so that the list of names is complete whenever the match is.
 macro_rules! kinds {
-    ($($variant:pat => $name:literal,)*) => {
-        impl Rejection {
-            /// The names of all variants.
-            pub const KINDS: &[&str] = &[$($name),*];
+    ($($kind:ident = $name:literal,)*) => {
+        /// Which guard refused: a [`Rejection`] without its particulars.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "the variants of Rejection say what they are")]
+        pub enum RejectionKind {
+            $($kind,)*
+        }
 
-            /// The variant's name, for metrics and reports.
-            pub fn kind(&self) -> &'static str {
+        impl RejectionKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// Its name in metrics, traces and reports.
+            pub const fn as_str(self) -> &'static str {
                 match self {
-                    $($variant => $name,)*
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+
+        impl Rejection {
+            /// Which guard refused.
+            pub const fn kind(&self) -> RejectionKind {
+                match self {
+                    $(Self::$kind { .. } => RejectionKind::$kind,)*
                 }
             }
         }
@@ -291,43 +309,63 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Self::BadSignature { .. } => "bad-signature",
-    Self::BadAuthenticator { .. } => "bad-authenticator",
-    Self::NotSigned { .. } => "not-signed",
-    Self::TooLong { .. } => "too-long",
-    Self::OperationTooLarge { .. } => "operation-too-large",
-    Self::NotAMember { .. } => "not-a-member",
-    Self::NotFromSigner { .. } => "not-from-signer",
-    Self::OwnMessage => "own-message",
-    Self::WrongView { .. } => "wrong-view",
-    Self::ViewNotActive { .. } => "view-not-active",
-    Self::OutsideWindow { .. } => "outside-window",
-    Self::NotPrimary { .. } => "not-primary",
-    Self::PrepareFromPrimary { .. } => "prepare-from-primary",
-    Self::WrongDigest { .. } => "wrong-digest",
-    Self::Equivocation { .. } => "equivocation",
-    Self::Duplicate => "duplicate",
-    Self::NullBatch => "null-batch",
-    Self::LaneTooHigh { .. } => "lane-too-high",
-    Self::OldTimestamp { .. } => "old-timestamp",
-    Self::UsedForAnother { .. } => "used-for-another",
-    Self::AnotherWaits { .. } => "another-waits",
-    Self::TimestampTooHigh { .. } => "timestamp-too-high",
-    Self::NotACheckpoint { .. } => "not-a-checkpoint",
-    Self::WrongQuorumSize { .. } => "wrong-quorum-size",
-    Self::SignersNotRising { .. } => "signers-not-rising",
-    Self::MixedCertificate => "mixed-certificate",
-    Self::CertificateFromFuture { .. } => "certificate-from-future",
-    Self::CertificatesNotRising { .. } => "certificates-not-rising",
-    Self::UnprovenCheckpoint { .. } => "unproven-checkpoint",
-    Self::WrongNewView { .. } => "wrong-new-view",
-    Self::TimerNotRunning => "timer-not-running",
-    Self::LastView { .. } => "last-view",
-    Self::NotRequested => "not-requested",
-    Self::WrongStateData { .. } => "wrong-state-data",
-    Self::UnreadableStateData => "unreadable-state-data",
-    Self::Unavailable => "unavailable",
-    Self::OverBudget { .. } => "over-budget",
-    Self::UnexpectedCompletion { .. } => "unexpected-completion",
-    Self::Halted(_) => "halted",
+    BadSignature = "bad-signature",
+    BadAuthenticator = "bad-authenticator",
+    NotSigned = "not-signed",
+    TooLong = "too-long",
+    OperationTooLarge = "operation-too-large",
+    NotAMember = "not-a-member",
+    NotFromSigner = "not-from-signer",
+    OwnMessage = "own-message",
+    WrongView = "wrong-view",
+    ViewNotActive = "view-not-active",
+    OutsideWindow = "outside-window",
+    NotPrimary = "not-primary",
+    PrepareFromPrimary = "prepare-from-primary",
+    WrongDigest = "wrong-digest",
+    Equivocation = "equivocation",
+    Duplicate = "duplicate",
+    NullBatch = "null-batch",
+    LaneTooHigh = "lane-too-high",
+    OldTimestamp = "old-timestamp",
+    UsedForAnother = "used-for-another",
+    AnotherWaits = "another-waits",
+    TimestampTooHigh = "timestamp-too-high",
+    NotACheckpoint = "not-a-checkpoint",
+    WrongQuorumSize = "wrong-quorum-size",
+    SignersNotRising = "signers-not-rising",
+    MixedCertificate = "mixed-certificate",
+    CertificateFromFuture = "certificate-from-future",
+    CertificatesNotRising = "certificates-not-rising",
+    UnprovenCheckpoint = "unproven-checkpoint",
+    WrongNewView = "wrong-new-view",
+    TimerNotRunning = "timer-not-running",
+    LastView = "last-view",
+    NotRequested = "not-requested",
+    WrongStateData = "wrong-state-data",
+    UnreadableStateData = "unreadable-state-data",
+    Unavailable = "unavailable",
+    OverBudget = "over-budget",
+    UnexpectedCompletion = "unexpected-completion",
+    Halted = "halted",
 }
+
+impl fmt::Display for RejectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for RejectionKind {
+    type Err = UnknownKind;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKind> {
+        let known = Self::ALL.iter().find(|kind| kind.as_str() == name);
+        known.copied().ok_or_else(|| UnknownKind(name.to_owned()))
+    }
+}
+
+/// No guard has this name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no reason to refuse an input is called {0:?}")]
+pub struct UnknownKind(pub String);

@@ -5,6 +5,7 @@ mod common;
 
 use common::craft::{self, batch_of, request_on};
 use common::{Cluster, without};
+use pbft_core::RejectionKind;
 use pbft_core::message::{Batch, FetchState, Message, StatePart};
 use pbft_core::params::HELP_BYTES_MAX;
 use pbft_core::types::{ReplicaId, SeqNum};
@@ -120,7 +121,7 @@ fn state_is_served_up_to_the_bound() {
             (0..1_000).filter(|_| cluster.inject(3, 0, fetch(StatePart::Chunk(1))).is_ok());
         assert_eq!(served.count(), 3);
         let more = cluster.inject(3, 0, fetch(StatePart::Chunk(1)));
-        assert_eq!(more.map_err(|rejection| rejection.kind()), Err("over-budget"));
+        assert_eq!(more.map_err(|rejection| rejection.kind()), Err(RejectionKind::OverBudget));
         tick(&mut cluster, 0);
     }
 }
@@ -142,7 +143,7 @@ fn replies_are_repeated_for_a_peer_up_to_the_bound() {
     // 8 + 4 + 2 + 8 + 32 + 4 + 8 + 64 bytes and the result each.
     assert_eq!(given, 1_000 / (130 + result));
     assert!(answers[given..].iter().all(|answer| {
-        answer.as_ref().is_err_and(|rejection| rejection.kind() == "over-budget")
+        answer.as_ref().is_err_and(|rejection| rejection.kind() == RejectionKind::OverBudget)
     }));
     // The client itself is answered as often as it asks.
     for _ in 0..20 {

@@ -4,6 +4,7 @@ mod common;
 
 use common::craft::{self, request};
 use common::{Cluster, without};
+use pbft_core::RejectionKind;
 use pbft_core::message::{Message, StatePart};
 use pbft_core::types::{SeqNum, View};
 use pbft_core::{Input, Timer};
@@ -161,7 +162,7 @@ fn a_lying_or_silent_source_of_state_is_replaced() {
                 }
             }
             cluster.assert_all_at(13);
-            if lies && cluster.rejections.contains_key("wrong-state-data") {
+            if lies && cluster.rejections.contains_key(&RejectionKind::WrongStateData) {
                 assert!(cluster.seen["fetch-state"] > 6, "asked again elsewhere");
             }
         }
@@ -292,9 +293,13 @@ fn a_status_is_answered_once_and_again_after_a_fetched_state() {
     };
     for _ in 0..2 {
         assert_eq!(told(&mut cluster, 2), Ok(()));
-        assert_eq!(told(&mut cluster, 2), Err("duplicate"));
+        assert_eq!(told(&mut cluster, 2), Err(RejectionKind::Duplicate));
         assert_eq!(told(&mut cluster, 4), Ok(()), "it has come further");
-        assert_eq!(told(&mut cluster, 6), Err("duplicate"), "that is enough until the next tick");
+        assert_eq!(
+            told(&mut cluster, 6),
+            Err(RejectionKind::Duplicate),
+            "that is enough until the next tick"
+        );
         cluster.input(0, Input::Timer(Timer::Status)).expect("always running");
     }
 }

@@ -5,6 +5,7 @@ mod common;
 use common::craft::{self, batch, new_view, prepared, request, request_on, signed_view_change};
 use common::keys::TestVerifier;
 use common::{Cluster, params};
+use pbft_core::RejectionKind;
 use pbft_core::crypto::{Statement, Verifier, verify};
 use pbft_core::message::{Batch, Message, Proposal, Signed, ViewChange};
 use pbft_core::surplus::{Sifted, Surplus};
@@ -24,7 +25,7 @@ impl Verifier for Counting {
 }
 
 /// How many signatures were checked, and what came of it.
-fn cost(message: Message) -> (usize, Result<(), &'static str>) {
+fn cost(message: Message) -> (usize, Result<(), RejectionKind>) {
     let verifier = Counting::default();
     let outcome = verify(&params(4, 1), &verifier, message).map(drop);
     (verifier.0.into_inner(), outcome.map_err(|rejection: Rejection| rejection.kind()))
@@ -50,13 +51,13 @@ fn a_new_view_of_a_wrong_shape_costs_no_signature() {
     let mut forged = v.clone();
     forged[1] = signed_view_change(2, vec![prepared(0, 1, o.1, 4, &[2, 2])], 2);
     for (message, kind) in [
-        (new_view(2, doubled, &[o], 2), "signers-not-rising"),
-        (new_view(2, short, &[o], 2), "wrong-quorum-size"),
-        (new_view(2, other_view, &[o], 2), "wrong-view"),
-        (new_view(2, forged, &[o], 2), "signers-not-rising"),
-        (new_view(2, v.clone(), &[o], 3), "not-primary"),
-        (new_view(2, v.clone(), &[], 2), "wrong-new-view"),
-        (new_view(2, v.clone(), &[o, (2, o.1)], 2), "wrong-new-view"),
+        (new_view(2, doubled, &[o], 2), RejectionKind::SignersNotRising),
+        (new_view(2, short, &[o], 2), RejectionKind::WrongQuorumSize),
+        (new_view(2, other_view, &[o], 2), RejectionKind::WrongView),
+        (new_view(2, forged, &[o], 2), RejectionKind::SignersNotRising),
+        (new_view(2, v.clone(), &[o], 3), RejectionKind::NotPrimary),
+        (new_view(2, v.clone(), &[], 2), RejectionKind::WrongNewView),
+        (new_view(2, v.clone(), &[o, (2, o.1)], 2), RejectionKind::WrongNewView),
     ] {
         assert_eq!(cost(message), (0, Err(kind)));
     }
@@ -77,37 +78,37 @@ fn other_messages_of_a_wrong_shape_cost_no_signature() {
     let last = request_on(1, 0, u64::MAX, b"x");
     let high_lane = request_on(1, 16, 1, b"x");
     for (message, kind) in [
-        (Message::Request(Arc::clone(&large)), "operation-too-large"),
-        (Message::Request(Arc::clone(&last)), "timestamp-too-high"),
-        (Message::Request(Arc::clone(&high_lane)), "lane-too-high"),
-        (order_of(&[request(2, 1), large]), "operation-too-large"),
-        (order_of(&[request(2, 1), last]), "timestamp-too-high"),
-        (order_of(&[request(2, 1), high_lane]), "lane-too-high"),
-        (order_of(&four), "too-long"),
-        (order_of(&[]), "null-batch"),
-        (Message::Batch(craft::batch_of(&four)), "too-long"),
-        (craft::proposal(0, 1, &batch(1), 2), "not-primary"),
-        (wrong_batch, "wrong-digest"),
-        (craft::prepare(0, 1, digest, 0), "prepare-from-primary"),
-        (craft::committed(0, 1, &batch(1), &[0, 2, 2]), "signers-not-rising"),
-        (craft::committed(0, 1, &batch(1), &[0, 2]), "wrong-quorum-size"),
-        (craft::committed(0, 1, &batch(1), &[0, 1, 2, 3]), "too-long"),
-        (craft::committed(0, 1, &batch(1), &[1, 2, 4]), "not-a-member"),
-        (stable(4, &[0, 2]), "wrong-quorum-size"),
-        (stable(4, &[0, 1, 2, 3]), "too-long"),
-        (stable(3, &[0, 2, 3]), "not-a-checkpoint"),
-        (craft::checkpoint(3, digest, 2), "not-a-checkpoint"),
-        (craft::view_change(1, Vec::new(), 4), "not-a-member"),
-        (craft::view_change(1, vec![p(0, 1, &[2, 3]); 9], 2), "too-long"),
+        (Message::Request(Arc::clone(&large)), RejectionKind::OperationTooLarge),
+        (Message::Request(Arc::clone(&last)), RejectionKind::TimestampTooHigh),
+        (Message::Request(Arc::clone(&high_lane)), RejectionKind::LaneTooHigh),
+        (order_of(&[request(2, 1), large]), RejectionKind::OperationTooLarge),
+        (order_of(&[request(2, 1), last]), RejectionKind::TimestampTooHigh),
+        (order_of(&[request(2, 1), high_lane]), RejectionKind::LaneTooHigh),
+        (order_of(&four), RejectionKind::TooLong),
+        (order_of(&[]), RejectionKind::NullBatch),
+        (Message::Batch(craft::batch_of(&four)), RejectionKind::TooLong),
+        (craft::proposal(0, 1, &batch(1), 2), RejectionKind::NotPrimary),
+        (wrong_batch, RejectionKind::WrongDigest),
+        (craft::prepare(0, 1, digest, 0), RejectionKind::PrepareFromPrimary),
+        (craft::committed(0, 1, &batch(1), &[0, 2, 2]), RejectionKind::SignersNotRising),
+        (craft::committed(0, 1, &batch(1), &[0, 2]), RejectionKind::WrongQuorumSize),
+        (craft::committed(0, 1, &batch(1), &[0, 1, 2, 3]), RejectionKind::TooLong),
+        (craft::committed(0, 1, &batch(1), &[1, 2, 4]), RejectionKind::NotAMember),
+        (stable(4, &[0, 2]), RejectionKind::WrongQuorumSize),
+        (stable(4, &[0, 1, 2, 3]), RejectionKind::TooLong),
+        (stable(3, &[0, 2, 3]), RejectionKind::NotACheckpoint),
+        (craft::checkpoint(3, digest, 2), RejectionKind::NotACheckpoint),
+        (craft::view_change(1, Vec::new(), 4), RejectionKind::NotAMember),
+        (craft::view_change(1, vec![p(0, 1, &[2, 3]); 9], 2), RejectionKind::TooLong),
         (
             craft::view_change(1, vec![p(0, 2, &[2, 3]), p(0, 1, &[2, 3])], 2),
-            "certificates-not-rising",
+            RejectionKind::CertificatesNotRising,
         ),
-        (p_of_one(p(0, 9, &[2, 3])), "outside-window"),
-        (p_of_one(p(0, 1, &[2])), "wrong-quorum-size"),
-        (p_of_one(p(0, 1, &[0, 2])), "prepare-from-primary"),
-        (p_of_one(p(0, 1, &[1, 2, 3])), "too-long"),
-        (p_of_one(p(1, 1, &[2, 3])), "certificate-from-future"),
+        (p_of_one(p(0, 9, &[2, 3])), RejectionKind::OutsideWindow),
+        (p_of_one(p(0, 1, &[2])), RejectionKind::WrongQuorumSize),
+        (p_of_one(p(0, 1, &[0, 2])), RejectionKind::PrepareFromPrimary),
+        (p_of_one(p(0, 1, &[1, 2, 3])), RejectionKind::TooLong),
+        (p_of_one(p(1, 1, &[2, 3])), RejectionKind::CertificateFromFuture),
     ] {
         assert_eq!(cost(message.clone()), (0, Err(kind)), "{message:?}");
     }
@@ -139,7 +140,7 @@ fn in_view_two() -> (Cluster, Message) {
 }
 
 /// Why the message is refused without a look at a signature, if it is.
-fn refused(surplus: &mut Surplus, from: u32, message: Message) -> Option<&'static str> {
+fn refused(surplus: &mut Surplus, from: u32, message: Message) -> Option<RejectionKind> {
     match surplus.sift(ReplicaId(from), message.clone()) {
         Sifted::Refused(rejection) => Some(rejection.kind()),
         sifted => {
@@ -158,23 +159,23 @@ fn what_comes_too_late_costs_no_signature() {
     let stable = |seq| Message::Stable(Arc::new(craft::stable(seq, digest, &[0, 2, 3])));
     let v = |view| [0, 2, 3].map(|id| signed_view_change(view, Vec::new(), id)).to_vec();
     for (from, message, kind) in [
-        (0, new_view(0, v(0), &[], 0), "wrong-view"),
-        (2, began, "wrong-view"),
-        (2, new_view(5, v(5), &[], 1), "own-message"),
-        (3, craft::view_change(1, Vec::new(), 3), "wrong-view"),
-        (3, craft::view_change(3, Vec::new(), 1), "own-message"),
-        (0, craft::proposal(0, 6, &batch(6), 0), "wrong-view"),
-        (2, craft::proposal(2, 4, &batch(6), 2), "outside-window"),
-        (3, craft::prepare(1, 6, digest, 3), "wrong-view"),
-        (3, craft::prepare(2, 4, digest, 3), "outside-window"),
-        (3, craft::prepare(2, 6, digest, 0), "not-from-signer"),
-        (3, craft::commit(2, 6, digest, 0), "not-from-signer"),
-        (3, craft::checkpoint(6, digest, 0), "not-from-signer"),
-        (3, craft::status(0, 2, true, 4, 5), "not-from-signer"),
-        (3, craft::checkpoint(4, digest, 3), "outside-window"),
-        (3, craft::committed(0, 4, &batch(4), &[0, 2, 3]), "outside-window"),
-        (3, craft::committed(0, 5, &batch(5), &[0, 2, 3]), "duplicate"),
-        (3, stable(4), "outside-window"),
+        (0, new_view(0, v(0), &[], 0), RejectionKind::WrongView),
+        (2, began, RejectionKind::WrongView),
+        (2, new_view(5, v(5), &[], 1), RejectionKind::OwnMessage),
+        (3, craft::view_change(1, Vec::new(), 3), RejectionKind::WrongView),
+        (3, craft::view_change(3, Vec::new(), 1), RejectionKind::OwnMessage),
+        (0, craft::proposal(0, 6, &batch(6), 0), RejectionKind::WrongView),
+        (2, craft::proposal(2, 4, &batch(6), 2), RejectionKind::OutsideWindow),
+        (3, craft::prepare(1, 6, digest, 3), RejectionKind::WrongView),
+        (3, craft::prepare(2, 4, digest, 3), RejectionKind::OutsideWindow),
+        (3, craft::prepare(2, 6, digest, 0), RejectionKind::NotFromSigner),
+        (3, craft::commit(2, 6, digest, 0), RejectionKind::NotFromSigner),
+        (3, craft::checkpoint(6, digest, 0), RejectionKind::NotFromSigner),
+        (3, craft::status(0, 2, true, 4, 5), RejectionKind::NotFromSigner),
+        (3, craft::checkpoint(4, digest, 3), RejectionKind::OutsideWindow),
+        (3, craft::committed(0, 4, &batch(4), &[0, 2, 3]), RejectionKind::OutsideWindow),
+        (3, craft::committed(0, 5, &batch(5), &[0, 2, 3]), RejectionKind::Duplicate),
+        (3, stable(4), RejectionKind::OutsideWindow),
     ] {
         assert_eq!(refused(&mut surplus, from, message.clone()), Some(kind), "{message:?}");
     }
@@ -219,7 +220,10 @@ fn what_may_be_evidence_about_a_view_is_looked_at_once_a_channel_and_signer() {
     for message in [new_view(2, v(2), &[], 2), promise(2, 3)] {
         for from in [2, 3] {
             assert_eq!(refused(&mut surplus, from, message.clone()), None, "{message:?}");
-            assert_eq!(refused(&mut surplus, from, message.clone()), Some("wrong-view"));
+            assert_eq!(
+                refused(&mut surplus, from, message.clone()),
+                Some(RejectionKind::WrongView)
+            );
         }
     }
     assert_eq!(refused(&mut surplus, 2, promise(2, 0)), None, "another signer");
@@ -231,7 +235,7 @@ fn what_may_be_evidence_about_a_view_is_looked_at_once_a_channel_and_signer() {
     surplus.on_step(&effects, cluster.replica(1));
     let later = [known.clone(), known, promise(3, 3), promise(4, 3), promise(5, 3)];
     let looked_at = later.map(|message| refused(&mut surplus, 0, message));
-    let again = Some("duplicate");
+    let again = Some(RejectionKind::Duplicate);
     assert_eq!(looked_at, [again, again, None, again, None], "and a later one always");
 }
 
@@ -243,7 +247,7 @@ fn what_a_replica_has_already_costs_no_signature() {
     assert_eq!(refused(&mut surplus, 2, order.clone()), None);
     let effects = cluster.inject(2, 1, order.clone()).expect("accepted");
     surplus.on_step(&effects, cluster.replica(1));
-    assert_eq!(refused(&mut surplus, 2, order.clone()), Some("duplicate"));
+    assert_eq!(refused(&mut surplus, 2, order.clone()), Some(RejectionKind::Duplicate));
     assert_eq!(refused(&mut surplus, 2, craft::proposal(2, 6, &batch(7), 2)), None, "evidence");
     assert_eq!(refused(&mut surplus, 2, craft::proposal(2, 7, &batch(6), 2)), None);
 
@@ -259,9 +263,13 @@ fn what_a_replica_has_already_costs_no_signature() {
     let effects = cluster.inject(3, 1, awaited.clone()).expect("awaited");
     surplus.on_step(&effects, cluster.replica(1));
     assert_eq!(surplus.wanted().iter().copied().collect::<Vec<_>>(), [digest]);
-    assert_eq!(refused(&mut surplus, 3, awaited), Some("duplicate"));
+    assert_eq!(refused(&mut surplus, 3, awaited), Some(RejectionKind::Duplicate));
     let earlier = new_view(2, v(0), &[], 2);
-    assert_eq!(refused(&mut surplus, 3, earlier), Some("duplicate"), "it waits for a later one");
+    assert_eq!(
+        refused(&mut surplus, 3, earlier),
+        Some(RejectionKind::Duplicate),
+        "it waits for a later one"
+    );
     let another = new_view(3, v(2), &o, 3);
     assert_eq!(refused(&mut surplus, 3, another), None, "it may take the other one's place");
 }

@@ -40,7 +40,7 @@ impl Unread {
         match self {
             Self::Frame(FrameError::TooLarge { .. }) => "too-large",
             Self::Frame(FrameError::Codec(_)) => "malformed",
-            Self::Rejected(rejection) | Self::NotVerified(rejection) => rejection.kind(),
+            Self::Rejected(rejection) | Self::NotVerified(rejection) => rejection.kind().as_str(),
             Self::Refused { reason, .. } => reason.kind(),
         }
     }

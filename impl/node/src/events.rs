@@ -85,7 +85,7 @@ impl Events {
         match outcome {
             Ok(effects) => effects.iter().for_each(|effect| self.on_effect(cause, effect, replica)),
             Err(rejection) => {
-                tracing::debug!(%cause, kind = rejection.kind(), "refused: {rejection}")
+                tracing::debug!(%cause, kind = rejection.kind().as_str(), "refused: {rejection}")
             }
         }
         let status = replica.status();

@@ -53,7 +53,7 @@ impl Meter {
         self.events.on_step(cause, outcome, replica);
         match outcome {
             Ok(effects) => effects.iter().for_each(|effect| self.on_effect(effect)),
-            Err(rejection) => self.metrics.rejections.add(rejection.kind()),
+            Err(rejection) => self.metrics.rejections.add(rejection.kind().as_str()),
         }
     }
 

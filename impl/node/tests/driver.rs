@@ -137,7 +137,7 @@ impl Observer for Watch {
     fn on_step(&mut self, input: &Input, outcome: &Result<Vec<Effect>, Rejection>, _: &Replica) {
         let mut seen = self.0.lock().expect("not poisoned");
         seen.0.push(match (input, outcome) {
-            (_, Err(rejection)) => rejection.kind(),
+            (_, Err(rejection)) => rejection.kind().as_str(),
             (Input::Request(_), Ok(_)) => "request",
             (Input::Message { message, .. }, Ok(_)) => message.get().kind(),
             (Input::Timer(_) | Input::Suspect, Ok(_)) => "timer",

@@ -6,6 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{CLIENT, CLUSTER, Node, replica_key, request};
+use pbft_core::RejectionKind;
 use pbft_core::crypto::sign;
 use pbft_core::evidence::SignedVote;
 use pbft_core::message::{
@@ -131,10 +132,10 @@ async fn what_would_be_refused_anyway_is_not_verified_and_ends_no_connection() {
     let body = NewView { view, view_changes, pre_prepares: Vec::new(), replica };
     let new_view = Arc::new(sign(&KeySigner::new(replica_key(2)), CLUSTER, body));
     let late = [
-        (Message::NewView(new_view), "wrong-view"),
-        (Message::ViewChange(view_change(5, 0)), "wrong-view"),
-        (Message::ViewChange(view_change(6, 2)), "duplicate"),
-        (Message::Batch(Arc::default()), "not-requested"),
+        (Message::NewView(new_view), RejectionKind::WrongView),
+        (Message::ViewChange(view_change(5, 0)), RejectionKind::WrongView),
+        (Message::ViewChange(view_change(6, 2)), RejectionKind::Duplicate),
+        (Message::Batch(Arc::default()), RejectionKind::NotRequested),
     ];
     for (message, kind) in &late {
         let outcome = node.inbox.peer_frame(replica, &encoded(message)).await;

@@ -13,6 +13,7 @@ pub mod tape;
 use core::time::Duration;
 use keys::{CLUSTER, checked, replica_key};
 use oracle::Oracle;
+use pbft_core::RejectionKind;
 use pbft_core::evidence::SignedVote;
 use pbft_core::message::{Message, Reply, Request, Signed, StateData};
 use pbft_core::types::{ReplicaId, SeqNum, View};
@@ -57,7 +58,7 @@ pub struct Cluster {
     /// Requests beyond those of the run's clients, see [`random::heal`].
     pub nudges: u64,
     /// Every rejection seen, by kind.
-    pub rejections: BTreeMap<&'static str, usize>,
+    pub rejections: BTreeMap<RejectionKind, usize>,
     /// After each step, compares the replica with what would be left of it after a crash.
     pub compare_restarted: bool,
     /// Compares the replica before and after each rejection.

@@ -30,7 +30,7 @@ fn alone(id: u32) -> Cluster {
 /// The input was refused, and for this reason.
 #[track_caller]
 fn refused<T: std::fmt::Debug>(outcome: Result<T, Rejection>, expected: Rejection) {
-    REFUSED.with_borrow_mut(|kinds| kinds.insert(expected.kind()));
+    REFUSED.with_borrow_mut(|kinds| kinds.insert(expected.kind().as_str()));
     assert_eq!(outcome.expect_err("refused"), expected);
 }
 

@@ -54,7 +54,7 @@ pub(super) fn step(
         number,
         group,
         input: self::input(input),
-        refused: outcome.as_ref().err().map(|rejection| rejection.kind().to_owned()),
+        refused: outcome.as_ref().err().map(|rejection| rejection.kind().to_string()),
         out: effects.iter().filter_map(|effect| output(effect, replica)).collect(),
     }
 }

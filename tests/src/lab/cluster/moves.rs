@@ -137,7 +137,7 @@ impl Cluster {
             Err(Unread::Rejected(rejection) | Unread::NotVerified(rejection))
                 if !self.is_byzantine(host) =>
             {
-                Some(rejection.kind().to_owned())
+                Some(rejection.kind().to_string())
             }
             Ok(_) | Err(_) => None,
         }
