@@ -1,17 +1,38 @@
 //! The numbers that README.md gives for the model are those on record.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use pbft_checker::axes::{Axis, Meetings};
 use pbft_checker::golden;
 use pbft_checker::mutant_record::record;
 use pbft_checker::output::grouped;
 use pbft_checker::preset::Preset;
+use pbft_model::config::Config;
+use pbft_model::ids::ReplicaId;
 use pbft_model::properties::PROPERTIES;
 
 /// As people write it in a sentence.
 fn commas(number: u64) -> String {
     grouped(number).split_whitespace().collect::<Vec<_>>().join(",")
+}
+
+/// A small number in a sentence.
+fn word(number: usize) -> &'static str {
+    const WORDS: [&str; 8] = ["no", "one", "two", "three", "four", "five", "six", "seven"];
+    WORDS[number]
+}
+
+/// The configurations of a preset that say something of the protocol.
+fn searched(preset: Preset) -> Vec<Config> {
+    let entries = preset.entries().into_iter().filter(|entry| entry.property.is_none());
+    entries.map(|entry| entry.config).collect()
+}
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    fs::read_to_string(path).expect("README.md").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The row of the table of claims that ends with a command.
@@ -38,4 +59,60 @@ fn the_claims_have_the_numbers_on_record() {
     let fails = claim(&readme, "The model can fail");
     let fates = format!("{} rules broken one by one: {killed} are", rows.len());
     assert!(fails.contains(&fates), "{fates}: {fails}");
+}
+
+/// Every bound that the claim names is one of a configuration that is searched, and none goes further.
+#[test]
+fn the_claim_names_the_bounds_that_are_searched() {
+    let quick = searched(Preset::Quick);
+    let readme = readme();
+    let claims = |text: &str| assert!(readme.contains(text), "README.md does not say: {text}");
+
+    let shapes: BTreeSet<_> =
+        quick.iter().map(|config| (config.replicas(), config.byzantine_count())).collect();
+    let shapes: Vec<_> = shapes.into_iter().collect();
+    assert_eq!(shapes, [(4, 0), (4, 1), (5, 0), (5, 1), (6, 1), (7, 2)]);
+    claims("four replicas, of which none or any one is Byzantine");
+    claims("five with none or one, six with one, seven with two;");
+    for liar in (0..4).map(ReplicaId) {
+        let is_liar = |config: &&Config| config.replicas() == 4 && config.is_byzantine(liar);
+        assert!(quick.iter().any(|config| is_liar(&config)), "{liar} is never Byzantine");
+    }
+
+    let most = |bound: fn(&Config) -> u8| quick.iter().map(bound).max().map_or(0, usize::from);
+    let (views, slots) = (most(|config| config.max_view().0) + 1, most(|c| c.last_slot().0));
+    let requests = most(Config::timestamps);
+    claims(&format!(
+        "up to {} views, {} slots, {} requests a client, checkpoints and fetched state, crashes",
+        word(views),
+        word(slots),
+        word(requests)
+    ));
+    assert!(quick.iter().any(Config::restarts), "no configuration has crashes");
+    assert!(quick.iter().any(|config| config.checkpoint_interval().is_some()), "nor checkpoints");
+}
+
+/// What the claim says of bounds that meet is what the table of pairs says.
+#[test]
+fn the_claim_says_which_bounds_meet() {
+    let (quick, readme) = (Meetings::of(Preset::Quick), readme());
+    let missing: Vec<_> = quick.missing().map(|pair| pair.axes.clone()).collect();
+    assert_eq!(missing, [[Axis::SecondViewChange, Axis::Restarts]]);
+    let met = quick.triples.iter().filter(|triple| triple.config.is_some()).count();
+    let says = format!(
+        "each pair meets in some configuration, but for crashes with a second view change, and {met} of {} triples do",
+        quick.triples.len()
+    );
+    assert!(readme.contains(&says), "{says}");
+}
+
+/// The nightly preset is as large as README.md says, as far as it is on record.
+#[test]
+fn the_nightly_preset_has_the_numbers_on_record() {
+    let nightly = searched(Preset::Nightly);
+    let counts: Vec<_> = nightly.iter().filter_map(golden::counts).collect();
+    assert_eq!(counts.len(), nightly.len(), "all are on record");
+    let states: u64 = counts.iter().map(|(states, _)| states).sum();
+    let says = format!("{} searches, {} states, all visited", nightly.len(), commas(states));
+    assert!(readme().contains(&says), "{says}");
 }
