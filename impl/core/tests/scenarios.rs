@@ -83,7 +83,7 @@ fn requests_wait_a_while_for_others_that_are_about_to_come() {
     cluster.assert_all_at(5);
 }
 
-/// Outside fault F16: one client that always has a request waiting had a batch of its own between those of the others.
+/// Outside fault F16: One client that always has a request waiting had a batch of its own between those of the others.
 #[test]
 fn who_always_waits_neither_starts_a_small_batch_nor_is_waited_for() {
     let change = |params: &mut pbft_core::Params| {
