@@ -198,11 +198,9 @@ pub fn order<N: Copy + Ord>(role: Role, slot: N, next: N, window: Window<N>) -> 
 
 /// §4.1, §4.2: what is ordered: a request that was neither answered nor ordered in this view.
 #[inline]
-pub const fn orderable(answered: bool, ordered: bool) -> Verdict {
-    match ensure(!answered, Unmet::Answered) {
-        Ok(()) => ensure(!ordered, Unmet::Ordered),
-        unmet => unmet,
-    }
+pub fn orderable(answered: bool, ordered: bool) -> Verdict {
+    ensure(!answered, Unmet::Answered)?;
+    ensure(!ordered, Unmet::Ordered)
 }
 
 /// §4.2: a backup accepts a PRE-PREPARE: it takes part in the view, has accepted no other for the slot, the slot is in the
@@ -282,7 +280,7 @@ pub fn leave(later: bool, sent: bool, next: bool, can_join: impl FnOnce() -> boo
 
 /// §4.5.2: f+1 others ask for views from this one on, and one of them for this.
 #[inline]
-pub const fn join(later_or_same: u8, weak: u8, same: bool) -> bool {
+pub fn join(later_or_same: u8, weak: u8, same: bool) -> bool {
     same && later_or_same >= weak
 }
 
