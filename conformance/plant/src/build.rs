@@ -113,7 +113,7 @@ pub fn build(
         Target::Program => planted_name(program.name),
         Target::Tests => program.name.to_owned(),
     };
-    errln!("building {name} with {bugs} {} (minutes the first time)", kind.name());
+    errln!("building {name} with {bugs} {} (minutes the first time)", kind.noun());
     let mut cargo = cargo();
     // From the root of the workspace, so that its configuration counts.
     cargo.current_dir(&workspace.root).arg("build").arg("--quiet").arg("--locked");

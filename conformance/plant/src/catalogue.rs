@@ -143,6 +143,9 @@ pub enum Mistake {
     /// A hunk replaces text by the same text.
     #[error("the hunk for `{0}` changes nothing")]
     NothingNew(String),
+    /// A source file that mutants are made of is no Rust.
+    #[error("the file cannot be parsed: {0}")]
+    NotRust(#[from] syn::Error),
 }
 
 const FIELDS: [&str; 4] = ["what", "rule", "caught", "without"];
@@ -172,6 +175,11 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Entries that are in no list. Their names differ.
+    pub(crate) fn of(entries: Vec<Entry>) -> Self {
+        Self { entries }
+    }
+
     /// All of them, in the order of the lists.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -184,6 +192,15 @@ impl Catalogue {
 }
 
 impl Entry {
+    /// An entry that is in no list: the directory of `beside` says which crate it is of.
+    pub(crate) fn generated(name: String, what: String, beside: &Path, hunk: Hunk) -> Self {
+        let (line, list) = (hunk.line, beside.to_owned());
+        let [rule, caught] =
+            [String::from("the line that it changes"), String::from("see the record")];
+        let hunks = vec![hunk];
+        Self { name, what, rule, caught, without: None, hunks, list, line, caught_line: line }
+    }
+
     /// Rewrites in the list how the bug is caught. Everything else there stays as it is, byte for byte.
     pub fn record(&self, root: &Path, caught: &str) -> Result<(), CatalogueError> {
         let (list, file) = (&self.list, root.join(&self.list));
@@ -205,7 +222,7 @@ impl Entry {
 }
 
 impl CatalogueError {
-    fn new(list: &Path, line: usize, mistake: Mistake) -> Self {
+    pub(crate) fn new(list: &Path, line: usize, mistake: Mistake) -> Self {
         Self { list: list.to_owned(), line, mistake }
     }
 }

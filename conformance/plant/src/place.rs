@@ -273,7 +273,7 @@ fn described(function: &Function) -> String {
 }
 
 /// Where `wanted` stands, whatever the white space. It does not begin or end within a word.
-fn occurrences(source: &str, within: Range<usize>, wanted: &str) -> Vec<Range<usize>> {
+pub(crate) fn occurrences(source: &str, within: Range<usize>, wanted: &str) -> Vec<Range<usize>> {
     let wanted: Vec<char> = wanted.chars().filter(|c| !c.is_whitespace()).collect();
     let chars = source[within.clone()].char_indices().filter(|(_, c)| !c.is_whitespace());
     let there: Vec<(usize, char)> = chars.map(|(at, c)| (within.start + at, c)).collect();

@@ -1,6 +1,7 @@
 //! The workspace that has the bugs' lists, as cargo sees it.
 
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::generate;
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -57,17 +58,34 @@ pub enum Kind {
     Bugs,
     /// Mutants of the specification: each `mutants.txt`.
     Mutants,
+    /// Mutants that are made from the specification, without a list: see [`crate::generate`].
+    Generated,
 }
 
 impl Kind {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Bugs, Self::Mutants];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bugs, Self::Mutants, Self::Generated];
+
+    /// The kind of a mutant by its name: only those that are made by rule name a file and a function.
+    pub fn of_mutant(name: &str) -> Self {
+        if name.contains(':') { Self::Generated } else { Self::Mutants }
+    }
+
+    /// What they are called in a sentence.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Bugs => "bugs",
+            Self::Mutants => "mutants",
+            Self::Generated => "mutants made by rule",
+        }
+    }
 
     /// What its files are called, without `.txt`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bugs => "bugs",
             Self::Mutants => "mutants",
+            Self::Generated => "generated",
         }
     }
 }
@@ -105,7 +123,7 @@ impl Workspace {
     }
 
     /// The lists of one kind, relative to the root.
-    pub fn lists(&self, kind: Kind) -> Vec<PathBuf> {
+    fn lists(&self, kind: Kind) -> Vec<PathBuf> {
         let file = format!("{}.txt", kind.name());
         let mut lists: Vec<PathBuf> = self
             .packages
@@ -148,9 +166,12 @@ impl Workspace {
         library.src_path.strip_prefix(&self.root).ok().map(ToOwned::to_owned)
     }
 
-    /// What the lists of one kind say.
+    /// What the lists of one kind say, or the sources.
     pub fn catalogue(&self, kind: Kind) -> Result<Catalogue, CatalogueError> {
-        Catalogue::read(&self.root, &self.lists(kind))
+        match kind {
+            Kind::Generated => generate::buildable(&self.root),
+            Kind::Bugs | Kind::Mutants => Catalogue::read(&self.root, &self.lists(kind)),
+        }
     }
 }
 

@@ -45,8 +45,10 @@ fn bugs_are_listed_shown_and_checked() {
     assert!(said.contains("there is no bug `greatest`"), "{said}");
     let (checked, _) = ends(&fixture, &["check"], 0);
     assert_eq!(checked, "3 bugs can be planted (hunks: 3, functions: 2, files: 1)\n");
-    let (checked, _) = ends(&fixture, &["check", "--mutants"], 0);
-    assert_eq!(checked, "0 bugs can be planted (hunks: 0, functions: 0, files: 0)\n");
+    for kind in ["--mutants", "--generated"] {
+        let (checked, _) = ends(&fixture, &["check", kind], 0);
+        assert_eq!(checked, "0 bugs can be planted (hunks: 0, functions: 0, files: 0)\n");
+    }
 }
 
 #[test]

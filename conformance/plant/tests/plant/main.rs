@@ -4,5 +4,6 @@ mod builds;
 mod commands;
 mod copies;
 mod fixture;
+mod generated;
 mod lists;
 mod places;

@@ -37,6 +37,17 @@ struct Lists {
     /// The mutants of the specification (each `mutants.txt`) instead of the bugs.
     #[arg(long, global = true, conflicts_with = "bugs")]
     mutants: bool,
+    /// The mutants that are made from the specification by rule instead of the bugs.
+    #[arg(long, global = true, conflicts_with_all = ["bugs", "mutants"])]
+    generated: bool,
+}
+
+impl Lists {
+    /// What kind they are, if one is asked for.
+    fn kind(&self) -> Option<Kind> {
+        let kinds = [(self.mutants, Kind::Mutants), (self.generated, Kind::Generated)];
+        kinds.into_iter().find(|(asked, _)| *asked).map(|(_, kind)| kind)
+    }
 }
 
 #[derive(Subcommand)]
@@ -123,7 +134,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let workspace = Workspace::of(Path::new("."))?;
-    let kind = if arguments.lists.mutants { Kind::Mutants } else { Kind::Bugs };
+    let kind = arguments.lists.kind().unwrap_or(Kind::Bugs);
     let catalogue = || match arguments.lists.bugs.is_empty() {
         true => Ok(workspace.catalogue(kind)?),
         false => named(&workspace, &arguments.lists.bugs),
@@ -131,7 +142,7 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
     match &arguments.command {
         Command::List => Ok(list(arguments.format, &catalogue()?)),
         Command::Show { name } => show(arguments.format, &workspace, &catalogue()?, name),
-        Command::Check if arguments.lists.mutants || !arguments.lists.bugs.is_empty() => {
+        Command::Check if arguments.lists.kind().is_some() || !arguments.lists.bugs.is_empty() => {
             Ok(check(arguments.format, &workspace, &[catalogue()?]))
         }
         Command::Check => {
