@@ -195,8 +195,9 @@ pub const EVENTS: [Event; 37] = [
         let Action::EnterView { view, .. } = *action else { return false };
         view > actor(state, action).view
     }),
-    event("restart-between-step-and-write", Config::restarts, |_, _, action| {
-        matches!(action, Action::Restart { .. })
+    event("restart-between-step-and-write", Config::restarts, |_, state, action| {
+        let disk = state.disks.get(action.replica().index());
+        matches!(action, Action::Restart { .. }) && disk != Some(actor(state, action))
     }),
 ];
 

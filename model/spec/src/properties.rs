@@ -40,7 +40,7 @@ pub const PROPERTIES: [Property; 14] = [
     },
     Property {
         name: "validity",
-        statement: "what is executed is a client's request or null",
+        statement: "what is executed is a client's request or null, and only requests are applied to the service",
         holds: validity,
         applicable: always,
         exercised: something_applied,
@@ -212,7 +212,9 @@ fn validity(model: &Pbft, state: &State) -> bool {
     let acceptable = |value: &Value| {
         value.is_none() || *value == Value::NULL || model.requests().any(|one| one == *value)
     };
-    model.honest().all(|id| state.replica(id).executed.iter().all(acceptable))
+    model.honest_states(state).all(|replica| {
+        replica.executed.iter().all(acceptable) && replica.applied.iter().all(Value::is_request)
+    })
 }
 
 fn exactly_once(model: &Pbft, state: &State) -> bool {
