@@ -5,7 +5,8 @@
 //! [`simulate`] walks at random where there is too much to visit: it may find a violation, and cannot show that there is none.
 //!
 //! A search that finds nothing shows something only if it would have found something. With each mutant planted, the property on
-//! record must be violated ([`mutant_record`], [`mutants`]); and with more than f Byzantine replicas, agreement must (the negative
+//! record must be violated ([`mutant_record`], [`mutants`]); what comes of each mutant that is made from the sources by rule is on
+//! record too ([`generated`]); and with more than f Byzantine replicas, agreement must (the negative
 //! controls in [`preset`]). [`theorem`] compares the model's steps with those of the theorem.
 //!
 //! [`trace`] is a path that a search found, as a file that can be told, shortened and compared; [`svg`] draws it, and
@@ -18,6 +19,7 @@ pub mod check;
 pub mod cli;
 pub mod estimate;
 pub mod explore;
+pub mod generated;
 pub mod golden;
 pub mod graph;
 pub mod mutant_record;

@@ -166,8 +166,10 @@ pub fn row(name: &str) -> Result<Option<Row>, RecordError> {
 /// The mutant that is on in this process: none unless it runs a build that has them.
 #[must_use]
 pub fn active() -> Option<&'static str> {
-    static ACTIVE: LazyLock<Option<String>> =
-        LazyLock::new(|| active_of(Kind::Mutants).ok().flatten());
+    static ACTIVE: LazyLock<Option<String>> = LazyLock::new(|| {
+        let kinds = [Kind::Mutants, Kind::Generated];
+        kinds.into_iter().find_map(|kind| active_of(kind).ok().flatten())
+    });
     ACTIVE.as_deref()
 }
 

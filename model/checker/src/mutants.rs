@@ -129,16 +129,22 @@ impl MutantReport {
     }
 }
 
-/// Builds the program that has the mutants. It takes minutes the first time.
+/// Builds the program that has the mutants of the list. It takes minutes the first time.
 pub fn planted() -> Result<Planted, ToolError> {
+    planted_with(Kind::Mutants)
+}
+
+fn planted_with(kind: Kind) -> Result<Planted, ToolError> {
     // Who asks for one has it from the record, so that it exists.
-    Planted::build(Kind::Mutants, PROGRAM.0, PROGRAM.1, &[""; 0])
+    Planted::build(kind, PROGRAM.0, PROGRAM.1, &[""; 0])
 }
 
 /// The mutant that a trace is of, if the rules of this process are not its rules.
 #[must_use]
 pub fn of_another(trace: &[u8]) -> Option<String> {
-    let known = |name: &String| row(name).is_ok_and(|row| row.is_some());
+    let known = |name: &String| {
+        Kind::of_mutant(name) == Kind::Generated || row(name).is_ok_and(|row| row.is_some())
+    };
     Trace::mutant_of(trace).filter(|_| active().is_none()).filter(known)
 }
 
@@ -160,7 +166,8 @@ pub enum TellError {
 
 /// What this program prints with a mutant on for these arguments, in which `-` is a trace.
 pub fn tell(mutant: &str, arguments: &[&str], trace: &[u8]) -> Result<String, TellError> {
-    let output = planted()?.tell(Some(mutant), arguments, trace)?;
+    let planted = planted_with(Kind::of_mutant(mutant))?;
+    let output = planted.tell(Some(mutant), arguments, trace)?;
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.trim().trim_start_matches("error: ").trim_start_matches("- is refused: ");
     if !output.status.success() {
@@ -195,26 +202,36 @@ pub fn hunt_all(
     threads: usize,
     done: impl Fn(&MutantReport) + Sync,
 ) -> Result<Vec<MutantReport>, ToolError> {
+    in_turn(rows, threads, |row| {
+        let report = hunt(planted, row)?;
+        done(&report);
+        Ok(report)
+    })
+}
+
+/// Does the work for each item, so many at a time. The results are in the order of the items.
+pub(crate) fn in_turn<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> Result<R, ToolError> + Sync,
+) -> Result<Vec<R>, ToolError> {
     let next = AtomicUsize::new(0);
-    let reports = Mutex::new(Vec::new());
+    let results = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(row) = rows.get(at) else { return };
-                    let report = hunt(planted, row);
-                    if let Ok(report) = &report {
-                        done(report);
-                    }
-                    reports.lock().unwrap_or_else(PoisonError::into_inner).push((at, report));
+                    let Some(item) = items.get(at) else { return };
+                    let result = work(item);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
                 }
             });
         }
     });
-    let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
-    reports.sort_by_key(|(at, _)| *at);
-    reports.into_iter().map(|(_, report)| report).collect()
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// What a hunt came to: everything as recorded, a finding, or nothing because nothing ran.

@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::check::{CheckReport, Verdict};
+use crate::generated::{Fate, Report};
 use crate::golden;
 use crate::mutant_record::{RecordError, record};
 use crate::mutants::MutantReport;
@@ -231,6 +232,39 @@ pub fn mutant_summary(reports: &[MutantReport]) -> String {
         format!("NOT AS RECORDED: {}", odd.join(", "))
     };
     format!("{killed} killed, {equivalent} equivalent; {odd}")
+}
+
+/// A line for each mutant made by rule that survives or is not as recorded.
+#[must_use]
+pub fn generated_table(reports: &[Report]) -> Table {
+    let mut table = table(&["mutant", "what is different", "fate", "states"]);
+    let shown = |report: &&Report| report.fate.reason().is_some() || !report.as_recorded;
+    for report in reports.iter().filter(shown) {
+        let odd = if report.as_recorded { "" } else { "NOT AS RECORDED: " };
+        table.add_row([
+            report.name.clone(),
+            report.change.clone(),
+            format!("{odd}{}", report.fate),
+            grouped(report.states()),
+        ]);
+    }
+    table
+}
+
+/// How many mutants made by rule met which fate.
+#[must_use]
+pub fn generated_summary(wanted: usize, reports: &[Report]) -> String {
+    let count = |is: &dyn Fn(&Report) -> bool| reports.iter().filter(|report| is(report)).count();
+    let killed = count(&|report| matches!(report.fate, Fate::Killed { .. }));
+    let same = count(&|report| matches!(report.fate, Fate::SameStates { .. }));
+    let other = count(&|report| matches!(report.fate, Fate::Survives { .. }));
+    let refused = count(&|report| report.fate == Fate::Refused);
+    let (odd, open) = (count(&|one| !one.as_recorded), count(&|one| one.fate.is_unexplained()));
+    let missing = wanted.saturating_sub(reports.len());
+    format!(
+        "{wanted} mutants: {killed} killed, {same} survive with the same states, {other} with others, {refused} do not \
+         compile, {missing} not searched; {open} survivors not explained, {odd} not as recorded"
+    )
 }
 
 /// A name with what it stands for.

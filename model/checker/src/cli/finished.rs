@@ -1,13 +1,13 @@
-//! The results of a run so far: a line of JSON for each configuration, written when it is finished.
+//! The results of a run so far: a line of JSON for each piece of work, written when it is finished.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::describe;
-use crate::check::CheckReport;
 use crate::run::{RunDir, build};
 
 const FILE: &str = "finished.jsonl";
@@ -21,9 +21,9 @@ pub(super) struct Finished {
 
 /// A line: results are those of one build.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct Line<T> {
     build: String,
-    report: CheckReport,
+    report: T,
 }
 
 impl Finished {
@@ -35,8 +35,8 @@ impl Finished {
     }
 
     /// Adds a result.
-    pub(super) fn add(&mut self, report: &CheckReport) -> Result<(), String> {
-        let line = Line { build: self.build.clone(), report: report.clone() };
+    pub(super) fn add<T: Serialize>(&mut self, report: &T) -> Result<(), String> {
+        let line = Line { build: self.build.clone(), report };
         let mut text = serde_json::to_string(&line).map_err(|error| error.to_string())?;
         text.push('\n');
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
@@ -45,7 +45,7 @@ impl Finished {
 
     /// The results in the directory of an earlier run. Those of another build are not believed, and a last line that was
     /// cut off is left out.
-    pub(super) fn read(directory: &Path) -> Result<Vec<CheckReport>, String> {
+    pub(super) fn read<T: DeserializeOwned>(directory: &Path) -> Result<Vec<T>, String> {
         let path = directory.join(FILE);
         let text = fs::read_to_string(&path).map_err(describe("reading", &path))?;
         let this = build();
@@ -55,7 +55,7 @@ impl Finished {
                 .map_err(|error| format!("{} is not of such a run: {error}", path.display()))?;
             if of != this {
                 return Err(format!(
-                    "{} is of another build ({of}; this is {this}): check again without --resume",
+                    "{} is of another build ({of}; this is {this}): run it again without --resume",
                     path.display()
                 ));
             }

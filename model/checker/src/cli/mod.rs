@@ -3,6 +3,7 @@
 mod check;
 mod explore;
 mod finished;
+mod generated;
 mod graph;
 mod list;
 mod mutants;
@@ -74,8 +75,19 @@ Examples:
   pbft-model mutants                                 all of them, as a table
   pbft-model mutants --name p-omitted --traces       one of them, with its counterexample
   pbft-model mutants --format json | jq '.[].name'   a JSON list
+  pbft-model mutants --generated --threads 1         those that are made by rule: each condition dropped, each
+                                                     comparison shifted, each part of a step left out
+  pbft-model mutants --generated --name rules.rs:accept:check-1-passes
+                                                     one of them; `cargo plant show --generated NAME` is its diff
+  pbft-model mutants --generated --resume runs/20260131T235959Z-mutants-generated
+                                                     go on where a run was interrupted
+  pbft-model mutants --generated --shard 2/4         the second quarter; --merge puts the results together
+  pbft-model mutants --generated --record            put what came of them on record: model/spec/generated.txt
 
-Exit codes: 0 all as recorded, 1 a mutant survives or is not as recorded, 2 bad usage, 3 inconclusive.";
+A mutant of the list is killed by the property on record. One that is made by rule is killed by any property that is \
+violated, by any witness that is never seen any more, and by a panic.
+
+Exit codes: 0 all as recorded, 1 a mutant is not as recorded or survives without a reason, 2 bad usage, 3 not finished.";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
@@ -122,6 +134,9 @@ enum Subcommands {
     /// Search under the rules as they are in this process, and print what was found as JSON
     #[command(hide = true)]
     Hunt(mutants::HuntArgs),
+    /// Go through the configurations under the rules as they are in this process, and print what was found as JSON
+    #[command(hide = true)]
+    HuntGenerated(generated::SearchArgs),
     /// Follow a path under the rules as they are in this process, and print its states as JSON
     #[command(hide = true)]
     Follow(trace::FollowArgs),
@@ -135,9 +150,8 @@ impl Subcommands {
             Self::Explore(args) => args.mutant(),
             Self::Simulate(args) => args.mutant.clone(),
             Self::Graph(args) => args.mutant.clone(),
-            Self::Trace(_) | Self::Mutants(_) | Self::List(_) | Self::Hunt(_) | Self::Follow(_) => {
-                None
-            }
+            Self::Trace(_) | Self::Mutants(_) | Self::List(_) => None,
+            Self::Hunt(_) | Self::HuntGenerated(_) | Self::Follow(_) => None,
         }
     }
 }
@@ -166,11 +180,12 @@ pub fn main() -> std::process::ExitCode {
 /// Does it in this process, unless it is to be done with a mutant on, which this build has not.
 fn here_or_elsewhere(cli: Cli) -> u8 {
     let mutant = cli.command.mutant();
+    let kind = mutant.as_deref().map_or(Kind::Mutants, Kind::of_mutant);
     let elsewhere = || {
         if let (Some(mutant), false) = (&mutant, planted_build()) {
-            errln!("{}", tool::diff(Kind::Mutants, mutant)?);
+            errln!("{}", tool::diff(kind, mutant)?);
         }
-        tool::elsewhere(mutant.as_deref(), Kind::Mutants, PROGRAM.0, PROGRAM.1)
+        tool::elsewhere(mutant.as_deref(), kind, PROGRAM.0, PROGRAM.1)
     };
     match elsewhere() {
         Ok(None) => run(cli) as u8,
@@ -194,6 +209,7 @@ fn run(cli: Cli) -> ExitCode {
         Subcommands::Mutants(args) => mutants::run(&args),
         Subcommands::List(args) => list::run(&args).map_err(Failure::from),
         Subcommands::Hunt(args) => mutants::hunt(&args).map_err(Failure::from),
+        Subcommands::HuntGenerated(args) => Ok(generated::search(&args)),
         Subcommands::Follow(args) => trace::follow(&args),
     };
     result.unwrap_or_else(failed)

@@ -7,6 +7,7 @@ use std::thread;
 use clap::Args;
 
 use super::check::property;
+use super::generated::{self, GeneratedArgs};
 use super::{Failure, ResultArgs, describe, print_json};
 use crate::mutant_record::{Row, record};
 use crate::mutants::{self, Found};
@@ -21,8 +22,10 @@ pub(super) struct MutantsArgs {
     #[arg(long, value_name = "NAME")]
     name: Vec<String>,
     /// Print the shortest counterexamples too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "generated")]
     traces: bool,
+    #[command(flatten)]
+    made: GeneratedArgs,
     #[command(flatten)]
     results: ResultArgs,
 }
@@ -46,6 +49,9 @@ pub(super) fn hunt(args: &HuntArgs) -> Result<ExitCode, String> {
 
 /// Hunts the mutants, writes a run directory and prints the table.
 pub(super) fn run(args: &MutantsArgs) -> Result<ExitCode, Failure> {
+    if args.made.generated {
+        return generated::run(&args.made, &args.name, &args.results);
+    }
     let rows = chosen(&args.name)?;
     let files = args.results.reports.create()?;
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);

@@ -1,6 +1,7 @@
 //! The binary: exit codes, what goes to which stream, files, and help that teaches.
 
 mod bench;
+mod generated;
 mod shards;
 
 use std::ffi::OsStr;
