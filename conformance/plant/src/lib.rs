@@ -9,6 +9,7 @@
 pub mod build;
 pub mod catalogue;
 pub mod copy;
+pub mod find;
 mod functions;
 pub mod generate;
 pub mod place;

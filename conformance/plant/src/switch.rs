@@ -1,7 +1,7 @@
 //! Which bug is on, for the programs of a planted build and those that run them.
 
 use crate::workspace::Kind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The environment variable with the name of the bug that is on.
@@ -9,6 +9,20 @@ pub const BUG: &str = "PBFT_PLANT";
 
 /// The environment variable that says, while a copy is built, which kind of bugs it has.
 pub(crate) const BUILD: &str = "PBFT_PLANTED_BUILD";
+
+/// The environment variable that tells a program of a planted build where the sources are that its copy was made of.
+const SOURCES: &str = "PBFT_PLANT_SOURCES";
+
+/// The directory of the workspace that this program was built from; in a planted build that is the copy.
+pub const BUILT_FROM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// The directory of the workspace without bugs, whose lines people read; none if a planted build was not told.
+pub fn sources() -> Option<PathBuf> {
+    match planted_build() {
+        true => std::env::var_os(SOURCES).map(PathBuf::from),
+        false => Some(PathBuf::from(BUILT_FROM)),
+    }
+}
 
 /// Why the bug that is asked for cannot be on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +72,9 @@ pub fn option() -> String {
 /// A command that runs a program of a planted build with one bug on, or with none.
 pub fn command(program: &Path, bug: Option<&str>) -> Command {
     let mut command = Command::new(program);
+    if let Some(sources) = sources() {
+        command.env(SOURCES, sources);
+    }
     match bug {
         Some(bug) => command.env(BUG, bug),
         None => command.env_remove(BUG),
