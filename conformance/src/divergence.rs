@@ -1,5 +1,8 @@
 //! A difference between the model and the code, told so that one can act on it.
 
+use crate::signpost::deeds::Deed;
+use crate::signpost::given::Given;
+use crate::signpost::{Arm, Fact, Signpost};
 use crate::walk::Trace;
 use pbft_model as model;
 use serde::Serialize;
@@ -41,33 +44,6 @@ pub enum Kind {
     Harness,
 }
 
-impl Kind {
-    /// Where to look first.
-    pub fn hint(self) -> &'static str {
-        match self {
-            Self::Early => "the code acts on fewer votes, or other votes, than the rule asks for",
-            Self::Refused => "a guard in the code is stricter than the rule",
-            Self::Accepted => "a guard is missing in the code",
-            Self::WrongRejection => {
-                "another guard refused first; the one under test may be missing"
-            }
-            Self::StateChanged => "a handler changed state before all its guards",
-            Self::Messages => "the code says something else than the model at this step",
-            Self::Execution => "the code executes or replies otherwise than the model",
-            Self::State => "the code's state after the step is not what the model says",
-            Self::NotDurable => "a send comes before the write that it depends on",
-            Self::Restart => "what is durable does not bring back the replica",
-            Self::Reaction => {
-                "what the replica owes its peers and clients beside its votes is missing"
-            }
-            Self::Timer => "a handler changes what the replica waits for, and not its timer",
-            Self::Halted => "the replica detected an impossible state",
-            Self::Panicked => "an assertion of the code does not hold",
-            Self::Harness => "the replay itself, or the abstraction, is wrong",
-        }
-    }
-}
-
 /// A step at which model and code differ, without its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -79,12 +55,69 @@ pub struct Difference {
     pub diff: Vec<String>,
     /// The probe, frame or reaction that showed it, if it was none of the model's steps.
     pub probe: Option<&'static str>,
+    /// What was given to the replica last.
+    pub given: Option<Given>,
+    /// What was seen, for a signpost.
+    pub facts: Vec<Fact>,
+    /// When it was seen, if at no step of the model.
+    pub moment: Option<Box<Moment>>,
+}
+
+/// A step of a story that is none of the model's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// At which replica.
+    pub replica: u8,
+    /// The number of the step, from 1.
+    pub step: usize,
+    /// What was done then.
+    pub action: String,
+    /// The steps before.
+    pub path: Vec<String>,
 }
 
 impl Difference {
     /// A difference without a diff.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), diff: Vec::new(), probe: None }
+        let (diff, facts) = (Vec::new(), Vec::new());
+        Self { kind, what: what.into(), diff, probe: None, given: None, facts, moment: None }
+    }
+
+    /// Says what was given to the replica last, unless that is known.
+    #[must_use]
+    pub fn given(self, given: Given) -> Self {
+        Self { given: self.given.or(Some(given)), ..self }
+    }
+
+    /// The same of a delivery.
+    #[must_use]
+    pub fn at(self, delivery: impl Into<Given>) -> Self {
+        self.given(delivery.into())
+    }
+
+    /// Where it leads, if it was seen at, or after, a step of the model; or at none.
+    pub fn signpost(&self, arm: Arm, action: Option<&model::Action>) -> Signpost {
+        Signpost::of(arm, action, self.probe, self.given, &self.facts)
+    }
+
+    /// Adds something that was seen.
+    #[must_use]
+    pub fn with(mut self, fact: Fact) -> Self {
+        self.facts.push(fact);
+        self
+    }
+
+    /// Says when it was seen, unless that is known.
+    #[must_use]
+    pub fn then(self, moment: Moment) -> Self {
+        Self { moment: self.moment.or(Some(Box::new(moment))), ..self }
+    }
+
+    /// Adds what was done.
+    #[must_use]
+    pub fn with_deeds(mut self, deeds: impl IntoIterator<Item = Deed>) -> Self {
+        self.facts.extend(deeds.into_iter().map(Fact::Did));
+        self
     }
 
     /// Says which probe showed it.
@@ -122,6 +155,9 @@ pub struct Divergence {
     pub what: String,
     /// `-` what the model says, `+` what the code says.
     pub diff: Vec<String>,
+    /// The handler at which it was seen, the rule, and what else to look at.
+    #[serde(flatten)]
+    pub signpost: Signpost,
     /// The probe, frame or reaction that showed it, if it was none of the model's steps.
     pub probe: Option<&'static str>,
     /// The steps that led here.
@@ -179,6 +215,10 @@ pub fn explore(config: &str, actions: &[model::Action]) -> String {
 /// How many steps before the difference are shown.
 const CONTEXT: usize = 5;
 
+/// What a difference says that was seen by the replay itself.
+const CANNOT_GO_ON: &str =
+    "the replay cannot go on: the code does not do what it waits for, or it is wrong itself";
+
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { arm, config, step, replica, action, kind, what, .. } = self;
@@ -201,7 +241,10 @@ impl fmt::Display for Divergence {
         for line in &self.diff {
             writeln!(f, "    {line}")?;
         }
-        writeln!(f, "  look at: {}", kind.hint())?;
+        writeln!(f, "{}", self.signpost)?;
+        if *kind == Kind::Harness {
+            writeln!(f, "  {CANNOT_GO_ON}")?;
+        }
         writeln!(f, "  seed {}; again: {}", self.seed, self.reproduce)?;
         write!(f, "  the way here in the model: {}", self.explore)
     }

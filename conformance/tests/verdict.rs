@@ -3,7 +3,7 @@
 use pbft_checker::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
 use pbft_checker::run::Silent;
 use pbft_conformance::beyond;
-use pbft_conformance::divergence::{Divergence, Kind};
+use pbft_conformance::divergence::{Difference, Divergence, Kind};
 use pbft_conformance::probe;
 use pbft_conformance::probe::frame::FRAME_PROBES;
 use pbft_conformance::probe::handshake::HANDSHAKES;
@@ -12,6 +12,11 @@ use pbft_conformance::replay::core::schedule::SCHEDULES;
 use pbft_conformance::replay::node::NodeReport;
 use pbft_conformance::replay::plan::Promise;
 use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
+use pbft_conformance::signpost::deeds::Deed;
+use pbft_conformance::signpost::given::Given;
+use pbft_conformance::signpost::{Arm, Fact};
+use pbft_model as model;
+use std::path::Path;
 
 struct Parts {
     model: Vec<CheckReport>,
@@ -64,6 +69,7 @@ fn divergence() -> Divergence {
         kind: Kind::State,
         what: String::new(),
         diff: Vec::new(),
+        signpost: Difference::new(Kind::State, "").signpost(Arm::Core, None),
         probe: None,
         shrunk_from: None,
         path: Vec::new(),
@@ -187,5 +193,57 @@ fn the_json_has_the_fields_that_programs_read() {
         "/divergences",
     ] {
         assert!(json.pointer(pointer).is_some(), "{pointer} is missing");
+    }
+}
+
+/// The COMMIT of a step is lacking.
+fn without_its_commit() -> Divergence {
+    let step = model::Action::Commit { replica: model::ReplicaId(2), slot: model::Slot(1) };
+    let lacking = Difference::new(Kind::Messages, "the messages differ")
+        .with(Fact::Lacks(Deed::Commit))
+        .given(Given::Prepare);
+    let signpost = lacking.signpost(Arm::Core, Some(&step));
+    Divergence { kind: Kind::Messages, replica: 2, step: 3, signpost, ..divergence() }
+}
+
+/// The line at which a file of the workspace has this text.
+fn line_of(file: &str, text: &str) -> u64 {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let source = std::fs::read_to_string(Path::new(root).join(file)).expect("the file is there");
+    1 + source.lines().position(|line| line.contains(text)).expect("it has the text") as u64
+}
+
+#[test]
+fn a_divergence_names_replica_step_handler_and_rule_in_json_and_for_continuous_integration() {
+    let report = decide(|parts| parts.divergences.push(without_its_commit()));
+    let json = serde_json::to_value(&report).expect("JSON");
+    let found = &json["divergences"][0];
+    let core = "impl/core/src/normal_case.rs";
+    let handler = serde_json::json!({
+        "file": core, "function": "Replica::on_prepare", "line": line_of(core, "fn on_prepare(")
+    });
+    let model = "model/spec/src/rules.rs";
+    let rule = serde_json::json!({
+        "section": "4.2", "file": model, "function": "commit", "line": line_of(model, "fn commit(")
+    });
+    let seen = (&found["replica"], &found["step"], &found["handler"], &found["rule"]);
+    assert_eq!(seen, (&2.into(), &3.into(), &handler, &rule));
+    assert_eq!(found["look_at"][0]["function"], "Replica::advance");
+
+    let report = report.to_report(Path::new("runs/one"), "cargo conform");
+    let junit = report.to_junit();
+    let handler_line = line_of(core, "fn on_prepare(").to_string();
+    for (name, value) in [
+        ("replica", "2"),
+        ("step", "3"),
+        ("handler.file", core),
+        ("handler.function", "Replica::on_prepare"),
+        ("handler.line", &handler_line),
+        ("rule.section", "4.2"),
+        ("rule.file", model),
+        ("rule.function", "commit"),
+    ] {
+        let property = format!("<property name=\"{name}\" value=\"{value}\"/>");
+        assert!(junit.contains(&property), "{property} is missing in {junit}");
     }
 }

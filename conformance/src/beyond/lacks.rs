@@ -80,7 +80,7 @@ pub(super) fn given_enough(stage: &mut Stage<'_>) -> Outcome {
         status(3, 0, true, 0, 1),
         &[["COMMITTED 2", CHECKPOINT].as_slice(), &open].concat(),
     )?;
-    let mut proposals = stage.seen[0].broadcasts.iter().filter_map(|message| match message {
+    let mut proposals = stage.seen(0).broadcasts.iter().filter_map(|message| match message {
         Message::PrePrepare(proposal) => Some(batch_digest(&proposal.batch)),
         _ => None,
     });

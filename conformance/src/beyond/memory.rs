@@ -6,6 +6,9 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::layout::batch_digest;
 use crate::refinement::vocabulary::Vocabulary;
+use crate::signpost::Fact;
+use crate::signpost::deeds::Deed;
+use crate::signpost::given::Given;
 use pbft_core::RejectionKind;
 use pbft_core::amnesia::AmnesiaError;
 use pbft_core::manifest::ChunkId;
@@ -71,7 +74,7 @@ pub(super) fn bounds(params: &mut Params) {
 
 /// It has promised nothing, and says nothing that binds it.
 fn is_silent(stage: &Stage<'_>) -> Outcome {
-    let seen = &stage.seen[LOST as usize];
+    let seen = stage.seen(LOST);
     let sends = seen.sends.iter().map(|(_, message)| message);
     let binding = |message: &&Message| !crate::subject::is_retransmission(message);
     let own = format!("of {LOST}");
@@ -148,7 +151,7 @@ fn votes_again(stage: &mut Stage<'_>) -> Outcome {
         let reached = (status.view.0, status.active, status.last_executed.0);
         expect("view, and last batch executed", (1, true, 9), reached)?;
     }
-    let votes = stage.seen[LOST as usize].broadcasts.iter().map(label);
+    let votes = stage.seen(LOST).broadcasts.iter().map(label);
     let votes = votes.filter(|said| said.contains(" 9@1 ")).collect::<Vec<_>>();
     expect("its votes", vec!["PREPARE 9@1 of 3".to_owned(), "COMMIT 9@1 of 3".to_owned()], votes)
 }
@@ -267,9 +270,10 @@ pub(super) fn diverged(stage: &mut Stage<'_>) -> Outcome {
     let stops = effects
         .iter()
         .any(|effect| matches!(effect, Effect::Halt(HaltReason::StateDiverged { .. })));
-    expect("a replica that has another state halts", true, stops)?;
     let enters = effects.iter().any(|effect| matches!(effect, Effect::Persist(Record::NewView(_))));
-    expect("it enters the view", false, enters)
+    let ends = expect("a replica that has another state halts", true, stops)
+        .and_then(|()| expect("it enters the view", false, enters));
+    ends.map_err(|wrong| wrong.with(Fact::Lacks(Deed::Halt)).given(Given::NewView))
 }
 
 type Field = fn(&mut Footprint) -> &mut usize;
@@ -345,7 +349,8 @@ pub(super) fn conflicting_certificates(stage: &mut Stage<'_>) -> Outcome {
             Effect::Halt(HaltReason::ConflictingCertificates { seq: SeqNum(2), .. })
         ]
     );
-    expect("a replica with two certificates halts", true, halts)?;
+    let ends = expect("a replica with two certificates halts", true, halts);
+    ends.map_err(|wrong| wrong.with(Fact::Lacks(Deed::Halt)).given(Given::Committed))?;
     let refused = replica.step(Input::Timer(Timer::Status)).map_err(|why| why.kind()).err();
     expect("what is refused then", Some(RejectionKind::Halted), refused)
 }

@@ -16,11 +16,12 @@ mod ordering;
 mod stage;
 mod views;
 
-use crate::divergence::{Difference, Divergence, Kind};
+use crate::divergence::{Difference, Divergence, Kind, Moment};
+use crate::panics::guarded;
 use crate::replay::node;
+use crate::signpost::Arm;
 use pbft_core::Params;
 use stage::{Outcome, Stage};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Where a scenario can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,20 +99,20 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// Plays every scenario on the core; how many were played, or the first difference.
 pub fn on_the_core() -> Result<u64, Box<Divergence>> {
-    play("core", |_| true, |scenario| (scenario.play)(&mut Stage::on_the_core(scenario.bounds)?))
+    play(Arm::Core, |_| true, |scenario| Stage::on_the_core(scenario.bounds))
 }
 
 /// Plays the scenarios in production nodes.
 pub fn at_nodes() -> Result<u64, Box<Divergence>> {
     let runtime = node::runtime();
     play(
-        "node",
+        Arm::Node,
         |scenario| scenario.arms == Arms::Both,
         |scenario| {
             let harness =
                 |error: &std::io::Error| Difference::new(Kind::Harness, error.to_string());
             let runtime = runtime.as_ref().map_err(harness)?;
-            (scenario.play)(&mut Stage::at_nodes(runtime, scenario.bounds)?)
+            Stage::at_nodes(runtime, scenario.bounds)
         },
     )
 }
@@ -121,43 +122,99 @@ pub fn count_at_nodes() -> u64 {
     SCENARIOS.iter().filter(|scenario| scenario.arms == Arms::Both).count() as u64
 }
 
-fn play(
-    arm: &'static str,
+fn play<'r>(
+    arm: Arm,
     which: impl Fn(&Scenario) -> bool,
-    stage: impl Fn(&Scenario) -> Outcome,
+    stage: impl Fn(&Scenario) -> Outcome<Stage<'r>>,
 ) -> Result<u64, Box<Divergence>> {
     let mut played = 0;
     for scenario in SCENARIOS.iter().filter(|scenario| which(scenario)) {
-        // A panic is a difference like any other.
-        let outcome = catch_unwind(AssertUnwindSafe(|| stage(scenario))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            let what = format!("panicked: {}", text.unwrap_or("no message"));
-            Err(Difference::new(Kind::Panicked, what))
-        });
-        outcome.map_err(|difference| Box::new(divergence(arm, scenario.name, difference)))?;
+        play_one(arm, scenario, &stage)?;
         played += 1;
     }
     Ok(played)
 }
 
-fn divergence(arm: &'static str, name: &'static str, difference: Difference) -> Divergence {
+fn play_one<'r>(
+    arm: Arm,
+    scenario: &Scenario,
+    stage: impl Fn(&Scenario) -> Outcome<Stage<'r>>,
+) -> Result<(), Box<Divergence>> {
+    let outcome = guarded(|| stage(scenario)).flatten().and_then(|mut stage| {
+        let played = guarded(|| (scenario.play)(&mut stage)).flatten();
+        played.map_err(|difference| stage.tell(difference))
+    });
+    outcome.map_err(|difference| Box::new(divergence(arm, scenario.name, difference)))
+}
+
+fn divergence(arm: Arm, name: &'static str, difference: Difference) -> Divergence {
     let difference = difference.by_probe("scenario", name);
-    Divergence {
-        arm,
-        seed: 0,
-        step: 1,
+    let begins = || format!("scenario: {name}");
+    let moment = difference.moment.as_deref().cloned();
+    let moment = moment.unwrap_or_else(|| Moment {
         replica: 0,
-        action: format!("scenario: {name}"),
+        step: 1,
+        action: begins(),
+        path: Vec::new(),
+    });
+    Divergence {
+        arm: arm.name(),
+        signpost: difference.signpost(arm, None),
+        seed: 0,
+        step: moment.step,
+        replica: moment.replica,
+        action: moment.action,
+        path: moment.path,
         kind: difference.kind,
         what: difference.what,
         diff: difference.diff,
         probe: difference.probe,
         shrunk_from: None,
-        path: Vec::new(),
         actions: Vec::new(),
         reproduce: "cargo test -p pbft-conformance --test beyond".to_owned(),
         explore: "beyond the model".to_owned(),
         config: "n4".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stage::expect;
+
+    fn told(play: fn(&mut Stage<'_>) -> Outcome) -> Divergence {
+        let scenario = core("a story", lacks::bounds, play);
+        let told = play_one(Arm::Core, &scenario, |one| Stage::on_the_core(one.bounds));
+        *told.expect_err("it differs")
+    }
+
+    fn asks_twice(stage: &mut Stage<'_>) -> Outcome {
+        stage.ask(2, &stage.request(0, 1, 1))?;
+        stage.tick(1)?;
+        expect("the view", 9, stage.replica(2)?.status().view.0)
+    }
+
+    fn panics(stage: &mut Stage<'_>) -> Outcome {
+        stage.tick(3)?;
+        panic!("a step of the story")
+    }
+
+    #[test]
+    fn what_a_scenario_finds_is_told_with_replica_step_and_handler() {
+        let told = told(asks_twice);
+        assert_eq!((told.replica, told.step), (2, 2), "looked at last, after two steps");
+        assert_eq!(told.action, "replica 1: timer Status");
+        assert_eq!(told.path, ["replica 2: REQUEST lane 0 t1 of a client"]);
+        assert_eq!(
+            told.signpost.handler.function, "Replica::on_request",
+            "given last to replica 2"
+        );
+    }
+
+    #[test]
+    fn a_panic_in_a_scenario_is_told_with_its_step() {
+        let told = told(panics);
+        assert_eq!((told.kind, told.replica, told.step), (Kind::Panicked, 3, 1));
+        assert_eq!(told.signpost.handler.function, "Replica::on_status_timer");
     }
 }

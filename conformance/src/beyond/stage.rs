@@ -1,11 +1,14 @@
 //! A small cluster whose network the scenario holds in its hands: it says which letter arrives, and when.
 
 use super::label::label;
-use crate::divergence::{Difference, Kind};
+use crate::divergence::{Difference, Kind, Moment};
 use crate::refinement::action::Delivery;
 use crate::refinement::keys::SealKeys;
 use crate::refinement::layout::batch_digest;
 use crate::refinement::vocabulary::Vocabulary;
+use crate::signpost::Fact;
+use crate::signpost::deeds::{Deed, Field};
+use crate::signpost::given::Given;
 use crate::subject::node::keys::NodeKeys;
 use crate::subject::node::{NodeHost, adjust};
 use crate::subject::world::describe;
@@ -15,6 +18,7 @@ use pbft_core::message::{Batch, Message, PrePrepare, Proposal, Request, Signed, 
 use pbft_core::types::{ClientId, Lane, ReplicaId, SeqNum, Session, Timestamp, View};
 use pbft_core::{Durable, Footprint, Params, Rejection, Replica, Timer};
 use pbft_model as model;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -63,7 +67,13 @@ pub(super) struct Stage<'r> {
     members: Vec<Member<'r>>,
     transit: VecDeque<Letter>,
     /// What each replica has done.
-    pub seen: Vec<Observation>,
+    seen: Vec<Observation>,
+    /// What each was given last.
+    given: Vec<Option<Given>>,
+    /// The replica that was looked at last.
+    looked_at: Cell<u32>,
+    /// What was done so far.
+    story: Vec<String>,
 }
 
 impl<'r> Stage<'r> {
@@ -93,11 +103,43 @@ impl<'r> Stage<'r> {
 
     fn with(vocabulary: Vocabulary, members: Vec<Member<'r>>) -> Self {
         let seen = members.iter().map(|_| Observation::default()).collect();
-        Self { vocabulary, members, transit: VecDeque::new(), seen }
+        let given = members.iter().map(|_| None).collect();
+        let (transit, looked_at, story) = (VecDeque::new(), Cell::new(0), Vec::new());
+        Self { vocabulary, members, transit, seen, given, looked_at, story }
+    }
+
+    /// Says of a difference when it was seen: at the replica that was looked at last, after all that was done.
+    pub(super) fn tell(&self, difference: Difference) -> Difference {
+        let replica = self.looked_at.get();
+        let given = self.given.get(replica as usize).copied().flatten();
+        let difference = match given {
+            Some(given) => difference.given(given),
+            None => difference,
+        };
+        let Some((action, path)) = self.story.split_last() else { return difference };
+        difference.then(Moment {
+            replica: replica as u8,
+            step: self.story.len(),
+            action: action.clone(),
+            path: path.to_vec(),
+        })
+    }
+
+    /// What a replica has done.
+    pub(super) fn seen(&self, at: u32) -> &Observation {
+        self.looked_at.set(at);
+        &self.seen[at as usize]
+    }
+
+    fn note(&mut self, at: u32, given: Given, what: &str) {
+        self.looked_at.set(at);
+        self.given[at as usize] = Some(given);
+        self.story.push(format!("replica {at}: {what}"));
     }
 
     /// The replica as it is now.
     pub(super) fn replica(&self, at: u32) -> Outcome<Replica> {
+        self.looked_at.set(at);
         let known = match &self.members[at as usize] {
             Member::Core(host) => Some(host.replica.clone()),
             Member::Node(node) => node.replica(),
@@ -117,6 +159,7 @@ impl<'r> Stage<'r> {
 
     /// Whether its view-change timer runs.
     pub(super) fn is_timed(&mut self, at: u32) -> bool {
+        self.looked_at.set(at);
         self.members[at as usize].subject().is_timer_running()
     }
 
@@ -129,6 +172,7 @@ impl<'r> Stage<'r> {
 
     /// Crashes a replica and starts it again.
     pub(super) fn restart(&mut self, at: u32) -> Outcome {
+        self.note(at, Given::Start, "a crash, and a start");
         match &mut self.members[at as usize] {
             Member::Core(host) => host.restart(&self.vocabulary),
             Member::Node(node) => {
@@ -140,6 +184,7 @@ impl<'r> Stage<'r> {
 
     /// Puts a replica in another one's place, that starts from what is said to be on its disk. On the core only.
     pub(super) fn replace(&mut self, at: u32, durable: Durable) {
+        self.note(at, Given::Start, "a start from another disk");
         let host = Host::from_disk(&self.vocabulary, model::ReplicaId(at as u8), durable);
         self.members[at as usize] = Member::Core(Box::new(host));
         self.seen[at as usize] = Observation::default();
@@ -152,16 +197,16 @@ impl<'r> Stage<'r> {
         delivery: &Delivery,
     ) -> Outcome<Result<Observation, Rejection>> {
         let before = self.replica(at)?;
+        self.note(at, Given::from(delivery), &in_words(delivery));
         let member = self.members[at as usize].subject();
         let outcome = member.deliver(&self.vocabulary, delivery)?;
         let after = self.replica(at)?;
         match &outcome {
             Ok(seen) => self.post(at, seen)?,
-            Err(_) if before != after => {
-                return Err(Difference::new(
-                    Kind::StateChanged,
-                    "refused, but the replica changed",
-                ));
+            Err(rejection) if before != after => {
+                let what = "refused, but the replica changed";
+                let difference = Difference::new(Kind::StateChanged, what);
+                return Err(difference.with(Fact::Refused(rejection.kind())));
             }
             Err(_) => {}
         }
@@ -172,7 +217,8 @@ impl<'r> Stage<'r> {
             Some((what, got, most)) => {
                 let diff = vec![format!("- at most {most}"), format!("+ {got}")];
                 let what = format!("replica {at} holds more {what} than it may");
-                Err(Difference::new(Kind::State, what).with_diff(diff))
+                let difference = Difference::new(Kind::State, what).with_diff(diff);
+                Err(difference.with(Fact::Field(Field::Held)))
             }
         }
     }
@@ -180,7 +226,9 @@ impl<'r> Stage<'r> {
     fn post(&mut self, at: u32, seen: &Observation) -> Outcome {
         if let Some(message) = &seen.undurable {
             let what = format!("{} left before it was durable", message.kind());
-            return Err(Difference::new(Kind::NotDurable, what));
+            let difference = Difference::new(Kind::NotDurable, what);
+            let deed = Deed::of_message(message).map(Fact::Undurable);
+            return Err(deed.into_iter().fold(difference, Difference::with));
         }
         if let Some(reason) = &seen.halted {
             return Err(Difference::new(Kind::Halted, reason.clone()));
@@ -204,17 +252,20 @@ impl<'r> Stage<'r> {
         self.give(at, delivery)?.map_err(|rejection| {
             let diff = vec!["- taken".to_owned(), format!("+ {rejection}")];
             let what = format!("replica {at} refused {}", describe(delivery));
-            Difference::new(Kind::Refused, what).with_diff(diff)
+            let difference = Difference::new(Kind::Refused, what).with_diff(diff);
+            difference.with(Fact::Refused(rejection.kind())).at(delivery)
         })
     }
 
     /// Delivers what must be refused for this reason.
     pub(super) fn refuse(&mut self, at: u32, delivery: &Delivery, kind: RejectionKind) -> Outcome {
-        let got = match self.give(at, delivery)? {
-            Ok(_) => "taken",
-            Err(rejection) => rejection.kind().as_str(),
-        };
-        expect(&format!("{} at replica {at}", describe(delivery)), kind.as_str(), got)
+        let refused = self.give(at, delivery)?.err().map(|rejection| rejection.kind());
+        let what = format!("{} at replica {at}", describe(delivery));
+        let got = refused.map_or("taken", RejectionKind::as_str);
+        expect(&what, kind.as_str(), got).map_err(|difference| {
+            let difference = difference.with(Fact::MustRefuse(kind)).at(delivery);
+            refused.map(Fact::Refused).into_iter().fold(difference, Difference::with)
+        })
     }
 
     /// A client asks this replica.
@@ -249,7 +300,8 @@ impl<'r> Stage<'r> {
             Err(rejection) if !LATE.contains(&rejection.kind()) => {
                 let what = format!("replica {}'s {}", letter.from, label(&letter.message));
                 let diff = vec!["- taken".to_owned(), format!("+ {rejection}")];
-                Err(Difference::new(Kind::Refused, what).with_diff(diff))
+                let difference = Difference::new(Kind::Refused, what).with_diff(diff);
+                Err(difference.with(Fact::Refused(rejection.kind())))
             }
             Ok(_) | Err(_) => Ok(()),
         }
@@ -307,7 +359,7 @@ impl<'r> Stage<'r> {
 
     /// The lanes of each batch that this replica has ordered, by sequence number, in the order of its PRE-PREPAREs.
     pub(super) fn ordered(&self, at: u32) -> Vec<(u64, Vec<u16>)> {
-        let said = self.seen[at as usize].broadcasts.iter();
+        let said = self.seen(at).broadcasts.iter();
         let orders = said.filter_map(|message| match message {
             Message::PrePrepare(proposal) => Some(proposal),
             _ => None,
@@ -318,13 +370,13 @@ impl<'r> Stage<'r> {
 
     /// How many requests each batch had that this replica executed.
     pub(super) fn executed(&self, at: u32) -> Vec<(u64, usize)> {
-        let executed = self.seen[at as usize].executed.iter();
+        let executed = self.seen(at).executed.iter();
         executed.map(|(seq, applied)| (seq.0, applied.len())).collect()
     }
 
     /// Lane and timestamp of each reply.
     pub(super) fn replied(&self, at: u32) -> Vec<(u16, u64)> {
-        let replies = self.seen[at as usize].replies.iter();
+        let replies = self.seen(at).replies.iter();
         replies.map(|reply| (reply.body.lane.0, reply.body.timestamp.0)).collect()
     }
 }
@@ -332,6 +384,15 @@ impl<'r> Stage<'r> {
 fn four() -> Outcome<model::Config> {
     let harness = |error: model::ConfigError| Difference::new(Kind::Harness, error.to_string());
     "n4-bnone-v0-s1-d1".parse().map_err(harness)
+}
+
+/// A delivery, and what exactly is delivered.
+fn in_words(delivery: &Delivery) -> String {
+    match delivery {
+        Delivery::Message { from, message } => format!("{} from {from}", label(message)),
+        Delivery::Client(message) => format!("{} of a client", label(message)),
+        Delivery::Timer(_) | Delivery::Suspect => describe(delivery),
+    }
 }
 
 /// A message on a replica's channel.

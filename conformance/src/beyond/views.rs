@@ -29,7 +29,7 @@ fn said(seen: &Observation) -> Vec<String> {
 
 /// Who signed the VIEW-CHANGEs in the NEW-VIEW that a replica has sent for this view.
 fn v_of(stage: &Stage<'_>, at: u32, view: u64) -> Vec<u32> {
-    let said = stage.seen[at as usize].broadcasts.iter();
+    let said = stage.seen(at).broadcasts.iter();
     let mut new_views = said.filter_map(|message| match message {
         Message::NewView(known) if known.body.view.0 == view => Some(known),
         _ => None,

@@ -5,10 +5,12 @@ use super::map::{Map, sort_of};
 use super::rules::Rules;
 use super::spoil::{Change, Forge, ForgeError, Reorder, Spoiled};
 use super::valid::Faults;
-use crate::divergence::{Difference, Kind};
+use crate::divergence::{Difference, Kind, Moment};
 use crate::refinement::keys::SealKeys;
 use crate::refinement::layout::Signable as _;
 use crate::refinement::pick::Pick;
+use crate::signpost::Fact;
+use crate::signpost::given::Given;
 use pbft_core::Rejection::BadSignature;
 use pbft_core::RejectionKind;
 use pbft_core::crypto::{verify, verify_reply};
@@ -127,7 +129,8 @@ impl Campaign<'_> {
         let verifier = self.forge.keys.verifier();
         let got = |reply| verify_reply(self.params, &*verifier, reply).err();
         if let Some(rejection) = got(good.clone()) {
-            return Err(Difference::new(Kind::Refused, format!("a good reply: {rejection}")));
+            let difference = Difference::new(Kind::Refused, format!("a good reply: {rejection}"));
+            return Err(difference.given(Given::Reply).with(Fact::Refused(rejection.kind())));
         }
         let map = Map::of(&good).map_err(harness)?;
         let own = BadSignature { signer: good.body.signer() };
@@ -138,7 +141,8 @@ impl Campaign<'_> {
                 *self.made.places.entry("reply: signature".to_owned()).or_default() += 1;
                 if got(reply) != Some(own.clone()) {
                     let what = format!("a reply spoiled by {how:?} is believed");
-                    return Err(Difference::new(Kind::Accepted, what));
+                    let difference = Difference::new(Kind::Accepted, what).given(Given::Reply);
+                    return Err(difference.with(Fact::MustRefuse(RejectionKind::BadSignature)));
                 }
             }
         }
@@ -239,10 +243,21 @@ impl Campaign<'_> {
         }
         self.made.taken += u64::from(faults.is_none());
         let got = verify(self.params, &*self.forge.keys.verifier(), message.clone());
-        compare(&faults, got.err().as_ref()).map_err(|(kind, diff)| {
+        let got = got.err();
+        compare(&faults, got.as_ref()).map_err(|(kind, diff)| {
             let replicas = self.forge.rules.replicas;
             let what = format!("{} of {replicas} replicas: {what}", message.kind());
-            Difference::new(kind, what).with_diff(diff)
+            let difference = Difference::new(kind, what).with_diff(diff);
+            let reasons = faults.kinds.iter().map(|reason| Fact::MustRefuse(*reason));
+            let refused = got.iter().map(|rejection| Fact::Refused(rejection.kind()));
+            let difference = difference.given(Given::of_message(message));
+            let moment = Moment {
+                replica: self.params.replica.0 as u8,
+                step: self.made.places.values().sum::<u64>() as usize,
+                action: format!("{} from a liar", message.kind()),
+                path: Vec::new(),
+            };
+            reasons.chain(refused).fold(difference, Difference::with).then(moment)
         })
     }
 }

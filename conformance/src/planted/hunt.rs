@@ -1,5 +1,6 @@
 //! A hunt in this process, for the bug that is on in it.
 
+use super::leads::Named;
 use crate::beyond;
 use crate::divergence::Divergence;
 use crate::probe::Probes;
@@ -33,6 +34,10 @@ pub struct Found {
     pub report: Option<String>,
     /// See `report`.
     pub divergence: Option<serde_json::Value>,
+    /// The functions that the report names, the handler first.
+    pub named: Vec<Named>,
+    /// The model's rule that it names.
+    pub ruled: Option<Named>,
     /// Probes that must fail with this bug, and do not.
     pub toothless: Vec<String>,
     /// Steps of the model that were replayed.
@@ -77,6 +82,8 @@ pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
         toothless,
         step: divergence.as_ref().map(|divergence| divergence.step),
         report: divergence.as_ref().map(ToString::to_string),
+        named: divergence.as_ref().map(Named::by).unwrap_or_default(),
+        ruled: divergence.as_ref().and_then(Named::ruling),
         divergence: divergence.and_then(|divergence| serde_json::to_value(divergence).ok()),
         caught_by,
         edges: hunter.edges,

@@ -4,8 +4,10 @@
 //! A bug is on in a process of its own: a planted build of this program, with the hidden command `hunt`.
 
 mod hunt;
+mod leads;
 
 pub use hunt::{Found, hunt};
+pub use leads::{Lead, Named};
 
 use crate::job::in_parallel;
 use pbft_checker::run::ExitCode;
@@ -63,6 +65,8 @@ pub struct Hunt {
     pub rule: String,
     /// What caught it when its entry was made.
     pub recorded: String,
+    /// How near the report leads to it.
+    pub lead: Lead,
     /// What catches it now.
     #[serde(flatten)]
     pub found: Found,
@@ -77,6 +81,7 @@ impl Hunt {
             place: places.into_iter().collect::<Vec<_>>().join(" "),
             rule: entry.rule.clone(),
             recorded: entry.caught.clone(),
+            lead: Lead::to(entry, &found.named),
             found,
         }
     }
@@ -85,6 +90,13 @@ impl Hunt {
     pub fn is_as_recorded(&self, seed: u64) -> bool {
         let caught = self.found.caught_by.as_ref();
         caught.is_some_and(|caught| seed != RECORD_SEED || *caught == self.recorded)
+    }
+
+    /// Whether the report leads to the file that the bug is in, and says what is pinned, as far as that can be compared.
+    pub fn leads_there(&self, seed: u64) -> bool {
+        seed != RECORD_SEED
+            || (leads::is_as_recorded(&self.bug, self.lead)
+                && leads::is_as_pinned(&self.bug, &self.found))
     }
 }
 
@@ -99,15 +111,28 @@ pub struct Teeth {
     pub hunts: Vec<Hunt>,
     /// Half of the bugs were caught in at most so many seconds.
     pub median_seconds: f64,
+    /// So many reports at least must name the very function: a number for all bugs, and none for some of them.
+    pub functions_min: usize,
 }
 
 impl Teeth {
     /// Whether every bug was caught as its entry says, by each of its probes, and nothing without a bug.
     pub fn hold(&self) -> bool {
-        let bites = |hunt: &Hunt| hunt.is_as_recorded(self.seed) && hunt.found.toothless.is_empty();
+        let bites = |hunt: &Hunt| {
+            hunt.is_as_recorded(self.seed)
+                && hunt.leads_there(self.seed)
+                && hunt.found.toothless.is_empty()
+        };
+        let named_enough = self.leading(Lead::Function) >= self.functions_min;
         self.without_bug.caught_by.is_none()
             && !self.hunts.is_empty()
             && self.hunts.iter().all(bites)
+            && named_enough
+    }
+
+    /// How many reports lead so near, or nearer.
+    pub fn leading(&self, lead: Lead) -> usize {
+        self.hunts.iter().filter(|hunt| hunt.lead >= lead).count()
     }
 }
 
@@ -150,14 +175,16 @@ pub fn hunt_all(
     seconds.sort_by(f64::total_cmp);
     let median_seconds = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
     let without_bug = without_bug.unwrap_or_default();
-    Ok((planted, Teeth { seed, without_bug, hunts, median_seconds }))
+    let is_whole = names.is_empty() && seed == RECORD_SEED;
+    let functions_min = if is_whole { leads::FUNCTIONS_MIN } else { 0 };
+    Ok((planted, Teeth { seed, without_bug, hunts, median_seconds, functions_min }))
 }
 
 /// The table.
 pub fn to_text(teeth: &Teeth) -> String {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["bug", "in", "rule", "caught by", "step", "edges", "seconds"]);
+    table.set_header(["bug", "in", "rule", "caught by", "leads to", "step", "edges", "seconds"]);
     for hunt in &teeth.hunts {
         let caught_by = match (&hunt.found.caught_by, hunt.is_as_recorded(teeth.seed)) {
             (Some(caught), true) => caught.clone(),
@@ -169,6 +196,7 @@ pub fn to_text(teeth: &Teeth) -> String {
             hunt.place.clone(),
             hunt.rule.clone(),
             caught_by,
+            leads_to(teeth, hunt),
             hunt.found.step.map_or(String::new(), |step| step.to_string()),
             hunt.found.edges.to_string(),
             format!("{:.1}", hunt.found.seconds),
@@ -189,11 +217,31 @@ pub fn to_text(teeth: &Teeth) -> String {
     let caught = teeth.hunts.iter().filter(|hunt| hunt.found.caught_by.is_some()).count();
     let (all, median) = (teeth.hunts.len(), teeth.median_seconds);
     text.push_str(&format!("{caught} of {all} planted bugs caught, median {median:.1} s\n"));
+    let (files, functions) = (teeth.leading(Lead::File), teeth.leading(Lead::Function));
+    text.push_str(&format!(
+        "{files} of {all} reports name a function of the file that the bug is in, {functions} the very function\n"
+    ));
+    for (bug, reason) in leads::ELSEWHERE {
+        text.push_str(&format!("leads elsewhere: {bug}: {reason}\n"));
+    }
     if !teeth.hold() {
         text.push_str(
-            "DOES NOT HOLD: a bug survives or is caught otherwise than on record, a probe does not fail, or the code \
-             differs without a bug\n",
+            "DOES NOT HOLD: a bug survives or is caught otherwise than on record, a probe does not fail, a report leads \
+             elsewhere than on record, or the code differs without a bug\n",
         );
     }
     text
+}
+
+/// What the report leads to, marked where it should not.
+fn leads_to(teeth: &Teeth, hunt: &Hunt) -> String {
+    let lead = match hunt.lead {
+        Lead::Nowhere => "elsewhere",
+        Lead::File => "the file",
+        Lead::Function => "the function",
+    };
+    match hunt.leads_there(teeth.seed) {
+        true => lead.to_owned(),
+        false => format!("{lead} (not on record)"),
+    }
 }

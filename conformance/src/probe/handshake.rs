@@ -4,6 +4,7 @@
 use crate::divergence::{Difference, Divergence, Kind, explore};
 use crate::refinement::layout;
 use crate::refinement::service::History;
+use crate::signpost::Arm;
 use crate::subject::node::keys::secret;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
@@ -128,7 +129,8 @@ fn at_a_node(probe: DoorProbe) -> Result<(), Difference> {
 fn divergence(name: &'static str, difference: Difference) -> Divergence {
     let config = "n4-bnone-v1-s1-d1".to_owned();
     Divergence {
-        arm: "node",
+        arm: Arm::Node.name(),
+        signpost: difference.signpost(Arm::Node, None),
         seed: 0,
         step: 1,
         replica: OWN.0 as u8,

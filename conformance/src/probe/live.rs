@@ -5,12 +5,11 @@ use super::frame::FRAME_PROBES;
 use super::normal_case::conflicting_pre_prepare;
 use super::reaction::{REACTIONS, Scene, Trace};
 use super::restart::compare_restart;
-use super::{Expected, PROBES, Probe};
+use super::{Expected, PROBES, Probe, accepted};
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::subject::node::NodeHost;
 use crate::subject::tally::Tally;
-use crate::subject::world::describe;
 use crate::subject::{Counted, Subject};
 
 /// The probe that leaves evidence.
@@ -86,29 +85,25 @@ fn refuse(
     let before = node.replica();
     for delivery in &probe.deliveries {
         let spared = node.frames_not_verified()?;
-        let outcome = node.deliver(scene.place.source.vocabulary, delivery)?;
+        let outcome = node.deliver(scene.place.source.vocabulary, delivery);
+        let outcome = outcome.map_err(|difference| difference.at(delivery))?;
         tally.outcome(&outcome);
         match outcome {
-            Ok(_) => {
-                let what = format!("{} was acted on", describe(delivery));
-                return Err(Difference::new(Kind::Accepted, what));
+            Ok(seen) => {
+                return Err(probe.expected.missed(accepted(delivery, probe.expected, &seen)));
             }
             Err(rejection) if probe.expected.allows(&rejection) => {}
             // It comes too late here, which is found out before the guard is asked: D25.
             Err(_) if node.frames_not_verified()? > spared => {}
-            Err(rejection) => {
-                let diff =
-                    vec![format!("- {:?}", probe.expected), format!("+ {}", rejection.kind())];
-                return Err(
-                    Difference::new(Kind::WrongRejection, describe(delivery)).with_diff(diff)
-                );
-            }
+            Err(rejection) => return Err(probe.expected.mistaken(delivery, &rejection)),
         }
     }
-    match before == node.replica() {
-        true => Ok(()),
-        false => Err(Difference::new(Kind::StateChanged, "refused, but the replica changed")),
+    if before == node.replica() {
+        return Ok(());
     }
+    let what = "refused, but the replica changed";
+    let difference = Difference::new(Kind::StateChanged, what);
+    Err(probe.deliveries.iter().rev().fold(difference, Difference::at))
 }
 
 fn frame(

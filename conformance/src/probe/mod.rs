@@ -23,8 +23,9 @@ use crate::refinement::action::Delivery;
 use crate::refinement::byzantine::Source;
 use crate::refinement::network::Network;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
+use crate::signpost::Fact;
 use crate::subject::tally::Tally;
-use crate::subject::world::{World, describe};
+use crate::subject::world::{World, describe, refused};
 use crate::subject::{Counted, Host, Observation, Subject};
 use pbft_core::Rejection;
 use pbft_core::RejectionKind;
@@ -32,6 +33,7 @@ use pbft_core::message::Message;
 use pbft_core::types::SeqNum;
 use pbft_model as model;
 use reaction::{REACTIONS, Scene};
+use std::fmt::Debug;
 
 /// How many probes are made at each state; over the graph, all kinds are made many times.
 const PROBES_PER_STATE: usize = 2;
@@ -56,6 +58,23 @@ impl Expected {
             Self::Refused(kind) => rejection.kind() == kind,
             Self::RefusedAs(kinds) => kinds.contains(&rejection.kind()),
         }
+    }
+
+    /// Says of a message that was taken why it must not be.
+    fn missed(self, difference: Difference) -> Difference {
+        let reasons: &[RejectionKind] = match &self {
+            Self::Refused(reason) => std::slice::from_ref(reason),
+            Self::RefusedAs(reasons) => reasons,
+            Self::Nothing | Self::NoFetch(_) => &[],
+        };
+        reasons.iter().copied().map(Fact::MustRefuse).fold(difference, Difference::with)
+    }
+
+    /// Says of a message that was refused for another reason, or for any.
+    fn mistaken(self, delivery: &Delivery, rejection: &Rejection) -> Difference {
+        let diff = vec![format!("- {self:?}"), format!("+ {}", rejection.kind())];
+        let difference = Difference::new(Kind::WrongRejection, describe(delivery)).with_diff(diff);
+        self.missed(difference.at(delivery)).with(Fact::Refused(rejection.kind()))
     }
 
     /// Whether the message is only too large: around the core, its frame is refused before it is read.
@@ -283,38 +302,35 @@ impl Probes<'_> {
             return Err(Difference::new(Kind::Harness, "an empty probe"));
         };
         for delivery in earlier {
-            let seen = probed.deliver(self.vocabulary, delivery)?;
+            let seen = probed.deliver(self.vocabulary, delivery);
+            let seen = seen.map_err(|difference| difference.at(delivery))?;
             tally.outcome(&seen);
-            let silent = match &seen {
-                Ok(seen) => seen.is_silent(),
-                Err(rejection) => probe.expected.allows(rejection),
-            };
-            if !silent {
-                return Err(accepted(probe, delivery));
+            match &seen {
+                Ok(seen) if seen.is_silent() => {}
+                Ok(seen) => return Err(accepted(delivery, "nothing yet", seen)),
+                Err(rejection) if probe.expected.allows(rejection) => {}
+                Err(rejection) => return Err(refused(delivery, rejection)),
             }
         }
         let before = probed.clone();
-        let outcome = probed.deliver(self.vocabulary, last)?;
+        let outcome = probed.deliver(self.vocabulary, last);
+        let outcome = outcome.map_err(|difference| difference.at(last))?;
         tally.outcome(&outcome);
         match (outcome, probe.expected) {
             (Ok(seen), Expected::Nothing) if seen.is_silent() => Ok(()),
             (Ok(seen), Expected::NoFetch(seq)) if !fetches(&seen, seq) => Ok(()),
-            (Ok(_), _) => Err(accepted(probe, last)),
+            (Ok(seen), expected) => Err(expected.missed(accepted(last, expected, &seen))),
             (Err(rejection), expected) if expected.allows(&rejection) => {
                 match probed.replica == before.replica {
                     true if rejection.kind() == RejectionKind::Equivocation => {
-                        evidence::check(self.vocabulary, &probed.replica, last)
+                        let kept = evidence::check(self.vocabulary, &probed.replica, last);
+                        kept.map_err(|wrong| wrong.with(Fact::Evidence).at(last))
                     }
                     true => Ok(()),
-                    false => {
-                        Err(Difference::new(Kind::StateChanged, "refused, but the replica changed"))
-                    }
+                    false => Err(changed(last, &rejection)),
                 }
             }
-            (Err(rejection), expected) => {
-                Err(Difference::new(Kind::WrongRejection, describe(last))
-                    .with_diff(vec![format!("- {expected:?}"), format!("+ {}", rejection.kind())]))
-            }
+            (Err(rejection), expected) => Err(expected.mistaken(last, &rejection)),
         }
     }
 }
@@ -324,10 +340,16 @@ fn fetches(seen: &Observation, seq: SeqNum) -> bool {
     seen.sends.iter().any(|(_, message)| asks(message))
 }
 
-fn accepted(probe: &Probe, delivery: &Delivery) -> Difference {
+fn accepted(delivery: &Delivery, expected: impl Debug, seen: &Observation) -> Difference {
     let what = format!("{} was acted on", describe(delivery));
-    let diff = vec![format!("- {:?}", probe.expected), "+ accepted".to_owned()];
-    Difference::new(Kind::Accepted, what).with_diff(diff)
+    let diff = vec![format!("- {expected:?}"), "+ accepted".to_owned()];
+    let difference = Difference::new(Kind::Accepted, what).with_diff(diff).at(delivery);
+    difference.with_deeds(seen.deeds())
+}
+
+fn changed(delivery: &Delivery, rejection: &Rejection) -> Difference {
+    let difference = Difference::new(Kind::StateChanged, "refused, but the replica changed");
+    difference.with(Fact::Refused(rejection.kind())).at(delivery)
 }
 
 impl Place<'_> {

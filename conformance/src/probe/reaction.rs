@@ -7,6 +7,7 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::layout;
 use crate::refinement::vocabulary::{model_slot, replica_id, seq, view as core_view};
+use crate::signpost::Fact;
 use crate::subject::{Observation, Subject};
 use pbft_core::Rejection;
 use pbft_core::message::{
@@ -99,7 +100,8 @@ impl Scene<'_> {
         subject: &mut dyn Subject,
         delivery: &Delivery,
     ) -> Result<Result<Observation, Rejection>, Difference> {
-        subject.deliver(self.place.source.vocabulary, delivery)
+        let outcome = subject.deliver(self.place.source.vocabulary, delivery);
+        outcome.map_err(|difference| difference.at(delivery))
     }
 
     /// Delivers what must be taken.
@@ -111,7 +113,8 @@ impl Scene<'_> {
     ) -> Result<Observation, Difference> {
         self.ask(subject, delivery)?.map_err(|rejection| {
             let diff = vec![format!("- {what}"), format!("+ refused: {rejection}")];
-            Difference::new(Kind::Reaction, what.to_owned()).with_diff(diff)
+            let difference = Difference::new(Kind::Reaction, what.to_owned()).with_diff(diff);
+            difference.with(Fact::Refused(rejection.kind())).at(delivery)
         })
     }
 
@@ -139,7 +142,11 @@ impl Scene<'_> {
         let delivery = self.place.from(peer, Message::Status(status));
         match self.ask(subject, &delivery)? {
             Err(Rejection::Duplicate) => Ok(None),
-            Err(other) => Err(Difference::new(Kind::Reaction, format!("STATUS refused: {other}"))),
+            Err(other) => {
+                let difference =
+                    Difference::new(Kind::Reaction, format!("STATUS refused: {other}"));
+                Err(difference.with(Fact::Refused(other.kind())).at(&delivery))
+            }
             Ok(seen) => Ok(Some(seen.sends.into_iter().map(|(_, message)| message).collect())),
         }
     }

@@ -8,6 +8,8 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::message::{self, Sent};
 use crate::refinement::vocabulary::{replica_id, seq, view as core_view};
+use crate::signpost::Fact;
+use crate::signpost::deeds::Deed;
 use crate::subject::{Observation, Subject, signer_of};
 use pbft_core::Timer;
 use pbft_core::message::{Message, Status};
@@ -34,7 +36,11 @@ pub(crate) fn check_said(place: &Place<'_>, said: &[Message]) -> Result<(), Diff
     for message in said.iter().filter(|message| signer_of(message) == Some(own)) {
         let new = |what: String| {
             let what = format!("{} again, but not as it was first: {what}", message.kind());
-            Difference::new(Kind::Messages, what)
+            let difference = Difference::new(Kind::Messages, what);
+            match Deed::of_message(message) {
+                Some(deed) => difference.with(Fact::Differs(deed)),
+                None => difference,
+            }
         };
         if let Message::Checkpoint(vote) = message {
             // Of an earlier state perhaps: found by its sequence number.

@@ -3,6 +3,9 @@
 use super::{Place, repeating};
 use crate::divergence::{Difference, Kind};
 use crate::refinement::state::Local;
+use crate::signpost::Fact;
+use crate::signpost::deeds::Field;
+use crate::signpost::given::Given;
 use crate::subject::{Restarted, Subject};
 use pbft_core::message::Message;
 
@@ -13,15 +16,21 @@ pub(crate) fn compare_restart<S: Subject>(
 ) -> Result<(), Difference> {
     let vocabulary = place.source.vocabulary;
     let before = subject.summary();
-    let Some(Restarted { summary: after, said }) = subject.after_restart(vocabulary)? else {
+    let restarted = subject.after_restart(vocabulary);
+    let restarted = restarted.map_err(|difference| difference.given(Given::Start))?;
+    let Some(Restarted { summary: after, said }) = restarted else {
         return Ok(());
     };
     if before == after {
-        repeating::check_said(place, &said)?;
+        let as_before = repeating::check_said(place, &said);
+        as_before.map_err(|wrong| wrong.with(Fact::Restarted).given(Given::Start))?;
         let repeats = said.iter().any(|message| matches!(message, Message::ViewChange(_)));
         return match repeats || after.active {
             true => Ok(()),
-            false => Err(Difference::new(Kind::Restart, "the VIEW-CHANGE is not repeated")),
+            false => {
+                let wrong = Difference::new(Kind::Restart, "the VIEW-CHANGE is not repeated");
+                Err(wrong.with(Fact::Field(Field::OwnViewChange)).given(Given::Start))
+            }
         };
     }
     let what = "a crash and a restart from what is durable change the replica";
@@ -30,5 +39,7 @@ pub(crate) fn compare_restart<S: Subject>(
         (Ok(before), Ok(after)) => before.diff(&after),
         (_, _) => vec![format!("- {before:?}"), format!("+ {after:?}")],
     };
-    Err(Difference::new(Kind::Restart, what).with_diff(diff))
+    let difference = Difference::new(Kind::Restart, what).with_diff(diff).given(Given::Start);
+    let fields = Field::between(&before, &after).into_iter().map(Fact::Field);
+    Err(fields.fold(difference, Difference::with))
 }

@@ -17,6 +17,7 @@ use super::byzantine::{Missing, Source};
 use super::message::Sent;
 use super::pick::{Pick, some_of};
 use super::vocabulary::replica_id;
+use crate::signpost::given::Given;
 use pbft_core::Timer;
 use pbft_core::message::Message;
 use pbft_core::types::ReplicaId;
@@ -39,6 +40,19 @@ pub enum Delivery {
     Timer(Timer),
     /// The primary is suspected.
     Suspect,
+}
+
+impl From<&Delivery> for Given {
+    fn from(delivery: &Delivery) -> Self {
+        match delivery {
+            Delivery::Client(_) => Self::Request,
+            Delivery::Message { message, .. } => Self::of_message(message),
+            Delivery::Timer(Timer::ViewChange) => Self::ViewTimer,
+            Delivery::Timer(Timer::Status) => Self::StatusTimer,
+            Delivery::Timer(Timer::Batch) => Self::BatchTimer,
+            Delivery::Suspect => Self::Suspicion,
+        }
+    }
 }
 
 /// Where votes would do, a certificate comes instead one time in so many.

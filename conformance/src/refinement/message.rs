@@ -1,6 +1,7 @@
 //! The message map: what a message of a core replica is in the model's network.
 
 use super::vocabulary::{Vocabulary, model_slot, model_view};
+use crate::signpost::deeds::Deed;
 use pbft_core::message as core;
 use pbft_core::types::{Digest, SeqNum};
 use pbft_model as model;
@@ -22,6 +23,19 @@ pub enum Sent {
     ViewChange(model::View, model::ViewChange),
     /// NEW-VIEW.
     NewView(model::View, model::NewView),
+}
+
+impl From<&Sent> for Deed {
+    fn from(sent: &Sent) -> Self {
+        match sent {
+            Sent::PrePrepare(..) => Self::PrePrepare,
+            Sent::Prepare(..) => Self::Prepare,
+            Sent::Commit(..) => Self::Commit,
+            Sent::Checkpoint(..) => Self::Checkpoint,
+            Sent::ViewChange(..) => Self::ViewChange,
+            Sent::NewView(..) => Self::NewView,
+        }
+    }
 }
 
 /// A message that the model's network cannot hold.

@@ -15,6 +15,7 @@
 //! | `executed` up to h | a history that no rule reads: compared at each `Effect::Execute` |
 
 use super::vocabulary::{Vocabulary, model_slot, model_view};
+use crate::signpost::deeds::Field;
 use pbft_core::Summary;
 use pbft_core::types::{Digest, SeqNum};
 use pbft_model as model;
@@ -125,6 +126,22 @@ impl Local {
                 .map(|(seq, digest)| Ok((slot(*seq)?, *digest)))
                 .collect::<Result<_, NoImage>>()?,
         })
+    }
+
+    /// The fields that differ.
+    pub fn differing(&self, core: &Self) -> Vec<Field> {
+        let pairs = [
+            (Field::View, (self.view, self.active) != (core.view, core.active)),
+            (Field::LowWaterMark, self.low_water_mark != core.low_water_mark),
+            (Field::LastExecuted, self.last_executed != core.last_executed),
+            (Field::Accepted, self.accepted != core.accepted),
+            (Field::Prepared, self.certificates != core.certificates),
+            (Field::Committed, self.committed != core.committed),
+            (Field::Applied, self.applied != core.applied),
+            (Field::Replies, self.served != core.served),
+            (Field::Checkpoints, self.checkpoints != core.checkpoints),
+        ];
+        pairs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
     }
 
     /// The lines of a diff: `-` what the model says, `+` what the core says.

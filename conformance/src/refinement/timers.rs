@@ -19,6 +19,8 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::service;
 use crate::refinement::vocabulary::{Vocabulary, model_view};
+use crate::signpost::Fact;
+use crate::signpost::deeds::Deed;
 use pbft_core::durable::Record;
 use pbft_core::message::Message;
 use pbft_core::types::View;
@@ -189,7 +191,7 @@ impl TimerWatch {
         }
         let what = format!("the view-change timer's patience, doubled {doublings} times");
         let diff = vec![format!("- {expected:?}"), format!("+ {asked_for:?}")];
-        Err(Difference::new(Kind::Timer, what).with_diff(diff))
+        Err(Difference::new(Kind::Timer, what).with_diff(diff).with(Fact::Differs(Deed::Patience)))
     }
 
     /// Compares the timer with what the model's state asks for: what the replica says of it, and what its clock was told.
@@ -202,7 +204,7 @@ impl TimerWatch {
         self.compare_patience(vocabulary.params(model::ReplicaId(0)))?;
         if self.stopped_in_vain {
             let what = "a view-change timer was stopped that was not set";
-            return Err(Difference::new(Kind::Timer, what));
+            return Err(Difference::new(Kind::Timer, what).with(Fact::Did(Deed::Timer)));
         }
         let expected = self.must_run(vocabulary, state);
         if (says, self.running) == (expected, expected) {
@@ -215,11 +217,12 @@ impl TimerWatch {
             (false, true) => "a quorum wants this view",
             (false, false) => "no quorum wants this view yet",
         };
-        Err(Difference::new(Kind::Timer, format!("the view-change timer, while {why}")).with_diff(
-            vec![
-                format!("- {}", word(expected)),
-                format!("+ {}, and its clock {}", word(says), word(self.running)),
-            ],
-        ))
+        let diff = vec![
+            format!("- {}", word(expected)),
+            format!("+ {}, and its clock {}", word(says), word(self.running)),
+        ];
+        let what = format!("the view-change timer, while {why}");
+        let fact = if expected { Fact::Lacks } else { Fact::Did };
+        Err(Difference::new(Kind::Timer, what).with_diff(diff).with(fact(Deed::Timer)))
     }
 }

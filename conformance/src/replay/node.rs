@@ -1,6 +1,7 @@
 //! Model → node: traces replayed through production nodes.
 
 use crate::divergence::{Difference, Divergence, Kind, explore};
+use crate::panics;
 use crate::probe::forgery;
 use crate::probe::reaction::Scene;
 use crate::probe::{Place, live};
@@ -8,6 +9,7 @@ use crate::refinement::byzantine::Source;
 use crate::refinement::network::Network;
 use crate::refinement::vocabulary::{Vocabulary, replayable};
 use crate::replay::core::step::{Step, Work};
+use crate::signpost::Arm;
 use crate::subject::Subject;
 use crate::subject::node::keys::NodeKeys;
 use crate::subject::node::{NodeHost, adjust};
@@ -65,6 +67,7 @@ impl NodeReport {
 
 /// A runtime on this thread, its clock paused.
 pub fn runtime() -> std::io::Result<Runtime> {
+    panics::watch();
     Builder::new_current_thread().enable_time().start_paused(true).build()
 }
 
@@ -153,7 +156,8 @@ fn divergence(trace: &Trace, seed: u64, at: usize, difference: Difference) -> Di
     let config = trace.config.clone();
     let actions: Vec<_> = trace.actions.iter().take(at + 1).copied().collect();
     Divergence {
-        arm: "node",
+        arm: Arm::Node.name(),
+        signpost: difference.signpost(Arm::Node, action),
         seed,
         step: at + 1,
         replica: action.map_or(0, |action| action.replica().0),

@@ -77,6 +77,8 @@ fn by(found: &Divergence, replay: impl Fn(&[model::Action]) -> Option<Divergence
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::divergence::Difference;
+    use crate::signpost::Arm;
 
     /// Steps that stand for nothing but themselves.
     fn steps(replicas: &[u8]) -> Vec<model::Action> {
@@ -95,6 +97,7 @@ mod tests {
             kind,
             what: String::new(),
             diff: Vec::new(),
+            signpost: Difference::new(kind, "").signpost(Arm::Core, None),
             probe: Some("a probe"),
             path: Vec::new(),
             actions: actions.to_vec(),

@@ -2,6 +2,7 @@
 
 use crate::divergence::Divergence;
 use crate::report::ConformReport;
+use crate::signpost::{Handler, Signpost};
 use pbft_checker::check::Verdict as ModelVerdict;
 use pbft_checker::report::{Case, Command, Outcome, Report, Suite};
 use std::path::Path;
@@ -45,6 +46,7 @@ impl ConformReport {
                 ModelVerdict::Inconclusive => inconclusive("not complete, or a witness is missing"),
             },
             seconds: check.seconds,
+            facts: Vec::new(),
         });
         let cases: Vec<_> = cases.collect();
         let seconds = cases.iter().map(|case| case.seconds).sum();
@@ -55,25 +57,37 @@ impl ConformReport {
         let core = &self.core;
         let cases = core.configurations.iter().map(|one| {
             let is_here = |found: &&Divergence| found.arm == "core" && found.config == one.config;
-            let outcome = match self.divergences.iter().find(is_here) {
+            let found = self.divergences.iter().find(is_here);
+            let outcome = match found {
                 Some(found) => failed(&found.what, &found.to_string()),
                 None if one.complete && one.edges > 0 => Outcome::Passed,
                 None => inconclusive("not every edge was replayed"),
             };
-            Case { name: one.config.clone(), outcome, seconds: one.seconds }
+            Case {
+                name: one.config.clone(),
+                outcome,
+                seconds: one.seconds,
+                facts: found.map(facts).unwrap_or_default(),
+            }
         });
         let mut cases: Vec<_> = cases.collect();
         let known = |found: &&Divergence| {
             found.arm == "core" && core.configurations.iter().all(|one| one.config != found.config)
         };
-        let walks = match self.divergences.iter().find(known) {
+        let found = self.divergences.iter().find(known);
+        let walks = match found {
             Some(found) => failed(&found.what, &found.to_string()),
             None if core.walked_steps == core.walked_total && core.walked_total > 0 => {
                 Outcome::Passed
             }
             None => inconclusive("not every step of the walks was replayed"),
         };
-        cases.push(Case { name: "corpus and walks".to_owned(), outcome: walks, seconds: 0.0 });
+        cases.push(Case {
+            name: "corpus and walks".to_owned(),
+            outcome: walks,
+            seconds: 0.0,
+            facts: found.map(facts).unwrap_or_default(),
+        });
         let properties = [
             ("edges", core.edges_replayed),
             ("edges under every schedule", core.edges_scheduled),
@@ -91,7 +105,8 @@ impl ConformReport {
 
     fn node_suite(&self) -> Suite {
         let node = &self.node;
-        let outcome = match self.divergences.iter().find(|found| found.arm == "node") {
+        let found = self.divergences.iter().find(|found| found.arm == "node");
+        let outcome = match found {
             Some(found) => failed(&found.what, &found.to_string()),
             None if node.steps == node.steps_total && node.traces > 0 => Outcome::Passed,
             None => inconclusive("not every step went through the node"),
@@ -104,7 +119,12 @@ impl ConformReport {
             name: "node".to_owned(),
             seconds: node.seconds,
             properties: properties.to_vec(),
-            cases: vec![Case { name, outcome, seconds: node.seconds }],
+            cases: vec![Case {
+                name,
+                outcome,
+                seconds: node.seconds,
+                facts: found.map(facts).unwrap_or_default(),
+            }],
         }
     }
 
@@ -115,7 +135,8 @@ impl ConformReport {
             Some(_) if !self.divergences.is_empty() => failed(&self.reasons.join("; "), ""),
             Some(_) => inconclusive(&self.reasons.join("; ")),
         };
-        let case = Case { name: "nothing was left out".to_owned(), outcome, seconds: 0.0 };
+        let name = "nothing was left out".to_owned();
+        let case = Case { name, outcome, seconds: 0.0, facts: Vec::new() };
         Suite {
             name: "verdict".to_owned(),
             seconds: self.seconds,
@@ -123,6 +144,27 @@ impl ConformReport {
             cases: vec![case],
         }
     }
+}
+
+/// Where a divergence was seen, and where it leads, each by its name.
+fn facts(found: &Divergence) -> Vec<(String, String)> {
+    let Signpost { handler, rule, .. } = &found.signpost;
+    let line = |place: Option<&Handler>| {
+        place.and_then(Handler::line).map(|line| line.to_string()).unwrap_or_default()
+    };
+    let ruled = rule.place.as_ref();
+    let all = [
+        ("replica", found.replica.to_string()),
+        ("step", found.step.to_string()),
+        ("handler.file", handler.file.to_owned()),
+        ("handler.function", handler.function.to_owned()),
+        ("handler.line", line(Some(handler))),
+        ("rule.section", rule.section.to_owned()),
+        ("rule.file", ruled.map_or(String::new(), |place| place.file.to_owned())),
+        ("rule.function", ruled.map_or(String::new(), |place| place.function.to_owned())),
+        ("rule.line", line(ruled)),
+    ];
+    all.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 fn failed(message: &str, detail: &str) -> Outcome {

@@ -5,6 +5,8 @@ use crate::divergence::{Difference, Kind};
 use crate::refinement::keys::Keys;
 use crate::refinement::layout::{self, Statements, batch_digest, each_statement};
 use crate::refinement::vocabulary::Vocabulary;
+use crate::signpost::Fact;
+use crate::signpost::given::Given;
 use crate::subject::Observation;
 use pbft_core::message::{Message, Reply, Signed};
 use pbft_core::types::{Digest, Principal, ReplicaId, Signature};
@@ -31,7 +33,8 @@ fn check_message(
     each_statement(message, vocabulary.cluster(), &mut own);
     if own.bad {
         let what = format!("a {} whose signature is not of what it says", message.kind());
-        return Err(Difference::new(Kind::Messages, what));
+        let signed = Fact::Signed(Given::of_message(message));
+        return Err(Difference::new(Kind::Messages, what).with(signed));
     }
     match message {
         Message::PrePrepare(proposal) => {
@@ -56,7 +59,7 @@ fn check_batch(
     }
     let what = format!("a {} with another digest than its batch's", message.kind());
     let diff = vec![format!("- {expected}"), format!("+ {got}")];
-    Err(Difference::new(Kind::Messages, what).with_diff(diff))
+    Err(Difference::new(Kind::Messages, what).with_diff(diff).with(Fact::BatchDigest))
 }
 
 fn check_reply(vocabulary: &Vocabulary, reply: &Signed<Reply>) -> Result<(), Difference> {
@@ -66,7 +69,7 @@ fn check_reply(vocabulary: &Vocabulary, reply: &Signed<Reply>) -> Result<(), Dif
         true => Ok(()),
         false => {
             let what = "a reply whose signature is not of what it says";
-            Err(Difference::new(Kind::Execution, what))
+            Err(Difference::new(Kind::Execution, what).with(Fact::Signed(Given::Reply)))
         }
     }
 }

@@ -5,12 +5,13 @@ pub mod audit;
 pub mod node;
 pub mod tally;
 pub mod world;
-
-use crate::divergence::{Difference, Kind};
+use crate::divergence::Difference;
+use crate::panics::guarded;
 use crate::refinement::action::Delivery;
 use crate::refinement::service;
 use crate::refinement::timers::TimerWatch;
 use crate::refinement::vocabulary::Vocabulary;
+use crate::signpost::deeds::Deed;
 use crate::subject::tally::Tally;
 use pbft_core::durable::{Durable, Record};
 use pbft_core::manifest::{ChunkId, KeptStates};
@@ -19,7 +20,7 @@ use pbft_core::replies::LastReply;
 use pbft_core::types::{Principal, ReplicaId, SeqNum};
 use pbft_core::{Effect, Input, Rejection, Replica, ServiceState, Summary, Timer};
 use pbft_model as model;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A replica that can be replayed on: alone, or inside a production node.
@@ -157,6 +158,14 @@ impl Observation {
         self.halted = self.halted.take().or(halted);
     }
 
+    /// What was done that binds the replica, or that others see.
+    pub fn deeds(&self) -> BTreeSet<Deed> {
+        let sends = self.sends.iter().map(|(_, message)| message);
+        let said = self.broadcasts.iter().chain(sends).filter_map(Deed::of_message);
+        let executed = self.executed.iter().map(|_| Deed::Execute);
+        said.chain(executed).chain(self.replies.iter().map(|_| Deed::Reply)).collect()
+    }
+
     /// Whether nothing happened that the model would call a step.
     pub fn is_silent(&self) -> bool {
         let Self { broadcasts, sends, executed, replies, records, stored, .. } = self;
@@ -211,12 +220,7 @@ impl Subject for Host {
         if matches!(delivery, Delivery::Timer(Timer::ViewChange)) {
             self.timer.ran_out();
         }
-        // A panic is a difference like any other.
-        let stepped = catch_unwind(AssertUnwindSafe(|| self.step(input))).map_err(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Difference::new(Kind::Panicked, format!("panicked: {}", text.unwrap_or("no message")))
-        });
+        let stepped = guarded(|| self.step(input));
         if let Ok(Ok(seen)) = &stepped {
             self.timer.delivered(delivery);
             audit::check(vocabulary, self.replica.params().replica, seen)?;

@@ -1,9 +1,12 @@
 //! The replicas of a replay and their network.
 
 use super::Host;
+use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::network::Network;
 use crate::refinement::vocabulary::Vocabulary;
+use crate::signpost::Fact;
+use pbft_core::Rejection;
 use pbft_model as model;
 use std::sync::Arc;
 
@@ -42,4 +45,12 @@ pub fn describe(delivery: &Delivery) -> String {
         Delivery::Timer(timer) => format!("timer {timer:?}"),
         Delivery::Suspect => "suspicion".to_owned(),
     }
+}
+
+/// The code refused what it must take.
+pub(crate) fn refused(delivery: &Delivery, rejection: &Rejection) -> Difference {
+    let what = format!("refused {}: {rejection}", describe(delivery));
+    let diff = vec!["- accepted".to_owned(), format!("+ {rejection:?}")];
+    let difference = Difference::new(Kind::Refused, what).with_diff(diff);
+    difference.with(Fact::Refused(rejection.kind())).at(delivery)
 }

@@ -168,7 +168,7 @@ impl Validation {
                 name: "validate".to_owned(),
                 seconds: self.seconds,
                 properties,
-                cases: vec![Case { name, outcome, seconds: self.seconds }],
+                cases: vec![Case { name, outcome, seconds: self.seconds, facts: Vec::new() }],
             }],
             commands: vec![Command { purpose: "the same again".to_owned(), line: command }],
         }

@@ -12,9 +12,13 @@ use crate::refinement::service;
 use crate::refinement::state::Local;
 use crate::refinement::vocabulary::{Vocabulary, model_slot, replica_id, view as core_view};
 use crate::replay::core::step::Step;
+use crate::signpost::Fact;
+use crate::signpost::deeds::Deed;
 use crate::subject::{Observation, Subject, is_retransmission};
 use pbft_core::message::{Message, Reply};
 use pbft_model as model;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 impl Step<'_> {
     /// Messages, execution, state, timer and durable record at the end of a path of the model that the replica has taken;
@@ -27,11 +31,16 @@ impl Step<'_> {
         network: &Network,
     ) -> Result<Vec<(Sent, Message)>, Difference> {
         if let Some(reason) = &seen.halted {
-            return Err(Difference::new(Kind::Halted, reason.clone()));
+            let difference = Difference::new(Kind::Halted, reason.clone());
+            return Err(difference.with(Fact::Did(Deed::Halt)));
         }
         if let Some(message) = &seen.undurable {
             let what = format!("{} sent before it was durable", message.kind());
-            return Err(Difference::new(Kind::NotDurable, what));
+            let difference = Difference::new(Kind::NotDurable, what);
+            return Err(match Deed::of_message(message) {
+                Some(deed) => difference.with(Fact::Undurable(deed)),
+                None => difference,
+            });
         }
         let replica = self.action.replica();
         let after = path.last().map_or(self.before, |(_, state)| state);
@@ -72,7 +81,12 @@ impl Step<'_> {
             };
             let mapped = mapped.reduce(|one, other| one.or(other)).unwrap_or_else(before);
             got.extend(mapped.map_err(|no_image| {
-                Difference::new(Kind::Messages, format!("{} sent: {no_image}", message.kind()))
+                let what = format!("{} sent: {no_image}", message.kind());
+                let difference = Difference::new(Kind::Messages, what);
+                match Deed::of_message(message) {
+                    Some(deed) => difference.with(Fact::Differs(deed)),
+                    None => difference,
+                }
             })?);
         }
         // The same message again, bit for bit, is a retransmission.
@@ -88,14 +102,15 @@ impl Step<'_> {
         if got_sent == expected {
             return Ok(got);
         }
-        let missing = expected.iter().filter(|sent| !got_sent.contains(sent));
-        let surplus = got_sent.iter().filter(|sent| !expected.contains(sent));
-        let mut diff: Vec<String> = missing.map(|sent| format!("- {sent}")).collect();
-        diff.extend(surplus.map(|sent| format!("+ {sent}")));
+        let missing: Vec<_> = expected.iter().filter(|sent| !got_sent.contains(sent)).collect();
+        let surplus: Vec<_> = got_sent.iter().filter(|sent| !expected.contains(sent)).collect();
+        let mut diff: Vec<String> = missing.iter().map(|sent| format!("- {sent}")).collect();
+        diff.extend(surplus.iter().map(|sent| format!("+ {sent}")));
         if diff.is_empty() {
             diff.push("+ a message twice".to_owned());
         }
-        Err(Difference::new(Kind::Messages, "the messages differ").with_diff(diff))
+        let difference = Difference::new(Kind::Messages, "the messages differ").with_diff(diff);
+        Err(told(difference, &missing, &surplus))
     }
 
     /// The reply to a request that is the last applied in `after`.
@@ -151,8 +166,24 @@ impl Step<'_> {
             format!("- {}", show(&expected, &answered)),
             format!("+ {}", show(&got, &replied)),
         ];
-        Err(Difference::new(Kind::Execution, "the execution differs").with_diff(diff))
+        let difference = Difference::new(Kind::Execution, "the execution differs").with_diff(diff);
+        Err(difference.with(match got.len().cmp(&expected.len()) {
+            _ if got == expected => Fact::Differs(Deed::Reply),
+            Ordering::Less => Fact::Lacks(Deed::Execute),
+            Ordering::Greater => Fact::Did(Deed::Execute),
+            Ordering::Equal => Fact::Differs(Deed::Execute),
+        }))
     }
+}
+
+/// Messages that are missing, and that are there too much; of one that is both, the content differs.
+fn told(difference: Difference, missing: &[&Sent], surplus: &[&Sent]) -> Difference {
+    let deeds = |all: &[&Sent]| all.iter().map(|sent| Deed::from(*sent)).collect::<BTreeSet<_>>();
+    let (missing, surplus) = (deeds(missing), deeds(surplus));
+    let facts = missing.intersection(&surplus).map(|deed| Fact::Differs(*deed));
+    let facts = facts.chain(missing.difference(&surplus).map(|deed| Fact::Lacks(*deed)));
+    let facts = facts.chain(surplus.difference(&missing).map(|deed| Fact::Did(*deed)));
+    facts.fold(difference, Difference::with)
 }
 
 /// A reply in words, its signature left out.
@@ -171,9 +202,10 @@ pub fn compare_state<S: Subject>(
     let expected = Local::of_model(vocabulary, state.replica(replica));
     let got = Local::of_core(vocabulary, &subject.summary(), &subject.history())
         .map_err(|no_image| Difference::new(Kind::State, no_image.to_string()))?;
-    match expected == got {
-        true => Ok(()),
-        false => Err(Difference::new(Kind::State, "the states differ after the step")
-            .with_diff(expected.diff(&got))),
+    if expected == got {
+        return Ok(());
     }
+    let fields = expected.differing(&got).into_iter().map(Fact::Field);
+    let difference = Difference::new(Kind::State, "the states differ after the step");
+    Err(fields.fold(difference.with_diff(expected.diff(&got)), Difference::with))
 }

@@ -15,6 +15,7 @@ use crate::refinement::vocabulary::Vocabulary;
 use crate::refinement::vocabulary::replica_id;
 use crate::replay::core::step::{Step, Work};
 use crate::replay::grain::Walked;
+use crate::signpost::Arm;
 use crate::subject::tally::Tally;
 use crate::subject::world::World;
 use pbft_model as model;
@@ -158,7 +159,7 @@ impl Replay {
                 }
                 Ok(None) => {}
                 Err(difference) => {
-                    divergence = Some(self.divergence("core", &path, action, difference));
+                    divergence = Some(self.divergence(&path, action, difference));
                     break;
                 }
             }
@@ -273,7 +274,7 @@ impl Replay {
         for (at, action) in actions.iter().enumerate() {
             let path = &actions[..at];
             let differs = |difference| {
-                let mut divergence = self.divergence("core", path, *action, difference);
+                let mut divergence = self.divergence(path, *action, difference);
                 divergence.reproduce = format!(
                     "cargo conform --seed {}, or cargo conform trace on the run directory's file",
                     self.seed
@@ -308,7 +309,7 @@ impl Replay {
     fn nothing(&self) -> Divergence {
         let nobody = model::Action::Restart { replica: model::ReplicaId(0) };
         let difference = Difference::new(Kind::Harness, "an empty trace shows nothing");
-        Divergence { actions: Vec::new(), ..self.divergence("core", &[], nobody, difference) }
+        Divergence { actions: Vec::new(), ..self.divergence(&[], nobody, difference) }
     }
 
     fn frame(&self, state: model::State, world: World) -> Frame {
@@ -319,7 +320,6 @@ impl Replay {
 
     pub(crate) fn divergence(
         &self,
-        arm: &'static str,
         path: &[model::Action],
         action: model::Action,
         difference: Difference,
@@ -327,7 +327,8 @@ impl Replay {
         let config = self.model.config().to_string();
         let actions: Vec<_> = path.iter().copied().chain([action]).collect();
         Divergence {
-            arm,
+            arm: Arm::Core.name(),
+            signpost: difference.signpost(Arm::Core, Some(&action)),
             seed: self.seed,
             step: path.len() + 1,
             replica: action.replica().0,

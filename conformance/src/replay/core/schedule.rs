@@ -23,6 +23,8 @@ use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::replica_id;
 use crate::replay::core::compare::compare_state;
 use crate::replay::core::step::{Step, Work};
+use crate::signpost::Fact;
+use crate::signpost::given::Given;
 use crate::subject::world::{World, describe};
 use crate::subject::{Host, Observation, Subject};
 use pbft_core::message::Message;
@@ -98,7 +100,8 @@ impl Step<'_> {
         }
         let seen = self.trigger(&mut host, trigger, work)?;
         let path = [(*self.action, self.after.clone())];
-        self.compare(&mut host, &path, &seen, &world.network)?;
+        let same = self.compare(&mut host, &path, &seen, &world.network);
+        same.map_err(|difference| difference.at(trigger))?;
         Ok(1)
     }
 
@@ -164,8 +167,10 @@ impl Step<'_> {
                 self.deliver(&mut host, delivery, work)?;
             }
             host.restart(self.vocabulary);
-            self.compare_at_rest(&host, self.before)?;
-            self.take(&mut host, &world.network, work)?;
+            let restarted = |difference: Difference| difference.with(Fact::Restarted);
+            let at_rest = self.compare_at_rest(&host, self.before);
+            at_rest.map_err(|difference| restarted(difference.given(Given::Start)))?;
+            self.take(&mut host, &world.network, work).map_err(restarted)?;
         }
         Ok(deliveries.len() as u64)
     }
@@ -185,7 +190,8 @@ impl Step<'_> {
             Err(_) if host.replica == before => Ok(()),
             Err(rejection) => {
                 let what = format!("{} refused ({rejection}), and changed", describe(delivery));
-                Err(Difference::new(Kind::StateChanged, what))
+                let difference = Difference::new(Kind::StateChanged, what).at(delivery);
+                Err(difference.with(Fact::Refused(rejection.kind())))
             }
             Ok(seen) => silent(&seen, delivery),
         }
@@ -328,7 +334,8 @@ fn silent(seen: &Observation, delivery: &Delivery) -> Result<(), Difference> {
         true => Ok(()),
         false => {
             let what = format!("acted on {}, which is of no use", describe(delivery));
-            Err(Difference::new(Kind::Early, what))
+            let difference = Difference::new(Kind::Early, what).at(delivery);
+            Err(difference.with_deeds(seen.deeds()))
         }
     }
 }

@@ -8,12 +8,14 @@ use crate::refinement::message::Sent;
 use crate::refinement::network::Network;
 use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::{Vocabulary, replica_id, seq};
+use crate::signpost::Fact;
+use crate::signpost::given::Given;
 use crate::subject::tally::Tally;
-use crate::subject::world::{World, describe};
+use crate::subject::world::{World, describe, refused};
 use crate::subject::{Host, Observation, Subject};
-use pbft_core::Rejection;
 use pbft_core::message::{Message, StateData, StatePart};
 use pbft_core::types::ReplicaId;
+use pbft_core::{Rejection, RejectionKind};
 use pbft_model as model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,10 +57,15 @@ impl Step<'_> {
     pub fn replay(&self, world: &World, work: &mut Work) -> Result<World, Difference> {
         let replica = self.action.replica();
         let mut host = Host::clone(world.host(replica));
-        if self.choice.is_multiple_of(RESTART_EVERY) {
+        let restarted = self.choice.is_multiple_of(RESTART_EVERY);
+        if restarted {
             host.restart(self.vocabulary);
         }
-        let sent = self.take(&mut host, &world.network, work)?;
+        let sent = self.take(&mut host, &world.network, work);
+        let sent = sent.map_err(|difference| match restarted {
+            true => difference.with(Fact::Restarted),
+            false => difference,
+        })?;
         let mut next = world.clone();
         next.network.add(replica, sent);
         next.set_host(replica, host);
@@ -104,7 +111,8 @@ impl Step<'_> {
         }
         let seen = self.trigger(subject, trigger, work)?;
         let path = [(*self.action, self.after.clone())];
-        let sent = self.compare(subject, &path, &seen, network)?;
+        let sent = self.compare(subject, &path, &seen, network);
+        let sent = sent.map_err(|difference| difference.at(trigger))?;
         work.tally.step(self.model, self.before, self.action, trigger);
         Ok((sent, script.pick))
     }
@@ -116,13 +124,10 @@ impl Step<'_> {
         work: &mut Work,
     ) -> Result<Observation, Difference> {
         work.steps += 1;
-        let outcome = subject.deliver(self.vocabulary, delivery)?;
+        let outcome = subject.deliver(self.vocabulary, delivery);
+        let outcome = outcome.map_err(|difference| difference.at(delivery))?;
         work.tally.outcome(&outcome);
-        outcome.map_err(|rejection| {
-            let what = format!("refused {}: {rejection}", describe(delivery));
-            let diff = vec!["- accepted".to_owned(), format!("+ {rejection:?}")];
-            Difference::new(Kind::Refused, what).with_diff(diff)
-        })
+        outcome.map_err(|rejection| refused(delivery, &rejection))
     }
 
     /// The last delivery, and what the replica then asks for: batches and state.
@@ -205,14 +210,17 @@ impl Step<'_> {
         work.tally.outcome(&outcome);
         match outcome {
             Err(Rejection::WrongStateData { .. } | Rejection::UnreadableStateData) => Ok(()),
-            Err(other) => Err(Difference::new(
-                Kind::WrongRejection,
-                format!("false state data refused as: {other}"),
-            )),
+            Err(other) => {
+                let what = format!("false state data refused as: {other}");
+                Err(Difference::new(Kind::WrongRejection, what).with(Fact::Refused(other.kind())))
+            }
             Ok(_) => {
                 Err(Difference::new(Kind::Accepted, "state data with a wrong digest accepted"))
             }
         }
+        .map_err(|difference| {
+            difference.with(Fact::MustRefuse(RejectionKind::WrongStateData)).given(Given::StateData)
+        })
     }
 }
 
@@ -229,5 +237,6 @@ fn early(seen: &Observation, delivery: &Delivery) -> Difference {
         diff.push(format!("+ {} records written", seen.records));
     }
     let what = format!("acted already at {}", describe(delivery));
-    Difference::new(Kind::Early, what).with_diff(diff)
+    let difference = Difference::new(Kind::Early, what).with_diff(diff);
+    difference.with_deeds(seen.deeds()).at(delivery)
 }

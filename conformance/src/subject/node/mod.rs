@@ -6,10 +6,13 @@ mod watch;
 pub mod wire;
 
 use crate::divergence::{Difference, Kind};
+use crate::panics::panicked;
 use crate::refinement::action::Delivery;
 use crate::refinement::service::{self, History};
 use crate::refinement::timers::TimerWatch;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
+use crate::signpost::Fact;
+use crate::signpost::given::Given;
 use crate::subject::audit;
 use crate::subject::node::watch::{Watch, Watcher};
 use crate::subject::node::wire::Wire;
@@ -106,7 +109,8 @@ impl<'r> NodeHost<'r> {
         if stored != known {
             let diff = vec![format!("- {known:?}"), format!("+ {stored:?}")];
             let what = "the service state on disk is not the one before the crash";
-            return Err(Difference::new(Kind::Restart, what).with_diff(diff));
+            let difference = Difference::new(Kind::Restart, what).with_diff(diff);
+            return Err(difference.with(Fact::ServiceLost).given(Given::Start));
         }
         self.check_evidence(&store)?;
         let wire = Wire::new(params, self.disk.clone());
@@ -143,8 +147,12 @@ impl<'r> NodeHost<'r> {
             (store.evidence().map_err(harness)?.len(), self.watch.lock().equivocations.len());
         match kept == noticed {
             true => Ok(()),
-            false => Err(Difference::new(Kind::Restart, "evidence of equivocation is not kept")
-                .with_diff(vec![format!("- {noticed} noticed"), format!("+ {kept} kept")])),
+            false => {
+                let what = "evidence of equivocation is not kept";
+                let diff = vec![format!("- {noticed} noticed"), format!("+ {kept} kept")];
+                let difference = Difference::new(Kind::Restart, what).with_diff(diff);
+                Err(difference.with(Fact::EvidenceLost).given(Given::Start))
+            }
         }
     }
 
@@ -180,7 +188,7 @@ impl<'r> NodeHost<'r> {
         match runtime.block_on(running.task) {
             Ok(Err(error)) => Ok(Some(error.to_string())),
             Ok(Ok(())) => Ok(Some("the driver ended".to_owned())),
-            Err(panic) => Err(Difference::new(Kind::Panicked, panic.to_string())),
+            Err(panic) => Err(panicked(&panic.to_string())),
         }
     }
 
@@ -191,7 +199,7 @@ impl<'r> NodeHost<'r> {
         let (released, early) = running.wire.take(self.runtime)?;
         if early > 0 {
             let what = format!("{early} frames left before the disk was synced");
-            return Err(Difference::new(Kind::NotDurable, what));
+            return Err(Difference::new(Kind::NotDurable, what).with(Fact::Unsynced));
         }
         for outgoing in released {
             match outgoing {
@@ -205,7 +213,8 @@ impl<'r> NodeHost<'r> {
                         ReplicaFrame::Reply(reply) => {
                             let of = reply.body.client.0;
                             let what = format!("client {of}'s reply goes to client {}", client.0);
-                            return Err(Difference::new(Kind::Execution, what));
+                            let difference = Difference::new(Kind::Execution, what);
+                            return Err(difference.with(Fact::Misdirected));
                         }
                         other => self.told.push((client, other)),
                     }
@@ -290,7 +299,8 @@ impl<'r> NodeHost<'r> {
             }
             patience *= 2;
         }
-        Err(Difference::new(Kind::Reaction, "a timer that is set never runs out"))
+        let what = "a timer that is set never runs out";
+        Err(Difference::new(Kind::Reaction, what).with(Fact::ClockStands))
     }
 
     fn send(

@@ -5,6 +5,7 @@
 //! hold what was released, in order.
 
 use crate::divergence::{Difference, Kind};
+use crate::signpost::Fact;
 use bytes::Bytes;
 use pbft_core::Params;
 use pbft_core::types::{ClientId, ReplicaId};
@@ -89,7 +90,9 @@ impl Wire {
                     format!("- {} frames, in order", expected.len()),
                     format!("+ {} frames, in this order or another", queued.len()),
                 ];
-                return Err(Difference::new(Kind::Messages, what).with_diff(diff));
+                return Err(Difference::new(Kind::Messages, what)
+                    .with_diff(diff)
+                    .with(Fact::Queued));
             }
         }
         Ok((frames, early))

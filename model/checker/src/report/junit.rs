@@ -34,16 +34,24 @@ fn write_suite(xml: &mut String, report: &Report, suite: &Suite) {
     let _ = writeln!(xml, "  <testsuite name=\"{name}\" {}>", counts(&tally, suite.seconds));
     let seed = report.seed.map(|seed| ("seed".to_owned(), seed.to_string()));
     let directory = ("run-directory".to_owned(), report.directory.display().to_string());
-    *xml += "    <properties>\n";
-    for (name, value) in suite.properties.iter().chain(&seed).chain([&directory]) {
-        let (name, value) = (escape(name), escape(value));
-        let _ = writeln!(xml, "      <property name=\"{name}\" value=\"{value}\"/>");
-    }
-    *xml += "    </properties>\n";
+    write_properties(xml, "    ", suite.properties.iter().chain(&seed).chain([&directory]));
     for case in &suite.cases {
         write_case(xml, &name, case);
     }
     *xml += "  </testsuite>\n";
+}
+
+fn write_properties<'a>(
+    xml: &mut String,
+    indent: &str,
+    properties: impl Iterator<Item = &'a (String, String)>,
+) {
+    let _ = writeln!(xml, "{indent}<properties>");
+    for (name, value) in properties {
+        let (name, value) = (escape(name), escape(value));
+        let _ = writeln!(xml, "{indent}  <property name=\"{name}\" value=\"{value}\"/>");
+    }
+    let _ = writeln!(xml, "{indent}</properties>");
 }
 
 fn write_case(xml: &mut String, class: &str, case: &Case) {
@@ -53,27 +61,31 @@ fn write_case(xml: &mut String, class: &str, case: &Case) {
         "    <testcase classname=\"{class}\" name=\"{name}\" time=\"{:.3}\"",
         case.seconds
     );
-    match &case.outcome {
-        Outcome::Passed => *xml += "/>\n",
+    if case.outcome == Outcome::Passed && case.facts.is_empty() {
+        *xml += "/>\n";
+        return;
+    }
+    *xml += ">\n";
+    if !case.facts.is_empty() {
+        write_properties(xml, "      ", case.facts.iter());
+    }
+    let _ = match &case.outcome {
+        Outcome::Passed => Ok(()),
         Outcome::Failed { message, detail } => {
             let (message, detail) = (escape(message), escape_text(detail));
-            let _ = writeln!(
+            writeln!(
                 xml,
-                ">\n      <failure message=\"{message}\" type=\"violation\">{detail}</failure>\n    </testcase>"
-            );
+                "      <failure message=\"{message}\" type=\"violation\">{detail}</failure>"
+            )
         }
         Outcome::Inconclusive { message } => {
-            let message = escape(message);
-            let _ = writeln!(
-                xml,
-                ">\n      <error message=\"{message}\" type=\"inconclusive\"/>\n    </testcase>"
-            );
+            writeln!(xml, "      <error message=\"{}\" type=\"inconclusive\"/>", escape(message))
         }
         Outcome::Skipped { reason } => {
-            let reason = escape(reason);
-            let _ = writeln!(xml, ">\n      <skipped message=\"{reason}\"/>\n    </testcase>");
+            writeln!(xml, "      <skipped message=\"{}\"/>", escape(reason))
         }
-    }
+    };
+    *xml += "    </testcase>\n";
 }
 
 /// Escapes an attribute. A parser would take an end of line in one for a space.
@@ -102,6 +114,26 @@ fn escape_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_known_of_a_case_stands_before_its_outcome() {
+        let facts = vec![("step".to_owned(), "4".to_owned())];
+        let case = |outcome, facts| Case { name: "a".to_owned(), outcome, seconds: 0.0, facts };
+        let mut xml = String::new();
+        let failed = Outcome::Failed { message: "b".to_owned(), detail: "c".to_owned() };
+        write_case(&mut xml, "core", &case(failed, facts));
+        write_case(&mut xml, "core", &case(Outcome::Passed, Vec::new()));
+        let expected = [
+            "    <testcase classname=\"core\" name=\"a\" time=\"0.000\">",
+            "      <properties>",
+            "        <property name=\"step\" value=\"4\"/>",
+            "      </properties>",
+            "      <failure message=\"b\" type=\"violation\">c</failure>",
+            "    </testcase>",
+            "    <testcase classname=\"core\" name=\"a\" time=\"0.000\"/>",
+        ];
+        assert_eq!(xml.lines().collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn what_xml_cannot_hold_is_escaped() {

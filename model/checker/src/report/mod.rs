@@ -51,6 +51,8 @@ pub struct Case {
     pub outcome: Outcome,
     /// Wall time, if it took any of its own.
     pub seconds: f64,
+    /// What is known of it beside its outcome, by name.
+    pub facts: Vec<(String, String)>,
 }
 
 /// Cases that were checked together.
@@ -211,7 +213,7 @@ mod tests {
     use super::*;
 
     fn case(outcome: Outcome) -> Case {
-        Case { name: "a case".to_owned(), outcome, seconds: 0.0 }
+        Case { name: "a case".to_owned(), outcome, seconds: 0.0, facts: Vec::new() }
     }
 
     #[test]

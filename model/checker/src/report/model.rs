@@ -245,6 +245,7 @@ pub fn mutants_report(reports: &[MutantReport], directory: &Path) -> Report {
         name: report.name.clone(),
         outcome: outcome(report),
         seconds: report.seconds,
+        facts: Vec::new(),
     });
     let killed = reports.iter().filter(|report| report.killed && !report.equivalent).count();
     let equivalent = reports.iter().filter(|report| report.equivalent).count();
@@ -275,7 +276,7 @@ pub fn mutants_report(reports: &[MutantReport], directory: &Path) -> Report {
 }
 
 fn case(name: &str, outcome: Outcome) -> Case {
-    Case { name: name.to_owned(), outcome, seconds: 0.0 }
+    Case { name: name.to_owned(), outcome, seconds: 0.0, facts: Vec::new() }
 }
 
 fn detail(trace: &Trace) -> String {
