@@ -283,7 +283,7 @@ pub(super) fn certified_batches_are_taken_without_their_tags() {
         }
         let proposed = check(&proposal(0, 1, &spoiled, 0));
         assert_eq!(proposed.as_ref(), Some(of_proposal), "{authentication:?}");
-        REFUSED.with_borrow_mut(|seen| seen.extend(proposed.map(|one| one.kind().as_str())));
+        REFUSED.with_borrow_mut(|seen| seen.extend(proposed.map(|one| one.kind())));
         let large = Batch { requests: vec![spoiled.requests[0].clone(); 4] };
         let too_long = Rejection::TooLong { len: 4, max: 3 };
         assert_eq!(check(&Message::Batch(Arc::new(large))), Some(too_long));
