@@ -111,23 +111,13 @@ impl Serialize for Rule {
 }
 
 /// A place to look at, and what it has to do with the difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Clue {
     /// The place.
+    #[serde(flatten)]
     pub handler: Handler,
     /// What it does.
     pub why: String,
-}
-
-impl Serialize for Clue {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut fields = to.serialize_struct("Clue", 4)?;
-        fields.serialize_field("file", self.handler.file)?;
-        fields.serialize_field("function", self.handler.function)?;
-        fields.serialize_field("line", &self.handler.line())?;
-        fields.serialize_field("why", &self.why)?;
-        fields.end()
-    }
 }
 
 /// Something that was seen, from which a place follows.
@@ -286,16 +276,8 @@ impl Finder {
 
     fn fact(&mut self, fact: &Fact) {
         match fact {
-            Fact::Refused(reason) => {
-                let why = format!("refuses for the reason {reason}");
-                self.all(&guards::raise(self.given, *reason), &why);
-                self.all(guards::read(self.given, *reason), "says what that is held against");
-            }
-            Fact::MustRefuse(reason) => {
-                let why = format!("has to refuse for the reason {reason}");
-                self.all(&guards::raise(self.given, *reason), &why);
-                self.all(guards::read(self.given, *reason), "says what that is held against");
-            }
+            Fact::Refused(reason) => self.guard("refuses", *reason),
+            Fact::MustRefuse(reason) => self.guard("has to refuse", *reason),
             Fact::Did(deed) => self.all(deed.decided(), &format!("decides on {deed}, done here")),
             Fact::Lacks(deed) => {
                 self.all(deed.decided(), &format!("decides on {deed}, lacking here"));
@@ -323,6 +305,12 @@ impl Finder {
             Fact::EvidenceLost => self.all(deeds::KEEP_EVIDENCE, "keeps evidence"),
             Fact::ServiceLost => self.all(deeds::STORE_SERVICE, "keeps the service's state"),
         }
+    }
+
+    fn guard(&mut self, what: &str, reason: RejectionKind) {
+        let why = format!("{what} for the reason {reason}");
+        self.all(&guards::raise(self.given, reason), &why);
+        self.all(guards::read(self.given, reason), "says what that is held against");
     }
 
     fn field(&mut self, field: Field) {

@@ -1,7 +1,7 @@
 //! What a replica, its node or a client owes: for each reaction, and for each probe whose guard its reason does not name, who
 //! does it.
 
-use super::{Arm, Handler, Rule, in_core, in_host, in_model, in_node};
+use super::{Arm, Handler, Rule, deeds, in_core, in_host, in_model, in_node};
 
 /// Who does what a probe or a reaction is about.
 #[derive(Clone, Copy, Debug)]
@@ -176,16 +176,7 @@ const OWED: &[Row] = &[
         beyond("4.1"),
         &[in_core!("client.rs", "ClientLane::on_timeout")],
     ),
-    row(
-        "no two honest votes are evidence",
-        "says what is evidence",
-        beyond("2"),
-        &[
-            in_core!("evidence.rs", "Contradiction::is_proof"),
-            in_core!("evidence.rs", "Contradiction::contradicts"),
-            in_core!("evidence.rs", "lacks"),
-        ],
-    ),
+    row("no two honest votes are evidence", "says what is evidence", beyond("2"), deeds::EVIDENCE),
     row("a forged CHECKPOINT in a VIEW-CHANGE", SIGNS, beyond("2"), &[STABLE, VIEW_CHANGE]),
     row("a forged PRE-PREPARE in a VIEW-CHANGE", SIGNS, beyond("2"), &[CERTIFICATE, VIEW_CHANGE]),
     row("a forged PREPARE in a VIEW-CHANGE", SIGNS, beyond("2"), &[CERTIFICATE, VIEW_CHANGE]),
