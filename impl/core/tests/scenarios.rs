@@ -49,14 +49,17 @@ fn requests_that_wait_for_the_pipeline_are_ordered_in_batches() {
     cluster.assert_all_at(7);
 }
 
+/// How many requests each executed batch had.
+fn sizes(cluster: &Cluster) -> Vec<usize> {
+    cluster.oracle.history.values().map(Vec::len).collect()
+}
+
 #[test]
 fn requests_wait_a_while_for_others_that_are_about_to_come() {
     let change = |params: &mut pbft_core::Params| {
         (params.pipeline, params.batch_requests_max) = (1, 10);
         params.batch_delay = std::time::Duration::from_millis(5);
     };
-    let sizes =
-        |cluster: &Cluster| -> Vec<_> { cluster.oracle.history.values().map(Vec::len).collect() };
     let mut cluster = Cluster::with(4, change);
     for client in 0..4 {
         cluster.request(0, &request(client, 1)).expect("accepted");
@@ -90,8 +93,6 @@ fn who_always_waits_neither_starts_a_small_batch_nor_is_waited_for() {
         (params.pipeline, params.batch_requests_max) = (1, 40);
         params.batch_delay = std::time::Duration::from_millis(5);
     };
-    let sizes =
-        |cluster: &Cluster| -> Vec<_> { cluster.oracle.history.values().map(Vec::len).collect() };
     let mut cluster = Cluster::with(4, change);
     let ask = |cluster: &mut Cluster, client: u32, timestamp: u64| {
         cluster.request(0, &request(client, timestamp)).expect("accepted");
