@@ -1,9 +1,9 @@
 //! A replica that was away catches up, although nobody asks the cluster for anything.
 
 use pbft_core::types::SeqNum;
+use pbft_ledger::Outcome;
 use pbft_node::client::Client;
 use pbft_node::frame::StatusReport;
-use pbft_node::ledger::Outcome;
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement, in_agreement, reports, wait_for};
 use pbft_tests::process::run_pbft;
 use pbft_tests::workload::bank;

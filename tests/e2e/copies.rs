@@ -1,6 +1,6 @@
 //! A client's directory that was copied, or restored from an old copy: two processes with one key.
 
-use pbft_node::ledger::Outcome;
+use pbft_ledger::Outcome;
 use pbft_tests::cluster::{ProcessCluster, Shape};
 use pbft_tests::process::run_pbft;
 use pbft_tests::workload::bank;

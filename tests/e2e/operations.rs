@@ -2,8 +2,8 @@
 
 use crate::readme::say;
 use pbft_core::types::ReplicaId;
+use pbft_ledger::{Account, Record};
 use pbft_node::admin;
-use pbft_node::ledger::{Account, Record};
 use pbft_node::store::{Identity, Store};
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement, wait_for};
 use pbft_tests::process::{pbft, run_pbft, wait_until};
@@ -66,7 +66,7 @@ async fn a_replica_that_differs_is_shown_and_halts_at_the_next_checkpoint() {
     // What clients are told is what f+1 say, and at the next checkpoint the odd one out knows.
     for balance in 7..=16 {
         let outcome = bank(&client, "deposit bob 1").await;
-        assert_eq!(outcome, Ok(pbft_node::ledger::Outcome::Balance(balance)));
+        assert_eq!(outcome, Ok(pbft_ledger::Outcome::Balance(balance)));
     }
     assert_eq!(cluster.process(2).wait().code(), Some(1), "halted");
     let words = cluster.process(2).last_words();

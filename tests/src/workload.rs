@@ -1,8 +1,8 @@
 //! Clients that deposit and transfer without a pause, and remember what was acknowledged.
 
 use crate::history::{DEPOSIT, History, POOL, PoolTransfer, TRANSFER};
+use pbft_ledger::Outcome;
 use pbft_node::client::Client;
-use pbft_node::ledger::Outcome;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

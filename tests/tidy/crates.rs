@@ -6,7 +6,7 @@ use toml::{Table, Value};
 /// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
 /// otherwise conformance would prove a thing equal to itself. All programs print in one way, which knows nothing of the
 /// protocol.
-const OURS: [(&str, &str, &[&str]); 11] = [
+const OURS: [(&str, &str, &[&str]); 13] = [
     ("impl/output/Cargo.toml", "pbft-output", &[]),
     ("model/spec/Cargo.toml", "pbft-model", &[]),
     (
@@ -18,7 +18,9 @@ const OURS: [(&str, &str, &[&str]); 11] = [
     ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output", "pbft-picture"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),
     ("impl/host/Cargo.toml", "pbft-host", &["pbft-core"]),
-    ("impl/node/Cargo.toml", "pbft-node", &["pbft-core", "pbft-host", "pbft-output"]),
+    ("impl/node/Cargo.toml", "pbft-node", &["pbft-core", "pbft-host", "pbft-ledger"]),
+    ("impl/ledger/Cargo.toml", "pbft-ledger", &["pbft-core", "pbft-node"]),
+    ("impl/cli/Cargo.toml", "pbft-cli", &["pbft-core", "pbft-ledger", "pbft-node", "pbft-output"]),
     (
         "conformance/Cargo.toml",
         "pbft-conformance",
@@ -39,9 +41,11 @@ const OURS: [(&str, &str, &[&str]); 11] = [
         "pbft-tests",
         &[
             "pbft-checker",
+            "pbft-cli",
             "pbft-conformance",
             "pbft-core",
             "pbft-host",
+            "pbft-ledger",
             "pbft-model",
             "pbft-node",
             "pbft-output",
@@ -58,6 +62,18 @@ const HOST: [&str; 4] = ["pbft-core", "bincode", "serde", "thiserror"];
 
 /// Crates that must not be in the production binary.
 const VERIFICATION: [&str; 1] = ["stateright"];
+
+/// Crates that who embeds a replica must not get with it: they are the command's. The ledger is one service of many.
+const COMMAND: [&str; 8] = [
+    "clap",
+    "clap_complete",
+    "comfy-table",
+    "hdrhistogram",
+    "pbft-ledger",
+    "pbft-output",
+    "tracing-appender",
+    "tracing-subscriber",
+];
 
 /// Names of the dependencies in every table of a manifest whose name ends with one of `kinds`, those of targets
 /// included.
@@ -98,9 +114,10 @@ pub(crate) fn crates_know_only_whom_they_may(text: &Text) -> Vec<String> {
         }
     }
     for dependency in dependencies(&manifest, &["dependencies", "build-dependencies"]) {
-        let production = ["pbft-core", "pbft-host", "pbft-node"].contains(name);
+        let production = path.starts_with("impl/");
         let bad = (*name == "pbft-core" && !CORE.contains(&&*dependency))
             || (*name == "pbft-host" && !HOST.contains(&&*dependency))
+            || (*name == "pbft-node" && COMMAND.contains(&&*dependency))
             || (production && VERIFICATION.contains(&&*dependency));
         if bad {
             findings.push(format!("{path}: must not depend on {dependency}"));
@@ -112,7 +129,7 @@ pub(crate) fn crates_know_only_whom_they_may(text: &Text) -> Vec<String> {
 /// Model and implementation do not even name each other's crate in their code.
 pub(crate) fn model_and_implementation_do_not_name_each_other(text: &Text) -> Vec<String> {
     let forbidden: &[&str] = match text.path.split('/').next() {
-        Some("model") => &["pbft_core", "pbft_host", "pbft_node"],
+        Some("model") => &["pbft_cli", "pbft_core", "pbft_host", "pbft_ledger", "pbft_node"],
         Some("impl") => &["pbft_model", "pbft_checker", "stateright"],
         _ => &[],
     };
@@ -191,7 +208,11 @@ mod tests {
         assert_eq!(found(host, "[dependencies]\npbft-node.workspace = true").len(), 2);
         let model = "model/spec/Cargo.toml";
         assert_eq!(found(model, "[dev-dependencies]\npbft-core = \"1\"").len(), 1);
-        assert_eq!(found("impl/node/Cargo.toml", "[dependencies]\nstateright = \"1\"").len(), 1);
+        let node = "impl/node/Cargo.toml";
+        assert_eq!(found(node, "[dependencies]\nstateright = \"1\"").len(), 1);
+        assert_eq!(found(node, "[dependencies]\nclap = \"4\"").len(), 1);
+        assert_eq!(found(node, "[dependencies]\npbft-ledger = \"1\"").len(), 1);
+        assert!(found(node, "[dev-dependencies]\npbft-ledger = \"1\"").is_empty());
         assert_eq!(found("conformance/Cargo.toml", "[dependencies]\npbft-tests = \"1\"").len(), 1);
         assert_eq!(found(model, "not toml").len(), 1);
     }

@@ -1,7 +1,7 @@
 //! Wishes about clients.
 
 use crate::processes::{PATIENCE, shape, view_changes};
-use pbft_node::ledger::Outcome;
+use pbft_ledger::Outcome;
 use pbft_tests::cluster::{ProcessCluster, in_agreement, wait_for};
 use pbft_tests::direct::Direct;
 use pbft_tests::workload::bank;

@@ -1,8 +1,8 @@
 //! Wishes about processes of the operating system.
 
 use pbft_core::types::View;
+use pbft_ledger::Outcome;
 use pbft_node::frame::StatusReport;
-use pbft_node::ledger::Outcome;
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement, in_agreement, wait_for};
 use pbft_tests::direct::Direct;
 use pbft_tests::workload::{Workload, audit, bank};

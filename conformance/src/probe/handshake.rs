@@ -111,7 +111,7 @@ fn at_a_node(probe: DoorProbe) -> Result<(), Difference> {
         let store = Store::in_memory(&MemoryDisk::default(), identity).map_err(harness)?;
         let key = secret(Principal::Replica(OWN));
         let setup = Setup { cluster: cluster.clone(), key, replica: OWN, store, trace: None };
-        let node = Node::with_service(setup, Box::new(History), Some("127.0.0.1:0"));
+        let node = Node::start(setup, Box::new(History), Some("127.0.0.1:0"));
         let node = node.await.map_err(harness)?;
         let (address, inbox) = (node.address().to_string(), node.inbox());
         let running = tokio::spawn(node.run());

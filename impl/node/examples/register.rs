@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::load(&directory.join(CLUSTER_FILE))?;
     for id in 0..cluster.replicas().len() {
         let setup = Setup::load(&directory.join(format!("replica-{id}")))?;
-        tokio::spawn(Node::with_service(setup, Box::new(Register), None).await?.run());
+        tokio::spawn(Node::start(setup, Box::new(Register), None).await?.run());
     }
     let key = SecretKey::load(&directory.join("clients/client-0.key"))?;
     let timestamps = Timestamps::open(&directory.join("clients/client-0.clock"))?;

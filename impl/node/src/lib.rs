@@ -1,4 +1,4 @@
-//! The runtime around `pbft-core`: sockets, disk, signatures, service, client, and the `pbft` command.
+//! The runtime around `pbft-core`: sockets, disk, signatures, service, client.
 //!
 //! The node decides nothing about the protocol. It brings verified inputs to one [`pbft_core::Replica`], and does what
 //! the replica asks for, in an order that the replica can rely on:
@@ -17,23 +17,22 @@
 //! * [`inbox`]: frames become verified inputs, in parallel between senders and in order for each.
 //! * [`driver`]: drains what has arrived, steps, performs, commits once, and only then lets messages leave.
 //! * [`store`]: log, service state, reply table and checkpoints in one file, changed in one transaction.
-//! * [`service`] and [`state`]: what is replicated; [`ledger`] is the default. [`queries`] reads one replica's state.
+//! * [`service`] and [`state`]: what is replicated. [`queries`] reads one replica's state.
 //! * [`client`]: submits operations and believes f+1 equal replies.
 //! * [`trace`]: what the replica did, in a file, for checking the run against the model.
 //! * [`metrics`]: what it counts while it runs; [`admin`] shows it over HTTP.
 //! * [`supervise`]: tasks that may not end unnoticed.
-//! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together; [`cli`] is the command.
+//! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together.
 //!
 //! A replica without its store refuses to start; [`recover`] lets it come back. [`inspect`] reads a store that nobody
 //! has open. What is not here: MAC authenticators, changes of membership.
 
 pub mod admin;
 mod blocking;
-pub mod cli;
 pub mod client;
 pub mod config;
 pub mod control;
-mod directory;
+pub mod directory;
 pub mod driver;
 mod events;
 pub mod hex;
@@ -42,8 +41,7 @@ pub mod inspect;
 pub mod keyring;
 pub mod keys;
 mod lanes;
-pub mod ledger;
-mod lost_lines;
+pub mod lost_lines;
 pub mod mac;
 mod meter;
 pub mod metrics;

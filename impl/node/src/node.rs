@@ -5,7 +5,6 @@ use crate::driver::{Driver, DriverError, Observer, Parts};
 use crate::inbox::Inbox;
 use crate::keyring::VerifiedCache;
 use crate::keys::{KeyError, SecretKey};
-use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::queries::Queries;
 use crate::service::{Service, ServiceId};
@@ -127,7 +126,7 @@ impl Setup {
     }
 
     /// Whose directory it is: what [`Self::load`] reads besides the store.
-    pub(crate) fn owner(directory: &Path) -> Result<(Cluster, SecretKey, ReplicaId), StartError> {
+    pub fn owner(directory: &Path) -> Result<(Cluster, SecretKey, ReplicaId), StartError> {
         let cluster = Cluster::load(&directory.join(CLUSTER_FILE))?;
         let key_path = directory.join(REPLICA_KEY_FILE);
         let key = SecretKey::load(&key_path)?;
@@ -149,14 +148,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts the replica of `directory` with the bank ledger; it listens on `listen`, or on its address in the
-    /// cluster file.
-    pub async fn start(directory: &Path, listen: Option<&str>) -> Result<Self, StartError> {
-        Self::with_service(Setup::load(directory)?, Box::new(Ledger), listen).await
-    }
-
-    /// Starts a replica with another service, which must be the one that the cluster file names.
-    pub async fn with_service(
+    /// Starts a replica of this service, which must be the one that the cluster file names. It listens on `listen`, or on
+    /// its address in the cluster file.
+    pub async fn start(
         setup: Setup,
         service: Box<dyn Service>,
         listen: Option<&str>,

@@ -13,8 +13,8 @@ mod links;
 mod state;
 
 use pbft_core::types::ReplicaId;
+use pbft_ledger::{Account, Entry, Record};
 use pbft_node::client::Client;
-use pbft_node::ledger::{Account, Entry, Record};
 use pbft_node::store::{Identity, Store};
 use pbft_tests::cluster::{ProcessCluster, Shape, in_agreement, primary, wait_for};
 use pbft_tests::process::processor_time;

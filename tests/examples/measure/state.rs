@@ -69,7 +69,7 @@ impl Service for Pairs {
 /// One replica of the measurement, until it is killed or its standard input ends.
 pub(super) async fn serve(directory: &Path) -> Result<(), String> {
     let setup = Setup::load(directory).map_err(|e| e.to_string())?;
-    let node = Node::with_service(setup, Box::new(Pairs), None).await.map_err(|e| e.to_string())?;
+    let node = Node::start(setup, Box::new(Pairs), None).await.map_err(|e| e.to_string())?;
     let inbox = node.inbox();
     std::thread::spawn(move || {
         // Whoever holds the other end is gone, however it ended.

@@ -10,7 +10,7 @@ use super::row::{Outcome, Row};
 use super::setup::{Byzantine, Setup, SetupError};
 use super::simulate::{simulate, simulate_all};
 use core::time::Duration;
-use pbft_node::cli::chart::{Chart, Horizontal, Panel, Point, Series, Style};
+use pbft_cli::chart::{Chart, Horizontal, Panel, Point, Series, Style};
 use std::num::NonZeroUsize;
 
 /// A configuration with what they measured.

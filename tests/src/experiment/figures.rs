@@ -3,7 +3,7 @@
 use super::faults::How;
 use super::measure::Measurement;
 use core::time::Duration;
-use pbft_node::cli::chart::{Chart, Horizontal, Mark, Panel, Point, Series, Style, nice};
+use pbft_cli::chart::{Chart, Horizontal, Mark, Panel, Point, Series, Style, nice};
 
 /// A panel with a linear axis and no marks.
 #[must_use]

@@ -4,7 +4,7 @@ use super::measure::Measurement;
 use super::table;
 use clap::Args;
 use pbft_checker::run::say;
-use pbft_node::cli::chart::{Chart, escape};
+use pbft_cli::chart::{Chart, escape};
 use pbft_output::errln;
 use serde::Serialize;
 use std::fmt::Write as _;

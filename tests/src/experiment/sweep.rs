@@ -15,8 +15,8 @@ use crate::sim::behaviour::Behaviour;
 use crate::sim::rng::Rng;
 use crate::sim::tuning::Link;
 use core::time::Duration;
+use pbft_cli::chart::{Chart, Horizontal, Mark, Point, Series, Style};
 use pbft_core::Membership;
-use pbft_node::cli::chart::{Chart, Horizontal, Mark, Point, Series, Style};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cluster = Cluster::load(&directory.join(CLUSTER_FILE))?;
     for id in 0..cluster.replicas().len() {
         let setup = Setup::load(&directory.join(format!("replica-{id}")))?;
-        let node = Node::with_service(setup, Box::new(KeyValue), None).await?;
+        let node = Node::start(setup, Box::new(KeyValue), None).await?;
         tokio::spawn(node.run());
     }
 

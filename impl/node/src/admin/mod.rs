@@ -245,7 +245,7 @@ pub fn status(report: &StatusReport) -> Value {
 }
 
 /// How far a replica is, without who it is.
-pub(crate) fn progress(report: &StatusReport) -> Value {
+pub fn progress(report: &StatusReport) -> Value {
     let (checkpoint, view) = match report.standing {
         Standing::Recovering { until, view } => (Some(until.0), Some(view.0)),
         Standing::AwaitsView { view } => (None, Some(view.0)),

@@ -2,8 +2,8 @@
 
 use crate::harness::{OneAtATime, cluster, replica_key};
 use pbft_core::types::ReplicaId;
+use pbft_ledger::Ledger;
 use pbft_node::driver::DriverError;
-use pbft_node::ledger::Ledger;
 use pbft_node::node::{Node, Setup};
 use pbft_node::store::{Identity, MemoryDisk, Store};
 use std::time::Duration;
@@ -17,7 +17,7 @@ async fn a_panic_in_a_task_ends_the_replica_with_an_error() {
     let store = Store::in_memory(&MemoryDisk::default(), identity).expect("opened");
     let (key, replica) = (replica_key(0), ReplicaId(0));
     let setup = Setup { cluster, key, replica, store, trace: None };
-    let mut node = Node::with_service(setup, Box::new(Ledger), None).await.expect("started");
+    let mut node = Node::start(setup, Box::new(Ledger), None).await.expect("started");
     let inbox = node.inbox();
     node.attend("a quiet task", async {});
     node.attend("a bad task", async { panic!("no {}", "good") });

@@ -1,12 +1,12 @@
 //! Whole replicas in one process, over real connections on loopback.
 
 use pbft_core::types::{ClientId, ReplicaId};
+use pbft_ledger::{Ledger, Outcome};
 use pbft_node::client::{Client, ClientOptions, ReplicaStatus, Timestamps};
 use pbft_node::config::{ClientEntry, Cluster, ClusterFile, ClusterTable, ReplicaEntry};
 use pbft_node::driver::DriverError;
 use pbft_node::inbox::Inbox;
 use pbft_node::keys::SecretKey;
-use pbft_node::ledger::{Ledger, Outcome};
 use pbft_node::node::{Node, Setup, StartError};
 use pbft_node::service::Service;
 use pbft_node::store::{Identity, MemoryDisk, Store};
@@ -163,7 +163,7 @@ impl TcpCluster {
             store,
             trace: None,
         };
-        Node::with_service(setup, service, None).await
+        Node::start(setup, service, None).await
     }
 
     pub(crate) async fn stop_replica(&mut self, id: u32) {

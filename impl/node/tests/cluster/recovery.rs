@@ -2,10 +2,10 @@
 
 use crate::harness::{OneAtATime, Running, bank, client_key, cluster_text, replica_key};
 use pbft_core::types::{ClientId, ReplicaId};
+use pbft_ledger::{Ledger, Outcome};
 use pbft_node::client::{Client, ClientOptions, Timestamps};
 use pbft_node::config::{CLUSTER_FILE, Cluster};
 use pbft_node::inbox::Inbox;
-use pbft_node::ledger::Outcome;
 use pbft_node::node::{Node, REPLICA_KEY_FILE, Setup, StartError};
 use pbft_node::recover::{RecoverError, WithoutQuorum, recover};
 use pbft_node::store::{Identity, STORE_FILE, Store};
@@ -44,7 +44,8 @@ impl Files {
     }
 
     async fn start_replica(&mut self, id: u32) {
-        let node = Node::start(&self.replica(id), None).await.expect("started");
+        let setup = Setup::load(&self.replica(id)).expect("set up");
+        let node = Node::start(setup, Box::new(Ledger), None).await.expect("started");
         let inbox = node.inbox();
         self.running[id as usize] = Some(Running { inbox, task: tokio::spawn(node.run()) });
     }

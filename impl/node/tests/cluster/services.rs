@@ -4,9 +4,9 @@ use crate::harness::{CHECKPOINT_INTERVAL, TcpCluster, agreement, cluster_file, p
 use pbft_core::HaltReason;
 use pbft_core::params::OnPanic;
 use pbft_core::types::ClientId;
+use pbft_ledger::Ledger;
 use pbft_node::client::Client;
 use pbft_node::driver::DriverError;
-use pbft_node::ledger::Ledger;
 use pbft_node::node::StartError;
 use pbft_node::service::{PANICKED, Service, ServiceId};
 use pbft_node::state::{State, StateView};

@@ -1,8 +1,8 @@
 //! Clusters lose replicas, the primary among them, and get them back.
 
 use crate::harness::{TcpCluster, agreement, bank};
+use pbft_ledger::{Outcome, Refusal};
 use pbft_node::client::Client;
-use pbft_node::ledger::{Outcome, Refusal};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 

@@ -3,9 +3,9 @@
 use super::story::{Different, Story};
 use crate::cluster::{ProcessCluster, Shape};
 use crate::workload::bank;
+use pbft_ledger::Outcome;
 use pbft_node::client::Client;
 use pbft_node::frame::StatusReport;
-use pbft_node::ledger::Outcome;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

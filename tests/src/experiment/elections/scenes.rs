@@ -4,7 +4,7 @@ use super::cluster::{NOTHING_HAPPENS, Scene, Seen, VIEW_TIMEOUT, ledgers_in_word
 use super::story::{Different, Story};
 use crate::direct::Direct;
 use crate::process::run_pbft;
-use pbft_node::ledger::Outcome;
+use pbft_ledger::Outcome;
 use rustix::process::Signal;
 
 /// S1.1: fewer than four are refused; below a quorum nothing is decided, and nothing is lost.

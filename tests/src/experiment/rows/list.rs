@@ -15,6 +15,14 @@ const fn node(target: &'static str, name: &'static str) -> Shown {
     Shown::Test(Test { package: "pbft-node", target, name })
 }
 
+const fn cli(name: &'static str) -> Shown {
+    Shown::Test(Test { package: "pbft-cli", target: "cli", name })
+}
+
+const fn ledger(name: &'static str) -> Shown {
+    Shown::Test(Test { package: "pbft-ledger", target: "lib", name })
+}
+
 const fn core(target: &'static str, name: &'static str) -> Shown {
     Shown::Test(Test { package: "pbft-core", target, name })
 }
@@ -73,7 +81,7 @@ pub const ENTRIES: &[Entry] = &[
         &[
             node("lib", "store::tests::what_is_committed_survives_and_nothing_else"),
             node("lib", "store::tests::the_service_state_returns_with_its_replies_and_checkpoints"),
-            node("cli", "a_store_is_inspected_and_left_alone"),
+            cli("a_store_is_inspected_and_left_alone"),
         ],
     ),
     row("S2.3", "loss, duplicates, reordering", &[Shown::Matrix(&[13])]),
@@ -98,7 +106,7 @@ pub const ENTRIES: &[Entry] = &[
         "S2.9",
         "any client bytes",
         &[
-            node("lib", "ledger::tests::any_bytes_get_an_answer"),
+            ledger("tests::any_bytes_get_an_answer"),
             e2e("junk::junk_on_the_wire_changes_nothing_for_the_others"),
             Shown::Matrix(&[34]),
         ],

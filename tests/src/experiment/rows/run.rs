@@ -35,8 +35,10 @@ impl Test {
     /// The file that it is in, from the root of the workspace, and the name of its function.
     pub(super) fn place(&self) -> (String, &'static str) {
         let root = match self.package {
+            "pbft-cli" => "impl/cli",
             "pbft-core" => "impl/core",
             "pbft-host" => "impl/host",
+            "pbft-ledger" => "impl/ledger",
             "pbft-node" => "impl/node",
             _ => "",
         };
