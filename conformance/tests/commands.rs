@@ -1,6 +1,6 @@
 //! The documentation shows this tool's commands as they are.
 
-#[path = "../../tests/tidy/commands.rs"]
+#[path = "../../tests/system/tidy/commands.rs"]
 mod commands;
 
 use std::process::Command;

@@ -1,4 +1,0 @@
-//! Named experiments, and `pbft-sim run`.
-
-mod runs;
-mod tool;

@@ -1,0 +1,3 @@
+//! Named experiments, and `pbft-sim run`.
+
+mod runs;

@@ -1,0 +1,5 @@
+//! The lab: cases and sessions.
+
+mod cases;
+mod monkey;
+mod sessions;

@@ -1,5 +1,0 @@
-//! Simulates clusters of the production core. See `pbft-sim --help`.
-
-fn main() -> std::process::ExitCode {
-    pbft_tests::sim::cli::main()
-}
