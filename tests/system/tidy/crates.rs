@@ -136,7 +136,7 @@ const COMMAND: [&str; 8] = [
 
 /// Names of the dependencies in every table of a manifest whose name ends with one of `kinds`, those of targets
 /// included.
-fn dependencies(manifest: &Table, kinds: &[&str]) -> Vec<String> {
+pub(crate) fn dependencies(manifest: &Table, kinds: &[&str]) -> Vec<String> {
     let mut names = Vec::new();
     for (key, value) in manifest {
         let Value::Table(table) = value else { continue };
@@ -240,9 +240,9 @@ pub(crate) fn nothing_in_conformance_names_what_is_above_it(text: &Text) -> Vec<
     above.map(|above| format!("{}: names {above}, which stands above it", text.path)).collect()
 }
 
-/// The manifests that the rules above are about.
-pub(crate) fn manifests() -> impl Iterator<Item = &'static str> {
-    OURS.iter().map(|(path, ..)| *path)
+/// The manifests that the rules above are about, each with the name of its crate.
+pub(crate) fn manifests() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OURS.iter().map(|(path, name, _)| (*path, *name))
 }
 
 #[cfg(test)]

@@ -43,7 +43,11 @@ impl Test {
             _ => "",
         };
         let (modules, name) = self.name.rsplit_once("::").unwrap_or(("", self.name));
-        let directory = if self.target == "lib" { "src" } else { "tests" };
+        let directory = match (self.target, root) {
+            ("lib", _) => "src",
+            (_, "") => "tests/system",
+            _ => "tests",
+        };
         let target = if self.target == "lib" { "" } else { self.target };
         let modules = modules.replace("::", "/");
         let parts = [root, directory, target, &modules];
