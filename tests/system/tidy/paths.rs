@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, content: &str) -> Vec<String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+        let root = &crate::commands::root();
         dangling(root, &Text::sample(path, content))
     }
 

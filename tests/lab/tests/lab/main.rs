@@ -1,5 +1,6 @@
 //! The lab: cases and sessions.
 
 mod cases;
+mod goldens;
 mod monkey;
 mod sessions;

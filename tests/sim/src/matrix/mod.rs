@@ -147,15 +147,16 @@ pub fn to_markdown(tried: &[Tried]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn the_rows_are_numbered_and_their_tests_exist() {
         let numbers: Vec<u8> = ROWS.iter().map(|row| row.number).collect();
         assert_eq!(numbers, (1..=53).collect::<Vec<u8>>());
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for row in ROWS {
             for (file, name) in row.real {
-                let path =
-                    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+                let path = root.join(file);
                 let text = std::fs::read_to_string(&path).unwrap_or_default();
                 assert!(
                     text.contains(&format!("fn {name}(")),

@@ -7,6 +7,16 @@ const fn runs(name: &'static str, plans: fn() -> Vec<Plan>, demand: Demand) -> S
     Simulated::Runs { name, plans, demand }
 }
 
+const CRASHES: &str = "tests/system/e2e/crashes.rs";
+const DISKS: &str = "tests/system/chaos/disks.rs";
+const DRIVER: &str = "impl/node/tests/driver.rs";
+const INTRUDERS: &str = "impl/node/tests/cluster/intruders.rs";
+const KEYS: &str = "impl/node/src/keys.rs";
+const LIARS: &str = "tests/system/chaos/liars.rs";
+const LINKS: &str = "tests/system/chaos/links.rs";
+const STATE_TRANSFER: &str = "impl/core/tests/state_transfer.rs";
+const STORE: &str = "impl/node/src/store/tests.rs";
+
 /// All rows, in order.
 pub const ROWS: &[Row] = &[
     Row {
@@ -14,20 +24,14 @@ pub const ROWS: &[Row] = &[
         fault: "a backup crashes",
         expected: "S L, no view change",
         simulated: runs("crashed_backup", plans::crashed_backup, plans::changes_no_view),
-        real: &[(
-            "tests/system/e2e/crashes.rs",
-            "replicas_are_restarted_one_after_the_other_under_load",
-        )],
+        real: &[(CRASHES, "replicas_are_restarted_one_after_the_other_under_load")],
     },
     Row {
         number: 2,
         fault: "the primary crashes",
         expected: "S L after a view change",
         simulated: runs("crashed_primary", plans::crashed_primary, plans::changes_views),
-        real: &[(
-            "tests/system/e2e/crashes.rs",
-            "a_killed_primary_is_replaced_and_catches_up_from_its_disk",
-        )],
+        real: &[(CRASHES, "a_killed_primary_is_replaced_and_catches_up_from_its_disk")],
     },
     Row {
         number: 3,
@@ -35,7 +39,7 @@ pub const ROWS: &[Row] = &[
         expected: "S L, no vote is contradicted",
         simulated: runs("crash_boundaries", plans::crash_boundaries, plans::nothing_more),
         real: &[
-            ("tests/system/e2e/crashes.rs", "the_model_allows_a_run_under_kills_and_partitions"),
+            (CRASHES, "the_model_allows_a_run_under_kills_and_partitions"),
             ("tests/system/chaos/random.rs", "whatever_happens_clients_see_one_ledger"),
         ],
     },
@@ -49,7 +53,7 @@ pub const ROWS: &[Row] = &[
                 "tests/system/e2e/catching_up.rs",
                 "a_lost_or_damaged_disk_is_refused_and_the_others_go_on",
             ),
-            ("tests/system/chaos/disks.rs", "damaged_and_wiped_disks_are_refused_and_recovered"),
+            (DISKS, "damaged_and_wiped_disks_are_refused_and_recovered"),
         ],
     },
     Row {
@@ -76,11 +80,8 @@ pub const ROWS: &[Row] = &[
         expected: "S L with the rest; the replica refuses to start",
         simulated: runs("flipped_bits", plans::flipped_bits, plans::refuses_as_corrupt),
         real: &[
-            (
-                "impl/node/src/store/tests.rs",
-                "foreign_missing_and_damaged_stores_are_refused_and_left_alone",
-            ),
-            ("tests/system/chaos/disks.rs", "damaged_and_wiped_disks_are_refused_and_recovered"),
+            (STORE, "foreign_missing_and_damaged_stores_are_refused_and_left_alone"),
+            (DISKS, "damaged_and_wiped_disks_are_refused_and_recovered"),
         ],
     },
     Row {
@@ -98,7 +99,7 @@ pub const ROWS: &[Row] = &[
         fault: "fsync fails",
         expected: "S; the replica stops and never asks again",
         simulated: runs("failing_syncs", plans::failing_syncs, plans::nothing_more),
-        real: &[("impl/node/tests/driver.rs", "nothing_leaves_when_the_disk_fails")],
+        real: &[(DRIVER, "nothing_leaves_when_the_disk_fails")],
     },
     Row {
         number: 10,
@@ -113,8 +114,8 @@ pub const ROWS: &[Row] = &[
         expected: "S; L where a quorum is, and for all afterwards",
         simulated: runs("all_partitions", plans::all_partitions, plans::nothing_more),
         real: &[
-            ("tests/system/e2e/crashes.rs", "the_model_allows_a_run_under_kills_and_partitions"),
-            ("tests/system/chaos/links.rs", "links_are_cut_held_delayed_and_broken_under_load"),
+            (CRASHES, "the_model_allows_a_run_under_kills_and_partitions"),
+            (LINKS, "links_are_cut_held_delayed_and_broken_under_load"),
         ],
     },
     Row {
@@ -122,20 +123,14 @@ pub const ROWS: &[Row] = &[
         fault: "links are cut in one direction, or in a ring",
         expected: "S L",
         simulated: runs("one_way_cuts", plans::one_way_cuts, plans::nothing_more),
-        real: &[(
-            "tests/system/chaos/links.rs",
-            "links_are_cut_held_delayed_and_broken_under_load",
-        )],
+        real: &[(LINKS, "links_are_cut_held_delayed_and_broken_under_load")],
     },
     Row {
         number: 13,
         fault: "loss up to 60 %, duplicates, disorder, delay",
         expected: "S L",
         simulated: runs("bad_networks", plans::bad_networks, plans::nothing_more),
-        real: &[(
-            "tests/system/chaos/links.rs",
-            "links_are_cut_held_delayed_and_broken_under_load",
-        )],
+        real: &[(LINKS, "links_are_cut_held_delayed_and_broken_under_load")],
     },
     Row {
         number: 14,
@@ -149,10 +144,7 @@ pub const ROWS: &[Row] = &[
         fault: "clocks jump and run wrong; processes pause",
         expected: "S L",
         simulated: runs("bad_clocks", plans::bad_clocks, plans::nothing_more),
-        real: &[(
-            "tests/system/e2e/crashes.rs",
-            "a_frozen_primary_is_replaced_and_finds_its_way_back",
-        )],
+        real: &[(CRASHES, "a_frozen_primary_is_replaced_and_finds_its_way_back")],
     },
     Row {
         number: 16,
@@ -160,8 +152,8 @@ pub const ROWS: &[Row] = &[
         expected: "S L",
         simulated: runs("equivocating_primary", plans::equivocating_primary, plans::nothing_more),
         real: &[
-            ("impl/node/tests/driver.rs", "contradictions_are_kept_as_evidence"),
-            ("tests/system/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody"),
+            (DRIVER, "contradictions_are_kept_as_evidence"),
+            (LIARS, "a_lying_primary_with_a_real_key_stops_nobody"),
         ],
     },
     Row {
@@ -170,8 +162,8 @@ pub const ROWS: &[Row] = &[
         expected: "S L",
         simulated: runs("silent_primary", plans::silent_primary, plans::changes_views),
         real: &[
-            ("tests/system/e2e/crashes.rs", "a_frozen_primary_is_replaced_and_finds_its_way_back"),
-            ("tests/system/chaos/liars.rs", "two_lying_primaries_of_seven_are_replaced"),
+            (CRASHES, "a_frozen_primary_is_replaced_and_finds_its_way_back"),
+            (LIARS, "two_lying_primaries_of_seven_are_replaced"),
         ],
     },
     Row {
@@ -179,21 +171,21 @@ pub const ROWS: &[Row] = &[
         fault: "the primary is slow, just under the timeout",
         expected: "S L after a view change",
         simulated: runs("slow_primary", plans::slow_primary, plans::changes_views),
-        real: &[("tests/system/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody")],
+        real: &[(LIARS, "a_lying_primary_with_a_real_key_stops_nobody")],
     },
     Row {
         number: 19,
         fault: "the primary skips replicas, or a client",
         expected: "S L",
         simulated: runs("selective_primary", plans::selective_primary, plans::nothing_more),
-        real: &[("tests/system/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody")],
+        real: &[(LIARS, "a_lying_primary_with_a_real_key_stops_nobody")],
     },
     Row {
         number: 20,
         fault: "the primary proposes what is not acceptable",
         expected: "S L; refused",
         simulated: runs("bad_batches", plans::bad_batches, plans::nothing_more),
-        real: &[("tests/system/chaos/liars.rs", "a_lying_primary_with_a_real_key_stops_nobody")],
+        real: &[(LIARS, "a_lying_primary_with_a_real_key_stops_nobody")],
     },
     Row {
         number: 21,
@@ -201,15 +193,9 @@ pub const ROWS: &[Row] = &[
         expected: "S L; at most one vote counts",
         simulated: runs("bad_votes", plans::bad_votes, plans::changes_no_view),
         real: &[
-            ("impl/node/tests/driver.rs", "contradictions_are_kept_as_evidence"),
-            (
-                "tests/system/chaos/liars.rs",
-                "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
-            ),
-            (
-                "tests/system/chaos/liars.rs",
-                "a_liars_signatures_are_kept_as_evidence_against_it_alone",
-            ),
+            (DRIVER, "contradictions_are_kept_as_evidence"),
+            (LIARS, "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed"),
+            (LIARS, "a_liars_signatures_are_kept_as_evidence_against_it_alone"),
         ],
     },
     Row {
@@ -217,10 +203,7 @@ pub const ROWS: &[Row] = &[
         fault: "a flood of bad signatures",
         expected: "S L",
         simulated: runs("bad_signatures", plans::bad_signatures, plans::changes_no_view),
-        real: &[(
-            "tests/system/chaos/liars.rs",
-            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
-        )],
+        real: &[(LIARS, "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed")],
     },
     Row {
         number: 23,
@@ -229,14 +212,8 @@ pub const ROWS: &[Row] = &[
         simulated: runs("malformed_frames", plans::malformed_frames, plans::changes_no_view),
         real: &[
             ("tests/system/e2e/junk.rs", "junk_on_the_wire_changes_nothing_for_the_others"),
-            (
-                "impl/node/tests/cluster/intruders.rs",
-                "malformed_and_oversized_frames_end_the_connection",
-            ),
-            (
-                "tests/system/chaos/liars.rs",
-                "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
-            ),
+            (INTRUDERS, "malformed_and_oversized_frames_end_the_connection"),
+            (LIARS, "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed"),
         ],
     },
     Row {
@@ -244,34 +221,28 @@ pub const ROWS: &[Row] = &[
         fault: "views and sequence numbers at the end of the range",
         expected: "S L; memory stays",
         simulated: runs("huge_numbers", plans::huge_numbers, plans::changes_no_view),
-        real: &[(
-            "tests/system/chaos/liars.rs",
-            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
-        )],
+        real: &[(LIARS, "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed")],
     },
     Row {
         number: 25,
         fault: "stale VIEW-CHANGEs",
         expected: "S L; such a NEW-VIEW is refused",
         simulated: runs("stale_view_changes", plans::stale_view_changes, plans::nothing_more),
-        real: &[("tests/system/chaos/liars.rs", "two_lying_primaries_of_seven_are_replaced")],
+        real: &[(LIARS, "two_lying_primaries_of_seven_are_replaced")],
     },
     Row {
         number: 26,
         fault: "a storm of VIEW-CHANGEs",
         expected: "S L; nobody joins",
         simulated: runs("view_change_storm", plans::view_change_storm, plans::changes_no_view),
-        real: &[(
-            "tests/system/chaos/liars.rs",
-            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
-        )],
+        real: &[(LIARS, "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed")],
     },
     Row {
         number: 27,
         fault: "NEW-VIEWs with a wrong O or V",
         expected: "S L; refused, the next view follows",
         simulated: runs("fake_new_views", plans::fake_new_views, plans::nothing_more),
-        real: &[("tests/system/chaos/liars.rs", "two_lying_primaries_of_seven_are_replaced")],
+        real: &[(LIARS, "two_lying_primaries_of_seven_are_replaced")],
     },
     Row {
         number: 28,
@@ -285,10 +256,7 @@ pub const ROWS: &[Row] = &[
         fault: "wrong checkpoints",
         expected: "S L; others make them stable",
         simulated: runs("bad_checkpoints", plans::bad_checkpoints, plans::changes_no_view),
-        real: &[(
-            "tests/system/chaos/liars.rs",
-            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
-        )],
+        real: &[(LIARS, "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed")],
     },
     Row {
         number: 30,
@@ -302,10 +270,7 @@ pub const ROWS: &[Row] = &[
         fault: "a source of state that lies",
         expected: "S L; refused, another source is asked",
         simulated: runs("lying_sources", plans::lying_sources, plans::nothing_more),
-        real: &[(
-            "tests/system/chaos/liars.rs",
-            "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed",
-        )],
+        real: &[(LIARS, "a_lying_backup_with_a_real_key_stops_nobody_and_is_noticed")],
     },
     Row {
         number: 32,
@@ -316,10 +281,7 @@ pub const ROWS: &[Row] = &[
             plans::crashes_during_transfer,
             plans::nothing_more,
         ),
-        real: &[(
-            "impl/node/tests/driver.rs",
-            "a_killed_primary_is_replaced_and_catches_up_by_state_transfer",
-        )],
+        real: &[(DRIVER, "a_killed_primary_is_replaced_and_catches_up_by_state_transfer")],
     },
     Row {
         number: 33,
@@ -341,7 +303,7 @@ pub const ROWS: &[Row] = &[
             plans::unacceptable_operations,
             plans::changes_no_view,
         ),
-        real: &[("impl/node/tests/cluster/intruders.rs", "a_client_cannot_speak_for_another")],
+        real: &[(INTRUDERS, "a_client_cannot_speak_for_another")],
     },
     Row {
         number: 35,
@@ -359,7 +321,7 @@ pub const ROWS: &[Row] = &[
             plans::flooding_and_deaf_clients,
             plans::changes_no_view,
         ),
-        real: &[("impl/node/tests/driver.rs", "an_overloaded_replica_says_so")],
+        real: &[(DRIVER, "an_overloaded_replica_says_so")],
     },
     Row {
         number: 37,
@@ -373,37 +335,28 @@ pub const ROWS: &[Row] = &[
         fault: "thousands of connections",
         expected: "the replicas' links stay",
         simulated: Simulated::Nothing("a limit of the transport; there are no connections here"),
-        real: &[(
-            "impl/node/tests/cluster/intruders.rs",
-            "a_crowd_that_only_connects_keeps_nobody_out",
-        )],
+        real: &[(INTRUDERS, "a_crowd_that_only_connects_keeps_nobody_out")],
     },
     Row {
         number: 39,
         fault: "unknown and wrong keys",
         expected: "refused",
         simulated: Simulated::Nothing("the handshake is the transport's; there is none here"),
-        real: &[(
-            "impl/node/tests/cluster/intruders.rs",
-            "unknown_keys_wrong_ids_and_other_clusters_are_refused",
-        )],
+        real: &[(INTRUDERS, "unknown_keys_wrong_ids_and_other_clusters_are_refused")],
     },
     Row {
         number: 40,
         fault: "messages of another cluster",
         expected: "refused",
         simulated: Simulated::Check { name: "another_cluster", check: checks::another_cluster },
-        real: &[(
-            "impl/node/tests/cluster/intruders.rs",
-            "unknown_keys_wrong_ids_and_other_clusters_are_refused",
-        )],
+        real: &[(INTRUDERS, "unknown_keys_wrong_ids_and_other_clusters_are_refused")],
     },
     Row {
         number: 41,
         fault: "plain text, another version",
         expected: "refused",
         simulated: Simulated::Nothing("the handshake is the transport's; there is none here"),
-        real: &[("impl/node/tests/cluster/intruders.rs", "plain_text_and_silence_get_nowhere")],
+        real: &[(INTRUDERS, "plain_text_and_silence_get_nowhere")],
     },
     Row {
         number: 42,
@@ -423,7 +376,7 @@ pub const ROWS: &[Row] = &[
         fault: "two processes with one key",
         expected: "S L; as one faulty replica",
         simulated: runs("twins", plans::twins, plans::nothing_more),
-        real: &[("impl/node/src/store/tests.rs", "a_store_is_opened_by_one_process_at_a_time")],
+        real: &[(STORE, "a_store_is_opened_by_one_process_at_a_time")],
     },
     Row {
         number: 44,
@@ -431,8 +384,8 @@ pub const ROWS: &[Row] = &[
         expected: "refused",
         simulated: Simulated::Nothing("there are no files here"),
         real: &[
-            ("impl/node/src/keys.rs", "a_key_that_others_can_read_is_refused"),
-            ("impl/node/src/keys.rs", "a_link_to_a_key_is_refused"),
+            (KEYS, "a_key_that_others_can_read_is_refused"),
+            (KEYS, "a_link_to_a_key_is_refused"),
         ],
     },
     Row {
@@ -447,10 +400,7 @@ pub const ROWS: &[Row] = &[
         fault: "a rolling restart",
         expected: "S L",
         simulated: Simulated::Nothing("the versions of two builds cannot run in one process"),
-        real: &[(
-            "tests/system/e2e/crashes.rs",
-            "replicas_are_restarted_one_after_the_other_under_load",
-        )],
+        real: &[(CRASHES, "replicas_are_restarted_one_after_the_other_under_load")],
     },
     Row {
         number: 47,
@@ -458,11 +408,8 @@ pub const ROWS: &[Row] = &[
         expected: "S L",
         simulated: runs("power_cuts", plans::power_cuts, plans::nothing_more),
         real: &[
-            (
-                "tests/system/e2e/crashes.rs",
-                "nothing_acknowledged_is_lost_when_all_are_killed_at_once",
-            ),
-            ("tests/system/chaos/disks.rs", "seven_replicas_lose_two_at_a_time_and_then_all"),
+            (CRASHES, "nothing_acknowledged_is_lost_when_all_are_killed_at_once"),
+            (DISKS, "seven_replicas_lose_two_at_a_time_and_then_all"),
         ],
     },
     Row {
@@ -471,8 +418,8 @@ pub const ROWS: &[Row] = &[
         expected: "one verdict everywhere",
         simulated: Simulated::Check { name: "edge_signatures", check: checks::edge_signatures },
         real: &[
-            ("impl/node/src/keys.rs", "keys_that_betray_signatures_are_refused"),
-            ("impl/node/src/keys.rs", "a_good_key_shifted_by_a_torsion_point_is_refused"),
+            (KEYS, "keys_that_betray_signatures_are_refused"),
+            (KEYS, "a_good_key_shifted_by_a_torsion_point_is_refused"),
         ],
     },
     Row {
@@ -506,7 +453,7 @@ pub const ROWS: &[Row] = &[
         expected: "S L, the others serve what it does not; no view change",
         simulated: runs("slow_sources", plans::slow_sources, plans::changes_no_view),
         real: &[(
-            "impl/core/tests/state_transfer.rs",
+            STATE_TRANSFER,
             "a_source_that_serves_nothing_delays_a_transfer_by_its_patience_at_most",
         )],
     },
@@ -519,9 +466,6 @@ pub const ROWS: &[Row] = &[
             plans::overtaking_checkpoints,
             plans::nothing_more,
         ),
-        real: &[(
-            "impl/core/tests/state_transfer.rs",
-            "a_laggard_installs_a_state_while_checkpoints_overtake_it",
-        )],
+        real: &[(STATE_TRANSFER, "a_laggard_installs_a_state_while_checkpoints_overtake_it")],
     },
 ];
