@@ -128,7 +128,7 @@ pub(super) const PINNED: &[Pinned] = &[
     pinned(
         Kind::Reaction,
         "join-takes-highest",
-        in_core!("view_change.rs", "Replica::view_to_join"),
+        in_core!("view.rs", "CurrentView::view_to_join"),
         Some(in_model!("rules.rs", "join")),
     ),
     pinned(

@@ -30,14 +30,15 @@ pub const MODEL: &[(&str, Compared)] = &[
     ("sent", At("the messages of each step; own checkpoints above h by α")),
 ];
 
-/// The variables of the core's replica.
+/// A variable of the core that is a struct: its fields are listed below.
+const BELOW: Compared = At("field by field");
+
+/// The variables of the core's replica, then those of its structs.
 pub const CORE: &[(&str, Compared)] = &[
     ("params", Not("given, and never changed")),
     ("key", Not("given, and never changed")),
-    ("view", Alpha),
-    ("active", Alpha),
+    ("view", BELOW),
     ("log", Alpha),
-    ("last_proposed", At("the slot of the next PRE-PREPARE")),
     ("last_executed", Alpha),
     ("executing", At("the execution that follows in the same step: the service answers at once")),
     ("replies", Alpha),
@@ -46,9 +47,6 @@ pub const CORE: &[(&str, Compared)] = &[
     ("must_sign", Not("only authenticators are refused for it; clients of a replay sign")),
     ("checkpoints", Alpha),
     ("manifests", At("the reaction `a checkpoint's state is served`")),
-    ("view_changes", At("NewView and joins, which come at the last VIEW-CHANGE; and the timer")),
-    ("new_view", At("the reaction `a NEW-VIEW is handed on`")),
-    ("awaited", At("the reaction `a NEW-VIEW that waits for state is followed`")),
     ("fetching", At("EnterView, which comes when the last batch is here")),
     ("transfer", At("StateTransfer, which comes when the last chunk is here")),
     (
@@ -78,9 +76,18 @@ pub const CORE: &[(&str, Compared)] = &[
         Not("when to leave a view for a peer that waits ahead; any replica may leave at any time"),
     ),
     ("pace", Not("when to leave the view of a slow primary; the same, and the model has no clock")),
-    ("abstains", Not("only a replica that lost its disk abstains; those of a replay keep theirs")),
     ("halted", At("α has no image of a replica that stopped")),
     ("null", Not("a constant")),
+    // The view.
+    ("own", Not("given, and never changed")),
+    ("membership", Not("given, and never changed")),
+    ("number", Alpha),
+    ("active", Alpha),
+    ("last_proposed", At("the slot of the next PRE-PREPARE")),
+    ("view_changes", At("NewView and joins, which come at the last VIEW-CHANGE; and the timer")),
+    ("new_view", At("the reaction `a NEW-VIEW is handed on`")),
+    ("awaited", At("the reaction `a NEW-VIEW that waits for state is followed`")),
+    ("abstains", Not("only a replica that lost its disk abstains; those of a replay keep theirs")),
 ];
 
 #[cfg(test)]
@@ -108,8 +115,13 @@ mod tests {
     fn every_variable_of_both_sides_is_listed_in_its_order() {
         let model = include_str!("../../../model/spec/src/state.rs");
         assert_eq!(listed(MODEL), fields(model, "pub struct ReplicaState {"));
-        let core = include_str!("../../../impl/core/src/replica.rs");
-        assert_eq!(listed(CORE), fields(core, "pub struct Replica {"));
+        let core = [
+            (include_str!("../../../impl/core/src/replica.rs"), "pub struct Replica {"),
+            (include_str!("../../../impl/core/src/view.rs"), "pub(crate) struct CurrentView {"),
+        ];
+        let core: Vec<_> =
+            core.iter().flat_map(|(source, declaration)| fields(source, declaration)).collect();
+        assert_eq!(listed(CORE), core);
     }
 
     #[test]

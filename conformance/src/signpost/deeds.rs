@@ -53,8 +53,11 @@ const COLLECT_COMMITS: Handler = in_core!("normal_case.rs", "Replica::collect_co
 const ADVANCE: Handler = in_core!("normal_case.rs", "Replica::advance");
 
 /// What brings a replica back.
-pub const RECOVERY: &[Handler] =
-    &[RESTORE_LOG, in_core!("recovery.rs", "Replica::restart_effects")];
+pub const RECOVERY: &[Handler] = &[
+    RESTORE_LOG,
+    in_core!("recovery.rs", "Replica::restart_effects"),
+    in_core!("view.rs", "CurrentView::restored"),
+];
 /// What a node syncs, and when.
 pub const SYNC: &[Handler] = &[
     in_host!("host.rs", "Host::end_group"),
@@ -144,7 +147,7 @@ impl Deed {
             ],
             Self::Checkpoint => &[in_core!("checkpoint.rs", "Replica::take_checkpoint")],
             Self::ViewChange => &[
-                in_core!("view_change.rs", "Replica::view_to_join"),
+                in_core!("view.rs", "CurrentView::view_to_join"),
                 START_VIEW_CHANGE,
                 in_core!("membership.rs", "Membership::weak"),
             ],

@@ -39,7 +39,11 @@ const ON_SUSPECT: Handler = in_core!("view_change.rs", "Replica::on_suspect");
 const ON_MESSAGE: Handler = in_core!("replica.rs", "Replica::on_message");
 const ON_CLIENT: Handler = in_core!("replica.rs", "Replica::on_client_message");
 const STEP: Handler = in_core!("replica.rs", "Replica::step");
-const CHECK_VIEW: Handler = in_core!("replica.rs", "Replica::check_view");
+const CHECK_VIEW: Handler = in_core!("view.rs", "CurrentView::check_view");
+const ACTIVE: Handler = in_core!("view.rs", "CurrentView::check_active");
+const AHEAD: Handler = in_core!("view.rs", "CurrentView::check_ahead");
+const LATEST: Handler = in_core!("view.rs", "CurrentView::check_latest");
+const NOT_SUPERSEDED: Handler = in_core!("view.rs", "CurrentView::check_not_superseded");
 const CHECK_WINDOW: Handler = in_core!("replica.rs", "Replica::check_window");
 const ORIGIN: Handler = in_core!("replica.rs", "Replica::check_vote_origin");
 const REPLY_AGAIN: Handler = in_core!("execution.rs", "Replica::reply_again");
@@ -50,7 +54,7 @@ const ON_FETCH_STATE: Handler = in_core!("transfer.rs", "Replica::on_fetch_state
 const ON_STATE_DATA: Handler = in_core!("transfer.rs", "Replica::on_state_data");
 const ON_INSTALLED: Handler = in_core!("transfer.rs", "Replica::on_installed");
 const ON_STATUS: Handler = in_core!("status.rs", "Replica::on_status");
-const ABSTAINING: Handler = in_core!("amnesia.rs", "Replica::check_not_abstaining");
+const ABSTAINING: Handler = in_core!("view.rs", "CurrentView::check_not_abstaining");
 const PROOF: Handler = in_core!("authenticators.rs", "Replica::check_proof");
 const GIVE: Handler = in_core!("budget.rs", "Budget::give");
 
@@ -88,10 +92,10 @@ const RAISED: &[Row] = &[
     (Kind::OwnMessage, PP, &[PRE_PREPARE]),
     (Kind::OwnMessage, VC, &[ON_VIEW_CHANGE]),
     (Kind::OwnMessage, NV, &[ENTERABLE]),
-    (Kind::WrongView, VC, &[ON_VIEW_CHANGE]),
-    (Kind::WrongView, NV, &[ENTERABLE, V]),
+    (Kind::WrongView, VC, &[AHEAD]),
+    (Kind::WrongView, NV, &[AHEAD, V]),
     (Kind::WrongView, &[Given::PrePrepare, Given::Prepare, Given::Commit], &[CHECK_VIEW]),
-    (Kind::ViewNotActive, PP, &[PRE_PREPARE]),
+    (Kind::ViewNotActive, PP, &[ACTIVE]),
     (Kind::ViewNotActive, &[Given::Suspicion, Given::ViewTimer], &[ABSTAINING]),
     (Kind::OutsideWindow, P, &[VIEW_CHANGE]),
     (Kind::OutsideWindow, &[], &[CHECK_WINDOW]),
@@ -108,8 +112,8 @@ const RAISED: &[Row] = &[
     (Kind::Duplicate, PP, &[PRE_PREPARE]),
     (Kind::Duplicate, VOTES, &[FIRST_VOTE]),
     (Kind::Duplicate, CP, &[ON_CHECKPOINT]),
-    (Kind::Duplicate, VC, &[ON_VIEW_CHANGE]),
-    (Kind::Duplicate, NV, &[ENTERABLE]),
+    (Kind::Duplicate, VC, &[LATEST]),
+    (Kind::Duplicate, NV, &[NOT_SUPERSEDED]),
     (Kind::Duplicate, &[Given::Committed], &[ON_COMMITTED]),
     (Kind::Duplicate, &[Given::Status], &[ON_STATUS]),
     (Kind::Duplicate, &[Given::Batch], &[FETCHING]),
@@ -175,7 +179,10 @@ pub fn read(given: Option<Given>, reason: Kind) -> &'static [Handler] {
         ],
         (Kind::TooLong, Some(Given::ViewChange)) => &[SHAPE_LISTS, SHAPE_STABLE, PREPARES],
         (Kind::TooLong, Some(Given::NewView)) => &[SHAPE_NEW_VIEW, SHAPE_LISTS, PREPARES],
-        (Kind::OutsideWindow | Kind::WrongView, Some(Given::PrePrepare)) => &[PRE_PREPARE],
+        (Kind::OutsideWindow | Kind::WrongView | Kind::ViewNotActive, Some(Given::PrePrepare)) => {
+            &[PRE_PREPARE]
+        }
+        (Kind::WrongView | Kind::Duplicate, Some(Given::NewView)) => &[ENTERABLE],
         (Kind::LaneTooHigh | Kind::OperationTooLarge | Kind::TimestampTooHigh, _) => &[CHECK_SHAPE],
         (Kind::TooLong, Some(Given::Stable)) => &[SHAPE_STABLE],
         (Kind::TooLong, Some(Given::Committed)) => &[CHECK_SHAPE, SHAPE_BATCH],

@@ -126,7 +126,7 @@ const OWED: &[Row] = &[
         "chooses the view to join",
         rule("4.5.2", in_model!("rules.rs", "join")),
         &[
-            in_core!("view_change.rs", "Replica::view_to_join"),
+            in_core!("view.rs", "CurrentView::view_to_join"),
             in_core!("membership.rs", "Membership::weak"),
         ],
     ),

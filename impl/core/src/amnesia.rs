@@ -23,7 +23,6 @@
 use crate::durable::Durable;
 use crate::membership::Membership;
 use crate::params::Params;
-use crate::rejection::Rejection;
 use crate::replica::Replica;
 use crate::standing::Standing;
 use crate::types::{ReplicaId, SeqNum, View};
@@ -47,7 +46,11 @@ pub struct Position {
 impl Replica {
     /// How far this replica has come.
     pub fn position(&self) -> Position {
-        Position { view: self.view, last_executed: self.last_executed, standing: self.standing() }
+        Position {
+            view: self.view.number(),
+            last_executed: self.last_executed,
+            standing: self.standing(),
+        }
     }
 }
 
@@ -105,14 +108,6 @@ impl Durable {
 impl Replica {
     /// Up to which stable checkpoint this replica does not vote, because it has lost its memory.
     pub fn abstains(&self) -> Option<SeqNum> {
-        self.abstains
-    }
-
-    /// A replica that abstains leaves no view: it could not say what prepared.
-    pub(crate) fn check_not_abstaining(&self) -> Result<(), Rejection> {
-        match self.abstains {
-            None => Ok(()),
-            Some(_) => Err(Rejection::ViewNotActive { view: self.view }),
-        }
+        self.view.abstains()
     }
 }

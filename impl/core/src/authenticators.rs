@@ -67,7 +67,7 @@ impl Replica {
         from_client: bool,
     ) -> Result<(), Rejection> {
         let client = request.body.client;
-        let leads = self.active && self.is_primary();
+        let leads = self.view.is_active_primary();
         let is_taken = from_client && leads && !self.must_sign.contains(client);
         match request.is_transferable() || is_taken {
             true => Ok(()),
@@ -78,7 +78,7 @@ impl Replica {
     /// The current view is left: authenticators do not outlive it, and who had one in a proposal that did not prepare
     /// here has to sign. A batch that prepared has convinced a quorum, so its clients have done nothing wrong.
     pub(crate) fn let_go_of_authenticators(&mut self) {
-        let view = self.view;
+        let view = self.view.number();
         let failed = self
             .log
             .slots()

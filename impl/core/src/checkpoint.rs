@@ -77,7 +77,7 @@ impl Replica {
     ) {
         let (chunks, replies) = self.reply_chunks.refresh(&self.replies);
         let manifest = Manifest::new(seq, chunks, service);
-        if self.abstains.is_some() {
+        if self.view.abstains().is_some() {
             self.manifests.insert(seq, manifest.clone());
             effects.push(Effect::StoreCheckpoint { manifest, replies });
             return;
@@ -107,7 +107,7 @@ impl Replica {
         match self.checkpoints.vote(seq, from).map(|known| known.body.digest) {
             Some(first) if first == digest => return Err(Rejection::Duplicate),
             Some(first) => {
-                let (view, second) = (self.view, digest);
+                let (view, second) = (self.view.number(), digest);
                 return Err(Rejection::Equivocation { replica, view, seq, first, second });
             }
             None => {}
@@ -161,7 +161,7 @@ impl Replica {
         if seq > self.last_executed {
             self.target_transfer(certificate, effects);
         } else if !self.halt_if_diverged(&certificate, effects) {
-            if self.active && seq > self.log.low() {
+            if self.view.is_active() && seq > self.log.low() {
                 self.timer.on_stable(&self.params);
             }
             self.stabilise(seq, certificate, effects);
@@ -202,7 +202,7 @@ impl Replica {
         self.checkpoints.stable = certificate;
         let oldest = oldest_kept(self.manifests.keys().copied(), seq);
         self.manifests = self.manifests.split_off(&oldest);
-        if self.abstains.take_if(|until| seq >= *until).is_some() {
+        if self.view.stop_abstaining(seq) {
             self.refresh_timer(effects);
         }
         self.recount_transfer(seq, effects);

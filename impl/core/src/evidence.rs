@@ -241,7 +241,7 @@ impl Replica {
         let known: Vec<SignedVote> = match second {
             SignedVote::ViewChange(promise) => {
                 let replica = promise.body.replica;
-                let other = self.view_changes.get(&replica).cloned().map(SignedVote::ViewChange);
+                let other = self.view.view_change_of(replica).cloned().map(SignedVote::ViewChange);
                 let votes = self.log.slots().flat_map(|(_, slot)| {
                     let certificate = slot.committed.iter().flat_map(|known| &known.commits);
                     let own = certificate.filter(move |commit| commit.body.replica == replica);
@@ -250,11 +250,11 @@ impl Replica {
                 other.into_iter().chain(votes.cloned().map(SignedVote::Commit)).collect()
             }
             SignedVote::Commit(commit) => {
-                let promise = self.view_changes.get(&commit.body.replica).cloned();
+                let promise = self.view.view_change_of(commit.body.replica).cloned();
                 promise.map(SignedVote::ViewChange).into_iter().collect()
             }
             SignedVote::NewView(_) => {
-                let known = self.new_view.iter().chain(&self.awaited).cloned();
+                let known = self.view.new_view().into_iter().chain(self.view.awaited()).cloned();
                 known.map(SignedVote::NewView).collect()
             }
             SignedVote::PrePrepare(_) | SignedVote::Prepare(_) | SignedVote::Checkpoint(_) => {

@@ -75,7 +75,7 @@ impl Replica {
         assert_eq!(seq, self.last_executed.next(), "batches are executed in order");
         let mut effects = Vec::new();
         self.last_executed = seq;
-        if !executing.applied.is_empty() && seq > self.carried_over() {
+        if !executing.applied.is_empty() && seq > self.view.carried_over() {
             self.timer.on_served();
         }
         for (request, result) in executing.applied.iter().zip(results) {
@@ -95,7 +95,7 @@ impl Replica {
             self.take_checkpoint(seq, chunks, &mut effects);
             self.settle_transfer(&mut effects);
         }
-        if self.active {
+        if self.view.is_active() {
             self.refresh_timer(&mut effects);
         }
         self.propose(&mut effects);
@@ -135,7 +135,7 @@ impl Replica {
 
     fn reply(&self, id: RequestId, reply: &LastReply) -> Effect {
         Effect::Reply(self.signed(Reply {
-            view: self.view,
+            view: self.view.number(),
             client: id.client,
             lane: id.lane,
             timestamp: reply.timestamp,

@@ -86,7 +86,7 @@ impl Replica {
             must_sign: self.must_sign.len(),
             replies: self.replies.iter().count(),
             checkpoint_votes: self.checkpoints.len(),
-            view_changes: self.view_changes.len(),
+            view_changes: self.view.view_changes().count(),
             bodies: slots().map(|slot| slot.bodies.len()).sum(),
             fetched: self.fetching.len(),
             manifests: self.manifests.len(),

@@ -16,16 +16,16 @@ impl Replica {
         debug_assert!(self.log.slots().all(|(seq, _)| low < seq && seq <= high), "the window");
         debug_assert!(
             self.log.slots().all(|(_, slot)| {
-                slot.proposal
-                    .as_ref()
-                    .is_none_or(|p| self.active && p.pre_prepare.body.view == self.view)
+                slot.proposal.as_ref().is_none_or(|p| {
+                    self.view.is_active() && p.pre_prepare.body.view == self.view.number()
+                })
             }),
             "an accepted pre-prepare is of the active view"
         );
         debug_assert!(
-            self.log
-                .slots()
-                .all(|(_, slot)| { slot.prepared.as_ref().is_none_or(|p| p.view() <= self.view) }),
+            self.log.slots().all(|(_, slot)| {
+                slot.prepared.as_ref().is_none_or(|p| p.view() <= self.view.number())
+            }),
             "nothing prepared in a later view"
         );
         debug_assert!(
@@ -34,10 +34,6 @@ impl Replica {
             }),
             "what was executed above h can be proved"
         );
-        debug_assert!(self.view_changes.len() <= self.params.membership.n(), "one a replica");
-        debug_assert!(
-            self.view_changes.values().all(|known| known.body.view >= self.view),
-            "no VIEW-CHANGE for a view that was left"
-        );
+        self.view.check_invariants();
     }
 }

@@ -113,6 +113,7 @@ pub mod surplus;
 mod timer;
 mod transfer;
 pub mod types;
+mod view;
 mod view_change;
 
 pub use amnesia::Position;

@@ -31,7 +31,7 @@ impl Replica {
         }
         let from_client = relayed_by.is_none();
         self.check_proof(&request, from_client)?;
-        let relays = from_client && self.active && !self.is_primary();
+        let relays = from_client && self.view.is_active_backup();
         if let Some(waiting) = self.pending.request(id.client, id.lane) {
             let last = waiting.timestamp;
             if last > id.timestamp {
@@ -58,23 +58,23 @@ impl Replica {
             effects.push(self.relay(request));
         }
         self.propose(&mut effects);
-        if self.active {
+        if self.view.is_active() {
             self.refresh_timer(&mut effects);
         }
         Ok(effects)
     }
 
     pub(crate) fn relay(&self, request: Arc<Signed<Request>>) -> Effect {
-        let to = self.params.membership.primary(self.view);
+        let to = self.view.primary();
         Effect::Send { to, message: Message::Request(request) }
     }
 
     /// §4.2: the primary gives waiting requests the next sequence numbers, while the window and the pipeline have
     /// room, and when enough of them wait or have waited long enough.
     pub(crate) fn propose(&mut self, effects: &mut Vec<Effect>) {
-        while self.active && self.is_primary() {
-            let seq = self.last_proposed.max(self.log.low()).next();
-            let in_flight = self.last_proposed.0.saturating_sub(self.last_executed.0);
+        while self.view.is_active_primary() {
+            let seq = self.view.last_proposed.max(self.log.low()).next();
+            let in_flight = self.view.last_proposed.0.saturating_sub(self.last_executed.0);
             if !self.log.contains(seq) || in_flight >= self.params.pipeline {
                 return;
             }
@@ -88,7 +88,7 @@ impl Replica {
             }
             let requests = requests.iter().map(|request| Signed::clone(request)).collect();
             let batch = Arc::new(Batch { requests });
-            self.last_proposed = seq;
+            self.view.last_proposed = seq;
             let proposal = Arc::new(self.make_proposal(seq, batch.digest(), batch));
             self.log.slot_mut(seq).proposal = Some(Arc::clone(&proposal));
             effects.push(Effect::Persist(Record::Accepted(Arc::clone(&proposal))));
@@ -123,7 +123,8 @@ impl Replica {
 
     fn make_proposal(&self, seq: SeqNum, digest: Digest, batch: Arc<Batch>) -> Proposal {
         let replica = self.params.replica;
-        let pre_prepare = self.signed(PrePrepare { view: self.view, seq, digest, replica });
+        let pre_prepare =
+            self.signed(PrePrepare { view: self.view.number(), seq, digest, replica });
         Proposal { pre_prepare, batch }
     }
 
@@ -144,10 +145,7 @@ impl Replica {
         if body.replica == self.params.replica {
             return Err(Rejection::OwnMessage);
         }
-        self.check_view(body.view)?;
-        if !self.active {
-            return Err(Rejection::ViewNotActive { view: self.view });
-        }
+        self.view.check_active(body.view)?;
         self.check_window(body.seq)?;
         match self.log.slot(body.seq).and_then(|slot| slot.accepted()) {
             None => Ok(()),
@@ -177,7 +175,7 @@ impl Replica {
     pub(crate) fn on_prepare(&mut self, from: ReplicaId, prepare: Signed<Prepare>) -> Outcome {
         let body = &prepare.body;
         self.check_vote_origin(from, body.replica)?;
-        self.check_view(body.view)?;
+        self.view.check_view(body.view)?;
         self.check_window(body.seq)?;
         let known = self.log.slot(body.seq).and_then(|slot| slot.prepares.get(&from));
         let known = known.map(|known| known.body.digest);
@@ -194,7 +192,7 @@ impl Replica {
     pub(crate) fn on_commit(&mut self, from: ReplicaId, commit: Signed<Commit>) -> Outcome {
         let body = &commit.body;
         self.check_vote_origin(from, body.replica)?;
-        self.check_view(body.view)?;
+        self.view.check_view(body.view)?;
         self.check_window(body.seq)?;
         let known = self.log.slot(body.seq).and_then(|slot| slot.commits.get(&from));
         let known = known.map(|known| known.body.digest);
@@ -228,12 +226,12 @@ impl Replica {
 
     /// Takes a slot as far as its votes carry it: prepared, then committed, then executed (§4.2).
     pub(crate) fn advance(&mut self, seq: SeqNum, effects: &mut Vec<Effect>) {
-        if !self.active {
+        if !self.view.is_active() {
             return;
         }
         let Some(slot) = self.log.slot(seq) else { return };
         let Some(proposal) = slot.proposal.clone() else { return };
-        let (view, digest) = (self.view, proposal.pre_prepare.body.digest);
+        let (view, digest) = (self.view.number(), proposal.pre_prepare.body.digest);
         if !slot.is_prepared_in(view) {
             let needed = self.params.membership.prepares();
             let mut prepares = matching_prepares(slot, &self.params.membership, view, digest);

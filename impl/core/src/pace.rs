@@ -126,7 +126,7 @@ impl Replica {
     pub(crate) fn is_primary_slow(&mut self) -> bool {
         let patience = self.timer.patience_ticks(&self.params);
         self.pace.grow_older(patience);
-        if !self.active {
+        if !self.view.is_active() {
             return false;
         }
         if matches!(self.timer.waits, Waits::Execution(_)) {
@@ -135,13 +135,13 @@ impl Replica {
         }
         let percent = u64::from(self.params.slow_primary_percent);
         let Some(typical) = self.pace.typical() else { return false };
-        if percent == 0 || self.is_primary() || self.pace.excused {
+        if percent == 0 || self.view.is_primary() || self.pace.excused {
             return false;
         }
         let most = patience.saturating_mul(percent) / 100;
         let faults = self.params.membership.faults();
         let limits = Limits { faults, fastest: patience / FASTEST_PART };
-        let primary = self.params.membership.primary(self.view);
+        let primary = self.view.primary();
         typical > self.pace.allowed(primary, typical, most.max(1), limits)
     }
 
@@ -157,7 +157,7 @@ impl Replica {
 
     /// The current view is left.
     pub(crate) fn remember_pace(&mut self) {
-        let primary = self.params.membership.primary(self.view);
+        let primary = self.view.primary();
         self.pace.remember(primary);
     }
 }

@@ -82,12 +82,12 @@ impl Replica {
     /// than n some failures are used up already, and with fewer than a quorum nothing is executed.
     pub fn participants(&self) -> usize {
         let others = self.params.membership.others(self.params.replica);
-        others.filter(|id| self.takes_part(*id)).count() + usize::from(self.active)
+        others.filter(|id| self.takes_part(*id)).count() + usize::from(self.view.is_active())
     }
 
     fn takes_part(&self, peer: ReplicaId) -> bool {
         let report = self.reported.get(&peer).filter(|report| report.is_fresh());
-        report.is_some_and(|report| report.active && report.view == self.view)
+        report.is_some_and(|report| report.active && report.view == self.view.number())
     }
 
     /// Whether f+1 others, one of them correct, have lately said that they have executed more than this replica.
@@ -101,8 +101,8 @@ impl Replica {
 
     /// Whether a peer has left this view for the next, and waits there.
     fn waits_ahead(&self, peer: ReplicaId) -> bool {
-        let Some(next) = self.view.next() else { return false };
-        let promised = self.view_changes.get(&peer).is_some_and(|known| known.body.view == next);
+        let Some(next) = self.view.number().next() else { return false };
+        let promised = self.view.view_change_of(peer).is_some_and(|known| known.body.view == next);
         let report = self.reported.get(&peer).filter(|report| report.is_fresh());
         promised || report.is_some_and(|report| report.view == next && !report.active)
     }
@@ -112,7 +112,7 @@ impl Replica {
         for report in self.reported.values_mut() {
             report.age = report.age.saturating_add(1);
         }
-        if !self.active {
+        if !self.view.is_active() {
             return false;
         }
         let timeout = ticks(self.params.view_timeout, &self.params);
@@ -150,7 +150,7 @@ impl Replica {
     /// Shows everybody the VIEW-CHANGEs of those who wait ahead, so that all join this replica, and none is alone in its
     /// turn because a liar told one only.
     pub(crate) fn show_view_changes(&self, effects: &mut Vec<Effect>) {
-        let ahead = self.view_changes.values().filter(|known| known.body.view > self.view);
+        let ahead = self.view.view_changes().filter(|known| known.body.view > self.view.number());
         effects
             .extend(ahead.map(|known| Effect::Broadcast(Message::ViewChange(Arc::clone(known)))));
     }

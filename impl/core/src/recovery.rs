@@ -19,6 +19,7 @@ use crate::replies::ReplyChunks;
 use crate::sources::Sources;
 use crate::timer::ViewTimer;
 use crate::types::SeqNum;
+use crate::view::CurrentView;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,12 +32,9 @@ impl Replica {
         durable: Durable,
         service: ServiceState,
     ) -> (Self, Vec<Effect>) {
-        let low = durable.low_water_mark;
         let mut replica = Self {
-            view: durable.view,
-            active: !durable.changing,
-            log: Log::new(low, params.window),
-            last_proposed: low,
+            view: CurrentView::restored(&params, &durable),
+            log: Log::new(durable.low_water_mark, params.window),
             last_executed: service.last_executed,
             executing: None,
             reply_chunks: ReplyChunks::new(&service.replies),
@@ -45,9 +43,6 @@ impl Replica {
             must_sign: MustSign::default(),
             checkpoints: Checkpoints::default(),
             manifests: service.manifests.into_iter().map(|m| (m.seq, m)).collect(),
-            view_changes: BTreeMap::new(),
-            new_view: durable.new_view.clone(),
-            awaited: None,
             fetching: Fetching::default(),
             transfer: None,
             sources: Sources::new(params.help_bytes_max),
@@ -58,7 +53,6 @@ impl Replica {
             reported: BTreeMap::new(),
             strays: BTreeMap::new(),
             pace: Pace::default(),
-            abstains: durable.abstains,
             halted: durable.halted.clone(),
             null: Batch::default().digest(),
             params,
@@ -66,8 +60,6 @@ impl Replica {
         };
         replica.restore_log(&durable);
         replica.restore_checkpoints(&durable);
-        let own = durable.view_change.filter(|_| !replica.active);
-        replica.view_changes.extend(own.map(|own| (replica.params.replica, own)));
         let effects = replica.restart_effects();
         replica.check_invariants();
         (replica, effects)
@@ -79,7 +71,7 @@ impl Replica {
             let PrePrepare { view, digest, .. } = certificate.pre_prepare.body;
             let Some(batch) = durable.batch(seq, digest) else { continue };
             let commit = self.signed(Commit { view, seq, digest, replica: own });
-            let current = self.active && view == self.view;
+            let current = self.view.is_active() && view == self.view.number();
             let slot = self.log.slot_mut(seq);
             slot.prepared = Some(Prepared { certificate: Arc::clone(certificate), batch });
             if current {
@@ -94,7 +86,7 @@ impl Replica {
         }
         for (&seq, proposal) in &durable.accepted {
             let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
-            let is_backup = !self.is_primary();
+            let is_backup = !self.view.is_primary();
             let prepare = self.signed(Prepare { view, seq, digest, replica: own });
             let slot = self.log.slot_mut(seq);
             slot.proposal = Some(Arc::clone(proposal));
@@ -102,11 +94,11 @@ impl Replica {
                 slot.prepares.insert(own, prepare);
             }
         }
-        if self.is_primary() {
+        if self.view.is_primary() {
             let last = durable.accepted.last_key_value().map_or(SeqNum(0), |(seq, _)| *seq);
             let planned = durable.new_view.iter().flat_map(|nv| &nv.body.pre_prepares);
             let planned = planned.map(|pre_prepare| pre_prepare.body.seq).max();
-            self.last_proposed = last.max(planned.unwrap_or_default()).max(self.log.low());
+            self.view.last_proposed = last.max(planned.unwrap_or_default()).max(self.log.low());
             let batches = durable.accepted.values().flat_map(|p| &p.batch.requests);
             self.pending.begin_view(batches);
         }
@@ -127,7 +119,7 @@ impl Replica {
         }
         let after = self.params.status_interval;
         let mut effects = vec![Effect::SetTimer { timer: Timer::Status, after }];
-        let own = self.view_changes.get(&self.params.replica).cloned();
+        let own = self.view.own_view_change().cloned();
         effects.extend(own.map(|own| Effect::Broadcast(Message::ViewChange(own))));
         effects
     }

@@ -11,7 +11,7 @@ use crate::fetching::Fetching;
 use crate::input::{Input, Timer};
 use crate::log::Log;
 use crate::manifest::Manifest;
-use crate::message::{Message, NewView, Signed, ViewChange};
+use crate::message::{Message, Signed};
 use crate::pace::Pace;
 use crate::params::Params;
 use crate::participation::{Report, Stray};
@@ -21,7 +21,8 @@ use crate::replies::{ReplyChunks, ReplyTable};
 use crate::sources::Sources;
 use crate::timer::ViewTimer;
 use crate::transfer::Transfer;
-use crate::types::{Digest, ReplicaId, SeqNum, View};
+use crate::types::{Digest, ReplicaId, SeqNum};
+use crate::view::CurrentView;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -50,13 +51,8 @@ impl fmt::Debug for Key {
 pub struct Replica {
     pub(crate) params: Arc<Params>,
     pub(crate) key: Key,
-    /// The current view.
-    pub(crate) view: View,
-    /// Whether it takes part in it, or still waits for its NEW-VIEW.
-    pub(crate) active: bool,
+    pub(crate) view: CurrentView,
     pub(crate) log: Log,
-    /// The highest sequence number that this replica, as primary, ordered in the current view.
-    pub(crate) last_proposed: SeqNum,
     pub(crate) last_executed: SeqNum,
     /// The batch that the service is executing.
     pub(crate) executing: Option<Executing>,
@@ -69,12 +65,6 @@ pub struct Replica {
     pub(crate) checkpoints: Checkpoints,
     /// The checkpoints whose state this replica can serve.
     pub(crate) manifests: BTreeMap<SeqNum, Manifest>,
-    /// The latest VIEW-CHANGE of each replica, for the current view or a later one.
-    pub(crate) view_changes: BTreeMap<ReplicaId, Arc<Signed<ViewChange>>>,
-    /// The NEW-VIEW that began the current view, kept for replicas that missed it.
-    pub(crate) new_view: Option<Arc<Signed<NewView>>>,
-    /// A valid NEW-VIEW that waits for state or batches.
-    pub(crate) awaited: Option<Arc<Signed<NewView>>>,
     /// Batches that a view change needs and the log lacks.
     pub(crate) fetching: Fetching,
     pub(crate) transfer: Option<Transfer>,
@@ -94,8 +84,6 @@ pub struct Replica {
     pub(crate) strays: BTreeMap<ReplicaId, Stray>,
     /// How long requests wait: [`crate::pace`].
     pub(crate) pace: Pace,
-    /// The replica has lost its memory: [`crate::amnesia`].
-    pub(crate) abstains: Option<SeqNum>,
     pub(crate) halted: Option<HaltReason>,
     /// The digest of the null batch.
     pub(crate) null: Digest,
@@ -172,11 +160,6 @@ impl Replica {
         }
     }
 
-    /// Whether this replica is the primary of its view.
-    pub(crate) fn is_primary(&self) -> bool {
-        self.params.membership.primary(self.view) == self.params.replica
-    }
-
     pub(crate) fn signed<B: Body>(&self, body: B) -> Signed<B> {
         sign(&*self.key.0, self.params.cluster, body)
     }
@@ -191,14 +174,6 @@ impl Replica {
         match signer == from {
             true => Ok(()),
             false => Err(Rejection::NotFromSigner { signer, from }),
-        }
-    }
-
-    /// Votes are taken for the current view, also while it is not active yet (they are counted when it is).
-    pub(crate) fn check_view(&self, got: View) -> Result<(), Rejection> {
-        match got == self.view {
-            true => Ok(()),
-            false => Err(Rejection::WrongView { expected: self.view, got }),
         }
     }
 

@@ -42,18 +42,18 @@ impl Place {
     pub(crate) fn new(replica: &Replica) -> Self {
         let view_change = |one: &Signed<ViewChange>| (one.body.view, one.signature);
         let new_view = |one: &Arc<Signed<NewView>>| (one.body.view, one.signature);
-        let kept = replica.view_changes.iter();
+        let kept = replica.view.view_changes();
         Self {
             own: replica.params.replica,
-            view: replica.view,
-            active: replica.active,
+            view: replica.view.number(),
+            active: replica.view.is_active(),
             low: replica.log.low(),
             high: replica.log.high(),
             executed: replica.last_executed,
             wanted: Arc::new(replica.fetching.wanted().collect()),
-            view_changes: kept.map(|(id, one)| (*id, view_change(one))).collect(),
-            new_view: replica.new_view.as_ref().map(new_view),
-            awaited: replica.awaited.as_ref().map(new_view),
+            view_changes: kept.map(|one| (one.body.replica, view_change(one))).collect(),
+            new_view: replica.view.new_view().map(new_view),
+            awaited: replica.view.awaited().map(new_view),
             accepted: BTreeMap::new(),
             looked_at: BTreeSet::new(),
         }

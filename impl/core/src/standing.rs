@@ -87,10 +87,12 @@ impl Replica {
     /// Whether this replica votes now, as far as it can know.
     pub fn standing(&self) -> Standing {
         let target = self.transfer.as_ref().map(|transfer| transfer.seq);
-        match (&self.halted, self.abstains, target) {
+        match (&self.halted, self.view.abstains(), target) {
             (Some(_), _, _) => Standing::Halted,
-            (None, Some(until), _) => Standing::Recovering { until, view: self.view },
-            (None, None, _) if !self.active => Standing::AwaitsView { view: self.view },
+            (None, Some(until), _) => Standing::Recovering { until, view: self.view.number() },
+            (None, None, _) if !self.view.is_active() => {
+                Standing::AwaitsView { view: self.view.number() }
+            }
             (None, None, Some(seq)) if seq > self.log.high() => Standing::FetchesState { seq },
             (None, None, Some(_) | None) => Standing::Votes,
         }

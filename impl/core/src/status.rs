@@ -27,13 +27,13 @@ impl Replica {
             vec![Effect::SetTimer { timer: Timer::Status, after: self.params.status_interval }];
         self.judge_view(&mut effects);
         effects.push(Effect::Broadcast(Message::Status(self.signed(self.status()))));
-        if !self.active
-            && let Some(own) = self.view_changes.get(&self.params.replica)
+        if !self.view.is_active()
+            && let Some(own) = self.view.own_view_change()
         {
             effects.push(Effect::Broadcast(Message::ViewChange(Arc::clone(own))));
         }
         self.fetching.ask_again(&mut effects);
-        if self.active && !self.is_primary() {
+        if self.view.is_active_backup() {
             // The relay of a request may have been lost, or have gone to the primary of an earlier view.
             let waiting = self.pending.longest_waiting(RELAYS_PER_TICK).cloned();
             effects.extend(waiting.map(|request| self.relay(request)));
@@ -85,16 +85,17 @@ impl Replica {
 
     /// The NEW-VIEW of a view that the peer is not active in, or the VIEW-CHANGEs for it.
     fn help_with_view(&self, status: &Status, messages: &mut Vec<Message>) {
-        let behind = status.view < self.view || (status.view == self.view && !status.active);
+        let behind = status.view < self.view.number()
+            || (status.view == self.view.number() && !status.active);
         if !behind {
             return;
         }
-        match &self.new_view {
-            Some(new_view) if self.active => {
+        match self.view.new_view() {
+            Some(new_view) if self.view.is_active() => {
                 messages.push(Message::NewView(Arc::clone(new_view)));
             }
             Some(_) | None => {
-                let known = self.view_changes.values();
+                let known = self.view.view_changes();
                 let others = known.filter(|known| known.body.replica != status.replica);
                 messages.extend(others.cloned().map(Message::ViewChange));
             }
@@ -103,7 +104,7 @@ impl Replica {
 
     /// Pre-prepares, and the own votes, of what is not final yet.
     fn help_with_votes(&self, status: &Status, messages: &mut Vec<Message>) {
-        if status.view != self.view || !self.active {
+        if status.view != self.view.number() || !self.view.is_active() {
             return;
         }
         let own = self.params.replica;
@@ -136,8 +137,8 @@ impl Replica {
     pub fn status(&self) -> Status {
         Status {
             replica: self.params.replica,
-            view: self.view,
-            active: self.active,
+            view: self.view.number(),
+            active: self.view.is_active(),
             low_water_mark: self.log.low(),
             last_executed: self.last_executed,
         }

@@ -45,8 +45,8 @@ impl Replica {
             votes.filter_map(|(seq, votes)| Some((*seq, votes.get(&own)?.body.digest)));
         Summary {
             replica: own,
-            view: self.view,
-            active: self.active,
+            view: self.view.number(),
+            active: self.view.is_active(),
             low_water_mark: self.log.low(),
             last_executed: self.last_executed,
             accepted: slots().filter_map(|(seq, s)| Some((seq, s.accepted()?))).collect(),

@@ -110,7 +110,7 @@ impl Surplus {
     pub fn on_step(&mut self, effects: &[Effect], replica: &Replica) {
         let (view, low) = (self.place.view, self.place.low);
         self.place.follow(effects, replica);
-        if view != replica.view {
+        if view != replica.view.number() {
             self.settled.values_mut().for_each(|settled| settled.prepared = None);
             self.first.clear();
         }

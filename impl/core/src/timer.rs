@@ -164,7 +164,7 @@ impl Replica {
     /// Leaves a view: the timer stops. It is more patient next time if this view did not serve though something waited:
     /// a view that is left while all is quiet says nothing about the network.
     pub(crate) fn stop_timer_for_view_change(&mut self, effects: &mut Vec<Effect>) {
-        let in_vain = !self.active || self.timer.is_running();
+        let in_vain = !self.view.is_active() || self.timer.is_running();
         self.timer.on_view_change(in_vain, &self.params);
         self.set_waits(Waits::Nothing, effects);
     }
@@ -178,7 +178,8 @@ impl Replica {
 
     /// Brings the timer in line with what the replica waits for now (§4.4).
     pub(crate) fn refresh_timer(&mut self, effects: &mut Vec<Effect>) {
-        let waits = if self.active { self.waits_for_execution() } else { self.waits_for_view() };
+        let waits =
+            if self.view.is_active() { self.waits_for_execution() } else { self.waits_for_view() };
         if waits != self.timer.waits {
             self.set_waits(waits, effects);
         }
@@ -194,17 +195,9 @@ impl Replica {
         }
     }
 
-    /// The timer of a view change runs from when a quorum wants this view or a later one; before that a replica
-    /// that is alone with its suspicion would only run ahead of the others.
-    ///
-    /// One that has lost its memory counts itself, too: it may have sent its VIEW-CHANGE, and sends no other for the
-    /// same view.
+    /// The timer of a view change runs from when the view is due.
     fn waits_for_view(&self) -> Waits {
-        let forgotten = !self.view_changes.contains_key(&self.params.replica);
-        let known = self.view_changes.len() + usize::from(forgotten);
-        // A NEW-VIEW shows a quorum, too. One that cannot be completed here is not waited for longer than others.
-        let shown = self.awaited.is_some() || known >= self.params.membership.quorum();
-        match shown && self.abstains.is_none() {
+        match self.view.is_due() {
             true => Waits::NewView,
             false => Waits::Nothing,
         }
@@ -227,7 +220,7 @@ impl Replica {
     /// the first case f+1 correct replicas are ahead, and take it along if they suspect the primary; in the second at
     /// least one is, which is why the excuse holds only as long as it helps.
     pub(crate) fn is_behind(&self) -> bool {
-        let follows = self.active || self.awaited.is_some();
+        let follows = self.view.is_active() || self.view.awaited().is_some();
         let comes_closer = self.last_executed > self.timer.executed && self.is_overtaken();
         follows && (self.transfer.is_some() || self.executing.is_some() || comes_closer)
     }

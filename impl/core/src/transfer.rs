@@ -326,7 +326,7 @@ impl Replica {
         self.staged.clear();
         self.sources.clear();
         self.stabilise(seq, transfer.stable, &mut effects);
-        if self.active {
+        if self.view.is_active() {
             self.refresh_timer(&mut effects);
             self.propose(&mut effects);
         }

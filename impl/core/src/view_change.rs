@@ -6,7 +6,7 @@ use crate::message::{Message, NewView, PrePrepare, Proposal, Signed, ViewChange}
 use crate::new_view::{Plan, plan};
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::types::{SeqNum, View};
+use crate::types::View;
 use std::sync::Arc;
 
 impl Replica {
@@ -25,11 +25,11 @@ impl Replica {
     /// others long enough.
     pub(crate) fn judge_view(&mut self, effects: &mut Vec<Effect>) {
         let (is_slow, is_awaited) = (self.is_primary_slow(), self.is_awaited_ahead());
-        if !self.active {
+        if !self.view.is_active() {
             return;
         }
         self.timer.on_calm_tick(&self.params);
-        let next = self.view.next().filter(|_| is_slow || is_awaited);
+        let next = self.view.number().next().filter(|_| is_slow || is_awaited);
         if let Some(next) = next {
             self.show_view_changes(effects);
             self.start_view_change(next, effects);
@@ -38,9 +38,9 @@ impl Replica {
 
     /// Leaves the current view for the next.
     pub(crate) fn on_suspect(&mut self) -> Outcome {
-        self.check_not_abstaining()?;
-        let Some(next) = self.view.next() else {
-            return Err(Rejection::LastView { view: self.view });
+        self.view.check_not_abstaining()?;
+        let Some(next) = self.view.number().next() else {
+            return Err(Rejection::LastView { view: self.view.number() });
         };
         let mut effects = Vec::new();
         self.start_view_change(next, &mut effects);
@@ -49,16 +49,11 @@ impl Replica {
 
     /// §4.4: votes in no view before `to` from now on, and tells the others what prepared here.
     fn start_view_change(&mut self, to: View, effects: &mut Vec<Effect>) {
-        assert!(to > self.view, "views only rise");
         self.end_view(effects);
         let view_change = Arc::new(self.make_view_change(to));
-        self.view = to;
-        self.active = false;
+        self.view.change(Arc::clone(&view_change));
         self.log.leave_view();
         self.pending.begin_view(std::iter::empty());
-        self.view_changes.retain(|_, known| known.body.view >= to);
-        self.view_changes.insert(self.params.replica, Arc::clone(&view_change));
-        self.awaited.take_if(|awaited| awaited.body.view < to);
         effects.push(Effect::Persist(Record::ViewChange(Arc::clone(&view_change))));
         effects.push(Effect::Broadcast(Message::ViewChange(view_change)));
         self.refresh_timer(effects);
@@ -92,25 +87,18 @@ impl Replica {
     /// latest. f+1 of them for later views make this replica join the earliest of those.
     pub(crate) fn on_view_change(&mut self, view_change: Arc<Signed<ViewChange>>) -> Outcome {
         let body = &view_change.body;
-        let sender = body.replica;
-        if sender == self.params.replica {
+        if body.replica == self.params.replica {
             return Err(Rejection::OwnMessage);
         }
-        let left = body.view < self.view || (body.view == self.view && self.active);
-        if left {
-            return Err(Rejection::WrongView { expected: self.view, got: body.view });
-        }
-        let known = self.view_changes.get(&sender);
-        if known.is_some_and(|known| known.body.view >= body.view) {
-            return Err(Rejection::Duplicate);
-        }
+        self.view.check_ahead(body.view)?;
+        self.view.check_latest(body)?;
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();
-        self.view_changes.insert(sender, view_change);
-        match self.view_to_join() {
+        self.view.keep(view_change);
+        match self.view.view_to_join() {
             Some(view) => self.start_view_change(view, &mut effects),
             None => {
-                if !self.active {
+                if !self.view.is_active() {
                     self.refresh_timer(&mut effects);
                 }
                 self.try_new_view(&mut effects);
@@ -119,26 +107,16 @@ impl Replica {
         Ok(effects)
     }
 
-    /// §4.4: when f+1 others are past this replica's view, one of them is correct: join the earliest of their
-    /// views, so that a slow timer delays nobody, and f liars move nobody.
-    fn view_to_join(&self) -> Option<View> {
-        self.check_not_abstaining().ok()?;
-        let others = self.view_changes.values().filter(|known| known.body.view > self.view);
-        let views: Vec<View> = others.map(|known| known.body.view).collect();
-        let earliest = views.iter().min().copied();
-        earliest.filter(|_| views.len() >= self.params.membership.weak())
-    }
-
     /// §4.4: the primary of the view being changed to begins it with q VIEW-CHANGEs, its own among them, once it
     /// has the state of min-s and the batches that O names.
     pub(crate) fn try_new_view(&mut self, effects: &mut Vec<Effect>) {
         // A valid NEW-VIEW for a later view shows that too few replicas are left for this one.
-        if self.active || !self.is_primary() || self.awaited.is_some() {
+        if self.view.is_active() || !self.view.is_primary() || self.view.awaited().is_some() {
             return;
         }
         let needed = self.params.membership.quorum();
-        let own = self.view_changes.contains_key(&self.params.replica);
-        if self.view_changes_for_this_view().count() < needed || !own {
+        let known = self.view.view_changes_for_this_view().count();
+        if known < needed || self.view.own_view_change().is_none() {
             return;
         }
         let chosen = self.choose_view_changes();
@@ -149,11 +127,6 @@ impl Replica {
         if self.has_everything_for(&plan, effects) {
             self.begin_view(chosen, &plan, effects);
         }
-    }
-
-    /// The VIEW-CHANGEs that V may hold, in rising order of replica.
-    fn view_changes_for_this_view(&self) -> impl Iterator<Item = &Arc<Signed<ViewChange>>> + Clone {
-        self.view_changes.values().filter(move |known| known.body.view == self.view)
     }
 
     /// The own VIEW-CHANGE for this view, and the first others whose checkpoint and batches are here, up to a quorum; in
@@ -170,10 +143,11 @@ impl Replica {
             body.low_water_mark <= self.last_executed
                 && above.all(|claim| here.contains(&claim.digest))
         };
-        let others = self.view_changes_for_this_view().filter(|known| known.body.replica != own);
+        let others =
+            self.view.view_changes_for_this_view().filter(|known| known.body.replica != own);
         let needed = self.params.membership.quorum() - 1;
         let mut chosen: Vec<_> = others.filter(is_complete).take(needed).cloned().collect();
-        chosen.extend(self.view_changes.get(&own).cloned());
+        chosen.extend(self.view.own_view_change().cloned());
         chosen.sort_by_key(|known| known.body.replica);
         chosen
     }
@@ -182,7 +156,7 @@ impl Replica {
     /// replicas name, their senders have, and these are q.
     fn fetch_what_view_changes_name(&mut self, effects: &mut Vec<Effect>) {
         let low = self.log.low();
-        let bodies = self.view_changes_for_this_view().map(|known| &known.body);
+        let bodies = self.view.view_changes_for_this_view().map(|known| &known.body);
         let ahead = bodies.clone().filter(|body| body.low_water_mark > self.last_executed);
         let stable = ahead.max_by_key(|body| body.low_water_mark).map(|body| body.stable.clone());
         let claims = bodies.flat_map(|body| &body.prepared).map(|known| &known.pre_prepare.body);
@@ -200,7 +174,7 @@ impl Replica {
         plan: &Plan,
         effects: &mut Vec<Effect>,
     ) {
-        let (view, replica) = (self.view, self.params.replica);
+        let (view, replica) = (self.view.number(), self.params.replica);
         let order = plan.order.iter();
         let pre_prepares: Vec<_> = order
             .map(|(&seq, &digest)| self.signed(PrePrepare { view, seq, digest, replica }))
@@ -213,7 +187,7 @@ impl Replica {
             self.log.slot_mut(proposal.pre_prepare.body.seq).proposal = Some(Arc::clone(proposal));
         }
         let last = plan.order.last_key_value().map_or(plan.min_s, |(seq, _)| *seq);
-        self.last_proposed = last.max(self.log.low());
+        self.view.last_proposed = last.max(self.log.low());
         let ordered = proposals.iter().flat_map(|proposal| &proposal.batch.requests);
         self.pending.begin_view(ordered);
         effects.push(Effect::Broadcast(Message::NewView(new_view)));
@@ -228,9 +202,9 @@ impl Replica {
         let mut effects = Vec::new();
         // Another one for the same view takes its place: a faulty primary may have sent one that nobody can complete
         // here, and another one to those that went on.
-        self.awaited = Some(new_view);
+        self.view.wait_for(new_view);
         self.follow_awaited(&plan, &mut effects);
-        if !self.active {
+        if !self.view.is_active() {
             self.refresh_timer(&mut effects);
         }
         Ok(effects)
@@ -240,38 +214,31 @@ impl Replica {
         if body.replica == self.params.replica {
             return Err(Rejection::OwnMessage);
         }
-        let left = body.view < self.view || (body.view == self.view && self.active);
-        if left {
-            return Err(Rejection::WrongView { expected: self.view, got: body.view });
-        }
-        let awaited = self.awaited.as_ref().map(|awaited| &awaited.body);
-        let superseded = |awaited: &NewView| awaited.view > body.view || awaited == body;
-        if awaited.is_some_and(superseded) {
-            return Err(Rejection::Duplicate);
-        }
+        self.view.check_ahead(body.view)?;
+        self.view.check_not_superseded(body)?;
         Ok(plan(self.null, body.view_changes.iter().map(|known| &**known)))
     }
 
     /// Enters the awaited view if the state and the batches that it needs are here.
     pub(crate) fn try_awaited(&mut self, effects: &mut Vec<Effect>) {
-        let Some(awaited) = self.awaited.clone() else { return };
+        let Some(awaited) = self.view.awaited().cloned() else { return };
         let view_changes = awaited.body.view_changes.iter().map(|known| &**known);
         let plan = plan(self.null, view_changes);
         self.follow_awaited(&plan, effects);
     }
 
     fn follow_awaited(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
-        if self.abstains.is_some() || !self.has_everything_for(plan, effects) {
+        if self.view.abstains().is_some() || !self.has_everything_for(plan, effects) {
             return;
         }
-        let Some(new_view) = self.awaited.take() else { return };
+        let Some(new_view) = self.view.awaited().cloned() else { return };
         // Before the old view's pre-prepares are forgotten: one of them may hold the only copy of a batch.
         let proposals = self.proposals_of(&new_view);
-        if self.view != new_view.body.view {
+        if self.view.number() != new_view.body.view {
             self.end_view(effects);
             self.log.leave_view();
-            self.view = new_view.body.view;
         }
+        self.view.follow(&new_view);
         let proposals = self.enter_view(&new_view, plan, proposals, effects);
         self.pending.begin_view(std::iter::empty());
         for proposal in &proposals {
@@ -300,23 +267,14 @@ impl Replica {
         if plan.min_s > self.log.low() {
             self.stabilise(plan.min_s, Arc::clone(&plan.stable), effects);
         }
-        self.active = true;
-        let view = self.view;
-        self.view_changes.retain(|_, known| known.body.view > view);
+        self.view.begin(Arc::clone(new_view));
         self.fetching.clear();
-        self.new_view = Some(Arc::clone(new_view));
         effects.push(Effect::Persist(Record::NewView(Arc::clone(new_view))));
         let in_window = |proposal: &Arc<Proposal>| self.log.contains(proposal.pre_prepare.body.seq);
         let proposals: Vec<_> = proposals.into_iter().filter(in_window).collect();
         let accepted = proposals.iter().map(|proposal| Record::Accepted(Arc::clone(proposal)));
         effects.extend(accepted.map(Effect::Persist));
         proposals
-    }
-
-    /// The last number that the NEW-VIEW of the current view orders again, max-s.
-    pub(crate) fn carried_over(&self) -> SeqNum {
-        let orders = self.new_view.as_ref().and_then(|known| known.body.pre_prepares.last());
-        orders.map_or(SeqNum(0), |last| last.body.seq)
     }
 
     /// Goes on in the view that was just entered.
