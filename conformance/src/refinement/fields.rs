@@ -75,7 +75,6 @@ pub const CORE: &[(&str, Compared)] = &[
         "strays",
         Not("when to leave a view for a peer that waits ahead; any replica may leave at any time"),
     ),
-    ("pace", Not("when to leave the view of a slow primary; the same, and the model has no clock")),
     ("halted", At("α has no image of a replica that stopped")),
     ("null", Not("a constant")),
     // The view.

@@ -166,8 +166,8 @@ impl Deed {
             ],
             Self::Timer => &[
                 REFRESH_TIMER,
-                in_core!("timer.rs", "Replica::waits_for_execution"),
-                in_core!("timer.rs", "Replica::waits_for_view"),
+                in_core!("timer.rs", "ViewTimer::waits_for_execution"),
+                in_core!("timer.rs", "waits_for_view"),
             ],
             Self::Patience => &[
                 in_core!("timer.rs", "ViewTimer::on_view_change"),

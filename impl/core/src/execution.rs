@@ -86,7 +86,7 @@ impl Replica {
             self.reply_chunks.changed(id.client, id.lane);
         }
         let executed = executing.batch.len();
-        self.note_wait(|id| executing.batch.contains(&id));
+        self.timer.on_executed(&executing.batch);
         for id in executing.batch {
             self.pending.settle(id.client, id.lane, &self.replies);
         }

@@ -94,7 +94,7 @@ impl Replica {
                 + self.budget.len()
                 + self.reported.len()
                 + self.strays.len()
-                + self.pace.len(),
+                + self.timer.pace.len(),
         }
     }
 }

@@ -8,9 +8,10 @@
 //! if the last f+1 primaries, this one included, were all as slow: one of them is correct, and it is the network, or the
 //! load, that takes its time. Nothing is counted while nothing waits, or while it is this replica that lags behind.
 
-use crate::replica::Replica;
-use crate::timer::Waits;
+use crate::params::Params;
+use crate::timer::{ViewTimer, Waits};
 use crate::types::ReplicaId;
+use crate::view::CurrentView;
 
 /// So many of a view's last waits are looked at.
 const WAITS: usize = 8;
@@ -72,7 +73,8 @@ impl Pace {
         sorted.get(sorted.len() * 5 / 8).copied().filter(|_| sorted.len() >= WAITS_MIN)
     }
 
-    fn remember(&mut self, primary: ReplicaId) {
+    /// The view of this primary is left.
+    pub(crate) fn remember(&mut self, primary: ReplicaId) {
         if let Some(typical) = self.typical() {
             self.seen.retain(|seen| seen.primary != primary);
             self.seen.push(Seen { primary, typical, age: 0 });
@@ -121,43 +123,32 @@ struct Limits {
     fastest: u64,
 }
 
-impl Replica {
-    /// A tick. Whether the primary is too slow to be kept.
-    pub(crate) fn is_primary_slow(&mut self) -> bool {
-        let patience = self.timer.patience_ticks(&self.params);
+impl ViewTimer {
+    /// A tick. Whether the primary is too slow to be kept. If this replica lacks something that the others have, the
+    /// primary is excused.
+    pub(crate) fn is_primary_slow(
+        &mut self,
+        view: &CurrentView,
+        lacks_something: bool,
+        params: &Params,
+    ) -> bool {
+        let patience = self.patience_ticks(params);
         self.pace.grow_older(patience);
-        if !self.view.is_active() {
+        if !view.is_active() {
             return false;
         }
-        if matches!(self.timer.waits, Waits::Execution(_)) {
+        if matches!(self.waits, Waits::Execution(_)) {
             self.pace.age = self.pace.age.saturating_add(1);
-            self.pace.excused |= self.transfer.is_some() || self.is_overtaken();
+            self.pace.excused |= lacks_something;
         }
-        let percent = u64::from(self.params.slow_primary_percent);
+        let percent = u64::from(params.slow_primary_percent);
         let Some(typical) = self.pace.typical() else { return false };
-        if percent == 0 || self.view.is_primary() || self.pace.excused {
+        if percent == 0 || view.is_primary() || self.pace.excused {
             return false;
         }
         let most = patience.saturating_mul(percent) / 100;
-        let faults = self.params.membership.faults();
+        let faults = params.membership.faults();
         let limits = Limits { faults, fastest: patience / FASTEST_PART };
-        let primary = self.view.primary();
-        typical > self.pace.allowed(primary, typical, most.max(1), limits)
-    }
-
-    /// The protected request is among those that were executed just now.
-    pub(crate) fn note_wait(&mut self, is_executed: impl Fn(crate::pending::RequestId) -> bool) {
-        if let Waits::Execution(id) = self.timer.waits
-            && is_executed(id)
-            && let Some(ticks) = self.pace.executed()
-        {
-            self.timer.on_waited(ticks);
-        }
-    }
-
-    /// The current view is left.
-    pub(crate) fn remember_pace(&mut self) {
-        let primary = self.view.primary();
-        self.pace.remember(primary);
+        typical > self.pace.allowed(view.primary(), typical, most.max(1), limits)
     }
 }

@@ -11,7 +11,6 @@ use crate::fetching::Fetching;
 use crate::input::{ServiceState, Timer};
 use crate::log::{Log, Prepared};
 use crate::message::{Batch, Commit, Message, PrePrepare, Prepare};
-use crate::pace::Pace;
 use crate::params::Params;
 use crate::pending::Pending;
 use crate::replica::{Key, Replica};
@@ -52,7 +51,6 @@ impl Replica {
             budget: Budget::new(params.help_bytes_max),
             reported: BTreeMap::new(),
             strays: BTreeMap::new(),
-            pace: Pace::default(),
             halted: durable.halted.clone(),
             null: Batch::default().digest(),
             params,

@@ -12,7 +12,6 @@ use crate::input::{Input, Timer};
 use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::message::{Message, Signed};
-use crate::pace::Pace;
 use crate::params::Params;
 use crate::participation::{Report, Stray};
 use crate::pending::Pending;
@@ -82,8 +81,6 @@ pub struct Replica {
     pub(crate) reported: BTreeMap<ReplicaId, Report>,
     /// The peers that have waited ahead of this replica: [`crate::participation`].
     pub(crate) strays: BTreeMap<ReplicaId, Stray>,
-    /// How long requests wait: [`crate::pace`].
-    pub(crate) pace: Pace,
     pub(crate) halted: Option<HaltReason>,
     /// The digest of the null batch.
     pub(crate) null: Digest,

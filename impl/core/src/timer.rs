@@ -11,10 +11,12 @@
 
 use crate::effect::Effect;
 use crate::input::Timer;
+use crate::pace::Pace;
 use crate::params::Params;
-use crate::pending::RequestId;
+use crate::pending::{Pending, RequestId};
 use crate::replica::Replica;
 use crate::types::SeqNum;
+use crate::view::CurrentView;
 use core::time::Duration;
 
 /// After so many patiences in one view without a suspicion the patience is halved, also where checkpoints are rare: a
@@ -44,7 +46,7 @@ pub(crate) enum Waits {
 }
 
 /// The timer and its patience.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ViewTimer {
     pub(crate) waits: Waits,
     patience: Duration,
@@ -66,6 +68,8 @@ pub(crate) struct ViewTimer {
     tries: bool,
     /// What was executed when the timer was set: a replica that lags behind and comes closer suspects nobody.
     executed: SeqNum,
+    /// How long requests wait: [`crate::pace`].
+    pub(crate) pace: Pace,
 }
 
 impl ViewTimer {
@@ -82,6 +86,7 @@ impl ViewTimer {
             restraint: RESTRAINT,
             tries: false,
             executed: SeqNum(0),
+            pace: Pace::default(),
         }
     }
 
@@ -94,13 +99,66 @@ impl ViewTimer {
         ticks(self.patience, params)
     }
 
+    /// Waits for this from now on, with all its patience.
+    fn set(&mut self, waits: Waits, executed: SeqNum, effects: &mut Vec<Effect>) {
+        if waits == Waits::Nothing && self.is_running() {
+            effects.push(Effect::CancelTimer(Timer::ViewChange));
+        }
+        if waits != Waits::Nothing {
+            effects.push(Effect::SetTimer { timer: Timer::ViewChange, after: self.patience });
+        }
+        (self.waits, self.executed) = (waits, executed);
+        self.pace.protect();
+    }
+
+    /// Waits as long again for the same: what it waits for lacks nothing that the primary owes.
+    pub(crate) fn wait_again(&mut self, executed: SeqNum) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.set(self.waits, executed, &mut effects);
+        effects
+    }
+
+    /// The request that is protected now stays so until it is executed; then the one that waits longest.
+    fn waits_for_execution(&self, pending: &Pending) -> Waits {
+        match self.waits {
+            Waits::Execution(id) if pending.contains(id) => Waits::Execution(id),
+            Waits::Execution(_) | Waits::Nothing | Waits::NewView => {
+                pending.oldest().map_or(Waits::Nothing, |r| Waits::Execution(r.body.id()))
+            }
+        }
+    }
+
+    /// Leaves a view: the timer stops. It is more patient next time if this view did not serve though something waited:
+    /// a view that is left while all is quiet says nothing about the network.
+    pub(crate) fn leave_view(
+        &mut self,
+        view: &CurrentView,
+        executed: SeqNum,
+        params: &Params,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.pace.remember(view.primary());
+        self.on_view_change(!view.is_active() || self.is_running(), params);
+        self.set(Waits::Nothing, executed, effects);
+    }
+
     /// A batch with requests was executed that the current view has ordered anew.
     pub(crate) fn on_served(&mut self) {
         self.served = self.served.saturating_add(1).min(SERVED);
     }
 
+    /// These requests were executed; the protected one may be among them.
+    pub(crate) fn on_executed(&mut self, batch: &[RequestId]) {
+        if let Waits::Execution(id) = self.waits
+            && batch.contains(&id)
+            && let Some(ticks) = self.pace.executed()
+        {
+            self.on_waited(ticks);
+        }
+    }
+
     /// The protected request was executed after so many ticks.
-    pub(crate) fn on_waited(&mut self, ticks: u64) {
+    fn on_waited(&mut self, ticks: u64) {
         self.waits_met = self.waits_met.saturating_add(1).min(WAITS);
         self.longest = self.longest.max(ticks);
     }
@@ -154,6 +212,14 @@ impl ViewTimer {
     }
 }
 
+/// The timer of a view change runs from when the view is due.
+fn waits_for_view(view: &CurrentView) -> Waits {
+    match view.is_due() {
+        true => Waits::NewView,
+        false => Waits::Nothing,
+    }
+}
+
 /// How many ticks `span` has, at least one.
 pub(crate) fn ticks(span: Duration, params: &Params) -> u64 {
     let tick = params.status_interval.as_nanos().max(1);
@@ -161,58 +227,15 @@ pub(crate) fn ticks(span: Duration, params: &Params) -> u64 {
 }
 
 impl Replica {
-    /// Leaves a view: the timer stops. It is more patient next time if this view did not serve though something waited:
-    /// a view that is left while all is quiet says nothing about the network.
-    pub(crate) fn stop_timer_for_view_change(&mut self, effects: &mut Vec<Effect>) {
-        let in_vain = !self.view.is_active() || self.timer.is_running();
-        self.timer.on_view_change(in_vain, &self.params);
-        self.set_waits(Waits::Nothing, effects);
-    }
-
-    /// Waits as long again for the same: what it waits for lacks nothing that the primary owes.
-    pub(crate) fn wait_again(&mut self) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        self.set_waits(self.timer.waits, &mut effects);
-        effects
-    }
-
     /// Brings the timer in line with what the replica waits for now (§4.4).
     pub(crate) fn refresh_timer(&mut self, effects: &mut Vec<Effect>) {
-        let waits =
-            if self.view.is_active() { self.waits_for_execution() } else { self.waits_for_view() };
+        let waits = match self.view.is_active() {
+            true => self.timer.waits_for_execution(&self.pending),
+            false => waits_for_view(&self.view),
+        };
         if waits != self.timer.waits {
-            self.set_waits(waits, effects);
+            self.timer.set(waits, self.last_executed, effects);
         }
-    }
-
-    /// The request that is protected now stays so until it is executed; then the one that waits longest.
-    fn waits_for_execution(&self) -> Waits {
-        match self.timer.waits {
-            Waits::Execution(id) if self.pending.contains(id) => Waits::Execution(id),
-            Waits::Execution(_) | Waits::Nothing | Waits::NewView => {
-                self.pending.oldest().map_or(Waits::Nothing, |r| Waits::Execution(r.body.id()))
-            }
-        }
-    }
-
-    /// The timer of a view change runs from when the view is due.
-    fn waits_for_view(&self) -> Waits {
-        match self.view.is_due() {
-            true => Waits::NewView,
-            false => Waits::Nothing,
-        }
-    }
-
-    fn set_waits(&mut self, waits: Waits, effects: &mut Vec<Effect>) {
-        if waits == Waits::Nothing && self.timer.is_running() {
-            effects.push(Effect::CancelTimer(Timer::ViewChange));
-        }
-        if waits != Waits::Nothing {
-            effects.push(Effect::SetTimer { timer: Timer::ViewChange, after: self.timer.patience });
-        }
-        self.timer.waits = waits;
-        self.timer.executed = self.last_executed;
-        self.pace.protect();
     }
 
     /// Whether it is this replica itself that lacks something, so that a timer that has run out says nothing about the

@@ -16,7 +16,7 @@ impl Replica {
             return Err(Rejection::TimerNotRunning);
         }
         match self.is_behind() {
-            true => Ok(self.wait_again()),
+            true => Ok(self.timer.wait_again(self.last_executed)),
             false => self.on_suspect(),
         }
     }
@@ -24,7 +24,9 @@ impl Replica {
     /// A tick: the view is left if its primary is too slow, or if a replica that has left it alone has waited for the
     /// others long enough.
     pub(crate) fn judge_view(&mut self, effects: &mut Vec<Effect>) {
-        let (is_slow, is_awaited) = (self.is_primary_slow(), self.is_awaited_ahead());
+        let lacks_something = self.transfer.is_some() || self.is_overtaken();
+        let is_slow = self.timer.is_primary_slow(&self.view, lacks_something, &self.params);
+        let is_awaited = self.is_awaited_ahead();
         if !self.view.is_active() {
             return;
         }
@@ -64,8 +66,7 @@ impl Replica {
     /// prepare say whose authenticators failed.
     fn end_view(&mut self, effects: &mut Vec<Effect>) {
         self.reach_strays();
-        self.remember_pace();
-        self.stop_timer_for_view_change(effects);
+        self.timer.leave_view(&self.view, self.last_executed, &self.params, effects);
         self.let_go_of_authenticators();
     }
 
