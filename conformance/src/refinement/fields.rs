@@ -60,21 +60,7 @@ pub const CORE: &[(&str, Compared)] = &[
             "whether it runs: [`crate::refinement::timers`]. Its duration is not compared: the model has no clock",
         ),
     ),
-    (
-        "answered",
-        Not("bounds how often a peer is answered between ticks; the model's network loses nothing"),
-    ),
-    ("budget", Not("bounds how much a peer is given between ticks; the same")),
-    (
-        "reported",
-        Not(
-            "what peers say of themselves in STATUS; it selects what is sent again, and is no step",
-        ),
-    ),
-    (
-        "strays",
-        Not("when to leave a view for a peer that waits ahead; any replica may leave at any time"),
-    ),
+    ("peers", BELOW),
     ("halted", At("α has no image of a replica that stopped")),
     ("null", Not("a constant")),
     // The view.
@@ -87,6 +73,22 @@ pub const CORE: &[(&str, Compared)] = &[
     ("new_view", At("the reaction `a NEW-VIEW is handed on`")),
     ("awaited", At("the reaction `a NEW-VIEW that waits for state is followed`")),
     ("abstains", Not("only a replica that lost its disk abstains; those of a replay keep theirs")),
+    // The peers.
+    (
+        "budget",
+        Not("bounds how much a peer is given between ticks; the model's network loses nothing"),
+    ),
+    ("answered", Not("bounds how often a peer is answered between ticks; the same")),
+    (
+        "reported",
+        Not(
+            "what peers say of themselves in STATUS; it selects what is sent again, and is no step",
+        ),
+    ),
+    (
+        "strays",
+        Not("when to leave a view for a peer that waits ahead; any replica may leave at any time"),
+    ),
 ];
 
 #[cfg(test)]
@@ -117,6 +119,7 @@ mod tests {
         let core = [
             (include_str!("../../../impl/core/src/replica.rs"), "pub struct Replica {"),
             (include_str!("../../../impl/core/src/view.rs"), "pub(crate) struct CurrentView {"),
+            (include_str!("../../../impl/core/src/participation.rs"), "pub(crate) struct Peers {"),
         ];
         let core: Vec<_> =
             core.iter().flat_map(|(source, declaration)| fields(source, declaration)).collect();

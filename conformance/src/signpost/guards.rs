@@ -53,7 +53,7 @@ const ON_FETCH_BATCH: Handler = in_core!("fetching.rs", "Replica::on_fetch_batch
 const ON_FETCH_STATE: Handler = in_core!("transfer.rs", "Replica::on_fetch_state");
 const ON_STATE_DATA: Handler = in_core!("transfer.rs", "Replica::on_state_data");
 const ON_INSTALLED: Handler = in_core!("transfer.rs", "Replica::on_installed");
-const ON_STATUS: Handler = in_core!("status.rs", "Replica::on_status");
+const NOTE_STATUS: Handler = in_core!("participation.rs", "Peers::note_status");
 const ABSTAINING: Handler = in_core!("view.rs", "CurrentView::check_not_abstaining");
 const PROOF: Handler = in_core!("authenticators.rs", "Replica::check_proof");
 const GIVE: Handler = in_core!("budget.rs", "Budget::give");
@@ -115,7 +115,7 @@ const RAISED: &[Row] = &[
     (Kind::Duplicate, VC, &[LATEST]),
     (Kind::Duplicate, NV, &[NOT_SUPERSEDED]),
     (Kind::Duplicate, &[Given::Committed], &[ON_COMMITTED]),
-    (Kind::Duplicate, &[Given::Status], &[ON_STATUS]),
+    (Kind::Duplicate, &[Given::Status], &[NOTE_STATUS]),
     (Kind::Duplicate, &[Given::Batch], &[FETCHING]),
     (Kind::Duplicate, &[Given::StateData], &[ON_STATE_DATA]),
     (Kind::Duplicate, ASKED, &[ON_REQUEST, REPLY_AGAIN]),

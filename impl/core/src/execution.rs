@@ -129,7 +129,7 @@ impl Replica {
             Effect::Reply(reply) => size::REPLY + reply.body.result.len(),
             _ => 0,
         });
-        self.budget.give(peer, Some(Help::Reply), results.sum())?;
+        self.peers.budget.give(peer, Some(Help::Reply), results.sum())?;
         Ok(effects)
     }
 

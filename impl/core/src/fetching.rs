@@ -133,7 +133,7 @@ impl Replica {
     pub(crate) fn on_fetch_batch(&mut self, from: ReplicaId, digest: Digest) -> Outcome {
         let batch = self.log.batch(digest).cloned().ok_or(Rejection::Unavailable)?;
         let message = Message::Batch(batch);
-        self.budget.give(from, Some(Help::Batch), message.size())?;
+        self.peers.budget.give(from, Some(Help::Batch), message.size())?;
         Ok(vec![Effect::Send { to: from, message }])
     }
 

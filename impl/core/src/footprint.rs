@@ -90,11 +90,7 @@ impl Replica {
             bodies: slots().map(|slot| slot.bodies.len()).sum(),
             fetched: self.fetching.len(),
             manifests: self.manifests.len(),
-            reports: self.answered.len()
-                + self.budget.len()
-                + self.reported.len()
-                + self.strays.len()
-                + self.timer.pace.len(),
+            reports: self.peers.len() + self.timer.pace.len(),
         }
     }
 }

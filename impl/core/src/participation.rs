@@ -9,12 +9,16 @@
 //! time, up to a bound, and the debt shrinks slowly while it takes part. It is not waited for if it names a view further
 //! ahead: a correct replica that is alone is exactly one view ahead, since it goes further only after a quorum.
 
-use crate::effect::Effect;
-use crate::message::{Message, Status};
+use crate::budget::Budget;
+use crate::membership::Membership;
+use crate::message::Status;
+use crate::params::Params;
+use crate::rejection::Rejection;
 use crate::replica::Replica;
 use crate::timer::ticks;
 use crate::types::{ReplicaId, SeqNum, View};
-use std::sync::Arc;
+use crate::view::CurrentView;
+use std::collections::BTreeMap;
 
 /// A STATUS counts for so many ticks: a peer sends one a tick, and some are lost.
 const FRESH_TICKS: u64 = 4;
@@ -27,16 +31,16 @@ const GOOD_WAITS: u64 = 16;
 
 /// What a peer's latest STATUS says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) view: View,
-    pub(crate) active: bool,
-    pub(crate) last_executed: SeqNum,
+struct Report {
+    view: View,
+    active: bool,
+    last_executed: SeqNum,
     /// Own ticks since it came.
-    pub(crate) age: u64,
+    age: u64,
 }
 
 impl Report {
-    pub(crate) fn new(status: &Status) -> Self {
+    fn new(status: &Status) -> Self {
         let Status { view, active, last_executed, .. } = *status;
         Self { view, active, last_executed, age: 0 }
     }
@@ -48,7 +52,7 @@ impl Report {
 
 /// How long a peer has waited alone in the next view, and how often that was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Stray {
+struct Stray {
     /// Ticks for which it has waited.
     waited: u64,
     /// How often this replica has left a view for it, less what was forgiven.
@@ -77,57 +81,94 @@ impl Stray {
     }
 }
 
-impl Replica {
-    /// How many replicas take part in this replica's view, itself included, as far as it has heard lately. With fewer
-    /// than n some failures are used up already, and with fewer than a quorum nothing is executed.
-    pub fn participants(&self) -> usize {
-        let others = self.params.membership.others(self.params.replica);
-        others.filter(|id| self.takes_part(*id)).count() + usize::from(self.view.is_active())
+/// What is known of the peers, and what they were given: of each one entry a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peers {
+    /// What each was given since the last tick.
+    pub(crate) budget: Budget,
+    /// Those whose STATUS was answered since the last tick; with the low water mark that it told, above which it is
+    /// answered once more, or with nothing.
+    answered: BTreeMap<ReplicaId, Option<SeqNum>>,
+    /// What the latest STATUS of each says.
+    reported: BTreeMap<ReplicaId, Report>,
+    /// Those that have waited ahead of this replica.
+    strays: BTreeMap<ReplicaId, Stray>,
+}
+
+impl Peers {
+    /// Nothing is known yet. Each is given at most so many bytes between two ticks.
+    pub(crate) fn new(help_bytes_max: usize) -> Self {
+        Self {
+            budget: Budget::new(help_bytes_max),
+            answered: BTreeMap::new(),
+            reported: BTreeMap::new(),
+            strays: BTreeMap::new(),
+        }
     }
 
-    fn takes_part(&self, peer: ReplicaId) -> bool {
-        let report = self.reported.get(&peer).filter(|report| report.is_fresh());
-        report.is_some_and(|report| report.active && report.view == self.view.number())
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.answered.len() + self.budget.len() + self.reported.len() + self.strays.len()
     }
 
-    /// Whether f+1 others, one of them correct, have lately said that they have executed more than this replica.
-    pub(crate) fn is_overtaken(&self) -> bool {
-        let ahead = self
-            .reported
-            .values()
-            .filter(|report| report.is_fresh() && report.last_executed > self.last_executed);
-        ahead.count() >= self.params.membership.weak()
+    /// A tick: each may be helped again.
+    pub(crate) fn tick(&mut self) {
+        self.answered.clear();
+        self.budget.tick();
+    }
+
+    /// Notes a peer's STATUS if it is to be answered: once between two own ticks, and once more if the peer has fetched
+    /// a state since, and can use what it could not before.
+    pub(crate) fn note_status(&mut self, status: &Status) -> Result<(), Rejection> {
+        let low = status.low_water_mark;
+        let again = match self.answered.get(&status.replica) {
+            None => Some(low),
+            Some(Some(first)) if *first < low => None,
+            Some(Some(_) | None) => return Err(Rejection::Duplicate),
+        };
+        // All checks passed; nothing has changed yet.
+        self.answered.insert(status.replica, again);
+        self.reported.insert(status.replica, Report::new(status));
+        Ok(())
+    }
+
+    /// What a peer has said lately.
+    fn report(&self, peer: ReplicaId) -> Option<&Report> {
+        self.reported.get(&peer).filter(|report| report.is_fresh())
+    }
+
+    fn takes_part(&self, peer: ReplicaId, view: &CurrentView) -> bool {
+        self.report(peer).is_some_and(|report| report.active && report.view == view.number())
+    }
+
+    /// Whether f+1 others, one of them correct, have lately said that they have executed more.
+    pub(crate) fn have_overtaken(&self, executed: SeqNum, membership: &Membership) -> bool {
+        let fresh = self.reported.values().filter(|report| report.is_fresh());
+        fresh.filter(|report| report.last_executed > executed).count() >= membership.weak()
     }
 
     /// Whether a peer has left this view for the next, and waits there.
-    fn waits_ahead(&self, peer: ReplicaId) -> bool {
-        let Some(next) = self.view.number().next() else { return false };
-        let promised = self.view.view_change_of(peer).is_some_and(|known| known.body.view == next);
-        let report = self.reported.get(&peer).filter(|report| report.is_fresh());
-        promised || report.is_some_and(|report| report.view == next && !report.active)
+    fn waits_ahead(&self, peer: ReplicaId, view: &CurrentView) -> bool {
+        let Some(next) = view.number().next() else { return false };
+        let promised = view.view_change_of(peer).is_some_and(|known| known.body.view == next);
+        promised || self.report(peer).is_some_and(|report| report.view == next && !report.active)
     }
 
     /// A tick: whether some peer has waited ahead of this replica for long enough.
-    pub(crate) fn is_awaited_ahead(&mut self) -> bool {
+    pub(crate) fn is_one_awaiting(&mut self, view: &CurrentView, params: &Params) -> bool {
         for report in self.reported.values_mut() {
             report.age = report.age.saturating_add(1);
         }
-        if !self.view.is_active() {
+        if !view.is_active() {
             return false;
         }
-        let timeout = ticks(self.params.view_timeout, &self.params);
-        let peers: Vec<_> = self.params.membership.others(self.params.replica).collect();
-        let ahead: Vec<_> = peers.iter().copied().filter(|peer| self.waits_ahead(*peer)).collect();
+        let timeout = ticks(params.view_timeout, params);
         let mut due = false;
-        for peer in peers {
-            let takes_part = self.takes_part(peer);
+        for peer in params.membership.others(params.replica) {
+            let (waits, takes_part) = (self.waits_ahead(peer, view), self.takes_part(peer, view));
             let stray = self.strays.entry(peer).or_default();
-            if ahead.contains(&peer) {
-                stray.waited += 1;
-                due |= stray.waited >= stray.wait(timeout);
-            } else {
-                stray.waited = 0;
-            }
+            stray.waited = if waits { stray.waited + 1 } else { 0 };
+            due |= waits && stray.waited >= stray.wait(timeout);
             if takes_part {
                 stray.takes_part(timeout);
             }
@@ -137,8 +178,8 @@ impl Replica {
 
     /// The view is left, for whatever reason: that ends the wait of those who are ahead. Who was waited for for the most
     /// part is the reason, also where another replica came to that first.
-    pub(crate) fn reach_strays(&mut self) {
-        let timeout = ticks(self.params.view_timeout, &self.params);
+    pub(crate) fn reach_strays(&mut self, params: &Params) {
+        let timeout = ticks(params.view_timeout, params);
         for stray in self.strays.values_mut() {
             match stray.waited > 0 && stray.waited * 2 >= stray.wait(timeout) {
                 true => stray.was_helped(),
@@ -146,12 +187,14 @@ impl Replica {
             }
         }
     }
+}
 
-    /// Shows everybody the VIEW-CHANGEs of those who wait ahead, so that all join this replica, and none is alone in its
-    /// turn because a liar told one only.
-    pub(crate) fn show_view_changes(&self, effects: &mut Vec<Effect>) {
-        let ahead = self.view.view_changes().filter(|known| known.body.view > self.view.number());
-        effects
-            .extend(ahead.map(|known| Effect::Broadcast(Message::ViewChange(Arc::clone(known)))));
+impl Replica {
+    /// How many replicas take part in this replica's view, itself included, as far as it has heard lately. With fewer
+    /// than n some failures are used up already, and with fewer than a quorum nothing is executed.
+    pub fn participants(&self) -> usize {
+        let others = self.params.membership.others(self.params.replica);
+        let taking_part = others.filter(|id| self.peers.takes_part(*id, &self.view));
+        taking_part.count() + usize::from(self.view.is_active())
     }
 }

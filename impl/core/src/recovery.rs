@@ -2,7 +2,6 @@
 //! a crash is no protocol step. Votes of others are not kept; their senders are asked again by STATUS.
 
 use crate::authenticators::MustSign;
-use crate::budget::Budget;
 use crate::checkpoint::Checkpoints;
 use crate::crypto::Signer;
 use crate::durable::Durable;
@@ -12,6 +11,7 @@ use crate::input::{ServiceState, Timer};
 use crate::log::{Log, Prepared};
 use crate::message::{Batch, Commit, Message, PrePrepare, Prepare};
 use crate::params::Params;
+use crate::participation::Peers;
 use crate::pending::Pending;
 use crate::replica::{Key, Replica};
 use crate::replies::ReplyChunks;
@@ -19,7 +19,6 @@ use crate::sources::Sources;
 use crate::timer::ViewTimer;
 use crate::types::SeqNum;
 use crate::view::CurrentView;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Replica {
@@ -47,10 +46,7 @@ impl Replica {
             sources: Sources::new(params.help_bytes_max),
             staged: service.staged.into_iter().collect(),
             timer: ViewTimer::new(&params),
-            answered: BTreeMap::new(),
-            budget: Budget::new(params.help_bytes_max),
-            reported: BTreeMap::new(),
-            strays: BTreeMap::new(),
+            peers: Peers::new(params.help_bytes_max),
             halted: durable.halted.clone(),
             null: Batch::default().digest(),
             params,

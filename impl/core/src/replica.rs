@@ -1,7 +1,6 @@
 //! The replica: its state, and the one function that changes it.
 
 use crate::authenticators::MustSign;
-use crate::budget::Budget;
 use crate::checkpoint::Checkpoints;
 use crate::crypto::{Body, Signer, Verified, sign};
 use crate::durable::Record;
@@ -13,7 +12,7 @@ use crate::log::Log;
 use crate::manifest::Manifest;
 use crate::message::{Message, Signed};
 use crate::params::Params;
-use crate::participation::{Report, Stray};
+use crate::participation::Peers;
 use crate::pending::Pending;
 use crate::rejection::Rejection;
 use crate::replies::{ReplyChunks, ReplyTable};
@@ -72,15 +71,7 @@ pub struct Replica {
     /// Chunks that were fetched and not installed yet.
     pub(crate) staged: BTreeSet<Digest>,
     pub(crate) timer: ViewTimer,
-    /// The replicas whose STATUS was answered since the last tick; with the low water mark that it told, above which
-    /// it is answered once more, or with nothing.
-    pub(crate) answered: BTreeMap<ReplicaId, Option<SeqNum>>,
-    /// What each peer was given since the last tick: [`crate::budget`].
-    pub(crate) budget: Budget,
-    /// What each peer's latest STATUS says.
-    pub(crate) reported: BTreeMap<ReplicaId, Report>,
-    /// The peers that have waited ahead of this replica: [`crate::participation`].
-    pub(crate) strays: BTreeMap<ReplicaId, Stray>,
+    pub(crate) peers: Peers,
     pub(crate) halted: Option<HaltReason>,
     /// The digest of the null batch.
     pub(crate) null: Digest,

@@ -5,8 +5,6 @@ use crate::effect::Effect;
 use crate::input::Timer;
 use crate::log::Slot;
 use crate::message::{Message, Signed, Status};
-use crate::participation::Report;
-use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::types::{ReplicaId, SeqNum};
 use std::sync::Arc;
@@ -20,8 +18,7 @@ const RELAYS_PER_TICK: usize = 16;
 impl Replica {
     /// Says what this replica has, and asks again for what it waits for.
     pub(crate) fn on_status_timer(&mut self) -> Outcome {
-        self.answered.clear();
-        self.budget.tick();
+        self.peers.tick();
         self.must_sign.tick();
         let mut effects =
             vec![Effect::SetTimer { timer: Timer::Status, after: self.params.status_interval }];
@@ -45,24 +42,15 @@ impl Replica {
         Ok(effects)
     }
 
-    /// Answers a peer's STATUS with what it lacks: once a peer between two own ticks, and once more if it has
-    /// fetched a state since, and can use what it could not before. No more than its budget allows: [`crate::budget`].
+    /// Answers a peer's STATUS with what it lacks, and with no more than its budget allows: [`crate::budget`].
     pub(crate) fn on_status(&mut self, from: ReplicaId, status: &Status) -> Outcome {
         self.check_vote_origin(from, status.replica)?;
-        let low = status.low_water_mark;
-        let again = match self.answered.get(&from) {
-            None => Some(low),
-            Some(Some(first)) if *first < low => None,
-            Some(Some(_) | None) => return Err(Rejection::Duplicate),
-        };
-        // All checks passed; nothing has changed yet.
-        self.answered.insert(from, again);
-        self.reported.insert(from, Report::new(status));
+        self.peers.note_status(status)?;
         let mut messages = Vec::new();
         self.help_with_state(status, &mut messages);
         self.help_with_view(status, &mut messages);
         self.help_with_votes(status, &mut messages);
-        let messages = self.budget.fit(from, messages);
+        let messages = self.peers.budget.fit(from, messages);
         let send = |message| Effect::Send { to: from, message };
         Ok(messages.into_iter().map(send).collect())
     }
@@ -130,7 +118,7 @@ impl Replica {
     /// How many messages were left out of answers to STATUS since the start, because their peer had been given as much
     /// as it may have until the next tick.
     pub fn help_withheld(&self) -> u64 {
-        self.budget.withheld()
+        self.peers.budget.withheld()
     }
 
     /// What this replica has, as its STATUS says it.

@@ -238,6 +238,11 @@ impl Replica {
         }
     }
 
+    /// Whether f+1 others have executed more than this replica.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.peers.have_overtaken(self.last_executed, &self.params.membership)
+    }
+
     /// Whether it is this replica itself that lacks something, so that a timer that has run out says nothing about the
     /// primary. It fetches a state that a quorum has; or f+1 others have executed more, and it comes closer to them. In
     /// the first case f+1 correct replicas are ahead, and take it along if they suspect the primary; in the second at

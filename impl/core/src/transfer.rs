@@ -194,7 +194,7 @@ impl Replica {
     pub(crate) fn on_fetch_state(&mut self, from: ReplicaId, fetch: FetchState) -> Outcome {
         let manifest = self.manifests.get(&fetch.seq).ok_or(Rejection::Unavailable)?;
         let bytes = manifest.part_len(fetch.part).ok_or(Rejection::Unavailable)?;
-        self.budget.give(from, Some(Help::State), bytes)?;
+        self.peers.budget.give(from, Some(Help::State), bytes)?;
         Ok(vec![Effect::ServeState { to: from, seq: fetch.seq, part: fetch.part }])
     }
 

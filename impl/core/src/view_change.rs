@@ -26,14 +26,17 @@ impl Replica {
     pub(crate) fn judge_view(&mut self, effects: &mut Vec<Effect>) {
         let lacks_something = self.transfer.is_some() || self.is_overtaken();
         let is_slow = self.timer.is_primary_slow(&self.view, lacks_something, &self.params);
-        let is_awaited = self.is_awaited_ahead();
+        let is_awaited = self.peers.is_one_awaiting(&self.view, &self.params);
         if !self.view.is_active() {
             return;
         }
         self.timer.on_calm_tick(&self.params);
         let next = self.view.number().next().filter(|_| is_slow || is_awaited);
         if let Some(next) = next {
-            self.show_view_changes(effects);
+            // All see the VIEW-CHANGEs of those who wait ahead, so that all join this replica, and none is alone in its
+            // turn because a liar told one only.
+            let ahead = self.view.later_view_changes().cloned().map(Message::ViewChange);
+            effects.extend(ahead.map(Effect::Broadcast));
             self.start_view_change(next, effects);
         }
     }
@@ -65,7 +68,7 @@ impl Replica {
     /// What ends with a view that is left, for whatever reason. While the log still has its proposals: those that did not
     /// prepare say whose authenticators failed.
     fn end_view(&mut self, effects: &mut Vec<Effect>) {
-        self.reach_strays();
+        self.peers.reach_strays(&self.params);
         self.timer.leave_view(&self.view, self.last_executed, &self.params, effects);
         self.let_go_of_authenticators();
     }
