@@ -48,12 +48,7 @@ pub const CORE: &[(&str, Compared)] = &[
     ("checkpoints", Alpha),
     ("manifests", At("the reaction `a checkpoint's state is served`")),
     ("fetching", At("EnterView, which comes when the last batch is here")),
-    ("transfer", At("StateTransfer, which comes when the last chunk is here")),
-    (
-        "sources",
-        Not("who is asked for what, and how fast they answer; a transfer ends with any of them"),
-    ),
-    ("staged", At("StateTransfer: what the last chunk completes")),
+    ("transfer", BELOW),
     (
         "timer",
         At(
@@ -73,6 +68,13 @@ pub const CORE: &[(&str, Compared)] = &[
     ("new_view", At("the reaction `a NEW-VIEW is handed on`")),
     ("awaited", At("the reaction `a NEW-VIEW that waits for state is followed`")),
     ("abstains", Not("only a replica that lost its disk abstains; those of a replay keep theirs")),
+    // State transfer.
+    ("current", At("StateTransfer, which comes when the last chunk is here")),
+    (
+        "sources",
+        Not("who is asked for what, and how fast they answer; a transfer ends with any of them"),
+    ),
+    ("staged", At("StateTransfer: what the last chunk completes")),
     // The peers.
     (
         "budget",
@@ -119,6 +121,10 @@ mod tests {
         let core = [
             (include_str!("../../../impl/core/src/replica.rs"), "pub struct Replica {"),
             (include_str!("../../../impl/core/src/view.rs"), "pub(crate) struct CurrentView {"),
+            (
+                include_str!("../../../impl/core/src/transfer.rs"),
+                "pub(crate) struct StateTransfer {",
+            ),
             (include_str!("../../../impl/core/src/participation.rs"), "pub(crate) struct Peers {"),
         ];
         let core: Vec<_> =

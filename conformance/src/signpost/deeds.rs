@@ -162,7 +162,7 @@ impl Deed {
             Self::Fetch => &[
                 TRY_STABILISE,
                 in_core!("checkpoint.rs", "Checkpoints::certificate"),
-                in_core!("transfer.rs", "Replica::target_transfer"),
+                in_core!("transfer.rs", "StateTransfer::plan"),
             ],
             Self::Timer => &[
                 REFRESH_TIMER,

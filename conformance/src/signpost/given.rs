@@ -125,7 +125,7 @@ impl Given {
             Self::FetchBatch => in_core!("fetching.rs", "Replica::on_fetch_batch"),
             Self::Batch => in_core!("fetching.rs", "Replica::on_batch"),
             Self::FetchState => in_core!("transfer.rs", "Replica::on_fetch_state"),
-            Self::StateData => in_core!("transfer.rs", "Replica::on_state_data"),
+            Self::StateData => in_core!("transfer.rs", "StateTransfer::on_state_data"),
             Self::ViewTimer => in_core!("view_change.rs", "Replica::on_view_timer"),
             Self::StatusTimer => in_core!("status.rs", "Replica::on_status_timer"),
             Self::BatchTimer => in_core!("normal_case.rs", "Replica::on_batch_timer"),

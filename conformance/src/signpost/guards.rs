@@ -51,8 +51,8 @@ const ON_EXECUTED: Handler = in_core!("execution.rs", "Replica::on_executed");
 const FETCHING: Handler = in_core!("fetching.rs", "Fetching::check");
 const ON_FETCH_BATCH: Handler = in_core!("fetching.rs", "Replica::on_fetch_batch");
 const ON_FETCH_STATE: Handler = in_core!("transfer.rs", "Replica::on_fetch_state");
-const ON_STATE_DATA: Handler = in_core!("transfer.rs", "Replica::on_state_data");
-const ON_INSTALLED: Handler = in_core!("transfer.rs", "Replica::on_installed");
+const ON_STATE_DATA: Handler = in_core!("transfer.rs", "StateTransfer::on_state_data");
+const TAKE_COMPLETE: Handler = in_core!("transfer.rs", "StateTransfer::take_complete");
 const NOTE_STATUS: Handler = in_core!("participation.rs", "Peers::note_status");
 const ABSTAINING: Handler = in_core!("view.rs", "CurrentView::check_not_abstaining");
 const PROOF: Handler = in_core!("authenticators.rs", "Replica::check_proof");
@@ -145,7 +145,7 @@ const RAISED: &[Row] = &[
     (Kind::Unavailable, &[Given::FetchBatch], &[ON_FETCH_BATCH]),
     (Kind::Unavailable, &[Given::FetchState], &[ON_FETCH_STATE]),
     (Kind::OverBudget, &[], &[GIVE]),
-    (Kind::UnexpectedCompletion, &[], &[ON_EXECUTED, ON_INSTALLED]),
+    (Kind::UnexpectedCompletion, &[], &[ON_EXECUTED, TAKE_COMPLETE]),
     (Kind::Halted, &[], &[STEP]),
 ];
 

@@ -159,7 +159,7 @@ impl Replica {
         let Some(first) = certificate.checkpoints.first() else { return };
         let seq = first.body.seq;
         if seq > self.last_executed {
-            self.target_transfer(certificate, effects);
+            self.transfer.plan(certificate, &self.params, effects);
         } else if !self.halt_if_diverged(&certificate, effects) {
             if self.view.is_active() && seq > self.log.low() {
                 self.timer.on_stable(&self.params);
@@ -205,6 +205,6 @@ impl Replica {
         if self.view.stop_abstaining(seq) {
             self.refresh_timer(effects);
         }
-        self.recount_transfer(seq, effects);
+        self.transfer.on_stable(seq, &self.manifests, effects);
     }
 }

@@ -15,8 +15,8 @@ use crate::participation::Peers;
 use crate::pending::Pending;
 use crate::replica::{Key, Replica};
 use crate::replies::ReplyChunks;
-use crate::sources::Sources;
 use crate::timer::ViewTimer;
+use crate::transfer::StateTransfer;
 use crate::types::SeqNum;
 use crate::view::CurrentView;
 use std::sync::Arc;
@@ -42,9 +42,7 @@ impl Replica {
             checkpoints: Checkpoints::default(),
             manifests: service.manifests.into_iter().map(|m| (m.seq, m)).collect(),
             fetching: Fetching::default(),
-            transfer: None,
-            sources: Sources::new(params.help_bytes_max),
-            staged: service.staged.into_iter().collect(),
+            transfer: StateTransfer::new(&params, service.staged),
             timer: ViewTimer::new(&params),
             peers: Peers::new(params.help_bytes_max),
             halted: durable.halted.clone(),

@@ -16,12 +16,11 @@ use crate::participation::Peers;
 use crate::pending::Pending;
 use crate::rejection::Rejection;
 use crate::replies::{ReplyChunks, ReplyTable};
-use crate::sources::Sources;
 use crate::timer::ViewTimer;
-use crate::transfer::Transfer;
+use crate::transfer::StateTransfer;
 use crate::types::{Digest, ReplicaId, SeqNum};
 use crate::view::CurrentView;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -65,11 +64,7 @@ pub struct Replica {
     pub(crate) manifests: BTreeMap<SeqNum, Manifest>,
     /// Batches that a view change needs and the log lacks.
     pub(crate) fetching: Fetching,
-    pub(crate) transfer: Option<Transfer>,
-    /// What is known of those that state is fetched from.
-    pub(crate) sources: Sources,
-    /// Chunks that were fetched and not installed yet.
-    pub(crate) staged: BTreeSet<Digest>,
+    pub(crate) transfer: StateTransfer,
     pub(crate) timer: ViewTimer,
     pub(crate) peers: Peers,
     pub(crate) halted: Option<HaltReason>,
@@ -125,7 +120,9 @@ impl Replica {
             Message::FetchBatch(digest) => self.on_fetch_batch(from, digest),
             Message::Batch(batch) => self.on_batch(batch),
             Message::FetchState(fetch) => self.on_fetch_state(from, fetch),
-            Message::StateData(data) => self.on_state_data(from, &data),
+            Message::StateData(data) => {
+                self.transfer.on_state_data(from, &data, &self.manifests, &self.params)
+            }
         }
     }
 

@@ -86,8 +86,7 @@ impl fmt::Display for Standing {
 impl Replica {
     /// Whether this replica votes now, as far as it can know.
     pub fn standing(&self) -> Standing {
-        let target = self.transfer.as_ref().map(|transfer| transfer.seq);
-        match (&self.halted, self.view.abstains(), target) {
+        match (&self.halted, self.view.abstains(), self.transfer.target()) {
             (Some(_), _, _) => Standing::Halted,
             (None, Some(until), _) => Standing::Recovering { until, view: self.view.number() },
             (None, None, _) if !self.view.is_active() => {

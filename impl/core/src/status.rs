@@ -35,7 +35,7 @@ impl Replica {
             let waiting = self.pending.longest_waiting(RELAYS_PER_TICK).cloned();
             effects.extend(waiting.map(|request| self.relay(request)));
         }
-        self.continue_transfer(&mut effects);
+        self.transfer.tick(&self.params, &mut effects);
         // What a NEW-VIEW waits for may have come by another way than its own fetch.
         self.try_awaited(&mut effects);
         self.try_new_view(&mut effects);

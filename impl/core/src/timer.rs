@@ -250,7 +250,7 @@ impl Replica {
     pub(crate) fn is_behind(&self) -> bool {
         let follows = self.view.is_active() || self.view.awaited().is_some();
         let comes_closer = self.last_executed > self.timer.executed && self.is_overtaken();
-        follows && (self.transfer.is_some() || self.executing.is_some() || comes_closer)
+        follows && (self.transfer.target().is_some() || self.executing.is_some() || comes_closer)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::budget::Help;
 use crate::effect::Effect;
 use crate::manifest::{Manifest, chunk_digest};
 use crate::message::{FetchState, Message, StableCertificate, StateData, StatePart};
+use crate::params::Params;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
 use crate::replies::{ReplyChunks, ReplyTable, is_chunk};
@@ -21,8 +22,8 @@ use std::sync::Arc;
 
 /// A transfer, planned or under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Transfer {
-    pub(crate) seq: SeqNum,
+struct Transfer {
+    seq: SeqNum,
     digest: Digest,
     stable: Arc<StableCertificate>,
     /// The latest stable checkpoint that was learned of meanwhile.
@@ -37,6 +38,17 @@ pub(crate) struct Transfer {
     missing: BTreeMap<Digest, u32>,
     /// Of these, the indices of those that nobody is asked for.
     unasked: BTreeSet<u32>,
+}
+
+/// State that is fetched: one transfer at most, from many sources. What was staged is of no use without one, and is let
+/// go of.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StateTransfer {
+    current: Option<Transfer>,
+    /// What is known of those that state is fetched from.
+    sources: Sources,
+    /// Chunks that were fetched and not installed yet.
+    staged: BTreeSet<Digest>,
 }
 
 /// Asks `to`, one of `count` sources, for the next chunk that nobody is asked for, if it has room; or, if there is
@@ -68,88 +80,97 @@ fn target(stable: &StableCertificate) -> Option<(SeqNum, Digest)> {
     stable.checkpoints.first().map(|first| (first.body.seq, first.body.digest))
 }
 
-impl Replica {
+impl StateTransfer {
+    /// Nothing is fetched. These chunks were staged before a restart.
+    pub(crate) fn new(params: &Params, staged: impl IntoIterator<Item = Digest>) -> Self {
+        let sources = Sources::new(params.help_bytes_max);
+        Self { current: None, sources, staged: staged.into_iter().collect() }
+    }
+
+    /// The checkpoint whose state is to be fetched, if there is one.
+    pub(crate) fn target(&self) -> Option<SeqNum> {
+        self.current.as_ref().map(|transfer| transfer.seq)
+    }
+
     /// Plans to fetch a checkpoint. It begins at the next tick, if execution has not come so far by then: a
     /// replica that is only a little behind needs no transfer. One that had not even reached the checkpoint before is
     /// not only a little behind: it begins at once.
-    pub(crate) fn target_transfer(
+    pub(crate) fn plan(
         &mut self,
         stable: Arc<StableCertificate>,
+        params: &Params,
         effects: &mut Vec<Effect>,
     ) {
         let Some((seq, digest)) = target(&stable) else { return };
-        let Some(transfer) = &mut self.transfer else {
-            self.transfer = Some(Transfer::new(seq, digest, stable));
+        let Some(transfer) = &mut self.current else {
+            self.current = Some(Transfer::new(seq, digest, stable));
             return;
         };
         let latest = transfer.later.as_ref().and_then(|later| target(later)).map(|(seq, _)| seq);
         if latest.unwrap_or(transfer.seq) >= seq {
             return;
         }
-        if transfer.begun && !self.params.is_forgotten(transfer.seq, seq) {
+        if transfer.begun && !params.is_forgotten(transfer.seq, seq) {
             transfer.later = Some(stable);
             return;
         }
-        let Transfer { missing, turn, .. } = transfer;
-        let (missing, turn) = (std::mem::take(missing), *turn);
-        let unasked = BTreeSet::new();
-        let next = Transfer { missing, unasked, turn, ..Transfer::new(seq, digest, stable) };
-        self.sources.retain(|digest| next.missing.contains_key(digest));
-        self.transfer = Some(next);
-        self.begin_transfer(effects);
+        let (missing, turn) = (std::mem::take(&mut transfer.missing), transfer.turn);
+        self.sources.retain(|digest| missing.contains_key(digest));
+        self.current = Some(Transfer { missing, turn, ..Transfer::new(seq, digest, stable) });
+        self.begin(params, effects);
     }
 
     /// Begins the planned transfer now.
-    pub(crate) fn begin_transfer(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(transfer) = &mut self.transfer
+    pub(crate) fn begin(&mut self, params: &Params, effects: &mut Vec<Effect>) {
+        if let Some(transfer) = &mut self.current
             && !std::mem::replace(&mut transfer.begun, true)
         {
-            self.request_missing(effects);
+            self.request_missing(params, effects);
         }
     }
 
-    /// Execution has come as far as the target: nothing is fetched any more, and the proof makes the own checkpoint
-    /// stable.
-    pub(crate) fn settle_transfer(&mut self, effects: &mut Vec<Effect>) {
-        let last_executed = self.last_executed;
-        if let Some(transfer) = self.transfer.take_if(|transfer| transfer.seq <= last_executed) {
-            self.sources.clear();
-            self.learn_stable(transfer.stable, effects);
-            if let Some(later) = transfer.later {
-                self.learn_stable(later, effects);
-            }
-        }
+    /// The transfer, if execution has come as far as its target: nothing is fetched any more.
+    fn take_reached(&mut self, executed: SeqNum) -> Option<Transfer> {
+        let transfer = self.current.take_if(|transfer| transfer.seq <= executed)?;
+        self.sources.clear();
+        Some(transfer)
+    }
+
+    /// The transfer of the checkpoint at `seq`, if all of it was fetched.
+    fn take_complete(&mut self, seq: SeqNum) -> Result<Transfer, Rejection> {
+        let expected = self.current.as_ref().and_then(Transfer::complete);
+        let expected = expected.map(|manifest| manifest.seq);
+        let transfer = self.current.take_if(|_| expected == Some(seq));
+        let transfer = transfer.ok_or(Rejection::UnexpectedCompletion { expected, got: seq })?;
+        self.staged.clear();
+        self.sources.clear();
+        Ok(transfer)
     }
 
     /// At each tick: begin, or ask others for what is overdue.
-    pub(crate) fn continue_transfer(&mut self, effects: &mut Vec<Effect>) {
-        if self.transfer.is_none() {
-            return;
-        }
+    pub(crate) fn tick(&mut self, params: &Params, effects: &mut Vec<Effect>) {
+        let Some(transfer) = &mut self.current else { return };
         let overdue = self.sources.on_tick();
         let under_way: BTreeSet<Digest> = self.sources.under_way().collect();
-        if let Some(transfer) = &mut self.transfer {
-            transfer.begun = true;
-            let Transfer { manifest, missing, unasked, .. } = transfer;
-            if manifest.is_some() {
-                let again = overdue.iter().filter(|digest| !under_way.contains(digest));
-                unasked.extend(again.filter_map(|digest| missing.get(digest)));
-            }
+        transfer.begun = true;
+        if transfer.manifest.is_some() {
+            let again = overdue.iter().filter(|digest| !under_way.contains(digest));
+            transfer.unasked.extend(again.filter_map(|digest| transfer.missing.get(digest)));
         }
-        self.fetch_or_install(effects);
+        self.fetch_or_install(params, effects);
     }
 
     /// Asks for the manifest, or for as many chunks as may be under way.
-    fn request_missing(&mut self, effects: &mut Vec<Effect>) {
-        let Some(transfer) = &mut self.transfer else { return };
-        let signers = transfer.signers(self.params.replica);
+    fn request_missing(&mut self, params: &Params, effects: &mut Vec<Effect>) {
+        let Some(transfer) = &mut self.current else { return };
+        let signers = transfer.signers(params.replica);
         let willing = self.sources.willing(&signers);
         let mut asks: Vec<Asked> = Vec::new();
         let manifest = transfer.manifest.take();
         match &manifest {
             None => {
                 let under_way = self.sources.under_way().filter(|d| *d == transfer.digest).count();
-                for _ in under_way..self.params.membership.weak() {
+                for _ in under_way..params.membership.weak() {
                     let (seq, digest) = (transfer.seq, transfer.digest);
                     let turns = (0..signers.len()).map(|i| (transfer.turn + i) % signers.len());
                     let is_free = |to| willing.contains(&to) && !self.sources.asks(to, digest);
@@ -190,17 +211,15 @@ impl Replica {
         }));
     }
 
-    /// Another replica asks for state.
-    pub(crate) fn on_fetch_state(&mut self, from: ReplicaId, fetch: FetchState) -> Outcome {
-        let manifest = self.manifests.get(&fetch.seq).ok_or(Rejection::Unavailable)?;
-        let bytes = manifest.part_len(fetch.part).ok_or(Rejection::Unavailable)?;
-        self.peers.budget.give(from, Some(Help::State), bytes)?;
-        Ok(vec![Effect::ServeState { to: from, seq: fetch.seq, part: fetch.part }])
-    }
-
-    /// State that this replica asked `from` for.
-    pub(crate) fn on_state_data(&mut self, from: ReplicaId, data: &StateData) -> Outcome {
-        let Some(transfer) = &self.transfer else { return Err(Rejection::NotRequested) };
+    /// State that this replica asked `from` for. `kept`: the states that are here.
+    pub(crate) fn on_state_data(
+        &mut self,
+        from: ReplicaId,
+        data: &StateData,
+        kept: &BTreeMap<SeqNum, Manifest>,
+        params: &Params,
+    ) -> Outcome {
+        let Some(transfer) = &self.current else { return Err(Rejection::NotRequested) };
         let asked = (from, data.seq, data.part);
         // Before the bytes are hashed: what nobody asked for costs nothing.
         let Some(ask) = self.sources.ask(&asked) else {
@@ -221,7 +240,7 @@ impl Replica {
                 }
                 // All checks passed; nothing has changed yet.
                 self.sources.on_answer(&asked);
-                self.on_manifest(manifest)
+                self.on_manifest(manifest, kept, params)
             }
             StatePart::Chunk(_) => {
                 let got = chunk_digest(&data.bytes);
@@ -233,31 +252,36 @@ impl Replica {
                 }
                 // All checks passed; nothing has changed yet.
                 self.sources.on_answer(&asked);
-                self.on_chunk(expected, &data.bytes)
+                self.on_chunk(expected, &data.bytes, params)
             }
         }
     }
 
-    fn on_manifest(&mut self, manifest: Manifest) -> Outcome {
+    fn on_manifest(
+        &mut self,
+        manifest: Manifest,
+        kept: &BTreeMap<SeqNum, Manifest>,
+        params: &Params,
+    ) -> Outcome {
         let mut effects = Vec::new();
         let needed: BTreeSet<Digest> = manifest.chunks.iter().map(|chunk| chunk.digest).collect();
         if self.staged.iter().any(|digest| !needed.contains(digest)) {
             self.staged.retain(|digest| needed.contains(digest));
             effects.push(Effect::RetainStaged { needed });
         }
-        if let Some(transfer) = &mut self.transfer {
+        if let Some(transfer) = &mut self.current {
             transfer.manifest = Some(manifest);
         }
-        self.recount_missing();
-        self.fetch_or_install(&mut effects);
+        self.recount_missing(kept);
+        self.fetch_or_install(params, &mut effects);
         Ok(effects)
     }
 
     /// What is missing is what is neither staged nor in a state that is kept here.
-    fn recount_missing(&mut self) {
-        let Some(transfer) = &mut self.transfer else { return };
+    fn recount_missing(&mut self, kept: &BTreeMap<SeqNum, Manifest>) {
+        let Some(transfer) = &mut self.current else { return };
         let Some(manifest) = &transfer.manifest else { return };
-        let own = self.manifests.values().flat_map(|own| &own.chunks).map(|chunk| chunk.digest);
+        let own = kept.values().flat_map(|own| &own.chunks).map(|chunk| chunk.digest);
         let own: BTreeSet<Digest> = own.collect();
         let is_here = |digest: &Digest| self.staged.contains(digest) || own.contains(digest);
         let all = (0u32..).zip(&manifest.chunks).map(|(index, chunk)| (chunk.digest, index));
@@ -271,49 +295,64 @@ impl Replica {
         transfer.unasked = unasked.map(|(_, index)| *index).collect();
     }
 
-    fn on_chunk(&mut self, digest: Digest, bytes: &Arc<[u8]>) -> Outcome {
-        if let Some(transfer) = &mut self.transfer
+    fn on_chunk(&mut self, digest: Digest, bytes: &Arc<[u8]>, params: &Params) -> Outcome {
+        if let Some(transfer) = &mut self.current
             && let Some(index) = transfer.missing.remove(&digest)
         {
             transfer.unasked.remove(&index);
         }
         self.staged.insert(digest);
         let mut effects = vec![Effect::StageChunk { digest, bytes: Arc::clone(bytes) }];
-        self.fetch_or_install(&mut effects);
+        self.fetch_or_install(params, &mut effects);
         Ok(effects)
     }
 
-    fn fetch_or_install(&mut self, effects: &mut Vec<Effect>) {
-        match self.transfer.as_ref().and_then(Transfer::complete) {
+    fn fetch_or_install(&mut self, params: &Params, effects: &mut Vec<Effect>) {
+        match self.current.as_ref().and_then(Transfer::complete) {
             Some(manifest) => effects.push(Effect::Install { manifest: manifest.clone() }),
-            None => self.request_missing(effects),
+            None => self.request_missing(params, effects),
         }
     }
 
     /// States at and below `stable` are not fetched any more, and some that are kept here may just have been let go of.
-    pub(crate) fn recount_transfer(&mut self, stable: SeqNum, effects: &mut Vec<Effect>) {
-        if self.transfer.take_if(|transfer| transfer.seq <= stable).is_some() {
-            self.sources.clear();
+    pub(crate) fn on_stable(
+        &mut self,
+        stable: SeqNum,
+        kept: &BTreeMap<SeqNum, Manifest>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.take_reached(stable);
+        if self.current.is_some() {
+            self.recount_missing(kept);
+        } else if !self.staged.is_empty() {
+            self.staged.clear();
+            effects.push(Effect::RetainStaged { needed: BTreeSet::new() });
         }
-        match self.transfer {
-            Some(_) => self.recount_missing(),
-            None if self.staged.is_empty() => {}
-            None => {
-                self.staged.clear();
-                effects.push(Effect::RetainStaged { needed: BTreeSet::new() });
+    }
+}
+
+impl Replica {
+    /// Execution has come as far as the target: the proof makes the own checkpoint stable.
+    pub(crate) fn settle_transfer(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(transfer) = self.transfer.take_reached(self.last_executed) {
+            self.learn_stable(transfer.stable, effects);
+            if let Some(later) = transfer.later {
+                self.learn_stable(later, effects);
             }
         }
     }
 
+    /// Another replica asks for state.
+    pub(crate) fn on_fetch_state(&mut self, from: ReplicaId, fetch: FetchState) -> Outcome {
+        let manifest = self.manifests.get(&fetch.seq).ok_or(Rejection::Unavailable)?;
+        let bytes = manifest.part_len(fetch.part).ok_or(Rejection::Unavailable)?;
+        self.peers.budget.give(from, Some(Help::State), bytes)?;
+        Ok(vec![Effect::ServeState { to: from, seq: fetch.seq, part: fetch.part }])
+    }
+
     /// The fetched state is the service's state now.
     pub(crate) fn on_installed(&mut self, seq: SeqNum, replies: ReplyTable) -> Outcome {
-        let expected = self.transfer.as_ref().and_then(Transfer::complete);
-        let expected = expected.map(|manifest| manifest.seq);
-        let unexpected = Rejection::UnexpectedCompletion { expected, got: seq };
-        let Some(mut transfer) = self.transfer.take_if(|_| expected == Some(seq)) else {
-            return Err(unexpected);
-        };
-        let Some(manifest) = transfer.manifest.take() else { return Err(unexpected) };
+        let transfer = self.transfer.take_complete(seq)?;
         // All checks passed; nothing has changed yet (but for what was taken).
         assert!(seq > self.last_executed, "a transfer never goes back");
         let mut effects = Vec::new();
@@ -322,9 +361,7 @@ impl Replica {
         self.reply_chunks = ReplyChunks::new(&replies);
         self.replies = replies;
         self.pending.settle_all(&self.replies);
-        self.manifests.insert(seq, manifest);
-        self.staged.clear();
-        self.sources.clear();
+        self.manifests.extend(transfer.manifest.map(|manifest| (seq, manifest)));
         self.stabilise(seq, transfer.stable, &mut effects);
         if self.view.is_active() {
             self.refresh_timer(&mut effects);
@@ -334,7 +371,7 @@ impl Replica {
         if let Some(later) = transfer.later {
             // It was not reached while this one was fetched, so it is not reached soon.
             self.learn_stable(later, &mut effects);
-            self.begin_transfer(&mut effects);
+            self.transfer.begin(&self.params, &mut effects);
         }
         self.try_awaited(&mut effects);
         self.try_new_view(&mut effects);

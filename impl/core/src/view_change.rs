@@ -24,7 +24,7 @@ impl Replica {
     /// A tick: the view is left if its primary is too slow, or if a replica that has left it alone has waited for the
     /// others long enough.
     pub(crate) fn judge_view(&mut self, effects: &mut Vec<Effect>) {
-        let lacks_something = self.transfer.is_some() || self.is_overtaken();
+        let lacks_something = self.transfer.target().is_some() || self.is_overtaken();
         let is_slow = self.timer.is_primary_slow(&self.view, lacks_something, &self.params);
         let is_awaited = self.peers.is_one_awaiting(&self.view, &self.params);
         if !self.view.is_active() {
@@ -167,7 +167,7 @@ impl Replica {
         let named: Vec<_> = claims.filter(|c| c.seq > low).map(|claim| claim.digest).collect();
         if let Some(stable) = stable {
             self.learn_stable(Arc::new(stable), effects);
-            self.begin_transfer(effects);
+            self.transfer.begin(&self.params, effects);
         }
         self.fetch(named.into_iter(), effects);
     }
@@ -294,7 +294,7 @@ impl Replica {
     fn has_everything_for(&mut self, plan: &Plan, effects: &mut Vec<Effect>) -> bool {
         if plan.min_s > self.last_executed {
             self.learn_stable(Arc::clone(&plan.stable), effects);
-            self.begin_transfer(effects);
+            self.transfer.begin(&self.params, effects);
             return false;
         }
         if self.halt_if_diverged(&plan.stable, effects) {
