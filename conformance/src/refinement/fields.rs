@@ -39,14 +39,10 @@ pub const CORE: &[(&str, Compared)] = &[
     ("key", Not("given, and never changed")),
     ("view", BELOW),
     ("log", Alpha),
-    ("last_executed", Alpha),
-    ("executing", At("the execution that follows in the same step: the service answers at once")),
-    ("replies", Alpha),
-    ("reply_chunks", At("the manifest of each checkpoint, by its digest in the CHECKPOINT")),
+    ("execution", BELOW),
     ("pending", At("the next PRE-PREPARE, and the timer")),
     ("must_sign", Not("only authenticators are refused for it; clients of a replay sign")),
-    ("checkpoints", Alpha),
-    ("manifests", At("the reaction `a checkpoint's state is served`")),
+    ("checkpoints", BELOW),
     ("fetching", At("EnterView, which comes when the last batch is here")),
     ("transfer", BELOW),
     (
@@ -68,6 +64,17 @@ pub const CORE: &[(&str, Compared)] = &[
     ("new_view", At("the reaction `a NEW-VIEW is handed on`")),
     ("awaited", At("the reaction `a NEW-VIEW that waits for state is followed`")),
     ("abstains", Not("only a replica that lost its disk abstains; those of a replay keep theirs")),
+    // Execution.
+    ("last_executed", Alpha),
+    ("executing", At("the execution that follows in the same step: the service answers at once")),
+    ("replies", Alpha),
+    ("reply_chunks", At("the manifest of each checkpoint, by its digest in the CHECKPOINT")),
+    // Checkpoints.
+    ("own", Not("given, and never changed")),
+    ("votes", Alpha),
+    ("beyond", At("StateTransfer, which they lead to")),
+    ("stable", At("the reaction `the proof of a stable checkpoint is handed on`")),
+    ("manifests", At("the reaction `a checkpoint's state is served`")),
     // State transfer.
     ("current", At("StateTransfer, which comes when the last chunk is here")),
     (
@@ -121,6 +128,11 @@ mod tests {
         let core = [
             (include_str!("../../../impl/core/src/replica.rs"), "pub struct Replica {"),
             (include_str!("../../../impl/core/src/view.rs"), "pub(crate) struct CurrentView {"),
+            (include_str!("../../../impl/core/src/execution.rs"), "pub(crate) struct Execution {"),
+            (
+                include_str!("../../../impl/core/src/checkpoint.rs"),
+                "pub(crate) struct Checkpoints {",
+            ),
             (
                 include_str!("../../../impl/core/src/transfer.rs"),
                 "pub(crate) struct StateTransfer {",

@@ -57,6 +57,7 @@ pub const RECOVERY: &[Handler] = &[
     RESTORE_LOG,
     in_core!("recovery.rs", "Replica::restart_effects"),
     in_core!("view.rs", "CurrentView::restored"),
+    in_core!("checkpoint.rs", "Checkpoints::restored"),
 ];
 /// What a node syncs, and when.
 pub const SYNC: &[Handler] = &[
@@ -156,7 +157,7 @@ impl Deed {
                 COLLECT_COMMITS,
                 in_core!("log.rs", "matching_commits"),
                 in_core!("execution.rs", "Replica::execute_next"),
-                in_core!("execution.rs", "Replica::not_yet_executed"),
+                in_core!("execution.rs", "Execution::not_yet_executed"),
             ],
             Self::Reply => &[ON_EXECUTED, in_core!("execution.rs", "Replica::reply")],
             Self::Fetch => &[
@@ -380,7 +381,7 @@ impl Field {
             Self::LowWaterMark | Self::Accepted | Self::Prepared | Self::Committed => {
                 &[RECOVER, RESTORE_LOG]
             }
-            Self::Checkpoints => &[in_core!("recovery.rs", "Replica::restore_checkpoints")],
+            Self::Checkpoints => &[in_core!("checkpoint.rs", "Checkpoints::restored")],
             Self::OwnViewChange => &[RECOVER, in_core!("recovery.rs", "Replica::restart_effects")],
         }
     }

@@ -46,8 +46,8 @@ const LATEST: Handler = in_core!("view.rs", "CurrentView::check_latest");
 const NOT_SUPERSEDED: Handler = in_core!("view.rs", "CurrentView::check_not_superseded");
 const CHECK_WINDOW: Handler = in_core!("replica.rs", "Replica::check_window");
 const ORIGIN: Handler = in_core!("replica.rs", "Replica::check_vote_origin");
-const REPLY_AGAIN: Handler = in_core!("execution.rs", "Replica::reply_again");
-const ON_EXECUTED: Handler = in_core!("execution.rs", "Replica::on_executed");
+const LAST_REPLY: Handler = in_core!("execution.rs", "Execution::last_reply");
+const FINISH: Handler = in_core!("execution.rs", "Execution::finish");
 const FETCHING: Handler = in_core!("fetching.rs", "Fetching::check");
 const ON_FETCH_BATCH: Handler = in_core!("fetching.rs", "Replica::on_fetch_batch");
 const ON_FETCH_STATE: Handler = in_core!("transfer.rs", "Replica::on_fetch_state");
@@ -118,10 +118,10 @@ const RAISED: &[Row] = &[
     (Kind::Duplicate, &[Given::Status], &[NOTE_STATUS]),
     (Kind::Duplicate, &[Given::Batch], &[FETCHING]),
     (Kind::Duplicate, &[Given::StateData], &[ON_STATE_DATA]),
-    (Kind::Duplicate, ASKED, &[ON_REQUEST, REPLY_AGAIN]),
+    (Kind::Duplicate, ASKED, &[ON_REQUEST, LAST_REPLY]),
     (Kind::NullBatch, PP, &[SHAPE_PROPOSAL]),
-    (Kind::OldTimestamp, ASKED, &[REPLY_AGAIN, ON_REQUEST]),
-    (Kind::UsedForAnother, ASKED, &[REPLY_AGAIN]),
+    (Kind::OldTimestamp, ASKED, &[LAST_REPLY, ON_REQUEST]),
+    (Kind::UsedForAnother, ASKED, &[LAST_REPLY]),
     (Kind::AnotherWaits, ASKED, &[ON_REQUEST]),
     (Kind::NotACheckpoint, &[], &[CHECKPOINT_SEQ]),
     (Kind::WrongQuorumSize, NV, &[V, SIGNERS]),
@@ -145,7 +145,7 @@ const RAISED: &[Row] = &[
     (Kind::Unavailable, &[Given::FetchBatch], &[ON_FETCH_BATCH]),
     (Kind::Unavailable, &[Given::FetchState], &[ON_FETCH_STATE]),
     (Kind::OverBudget, &[], &[GIVE]),
-    (Kind::UnexpectedCompletion, &[], &[ON_EXECUTED, TAKE_COMPLETE]),
+    (Kind::UnexpectedCompletion, &[], &[FINISH, TAKE_COMPLETE]),
     (Kind::Halted, &[], &[STEP]),
 ];
 

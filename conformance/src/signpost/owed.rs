@@ -59,7 +59,7 @@ const OWED: &[Row] = &[
         "an executed request is answered again",
         "answers again",
         beyond("4.1"),
-        &[in_core!("execution.rs", "Replica::reply_again"), ON_REQUEST],
+        &[in_core!("execution.rs", "Execution::last_reply"), ON_REQUEST],
     ),
     row(
         "a client's request is relayed and timed",
@@ -150,7 +150,7 @@ const OWED: &[Row] = &[
         "an older request is not executed",
         "leaves out what was executed",
         rule("4.1", in_model!("normal_case.rs", "Pbft::execute")),
-        &[in_core!("execution.rs", "Replica::not_yet_executed")],
+        &[in_core!("execution.rs", "Execution::not_yet_executed")],
     ),
     row(
         "a client believes f+1 equal replies",
@@ -249,7 +249,7 @@ const OWED: &[Row] = &[
         "an old request that its client is told of",
         "tells a client why",
         beyond("4.1"),
-        &[in_host!("host.rs", "Host::step"), in_core!("execution.rs", "Replica::reply_again")],
+        &[in_host!("host.rs", "Host::step"), in_core!("execution.rs", "Execution::last_reply")],
     ),
     row(
         "a connection with a key that is nobody's",

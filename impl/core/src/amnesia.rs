@@ -48,7 +48,7 @@ impl Replica {
     pub fn position(&self) -> Position {
         Position {
             view: self.view.number(),
-            last_executed: self.last_executed,
+            last_executed: self.execution.last_executed(),
             standing: self.standing(),
         }
     }

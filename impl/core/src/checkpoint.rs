@@ -1,29 +1,67 @@
 //! §4.3: checkpoints, their stability, and what may be forgotten then.
 
-use crate::durable::Record;
+use crate::durable::{Durable, Record};
 use crate::effect::{Effect, HaltReason};
 use crate::log::Log;
 use crate::manifest::{ChunkId, Manifest, oldest_kept};
 use crate::message::{Checkpoint, Message, Signed, StableCertificate};
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::types::{ReplicaId, SeqNum};
+use crate::types::{Digest, ReplicaId, SeqNum};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// CHECKPOINT votes. One a replica and sequence number in the window, and the highest above the window of each
-/// replica, so that a replica that is far behind notices; nothing else is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+impl StableCertificate {
+    /// What it proves: the sequence number, and the digest of the state.
+    pub(crate) fn proves(&self) -> Option<(SeqNum, Digest)> {
+        self.checkpoints.first().map(|first| (first.body.seq, first.body.digest))
+    }
+}
+
+/// What is known of checkpoints. Of CHECKPOINTs one a replica and sequence number in the window, and the highest above
+/// the window of each replica, so that a replica that is far behind notices; nothing else is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Checkpoints {
+    own: ReplicaId,
     /// Votes in (h, H], the own ones included.
-    pub(crate) votes: BTreeMap<SeqNum, BTreeMap<ReplicaId, Signed<Checkpoint>>>,
+    votes: BTreeMap<SeqNum, BTreeMap<ReplicaId, Signed<Checkpoint>>>,
     /// The highest vote above H of each other replica.
     beyond: BTreeMap<ReplicaId, Signed<Checkpoint>>,
     /// The proof of h.
-    pub(crate) stable: Arc<StableCertificate>,
+    stable: Arc<StableCertificate>,
+    /// The checkpoints whose state this replica can serve.
+    pub(crate) manifests: BTreeMap<SeqNum, Manifest>,
 }
 
 impl Checkpoints {
+    /// What the records have of the checkpoints, and the states that are here.
+    pub(crate) fn restored(
+        own: ReplicaId,
+        durable: &Durable,
+        kept: Vec<Manifest>,
+        log: &Log,
+    ) -> Self {
+        let votes = durable.checkpoints.values().filter(|vote| log.contains(vote.body.seq));
+        let votes = votes.map(|vote| (vote.body.seq, BTreeMap::from([(own, vote.clone())])));
+        Self {
+            own,
+            votes: votes.collect(),
+            beyond: BTreeMap::new(),
+            stable: Arc::clone(&durable.stable),
+            manifests: kept.into_iter().map(|manifest| (manifest.seq, manifest)).collect(),
+        }
+    }
+
+    /// The proof of h.
+    pub(crate) fn stable(&self) -> &Arc<StableCertificate> {
+        &self.stable
+    }
+
+    /// The own votes above h, in order.
+    pub(crate) fn own_votes(&self) -> impl Iterator<Item = &Signed<Checkpoint>> {
+        self.votes.values().filter_map(|votes| votes.get(&self.own))
+    }
+
     pub(crate) fn vote(&self, seq: SeqNum, replica: ReplicaId) -> Option<&Signed<Checkpoint>> {
         self.votes.get(&seq)?.get(&replica)
     }
@@ -33,7 +71,7 @@ impl Checkpoints {
         self.votes.values().map(BTreeMap::len).sum::<usize>() + self.beyond.len()
     }
 
-    pub(crate) fn insert(&mut self, checkpoint: Signed<Checkpoint>) {
+    fn insert(&mut self, checkpoint: Signed<Checkpoint>) {
         let Checkpoint { seq, replica, .. } = checkpoint.body;
         self.votes.entry(seq).or_default().insert(replica, checkpoint);
     }
@@ -50,8 +88,18 @@ impl Checkpoints {
         })
     }
 
-    /// Forgets what is at or below the new low water mark, and takes in what is now inside the window.
-    fn truncate(&mut self, log: &Log) {
+    /// Why this replica must stop, if its own checkpoint is not the one that a quorum has.
+    fn divergence(&self, certificate: &StableCertificate) -> Option<HaltReason> {
+        let (seq, theirs) = certificate.proves()?;
+        let ours = self.vote(seq, self.own)?.body.digest;
+        (ours != theirs).then_some(HaltReason::StateDiverged { seq, ours, theirs })
+    }
+
+    /// Forgets what is at or below the new low water mark, which this proves, and takes in what is now inside the window.
+    fn truncate(&mut self, log: &Log, proof: Arc<StableCertificate>) {
+        self.stable = proof;
+        let oldest = oldest_kept(self.manifests.keys().copied(), log.low());
+        self.manifests = self.manifests.split_off(&oldest);
         self.votes = self.votes.split_off(&log.low().next());
         let inside: Vec<_> = self.beyond.keys().copied().collect();
         for replica in inside {
@@ -75,18 +123,16 @@ impl Replica {
         service: Vec<ChunkId>,
         effects: &mut Vec<Effect>,
     ) {
-        let (chunks, replies) = self.reply_chunks.refresh(&self.replies);
+        let (chunks, replies) = self.execution.reply_chunks();
         let manifest = Manifest::new(seq, chunks, service);
+        let digest = manifest.digest();
+        self.checkpoints.manifests.insert(seq, manifest.clone());
+        effects.push(Effect::StoreCheckpoint { manifest, replies });
         if self.view.abstains().is_some() {
-            self.manifests.insert(seq, manifest.clone());
-            effects.push(Effect::StoreCheckpoint { manifest, replies });
             return;
         }
-        let digest = manifest.digest();
         let checkpoint = self.signed(Checkpoint { seq, digest, replica: self.params.replica });
-        self.manifests.insert(seq, manifest.clone());
         self.checkpoints.insert(checkpoint.clone());
-        effects.push(Effect::StoreCheckpoint { manifest, replies });
         effects.push(Effect::Persist(Record::Checkpoint(checkpoint.clone())));
         effects.push(Effect::Broadcast(Message::Checkpoint(checkpoint)));
         self.try_stabilise(seq, effects);
@@ -130,10 +176,7 @@ impl Replica {
 
     /// A stable checkpoint's proof, from a replica that saw this one fall behind.
     pub(crate) fn on_stable(&mut self, certificate: Arc<StableCertificate>) -> Outcome {
-        let Some(first) = certificate.checkpoints.first() else {
-            return Err(Rejection::MixedCertificate);
-        };
-        let seq = first.body.seq;
+        let (seq, _) = certificate.proves().ok_or(Rejection::MixedCertificate)?;
         if seq <= self.log.low() {
             self.check_window(seq)?;
         }
@@ -156,9 +199,8 @@ impl Replica {
         certificate: Arc<StableCertificate>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(first) = certificate.checkpoints.first() else { return };
-        let seq = first.body.seq;
-        if seq > self.last_executed {
+        let Some((seq, _)) = certificate.proves() else { return };
+        if seq > self.execution.last_executed() {
             self.transfer.plan(certificate, &self.params, effects);
         } else if !self.halt_if_diverged(&certificate, effects) {
             if self.view.is_active() && seq > self.log.low() {
@@ -175,14 +217,10 @@ impl Replica {
         certificate: &StableCertificate,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Some(first) = certificate.checkpoints.first() else { return false };
-        let (seq, theirs) = (first.body.seq, first.body.digest);
-        let own = self.checkpoints.vote(seq, self.params.replica).map(|own| own.body.digest);
-        let diverged = own.filter(|ours| *ours != theirs);
-        if let Some(ours) = diverged {
-            self.halt(HaltReason::StateDiverged { seq, ours, theirs }, effects);
-        }
-        diverged.is_some()
+        let reason = self.checkpoints.divergence(certificate);
+        let diverged = reason.is_some();
+        reason.into_iter().for_each(|reason| self.halt(reason, effects));
+        diverged
     }
 
     /// §4.3: h moves to the stable checkpoint; everything at or below it is forgotten.
@@ -192,19 +230,16 @@ impl Replica {
         certificate: Arc<StableCertificate>,
         effects: &mut Vec<Effect>,
     ) {
-        assert!(seq <= self.last_executed, "the state of a stable checkpoint is here");
+        assert!(seq <= self.execution.last_executed(), "the state of a stable checkpoint is here");
         if seq <= self.log.low() {
             return;
         }
         effects.push(Effect::Persist(Record::Stable(Arc::clone(&certificate))));
         self.log.truncate(seq);
-        self.checkpoints.truncate(&self.log);
-        self.checkpoints.stable = certificate;
-        let oldest = oldest_kept(self.manifests.keys().copied(), seq);
-        self.manifests = self.manifests.split_off(&oldest);
+        self.checkpoints.truncate(&self.log, certificate);
         if self.view.stop_abstaining(seq) {
             self.refresh_timer(effects);
         }
-        self.transfer.on_stable(seq, &self.manifests, effects);
+        self.transfer.on_stable(seq, &self.checkpoints.manifests, effects);
     }
 }

@@ -84,12 +84,12 @@ impl Replica {
             votes: slots().map(|slot| slot.prepares.len() + slot.commits.len()).sum(),
             pending: self.pending.len(),
             must_sign: self.must_sign.len(),
-            replies: self.replies.iter().count(),
+            replies: self.execution.replies.iter().count(),
             checkpoint_votes: self.checkpoints.len(),
             view_changes: self.view.view_changes().count(),
             bodies: slots().map(|slot| slot.bodies.len()).sum(),
             fetched: self.fetching.len(),
-            manifests: self.manifests.len(),
+            manifests: self.checkpoints.manifests.len(),
             reports: self.peers.len() + self.timer.pace.len(),
         }
     }

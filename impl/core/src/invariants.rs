@@ -10,8 +10,8 @@ impl Replica {
             return;
         }
         let (low, high) = (self.log.low(), self.log.high());
-        assert!(low <= self.last_executed, "h is stable, so executed");
-        assert!(self.last_executed <= high, "nothing above H is executed");
+        assert!(low <= self.execution.last_executed(), "h is stable, so executed");
+        assert!(self.execution.last_executed() <= high, "nothing above H is executed");
         debug_assert!(low.0.is_multiple_of(self.params.checkpoint_interval), "h is a checkpoint");
         debug_assert!(self.log.slots().all(|(seq, _)| low < seq && seq <= high), "the window");
         debug_assert!(
@@ -29,7 +29,7 @@ impl Replica {
             "nothing prepared in a later view"
         );
         debug_assert!(
-            (low.0 + 1..=self.last_executed.0).all(|seq| {
+            (low.0 + 1..=self.execution.last_executed().0).all(|seq| {
                 self.log.slot(SeqNum(seq)).is_some_and(|slot| slot.committed.is_some())
             }),
             "what was executed above h can be proved"

@@ -23,7 +23,7 @@ impl Replica {
         relayed_by: Option<ReplicaId>,
     ) -> Outcome {
         let id = request.body.id();
-        if self.replies.is_executed(id.client, id.lane, id.timestamp) {
+        if self.execution.replies.is_executed(id.client, id.lane, id.timestamp) {
             return match relayed_by {
                 None => self.reply_again(&request.body),
                 Some(peer) => self.reply_again_for(peer, &request.body),
@@ -74,7 +74,8 @@ impl Replica {
     pub(crate) fn propose(&mut self, effects: &mut Vec<Effect>) {
         while self.view.is_active_primary() {
             let seq = self.view.last_proposed.max(self.log.low()).next();
-            let in_flight = self.view.last_proposed.0.saturating_sub(self.last_executed.0);
+            let in_flight =
+                self.view.last_proposed.0.saturating_sub(self.execution.last_executed().0);
             if !self.log.contains(seq) || in_flight >= self.params.pipeline {
                 return;
             }
@@ -214,7 +215,9 @@ impl Replica {
         let (seq, digest) = (first.body.seq, first.body.digest);
         self.check_window(seq)?;
         let known = self.log.slot(seq).and_then(|slot| slot.committed.as_ref());
-        if seq <= self.last_executed || known.is_some_and(|known| known.digest() == Some(digest)) {
+        if seq <= self.execution.last_executed()
+            || known.is_some_and(|known| known.digest() == Some(digest))
+        {
             return Err(Rejection::Duplicate);
         }
         // All checks passed; nothing has changed yet.

@@ -6,6 +6,7 @@ use crate::checkpoint::Checkpoints;
 use crate::crypto::Signer;
 use crate::durable::Durable;
 use crate::effect::Effect;
+use crate::execution::Execution;
 use crate::fetching::Fetching;
 use crate::input::{ServiceState, Timer};
 use crate::log::{Log, Prepared};
@@ -14,7 +15,6 @@ use crate::params::Params;
 use crate::participation::Peers;
 use crate::pending::Pending;
 use crate::replica::{Key, Replica};
-use crate::replies::ReplyChunks;
 use crate::timer::ViewTimer;
 use crate::transfer::StateTransfer;
 use crate::types::SeqNum;
@@ -30,17 +30,15 @@ impl Replica {
         durable: Durable,
         service: ServiceState,
     ) -> (Self, Vec<Effect>) {
+        let log = Log::new(durable.low_water_mark, params.window);
+        let kept = service.manifests;
         let mut replica = Self {
             view: CurrentView::restored(&params, &durable),
-            log: Log::new(durable.low_water_mark, params.window),
-            last_executed: service.last_executed,
-            executing: None,
-            reply_chunks: ReplyChunks::new(&service.replies),
-            replies: service.replies,
+            checkpoints: Checkpoints::restored(params.replica, &durable, kept, &log),
+            log,
+            execution: Execution::new(service.last_executed, service.replies),
             pending: Pending::default(),
             must_sign: MustSign::default(),
-            checkpoints: Checkpoints::default(),
-            manifests: service.manifests.into_iter().map(|m| (m.seq, m)).collect(),
             fetching: Fetching::default(),
             transfer: StateTransfer::new(&params, service.staged),
             timer: ViewTimer::new(&params),
@@ -51,7 +49,6 @@ impl Replica {
             key: Key(signer),
         };
         replica.restore_log(&durable);
-        replica.restore_checkpoints(&durable);
         let effects = replica.restart_effects();
         replica.check_invariants();
         (replica, effects)
@@ -93,15 +90,6 @@ impl Replica {
             self.view.last_proposed = last.max(planned.unwrap_or_default()).max(self.log.low());
             let batches = durable.accepted.values().flat_map(|p| &p.batch.requests);
             self.pending.begin_view(batches);
-        }
-    }
-
-    fn restore_checkpoints(&mut self, durable: &Durable) {
-        self.checkpoints.stable = Arc::clone(&durable.stable);
-        for (seq, checkpoint) in &durable.checkpoints {
-            if self.log.contains(*seq) {
-                self.checkpoints.insert(checkpoint.clone());
-            }
         }
     }
 

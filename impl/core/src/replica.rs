@@ -5,22 +5,19 @@ use crate::checkpoint::Checkpoints;
 use crate::crypto::{Body, Signer, Verified, sign};
 use crate::durable::Record;
 use crate::effect::{Effect, HaltReason};
-use crate::execution::Executing;
+use crate::execution::Execution;
 use crate::fetching::Fetching;
 use crate::input::{Input, Timer};
 use crate::log::Log;
-use crate::manifest::Manifest;
 use crate::message::{Message, Signed};
 use crate::params::Params;
 use crate::participation::Peers;
 use crate::pending::Pending;
 use crate::rejection::Rejection;
-use crate::replies::{ReplyChunks, ReplyTable};
 use crate::timer::ViewTimer;
 use crate::transfer::StateTransfer;
 use crate::types::{Digest, ReplicaId, SeqNum};
 use crate::view::CurrentView;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -50,18 +47,11 @@ pub struct Replica {
     pub(crate) key: Key,
     pub(crate) view: CurrentView,
     pub(crate) log: Log,
-    pub(crate) last_executed: SeqNum,
-    /// The batch that the service is executing.
-    pub(crate) executing: Option<Executing>,
-    pub(crate) replies: ReplyTable,
-    /// Its chunks, as far as they are known.
-    pub(crate) reply_chunks: ReplyChunks,
+    pub(crate) execution: Execution,
     pub(crate) pending: Pending,
     /// The clients whose authenticators are not taken.
     pub(crate) must_sign: MustSign,
     pub(crate) checkpoints: Checkpoints,
-    /// The checkpoints whose state this replica can serve.
-    pub(crate) manifests: BTreeMap<SeqNum, Manifest>,
     /// Batches that a view change needs and the log lacks.
     pub(crate) fetching: Fetching,
     pub(crate) transfer: StateTransfer,
@@ -121,7 +111,7 @@ impl Replica {
             Message::Batch(batch) => self.on_batch(batch),
             Message::FetchState(fetch) => self.on_fetch_state(from, fetch),
             Message::StateData(data) => {
-                self.transfer.on_state_data(from, &data, &self.manifests, &self.params)
+                self.transfer.on_state_data(from, &data, &self.checkpoints.manifests, &self.params)
             }
         }
     }

@@ -49,7 +49,7 @@ impl Place {
             active: replica.view.is_active(),
             low: replica.log.low(),
             high: replica.log.high(),
-            executed: replica.last_executed,
+            executed: replica.execution.last_executed(),
             wanted: Arc::new(replica.fetching.wanted().collect()),
             view_changes: kept.map(|one| (one.body.replica, view_change(one))).collect(),
             new_view: replica.view.new_view().map(new_view),

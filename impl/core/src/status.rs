@@ -58,7 +58,7 @@ impl Replica {
     /// Batches that are final here and in the peer's window, or the proof of a checkpoint beyond its reach.
     fn help_with_state(&self, status: &Status, messages: &mut Vec<Message>) {
         if status.low_water_mark < self.log.low() {
-            messages.push(Message::Stable(Arc::clone(&self.checkpoints.stable)));
+            messages.push(Message::Stable(Arc::clone(self.checkpoints.stable())));
         }
         // What is above its window it cannot use.
         let high = SeqNum(status.low_water_mark.0.saturating_add(self.params.window));
@@ -66,8 +66,8 @@ impl Replica {
         let lacks = lacks.filter(|(seq, _)| *seq > status.last_executed && *seq <= high);
         let final_here = lacks.filter_map(|(_, slot)| slot.committed.as_ref());
         messages.extend(final_here.take(SLOTS_PER_ANSWER).cloned().map(Message::Committed));
-        let own = self.checkpoints.votes.iter().filter(|(seq, _)| **seq > status.low_water_mark);
-        let own = own.filter_map(|(_, votes)| votes.get(&self.params.replica));
+        let own = self.checkpoints.own_votes();
+        let own = own.filter(|vote| vote.body.seq > status.low_water_mark);
         messages.extend(own.take(SLOTS_PER_ANSWER).cloned().map(Message::Checkpoint));
     }
 
@@ -128,7 +128,7 @@ impl Replica {
             view: self.view.number(),
             active: self.view.is_active(),
             low_water_mark: self.log.low(),
-            last_executed: self.last_executed,
+            last_executed: self.execution.last_executed(),
         }
     }
 }

@@ -39,26 +39,24 @@ impl Replica {
     /// The replica's protocol state.
     pub fn summary(&self) -> Summary {
         let slots = || self.log.slots();
-        let own = self.params.replica;
-        let votes = self.checkpoints.votes.iter();
         let checkpoints =
-            votes.filter_map(|(seq, votes)| Some((*seq, votes.get(&own)?.body.digest)));
+            self.checkpoints.own_votes().map(|vote| (vote.body.seq, vote.body.digest));
         Summary {
-            replica: own,
+            replica: self.params.replica,
             view: self.view.number(),
             active: self.view.is_active(),
             low_water_mark: self.log.low(),
-            last_executed: self.last_executed,
+            last_executed: self.execution.last_executed(),
             accepted: slots().filter_map(|(seq, s)| Some((seq, s.accepted()?))).collect(),
             prepared: slots()
                 .filter_map(|(seq, s)| s.prepared.as_ref().map(|p| (seq, (p.view(), p.digest()))))
                 .collect(),
             committed: slots()
-                .filter(|(seq, _)| *seq <= self.last_executed)
+                .filter(|(seq, _)| *seq <= self.execution.last_executed())
                 .filter_map(|(seq, s)| Some((seq, s.committed.as_ref()?.digest()?)))
                 .collect(),
             checkpoints: checkpoints.collect(),
-            replies: self.replies.clone(),
+            replies: self.execution.replies.clone(),
             halted: self.halted.is_some(),
         }
     }

@@ -234,13 +234,13 @@ impl Replica {
             false => waits_for_view(&self.view),
         };
         if waits != self.timer.waits {
-            self.timer.set(waits, self.last_executed, effects);
+            self.timer.set(waits, self.execution.last_executed(), effects);
         }
     }
 
     /// Whether f+1 others have executed more than this replica.
     pub(crate) fn is_overtaken(&self) -> bool {
-        self.peers.have_overtaken(self.last_executed, &self.params.membership)
+        self.peers.have_overtaken(self.execution.last_executed(), &self.params.membership)
     }
 
     /// Whether it is this replica itself that lacks something, so that a timer that has run out says nothing about the
@@ -249,8 +249,10 @@ impl Replica {
     /// least one is, which is why the excuse holds only as long as it helps.
     pub(crate) fn is_behind(&self) -> bool {
         let follows = self.view.is_active() || self.view.awaited().is_some();
-        let comes_closer = self.last_executed > self.timer.executed && self.is_overtaken();
-        follows && (self.transfer.target().is_some() || self.executing.is_some() || comes_closer)
+        let comes_closer =
+            self.execution.last_executed() > self.timer.executed && self.is_overtaken();
+        follows
+            && (self.transfer.target().is_some() || self.execution.is_under_way() || comes_closer)
     }
 }
 

@@ -9,12 +9,13 @@
 
 use crate::budget::Help;
 use crate::effect::Effect;
+use crate::execution::Execution;
 use crate::manifest::{Manifest, chunk_digest};
 use crate::message::{FetchState, Message, StableCertificate, StateData, StatePart};
 use crate::params::Params;
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
-use crate::replies::{ReplyChunks, ReplyTable, is_chunk};
+use crate::replies::{ReplyTable, is_chunk};
 use crate::sources::{Asked, Sources};
 use crate::types::{Digest, ReplicaId, SeqNum};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,10 +77,6 @@ fn next_chunk(
     Some((to, seq, part))
 }
 
-fn target(stable: &StableCertificate) -> Option<(SeqNum, Digest)> {
-    stable.checkpoints.first().map(|first| (first.body.seq, first.body.digest))
-}
-
 impl StateTransfer {
     /// Nothing is fetched. These chunks were staged before a restart.
     pub(crate) fn new(params: &Params, staged: impl IntoIterator<Item = Digest>) -> Self {
@@ -101,12 +98,12 @@ impl StateTransfer {
         params: &Params,
         effects: &mut Vec<Effect>,
     ) {
-        let Some((seq, digest)) = target(&stable) else { return };
+        let Some((seq, digest)) = stable.proves() else { return };
         let Some(transfer) = &mut self.current else {
             self.current = Some(Transfer::new(seq, digest, stable));
             return;
         };
-        let latest = transfer.later.as_ref().and_then(|later| target(later)).map(|(seq, _)| seq);
+        let latest = transfer.later.as_ref().and_then(|later| later.proves()).map(|(seq, _)| seq);
         if latest.unwrap_or(transfer.seq) >= seq {
             return;
         }
@@ -334,7 +331,7 @@ impl StateTransfer {
 impl Replica {
     /// Execution has come as far as the target: the proof makes the own checkpoint stable.
     pub(crate) fn settle_transfer(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(transfer) = self.transfer.take_reached(self.last_executed) {
+        if let Some(transfer) = self.transfer.take_reached(self.execution.last_executed()) {
             self.learn_stable(transfer.stable, effects);
             if let Some(later) = transfer.later {
                 self.learn_stable(later, effects);
@@ -344,7 +341,7 @@ impl Replica {
 
     /// Another replica asks for state.
     pub(crate) fn on_fetch_state(&mut self, from: ReplicaId, fetch: FetchState) -> Outcome {
-        let manifest = self.manifests.get(&fetch.seq).ok_or(Rejection::Unavailable)?;
+        let manifest = self.checkpoints.manifests.get(&fetch.seq).ok_or(Rejection::Unavailable)?;
         let bytes = manifest.part_len(fetch.part).ok_or(Rejection::Unavailable)?;
         self.peers.budget.give(from, Some(Help::State), bytes)?;
         Ok(vec![Effect::ServeState { to: from, seq: fetch.seq, part: fetch.part }])
@@ -354,14 +351,11 @@ impl Replica {
     pub(crate) fn on_installed(&mut self, seq: SeqNum, replies: ReplyTable) -> Outcome {
         let transfer = self.transfer.take_complete(seq)?;
         // All checks passed; nothing has changed yet (but for what was taken).
-        assert!(seq > self.last_executed, "a transfer never goes back");
+        assert!(seq > self.execution.last_executed(), "a transfer never goes back");
         let mut effects = Vec::new();
-        self.last_executed = seq;
-        self.executing = None;
-        self.reply_chunks = ReplyChunks::new(&replies);
-        self.replies = replies;
-        self.pending.settle_all(&self.replies);
-        self.manifests.extend(transfer.manifest.map(|manifest| (seq, manifest)));
+        self.execution = Execution::new(seq, replies);
+        self.pending.settle_all(&self.execution.replies);
+        self.checkpoints.manifests.extend(transfer.manifest.map(|manifest| (seq, manifest)));
         self.stabilise(seq, transfer.stable, &mut effects);
         if self.view.is_active() {
             self.refresh_timer(&mut effects);

@@ -16,7 +16,7 @@ impl Replica {
             return Err(Rejection::TimerNotRunning);
         }
         match self.is_behind() {
-            true => Ok(self.timer.wait_again(self.last_executed)),
+            true => Ok(self.timer.wait_again(self.execution.last_executed())),
             false => self.on_suspect(),
         }
     }
@@ -69,7 +69,7 @@ impl Replica {
     /// prepare say whose authenticators failed.
     fn end_view(&mut self, effects: &mut Vec<Effect>) {
         self.peers.reach_strays(&self.params);
-        self.timer.leave_view(&self.view, self.last_executed, &self.params, effects);
+        self.timer.leave_view(&self.view, self.execution.last_executed(), &self.params, effects);
         self.let_go_of_authenticators();
     }
 
@@ -81,7 +81,7 @@ impl Replica {
         self.signed(ViewChange {
             view: to,
             low_water_mark: self.log.low(),
-            stable: (*self.checkpoints.stable).clone(),
+            stable: (**self.checkpoints.stable()).clone(),
             prepared: certificates.collect(),
             replica: self.params.replica,
         })
@@ -144,7 +144,7 @@ impl Replica {
             let body = &known.body;
             let claims = body.prepared.iter().map(|certificate| &certificate.pre_prepare.body);
             let mut above = claims.filter(|claim| claim.seq > low);
-            body.low_water_mark <= self.last_executed
+            body.low_water_mark <= self.execution.last_executed()
                 && above.all(|claim| here.contains(&claim.digest))
         };
         let others =
@@ -161,7 +161,8 @@ impl Replica {
     fn fetch_what_view_changes_name(&mut self, effects: &mut Vec<Effect>) {
         let low = self.log.low();
         let bodies = self.view.view_changes_for_this_view().map(|known| &known.body);
-        let ahead = bodies.clone().filter(|body| body.low_water_mark > self.last_executed);
+        let ahead =
+            bodies.clone().filter(|body| body.low_water_mark > self.execution.last_executed());
         let stable = ahead.max_by_key(|body| body.low_water_mark).map(|body| body.stable.clone());
         let claims = bodies.flat_map(|body| &body.prepared).map(|known| &known.pre_prepare.body);
         let named: Vec<_> = claims.filter(|c| c.seq > low).map(|claim| claim.digest).collect();
@@ -292,7 +293,7 @@ impl Replica {
 
     /// Whether the state of min-s and all batches of O are here; asks for what is not.
     fn has_everything_for(&mut self, plan: &Plan, effects: &mut Vec<Effect>) -> bool {
-        if plan.min_s > self.last_executed {
+        if plan.min_s > self.execution.last_executed() {
             self.learn_stable(Arc::clone(&plan.stable), effects);
             self.transfer.begin(&self.params, effects);
             return false;
