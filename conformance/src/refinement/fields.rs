@@ -53,7 +53,6 @@ pub const CORE: &[(&str, Compared)] = &[
     ),
     ("peers", BELOW),
     ("halted", At("α has no image of a replica that stopped")),
-    ("null", Not("a constant")),
     // The view.
     ("own", Not("given, and never changed")),
     ("membership", Not("given, and never changed")),

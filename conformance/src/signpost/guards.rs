@@ -55,7 +55,7 @@ const ON_STATE_DATA: Handler = in_core!("transfer.rs", "StateTransfer::on_state_
 const TAKE_COMPLETE: Handler = in_core!("transfer.rs", "StateTransfer::take_complete");
 const NOTE_STATUS: Handler = in_core!("participation.rs", "Peers::note_status");
 const ABSTAINING: Handler = in_core!("view.rs", "CurrentView::check_not_abstaining");
-const PROOF: Handler = in_core!("authenticators.rs", "Replica::check_proof");
+const PROOF: Handler = in_core!("authenticators.rs", "MustSign::check_proof");
 const GIVE: Handler = in_core!("budget.rs", "Budget::give");
 
 /// Functions that give a reason, and the inputs that they see; none if they see several sorts.

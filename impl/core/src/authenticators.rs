@@ -5,10 +5,11 @@
 //! client itself. None outlives its view: what is still waiting when the view is left is dropped, and its client sends it
 //! again, signed. And when a view is left with a proposal that never prepared, its clients have to sign for a while.
 
+use crate::log::Log;
 use crate::message::{Request, Signed};
 use crate::rejection::Rejection;
-use crate::replica::Replica;
-use crate::types::ClientId;
+use crate::types::{ClientId, View};
+use crate::view::CurrentView;
 use std::collections::BTreeMap;
 
 /// How many ticks a client whose authenticator was in a proposal that failed has to sign, the first time: five minutes
@@ -56,38 +57,31 @@ impl MustSign {
     pub(crate) fn tick(&mut self) {
         self.0.values_mut().for_each(|term| term.left = term.left.saturating_sub(1));
     }
-}
 
-impl Replica {
     /// Whether this request can be taken from where it comes: one that is signed always, one with an authenticator by the
     /// primary from its client. What others hand on may have been spoiled on the way.
     pub(crate) fn check_proof(
         &self,
         request: &Signed<Request>,
         from_client: bool,
+        view: &CurrentView,
     ) -> Result<(), Rejection> {
         let client = request.body.client;
-        let leads = self.view.is_active_primary();
-        let is_taken = from_client && leads && !self.must_sign.contains(client);
+        let is_taken = from_client && view.is_active_primary() && !self.contains(client);
         match request.is_transferable() || is_taken {
             true => Ok(()),
             false => Err(Rejection::NotSigned { client }),
         }
     }
 
-    /// The current view is left: authenticators do not outlive it, and who had one in a proposal that did not prepare
-    /// here has to sign. A batch that prepared has convinced a quorum, so its clients have done nothing wrong.
-    pub(crate) fn let_go_of_authenticators(&mut self) {
-        let view = self.view.number();
-        let failed = self
-            .log
-            .slots()
-            .filter(|(_, slot)| !slot.is_prepared_in(view) && slot.committed.is_none());
+    /// The view is left: who had an authenticator in a proposal that did not prepare here has to sign. A batch that
+    /// prepared has convinced a quorum, so its clients have done nothing wrong.
+    pub(crate) fn leave_view(&mut self, view: View, log: &Log) {
+        let failed =
+            log.slots().filter(|(_, slot)| !slot.is_prepared_in(view) && slot.committed.is_none());
         let proposals = failed.filter_map(|(_, slot)| slot.proposal.as_ref());
         let requests = proposals.flat_map(|proposal| &proposal.batch.requests);
         let unproven = requests.filter(|request| !request.is_transferable());
-        let clients: Vec<ClientId> = unproven.map(|request| request.body.client).collect();
-        clients.into_iter().for_each(|client| self.must_sign.insert(client));
-        self.pending.drop_authenticators();
+        unproven.for_each(|request| self.insert(request.body.client));
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::budget::Help;
 use crate::effect::Effect;
+use crate::log::Log;
 use crate::message::{Batch, Message};
 use crate::rejection::Rejection;
 use crate::replica::{Outcome, Replica};
@@ -27,8 +28,10 @@ enum Wanted {
 
 /// What is wanted, and what came. It is as long as what names it: the certificates in the VIEW-CHANGEs of at most n
 /// replicas, or one O.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fetching {
+    /// The digest of the null batch, which is always here.
+    null: Digest,
     batches: BTreeMap<Digest, Wanted>,
     /// The one that was asked for last: the next ones come after it, so that a batch that nobody serves holds up no
     /// other.
@@ -36,6 +39,12 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
+    /// Nothing is wanted.
+    pub(crate) fn new() -> Self {
+        let (null, batches) = (Batch::default().digest(), BTreeMap::new());
+        Self { null, batches, last: Digest::default() }
+    }
+
     /// How many batches are wanted or here.
     pub(crate) fn len(&self) -> usize {
         self.batches.len()
@@ -52,20 +61,43 @@ impl Fetching {
     }
 
     /// The batch with `digest`, if it came.
-    pub(crate) fn get(&self, digest: Digest) -> Option<&Arc<Batch>> {
+    fn get(&self, digest: Digest) -> Option<&Arc<Batch>> {
         match self.batches.get(&digest)? {
             Wanted::Here(batch) => Some(batch),
             Wanted::Waiting | Wanted::Asked => None,
         }
     }
 
-    /// Wants these from now on, and no others.
-    fn want(&mut self, digests: &BTreeSet<Digest>, effects: &mut Vec<Effect>) {
-        self.batches.retain(|digest, _| digests.contains(digest));
-        for digest in digests {
+    /// The batch with `digest`, if it is here.
+    pub(crate) fn find(&self, digest: Digest, log: &Log) -> Option<Arc<Batch>> {
+        if digest == self.null {
+            return Some(Arc::default());
+        }
+        log.batch(digest).or_else(|| self.get(digest)).cloned()
+    }
+
+    /// The digests of the batches that [`Self::find`] finds.
+    pub(crate) fn here(&self, log: &Log) -> BTreeSet<Digest> {
+        let fetched = self.batches.keys().copied().filter(|digest| self.get(*digest).is_some());
+        log.digests().chain(fetched).chain([self.null]).collect()
+    }
+
+    /// Asks for those of the batches with these digests that are not here, and lets go of what was fetched and is not
+    /// among them. Whether all are here.
+    pub(crate) fn want(
+        &mut self,
+        digests: impl Iterator<Item = Digest>,
+        log: &Log,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let in_log: BTreeSet<Digest> = log.digests().chain([self.null]).collect();
+        let lacking: BTreeSet<Digest> = digests.filter(|one| !in_log.contains(one)).collect();
+        self.batches.retain(|digest, _| lacking.contains(digest));
+        for digest in &lacking {
             self.batches.entry(*digest).or_insert(Wanted::Waiting);
         }
         self.ask(effects);
+        lacking.iter().all(|digest| self.get(*digest).is_some())
     }
 
     /// At each tick: what did not come is asked for again, after the others.
@@ -100,35 +132,6 @@ impl Fetching {
 }
 
 impl Replica {
-    /// The batch with `digest`, if it is here.
-    pub(crate) fn find_batch(&self, digest: Digest) -> Option<Arc<Batch>> {
-        if digest == self.null {
-            return Some(Arc::new(Batch::default()));
-        }
-        self.log.batch(digest).or_else(|| self.fetching.get(digest)).cloned()
-    }
-
-    /// The digests of the batches that [`Self::find_batch`] finds.
-    pub(crate) fn batches_here(&self) -> BTreeSet<Digest> {
-        let fetched = self.fetching.batches.iter();
-        let fetched = fetched.filter(|(_, wanted)| matches!(wanted, Wanted::Here(_)));
-        let fetched = fetched.map(|(digest, _)| *digest);
-        self.log.digests().chain(fetched).chain([self.null]).collect()
-    }
-
-    /// Asks for those of the batches with these digests that are not here, and lets go of what was fetched and is not
-    /// among them. Whether all are here.
-    pub(crate) fn fetch(
-        &mut self,
-        digests: impl Iterator<Item = Digest>,
-        effects: &mut Vec<Effect>,
-    ) -> bool {
-        let in_log: BTreeSet<Digest> = self.log.digests().chain([self.null]).collect();
-        let lacking: BTreeSet<Digest> = digests.filter(|one| !in_log.contains(one)).collect();
-        self.fetching.want(&lacking, effects);
-        lacking.iter().all(|digest| self.fetching.get(*digest).is_some())
-    }
-
     /// Another replica lacks a batch.
     pub(crate) fn on_fetch_batch(&mut self, from: ReplicaId, digest: Digest) -> Outcome {
         let batch = self.log.batch(digest).cloned().ok_or(Rejection::Unavailable)?;

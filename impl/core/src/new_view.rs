@@ -1,7 +1,7 @@
 //! What a NEW-VIEW must order (§4.4): min-s, max-s and O, computed from V. Pure; the new primary uses it to make
 //! O, and every backup to check it.
 
-use crate::message::{Signed, StableCertificate, ViewChange};
+use crate::message::{Batch, Signed, StableCertificate, ViewChange};
 use crate::types::{Digest, SeqNum};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,16 +17,13 @@ pub(crate) struct Plan {
     pub(crate) order: BTreeMap<SeqNum, Digest>,
 }
 
-/// Computes the plan. The order of `view_changes` does not matter, except that equal claims are equal.
-pub(crate) fn plan<'a>(
-    null: Digest,
-    view_changes: impl Iterator<Item = &'a Signed<ViewChange>> + Clone,
-) -> Plan {
-    let latest = view_changes.clone().max_by_key(|view_change| view_change.body.low_water_mark);
+/// Computes the plan. The order of V does not matter, except that equal claims are equal.
+pub(crate) fn plan(v: &[Arc<Signed<ViewChange>>]) -> Plan {
+    let latest = v.iter().max_by_key(|view_change| view_change.body.low_water_mark);
     let min_s = latest.map_or(SeqNum(0), |view_change| view_change.body.low_water_mark);
     let stable = latest.map(|view_change| view_change.body.stable.clone()).unwrap_or_default();
     let mut highest = BTreeMap::new();
-    for certificate in view_changes.flat_map(|view_change| &view_change.body.prepared) {
+    for certificate in v.iter().flat_map(|view_change| &view_change.body.prepared) {
         let claim = &certificate.pre_prepare.body;
         if claim.seq <= min_s {
             continue;
@@ -36,6 +33,7 @@ pub(crate) fn plan<'a>(
             *best = claim;
         }
     }
+    let null = Batch::default().digest();
     let max_s = highest.last_key_value().map_or(min_s, |(seq, _)| *seq);
     let order = (min_s.0..max_s.0)
         .map(|before| SeqNum(before + 1))
@@ -60,7 +58,7 @@ mod tests {
         Digest([(10 * view + seq) as u8; 32])
     }
 
-    fn view_change(replica: u32, low: u64, claims: &[(u64, u64)]) -> Signed<ViewChange> {
+    fn view_change(replica: u32, low: u64, claims: &[(u64, u64)]) -> Arc<Signed<ViewChange>> {
         let prepared = claims.iter().map(|&(view, seq)| PreparedCertificate {
             pre_prepare: unsigned(PrePrepare {
                 view: View(view),
@@ -71,20 +69,16 @@ mod tests {
             prepares: Vec::new(),
         });
         let proof = Checkpoint { seq: SeqNum(low), digest: Digest([1; 32]), replica: ReplicaId(0) };
-        unsigned(ViewChange {
+        Arc::new(unsigned(ViewChange {
             view: View(9),
             low_water_mark: SeqNum(low),
             stable: StableCertificate { checkpoints: vec![unsigned(proof)] },
             prepared: prepared.collect(),
             replica: ReplicaId(replica),
-        })
+        }))
     }
 
-    fn planned(view_changes: &[Signed<ViewChange>]) -> Plan {
-        plan(Digest::default(), view_changes.iter())
-    }
-
-    fn any_v() -> impl Strategy<Value = Vec<Signed<ViewChange>>> {
+    fn any_v() -> impl Strategy<Value = Vec<Arc<Signed<ViewChange>>>> {
         let claims = proptest::collection::vec((0u64..4, 1u64..9), 0..6);
         proptest::collection::vec((0u64..5, claims), 1..6).prop_map(|v| {
             v.iter().zip(0..).map(|((low, p), replica)| view_change(replica, *low, p)).collect()
@@ -97,14 +91,14 @@ mod tests {
         fn o_does_not_depend_on_the_order_of_v(
             (v, shuffled) in any_v().prop_flat_map(|v| (Just(v.clone()), Just(v).prop_shuffle())),
         ) {
-            prop_assert_eq!(planned(&v), planned(&shuffled));
+            prop_assert_eq!(plan(&v), plan(&shuffled));
         }
 
         /// §4.4, told the other way round: every number after min-s up to the highest claim, each with the claim of the
         /// highest view, or null.
         #[test]
         fn o_is_what_the_paper_says(v in any_v()) {
-            let plan = planned(&v);
+            let plan = plan(&v);
             let lows = v.iter().map(|known| known.body.low_water_mark);
             prop_assert_eq!(Some(plan.min_s), lows.max());
             let claims: Vec<_> = v
@@ -118,14 +112,14 @@ mod tests {
             for (seq, digest) in &plan.order {
                 let here = claims.iter().filter(|claim| claim.seq == *seq);
                 let best = here.max_by_key(|claim| claim.view).map(|claim| claim.digest);
-                prop_assert_eq!(*digest, best.unwrap_or_default());
+                prop_assert_eq!(*digest, best.unwrap_or_else(|| Batch::default().digest()));
             }
         }
     }
 
     #[test]
     fn a_checkpoint_at_the_end_of_the_range_does_not_wrap() {
-        let plan = planned(&[view_change(0, u64::MAX, &[(0, u64::MAX)])]);
+        let plan = plan(&[view_change(0, u64::MAX, &[(0, u64::MAX)])]);
         assert_eq!((plan.min_s, plan.order.len()), (SeqNum(u64::MAX), 0));
     }
 }

@@ -30,7 +30,7 @@ impl Replica {
             };
         }
         let from_client = relayed_by.is_none();
-        self.check_proof(&request, from_client)?;
+        self.must_sign.check_proof(&request, from_client, &self.view)?;
         let relays = from_client && self.view.is_active_backup();
         if let Some(waiting) = self.pending.request(id.client, id.lane) {
             let last = waiting.timestamp;

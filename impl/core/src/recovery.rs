@@ -10,7 +10,7 @@ use crate::execution::Execution;
 use crate::fetching::Fetching;
 use crate::input::{ServiceState, Timer};
 use crate::log::{Log, Prepared};
-use crate::message::{Batch, Commit, Message, PrePrepare, Prepare};
+use crate::message::{Commit, Message, PrePrepare, Prepare};
 use crate::params::Params;
 use crate::participation::Peers;
 use crate::pending::Pending;
@@ -39,12 +39,11 @@ impl Replica {
             execution: Execution::new(service.last_executed, service.replies),
             pending: Pending::default(),
             must_sign: MustSign::default(),
-            fetching: Fetching::default(),
+            fetching: Fetching::new(),
             transfer: StateTransfer::new(&params, service.staged),
             timer: ViewTimer::new(&params),
             peers: Peers::new(params.help_bytes_max),
             halted: durable.halted.clone(),
-            null: Batch::default().digest(),
             params,
             key: Key(signer),
         };

@@ -16,7 +16,7 @@ use crate::pending::Pending;
 use crate::rejection::Rejection;
 use crate::timer::ViewTimer;
 use crate::transfer::StateTransfer;
-use crate::types::{Digest, ReplicaId, SeqNum};
+use crate::types::{ReplicaId, SeqNum};
 use crate::view::CurrentView;
 use std::fmt;
 use std::sync::Arc;
@@ -58,8 +58,6 @@ pub struct Replica {
     pub(crate) timer: ViewTimer,
     pub(crate) peers: Peers,
     pub(crate) halted: Option<HaltReason>,
-    /// The digest of the null batch.
-    pub(crate) null: Digest,
 }
 
 impl Replica {

@@ -120,8 +120,7 @@ fn check_new_view(params: &Params, body: &NewView) -> Result<(), Rejection> {
         return Err(Rejection::NotPrimary { expected, got: body.replica });
     }
     check_v(params, body)?;
-    let null = Batch::default().digest();
-    let plan = plan(null, body.view_changes.iter().map(|known| &**known));
+    let plan = plan(&body.view_changes);
     let expected = plan.order.iter().map(|(seq, digest)| (*seq, *digest, body.replica));
     let matches = |position: usize, expected| {
         let got = body.pre_prepares.get(position).map(|signed| &signed.body);

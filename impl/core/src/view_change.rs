@@ -70,7 +70,8 @@ impl Replica {
     fn end_view(&mut self, effects: &mut Vec<Effect>) {
         self.peers.reach_strays(&self.params);
         self.timer.leave_view(&self.view, self.execution.last_executed(), &self.params, effects);
-        self.let_go_of_authenticators();
+        self.must_sign.leave_view(self.view.number(), &self.log);
+        self.pending.drop_authenticators();
     }
 
     /// P: for every sequence number above h that prepared here, in whichever view, the certificate of the
@@ -127,7 +128,7 @@ impl Replica {
         if chosen.len() < needed {
             return self.fetch_what_view_changes_name(effects);
         }
-        let plan = plan(self.null, chosen.iter().map(|known| &**known));
+        let plan = plan(&chosen);
         if self.has_everything_for(&plan, effects) {
             self.begin_view(chosen, &plan, effects);
         }
@@ -138,7 +139,7 @@ impl Replica {
     /// is waited for by nobody while q others can do without.
     fn choose_view_changes(&self) -> Vec<Arc<Signed<ViewChange>>> {
         let own = self.params.replica;
-        let here = self.batches_here();
+        let here = self.fetching.here(&self.log);
         let low = self.log.low();
         let is_complete = |known: &&Arc<Signed<ViewChange>>| {
             let body = &known.body;
@@ -170,7 +171,7 @@ impl Replica {
             self.learn_stable(Arc::new(stable), effects);
             self.transfer.begin(&self.params, effects);
         }
-        self.fetch(named.into_iter(), effects);
+        self.fetching.want(named.into_iter(), &self.log, effects);
     }
 
     fn begin_view(
@@ -221,15 +222,13 @@ impl Replica {
         }
         self.view.check_ahead(body.view)?;
         self.view.check_not_superseded(body)?;
-        Ok(plan(self.null, body.view_changes.iter().map(|known| &**known)))
+        Ok(plan(&body.view_changes))
     }
 
     /// Enters the awaited view if the state and the batches that it needs are here.
     pub(crate) fn try_awaited(&mut self, effects: &mut Vec<Effect>) {
         let Some(awaited) = self.view.awaited().cloned() else { return };
-        let view_changes = awaited.body.view_changes.iter().map(|known| &**known);
-        let plan = plan(self.null, view_changes);
-        self.follow_awaited(&plan, effects);
+        self.follow_awaited(&plan(&awaited.body.view_changes), effects);
     }
 
     fn follow_awaited(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
@@ -255,7 +254,7 @@ impl Replica {
     /// O's pre-prepares, each with its batch. All batches above h are here: [`Self::has_everything_for`].
     fn proposals_of(&self, new_view: &Signed<NewView>) -> Vec<Arc<Proposal>> {
         let with_batch = |signed: &Signed<PrePrepare>| {
-            let batch = self.find_batch(signed.body.digest)?;
+            let batch = self.fetching.find(signed.body.digest, &self.log)?;
             Some(Arc::new(Proposal { pre_prepare: signed.clone(), batch }))
         };
         new_view.body.pre_prepares.iter().filter_map(with_batch).collect()
@@ -302,6 +301,6 @@ impl Replica {
             return false;
         }
         let above = plan.order.range(self.log.low().next()..);
-        self.fetch(above.map(|(_, digest)| *digest), effects)
+        self.fetching.want(above.map(|(_, digest)| *digest), &self.log, effects)
     }
 }
