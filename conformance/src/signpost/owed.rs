@@ -279,7 +279,7 @@ const OWED: &[Row] = &[
         "a vote on another replica's connection",
         "looks at what comes on a connection",
         beyond("4.2"),
-        &[ACCEPT, in_core!("replica.rs", "Replica::check_vote_origin"), VERIFY],
+        &[ACCEPT, in_core!("replica.rs", "check_vote_origin"), VERIFY],
     ),
 ];
 

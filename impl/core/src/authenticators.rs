@@ -7,7 +7,7 @@
 
 use crate::log::Log;
 use crate::message::{Request, Signed};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, refuse_if};
 use crate::types::{ClientId, View};
 use crate::view::CurrentView;
 use std::collections::BTreeMap;
@@ -68,10 +68,7 @@ impl MustSign {
     ) -> Result<(), Rejection> {
         let client = request.body.client;
         let is_taken = from_client && view.is_active_primary() && !self.contains(client);
-        match request.is_transferable() || is_taken {
-            true => Ok(()),
-            false => Err(Rejection::NotSigned { client }),
-        }
+        refuse_if(!request.is_transferable() && !is_taken, Rejection::NotSigned { client })
     }
 
     /// The view is left: who had an authenticator in a proposal that did not prepare here has to sign. A batch that

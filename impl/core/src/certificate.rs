@@ -5,7 +5,7 @@ use crate::message::{
     CommitCertificate, NewView, PreparedCertificate, StableCertificate, ViewChange,
 };
 use crate::params::Params;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, refuse_if};
 use crate::types::{Digest, ReplicaId, SeqNum};
 
 /// Exactly `needed` members, in strictly rising order.
@@ -17,26 +17,17 @@ fn check_signers(
     let mut last = None;
     let mut got = 0;
     for replica in signers {
-        if !params.membership.contains(replica) {
-            return Err(Rejection::NotAMember { replica });
-        }
-        if last.is_some_and(|last| last >= replica) {
-            return Err(Rejection::SignersNotRising { replica });
-        }
+        refuse_if(!params.membership.contains(replica), Rejection::NotAMember { replica })?;
+        let is_late = last.is_some_and(|last| last >= replica);
+        refuse_if(is_late, Rejection::SignersNotRising { replica })?;
         last = Some(replica);
         got += 1;
     }
-    match got == needed {
-        true => Ok(()),
-        false => Err(Rejection::WrongQuorumSize { needed, got }),
-    }
+    refuse_if(got != needed, Rejection::WrongQuorumSize { needed, got })
 }
 
 fn check_matching(matching: bool) -> Result<(), Rejection> {
-    match matching {
-        true => Ok(()),
-        false => Err(Rejection::MixedCertificate),
-    }
+    refuse_if(!matching, Rejection::MixedCertificate)
 }
 
 /// §4.2: a pre-prepare by its view's primary, and q−1 PREPAREs of different backups of that view that match it.
@@ -46,15 +37,12 @@ pub(crate) fn check_prepared(
 ) -> Result<(), Rejection> {
     let pre_prepare = &certificate.pre_prepare.body;
     let prepares = &certificate.prepares;
-    let expected = params.membership.primary(pre_prepare.view);
-    if pre_prepare.replica != expected {
-        return Err(Rejection::NotPrimary { expected, got: pre_prepare.replica });
-    }
+    let (expected, got) = (params.membership.primary(pre_prepare.view), pre_prepare.replica);
+    refuse_if(got != expected, Rejection::NotPrimary { expected, got })?;
     let needed = params.membership.prepares();
     check_signers(params, needed, prepares.iter().map(|prepare| prepare.body.replica))?;
-    if prepares.iter().any(|prepare| prepare.body.replica == expected) {
-        return Err(Rejection::PrepareFromPrimary { replica: expected });
-    }
+    let of_primary = prepares.iter().any(|prepare| prepare.body.replica == expected);
+    refuse_if(of_primary, Rejection::PrepareFromPrimary { replica: expected })?;
     check_matching(prepares.iter().all(|prepare| {
         (prepare.body.view, prepare.body.seq, prepare.body.digest)
             == (pre_prepare.view, pre_prepare.seq, pre_prepare.digest)
@@ -101,10 +89,8 @@ pub(crate) fn check_stable(
 /// §4.3: checkpoints are taken at multiples of K.
 pub(crate) fn check_checkpoint_seq(params: &Params, seq: SeqNum) -> Result<(), Rejection> {
     let interval = params.checkpoint_interval;
-    match seq.0 != 0 && seq.0.is_multiple_of(interval) {
-        true => Ok(()),
-        false => Err(Rejection::NotACheckpoint { seq, interval }),
-    }
+    let is_one = seq.0 != 0 && seq.0.is_multiple_of(interval);
+    refuse_if(!is_one, Rejection::NotACheckpoint { seq, interval })
 }
 
 /// §4.4: h is proven by C, and each element of P is a prepared certificate of an earlier view with a sequence
@@ -114,20 +100,14 @@ pub(crate) fn check_view_change(
     view_change: &ViewChange,
 ) -> Result<(), Rejection> {
     check_low_water_mark(params, view_change)?;
-    let low = view_change.low_water_mark;
+    let (view, low) = (view_change.view, view_change.low_water_mark);
     let high = SeqNum(low.0.saturating_add(params.window));
     let mut last = low;
     for certificate in &view_change.prepared {
         let (got, seq) = (certificate.pre_prepare.body.view, certificate.pre_prepare.body.seq);
-        if got >= view_change.view {
-            return Err(Rejection::CertificateFromFuture { view: view_change.view, got });
-        }
-        if seq <= low || seq > high {
-            return Err(Rejection::OutsideWindow { seq, low, high });
-        }
-        if seq <= last {
-            return Err(Rejection::CertificatesNotRising { seq });
-        }
+        refuse_if(got >= view, Rejection::CertificateFromFuture { view, got })?;
+        refuse_if(seq <= low || seq > high, Rejection::OutsideWindow { seq, low, high })?;
+        refuse_if(seq <= last, Rejection::CertificatesNotRising { seq })?;
         last = seq;
         check_prepared(params, certificate)?;
     }
@@ -140,31 +120,21 @@ fn check_low_water_mark(params: &Params, view_change: &ViewChange) -> Result<(),
         true => SeqNum(0),
         false => check_stable(params, &view_change.stable)?.0,
     };
-    match proven == claimed {
-        true => Ok(()),
-        false => Err(Rejection::UnprovenCheckpoint { claimed, proven }),
-    }
+    refuse_if(proven != claimed, Rejection::UnprovenCheckpoint { claimed, proven })
 }
 
 /// V: exactly q VIEW-CHANGEs of different replicas, all for exactly this view, each valid.
 pub(crate) fn check_v(params: &Params, body: &NewView) -> Result<(), Rejection> {
     let needed = params.membership.quorum();
     let got = body.view_changes.len();
-    if got != needed {
-        return Err(Rejection::WrongQuorumSize { needed, got });
-    }
+    refuse_if(got != needed, Rejection::WrongQuorumSize { needed, got })?;
     let mut last = None;
     for view_change in &body.view_changes {
         let ViewChange { view, replica, .. } = view_change.body;
-        if view != body.view {
-            return Err(Rejection::WrongView { expected: body.view, got: view });
-        }
-        if !params.membership.contains(replica) {
-            return Err(Rejection::NotAMember { replica });
-        }
-        if last.is_some_and(|last| last >= replica) {
-            return Err(Rejection::SignersNotRising { replica });
-        }
+        refuse_if(view != body.view, Rejection::WrongView { expected: body.view, got: view })?;
+        refuse_if(!params.membership.contains(replica), Rejection::NotAMember { replica })?;
+        let is_late = last.is_some_and(|last| last >= replica);
+        refuse_if(is_late, Rejection::SignersNotRising { replica })?;
         last = Some(replica);
         check_view_change(params, &view_change.body)?;
     }

@@ -5,8 +5,8 @@ use crate::effect::{Effect, HaltReason};
 use crate::log::Log;
 use crate::manifest::{ChunkId, Manifest, oldest_kept};
 use crate::message::{Checkpoint, Message, Signed, StableCertificate};
-use crate::rejection::Rejection;
-use crate::replica::{Outcome, Replica};
+use crate::rejection::{Rejection, refuse_if};
+use crate::replica::{Outcome, Replica, check_vote_origin};
 use crate::types::{Digest, ReplicaId, SeqNum};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -145,9 +145,9 @@ impl Replica {
         checkpoint: Signed<Checkpoint>,
     ) -> Outcome {
         let Checkpoint { seq, digest, replica } = checkpoint.body;
-        self.check_vote_origin(from, replica)?;
+        check_vote_origin(from, replica)?;
         if seq <= self.log.low() {
-            self.check_window(seq)?;
+            self.log.check_window(seq)?;
         }
         let in_window = self.log.contains(seq);
         match self.checkpoints.vote(seq, from).map(|known| known.body.digest) {
@@ -159,9 +159,8 @@ impl Replica {
             None => {}
         }
         let beyond = self.checkpoints.beyond.get(&from);
-        if !in_window && beyond.is_some_and(|known| known.body.seq >= seq) {
-            return Err(Rejection::Duplicate);
-        }
+        let is_late = !in_window && beyond.is_some_and(|known| known.body.seq >= seq);
+        refuse_if(is_late, Rejection::Duplicate)?;
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();
         match in_window {
@@ -178,7 +177,7 @@ impl Replica {
     pub(crate) fn on_stable(&mut self, certificate: Arc<StableCertificate>) -> Outcome {
         let (seq, _) = certificate.proves().ok_or(Rejection::MixedCertificate)?;
         if seq <= self.log.low() {
-            self.check_window(seq)?;
+            self.log.check_window(seq)?;
         }
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();

@@ -10,7 +10,7 @@ use crate::message::{
     PreparedCertificate, Proposal, Reply, Request, Signed, StableCertificate, Status, ViewChange,
 };
 use crate::params::{ClientAuthentication, Params};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, refuse_if};
 use crate::shape::check_shape;
 use crate::types::{ClientId, Digest, Principal, Signature};
 use std::fmt;
@@ -210,10 +210,8 @@ impl Check<'_> {
     pub(crate) fn signed<B: Body>(&self, signed: &Signed<B>) -> Result<(), Rejection> {
         let signer = signed.body.signer();
         let statement = Statement::new(self.params.cluster, &signed.body);
-        match self.verifier.verify(signer, &statement, &signed.signature) {
-            true => Ok(()),
-            false => Err(Rejection::BadSignature { signer }),
-        }
+        let is_good = self.verifier.verify(signer, &statement, &signed.signature);
+        refuse_if(!is_good, Rejection::BadSignature { signer })
     }
 
     fn all<B: Body>(&self, list: &[Signed<B>]) -> Result<(), Rejection> {

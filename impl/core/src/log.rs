@@ -6,6 +6,7 @@ use crate::membership::Membership;
 use crate::message::{
     Batch, Commit, CommitCertificate, Prepare, PreparedCertificate, Proposal, Signed,
 };
+use crate::rejection::{Rejection, refuse_if};
 use crate::types::{Digest, ReplicaId, SeqNum, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -139,6 +140,12 @@ impl Log {
     /// Whether `seq` is in (h, H] (§4.2, pre-prepare condition 4).
     pub(crate) fn contains(&self, seq: SeqNum) -> bool {
         self.low < seq && seq <= self.high()
+    }
+
+    /// §4.2, §4.3: sequence numbers are taken in (h, H] only.
+    pub(crate) fn check_window(&self, seq: SeqNum) -> Result<(), Rejection> {
+        let (low, high) = (self.low(), self.high());
+        refuse_if(!self.contains(seq), Rejection::OutsideWindow { seq, low, high })
     }
 
     pub(crate) fn slot(&self, seq: SeqNum) -> Option<&Slot> {

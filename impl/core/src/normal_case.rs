@@ -9,8 +9,8 @@ use crate::message::{
     Request, Signed,
 };
 use crate::pending::Gather;
-use crate::rejection::Rejection;
-use crate::replica::{Outcome, Replica};
+use crate::rejection::{Rejection, refuse_if};
+use crate::replica::{Outcome, Replica, check_vote_origin};
 use crate::types::{Digest, ReplicaId, SeqNum, View};
 use std::sync::Arc;
 
@@ -34,9 +34,7 @@ impl Replica {
         let relays = from_client && self.view.is_active_backup();
         if let Some(waiting) = self.pending.request(id.client, id.lane) {
             let last = waiting.timestamp;
-            if last > id.timestamp {
-                return Err(Rejection::OldTimestamp { last, got: id.timestamp });
-            }
+            refuse_if(last > id.timestamp, Rejection::OldTimestamp { last, got: id.timestamp })?;
             if last == id.timestamp && *waiting != request.body {
                 let (waiting, got) = (waiting.digest(), request.body.digest());
                 return Err(Rejection::AnotherWaits { timestamp: last, waiting, got });
@@ -143,11 +141,9 @@ impl Replica {
 
     fn check_pre_prepare(&self, proposal: &Proposal) -> Result<(), Rejection> {
         let body = &proposal.pre_prepare.body;
-        if body.replica == self.params.replica {
-            return Err(Rejection::OwnMessage);
-        }
+        refuse_if(body.replica == self.params.replica, Rejection::OwnMessage)?;
         self.view.check_active(body.view)?;
-        self.check_window(body.seq)?;
+        self.log.check_window(body.seq)?;
         match self.log.slot(body.seq).and_then(|slot| slot.accepted()) {
             None => Ok(()),
             Some(first) if first == body.digest => Err(Rejection::Duplicate),
@@ -175,9 +171,9 @@ impl Replica {
     /// §4.2: PREPAREs of backups are logged; q−1 that match the accepted pre-prepare make it prepared.
     pub(crate) fn on_prepare(&mut self, from: ReplicaId, prepare: Signed<Prepare>) -> Outcome {
         let body = &prepare.body;
-        self.check_vote_origin(from, body.replica)?;
+        check_vote_origin(from, body.replica)?;
         self.view.check_view(body.view)?;
-        self.check_window(body.seq)?;
+        self.log.check_window(body.seq)?;
         let known = self.log.slot(body.seq).and_then(|slot| slot.prepares.get(&from));
         let known = known.map(|known| known.body.digest);
         check_first_vote(from, body.view, body.seq, known, body.digest)?;
@@ -192,9 +188,9 @@ impl Replica {
     /// §4.2: COMMITs are logged; q that match a prepared batch commit it.
     pub(crate) fn on_commit(&mut self, from: ReplicaId, commit: Signed<Commit>) -> Outcome {
         let body = &commit.body;
-        self.check_vote_origin(from, body.replica)?;
+        check_vote_origin(from, body.replica)?;
         self.view.check_view(body.view)?;
-        self.check_window(body.seq)?;
+        self.log.check_window(body.seq)?;
         let known = self.log.slot(body.seq).and_then(|slot| slot.commits.get(&from));
         let known = known.map(|known| known.body.digest);
         check_first_vote(from, body.view, body.seq, known, body.digest)?;
@@ -213,13 +209,10 @@ impl Replica {
             return Err(Rejection::MixedCertificate);
         };
         let (seq, digest) = (first.body.seq, first.body.digest);
-        self.check_window(seq)?;
+        self.log.check_window(seq)?;
         let known = self.log.slot(seq).and_then(|slot| slot.committed.as_ref());
-        if seq <= self.execution.last_executed()
-            || known.is_some_and(|known| known.digest() == Some(digest))
-        {
-            return Err(Rejection::Duplicate);
-        }
+        let is_here = known.is_some_and(|known| known.digest() == Some(digest));
+        refuse_if(is_here || seq <= self.execution.last_executed(), Rejection::Duplicate)?;
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();
         self.commit(seq, certificate, &mut effects);

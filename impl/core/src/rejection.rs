@@ -275,6 +275,14 @@ pub enum Rejection {
     Halted(HaltReason),
 }
 
+/// A guard: refuses an input for this reason if this is so.
+pub(crate) fn refuse_if(is_so: bool, reason: Rejection) -> Result<(), Rejection> {
+    match is_so {
+        true => Err(reason),
+        false => Ok(()),
+    }
+}
+
 /// Names each variant once, so that the list of names is complete whenever the match is.
 macro_rules! kinds {
     ($($kind:ident = $name:literal,)*) => {

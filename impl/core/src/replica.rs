@@ -13,10 +13,10 @@ use crate::message::{Message, Signed};
 use crate::params::Params;
 use crate::participation::Peers;
 use crate::pending::Pending;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, refuse_if};
 use crate::timer::ViewTimer;
 use crate::transfer::StateTransfer;
-use crate::types::{ReplicaId, SeqNum};
+use crate::types::ReplicaId;
 use crate::view::CurrentView;
 use std::fmt;
 use std::sync::Arc;
@@ -88,12 +88,8 @@ impl Replica {
     }
 
     fn on_message(&mut self, from: ReplicaId, message: Verified<Message>) -> Outcome {
-        if !self.params.membership.contains(from) {
-            return Err(Rejection::NotAMember { replica: from });
-        }
-        if from == self.params.replica {
-            return Err(Rejection::OwnMessage);
-        }
+        refuse_if(!self.params.membership.contains(from), Rejection::NotAMember { replica: from })?;
+        refuse_if(from == self.params.replica, Rejection::OwnMessage)?;
         match message.into_inner() {
             Message::Request(request) => self.on_request(request, Some(from)),
             Message::PrePrepare(proposal) => self.on_pre_prepare(proposal),
@@ -137,29 +133,6 @@ impl Replica {
         sign(&*self.key.0, self.params.cluster, body)
     }
 
-    /// A vote counts only under its signer's own hand: the signer is a member, not this replica, and the owner
-    /// of the channel that it came on.
-    pub(crate) fn check_vote_origin(
-        &self,
-        from: ReplicaId,
-        signer: ReplicaId,
-    ) -> Result<(), Rejection> {
-        match signer == from {
-            true => Ok(()),
-            false => Err(Rejection::NotFromSigner { signer, from }),
-        }
-    }
-
-    /// §4.2, §4.3: sequence numbers are taken in (h, H] only.
-    pub(crate) fn check_window(&self, seq: SeqNum) -> Result<(), Rejection> {
-        match self.log.contains(seq) {
-            true => Ok(()),
-            false => {
-                Err(Rejection::OutsideWindow { seq, low: self.log.low(), high: self.log.high() })
-            }
-        }
-    }
-
     /// Why the replica has stopped for good, if it has.
     pub fn halted(&self) -> Option<&HaltReason> {
         self.halted.as_ref()
@@ -171,4 +144,10 @@ impl Replica {
         effects.push(Effect::Persist(Record::Halted(reason.clone())));
         effects.push(Effect::Halt(reason));
     }
+}
+
+/// A vote counts only under its signer's own hand: the signer is a member, not this replica, and the owner of the
+/// channel that it came on.
+pub(crate) fn check_vote_origin(from: ReplicaId, signer: ReplicaId) -> Result<(), Rejection> {
+    refuse_if(signer != from, Rejection::NotFromSigner { signer, from })
 }

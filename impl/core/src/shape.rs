@@ -8,7 +8,7 @@ use crate::certificate::{
 use crate::message::{Batch, Message, NewView, Proposal, Request, StableCertificate, ViewChange};
 use crate::new_view::plan;
 use crate::params::Params;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, refuse_if};
 use crate::types::Timestamp;
 
 /// Whether a replica with these parameters could take the message in some state.
@@ -18,17 +18,13 @@ pub(crate) fn check_shape(params: &Params, message: &Message) -> Result<(), Reje
         Message::PrePrepare(proposal) => check_proposal(params, proposal),
         Message::Prepare(vote) => {
             let replica = vote.body.replica;
-            match replica != params.membership.primary(vote.body.view) {
-                true => Ok(()),
-                false => Err(Rejection::PrepareFromPrimary { replica }),
-            }
+            let is_primary = replica == params.membership.primary(vote.body.view);
+            refuse_if(is_primary, Rejection::PrepareFromPrimary { replica })
         }
         Message::Checkpoint(vote) => check_checkpoint_seq(params, vote.body.seq),
         Message::ViewChange(one) => {
             let replica = one.body.replica;
-            if !params.membership.contains(replica) {
-                return Err(Rejection::NotAMember { replica });
-            }
+            refuse_if(!params.membership.contains(replica), Rejection::NotAMember { replica })?;
             check_lists(params, &one.body)?;
             check_view_change(params, &one.body)
         }
@@ -52,26 +48,17 @@ pub(crate) fn check_shape(params: &Params, message: &Message) -> Result<(), Reje
 }
 
 fn at_most(len: usize, max: usize) -> Result<(), Rejection> {
-    match len <= max {
-        true => Ok(()),
-        false => Err(Rejection::TooLong { len, max }),
-    }
+    refuse_if(len > max, Rejection::TooLong { len, max })
 }
 
 /// A lane's last timestamp must not be reached: nothing could follow.
 fn check_request(params: &Params, request: &Request) -> Result<(), Rejection> {
     let (len, max) = (request.operation.len(), params.operation_bytes_max);
-    if len > max {
-        return Err(Rejection::OperationTooLarge { len, max });
-    }
+    refuse_if(len > max, Rejection::OperationTooLarge { len, max })?;
     let (lane, max) = (request.lane, params.lanes_max);
-    if lane.0 >= max {
-        return Err(Rejection::LaneTooHigh { lane, max });
-    }
-    match request.timestamp <= Timestamp::MAX {
-        true => Ok(()),
-        false => Err(Rejection::TimestampTooHigh { got: request.timestamp }),
-    }
+    refuse_if(lane.0 >= max, Rejection::LaneTooHigh { lane, max })?;
+    let got = request.timestamp;
+    refuse_if(got > Timestamp::MAX, Rejection::TimestampTooHigh { got })
 }
 
 fn check_batch(params: &Params, batch: &Batch) -> Result<(), Rejection> {
@@ -85,17 +72,10 @@ fn check_proposal(params: &Params, proposal: &Proposal) -> Result<(), Rejection>
     check_batch(params, &proposal.batch)?;
     let body = &proposal.pre_prepare.body;
     let expected = params.membership.primary(body.view);
-    if body.replica != expected {
-        return Err(Rejection::NotPrimary { expected, got: body.replica });
-    }
+    refuse_if(body.replica != expected, Rejection::NotPrimary { expected, got: body.replica })?;
     let expected = proposal.batch.digest();
-    if body.digest != expected {
-        return Err(Rejection::WrongDigest { expected, got: body.digest });
-    }
-    match proposal.batch.is_null() {
-        true => Err(Rejection::NullBatch),
-        false => Ok(()),
-    }
+    refuse_if(body.digest != expected, Rejection::WrongDigest { expected, got: body.digest })?;
+    refuse_if(proposal.batch.is_null(), Rejection::NullBatch)
 }
 
 fn check_stable_list(params: &Params, certificate: &StableCertificate) -> Result<(), Rejection> {
@@ -116,9 +96,7 @@ fn check_new_view(params: &Params, body: &NewView) -> Result<(), Rejection> {
     at_most(body.pre_prepares.len(), params.window_len())?;
     body.view_changes.iter().try_for_each(|one| check_lists(params, &one.body))?;
     let expected = params.membership.primary(body.view);
-    if body.replica != expected {
-        return Err(Rejection::NotPrimary { expected, got: body.replica });
-    }
+    refuse_if(body.replica != expected, Rejection::NotPrimary { expected, got: body.replica })?;
     check_v(params, body)?;
     let plan = plan(&body.view_changes);
     let expected = plan.order.iter().map(|(seq, digest)| (*seq, *digest, body.replica));

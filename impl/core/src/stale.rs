@@ -9,8 +9,8 @@
 use crate::durable::Record;
 use crate::effect::Effect;
 use crate::message::{Message, NewView, Signed, ViewChange};
-use crate::rejection::Rejection;
-use crate::replica::Replica;
+use crate::rejection::{Rejection, refuse_if};
+use crate::replica::{Replica, check_vote_origin};
 use crate::types::{Digest, ReplicaId, SeqNum, Signature, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -88,16 +88,16 @@ impl Place {
                 refuse_if(again && body.view == self.view, Rejection::Duplicate)
             }
             Message::Prepare(vote) => {
-                check_channel(from, vote.body.replica)?;
+                check_vote_origin(from, vote.body.replica)?;
                 self.check_left(vote.body.view)?;
                 self.check_low(vote.body.seq)
             }
-            Message::Commit(vote) => check_channel(from, vote.body.replica),
+            Message::Commit(vote) => check_vote_origin(from, vote.body.replica),
             Message::Checkpoint(vote) => {
-                check_channel(from, vote.body.replica)?;
+                check_vote_origin(from, vote.body.replica)?;
                 self.check_low(vote.body.seq)
             }
-            Message::Status(status) => check_channel(from, status.body.replica),
+            Message::Status(status) => check_vote_origin(from, status.body.replica),
             Message::ViewChange(one) => self.check_view_change(from, one),
             Message::NewView(one) => self.check_new_view(from, one),
             Message::Committed(certificate) => {
@@ -165,18 +165,6 @@ impl Place {
         let (low, high) = (self.low, self.high);
         refuse_if(seq <= low, Rejection::OutsideWindow { seq, low, high })
     }
-}
-
-fn refuse_if(refused: bool, rejection: Rejection) -> Result<(), Rejection> {
-    match refused {
-        true => Err(rejection),
-        false => Ok(()),
-    }
-}
-
-/// A vote counts on its signer's own channel only.
-fn check_channel(from: ReplicaId, signer: ReplicaId) -> Result<(), Rejection> {
-    refuse_if(signer != from, Rejection::NotFromSigner { signer, from })
 }
 
 #[cfg(test)]

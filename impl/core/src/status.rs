@@ -5,7 +5,7 @@ use crate::effect::Effect;
 use crate::input::Timer;
 use crate::log::Slot;
 use crate::message::{Message, Signed, Status};
-use crate::replica::{Outcome, Replica};
+use crate::replica::{Outcome, Replica, check_vote_origin};
 use crate::types::{ReplicaId, SeqNum};
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Replica {
 
     /// Answers a peer's STATUS with what it lacks, and with no more than its budget allows: [`crate::budget`].
     pub(crate) fn on_status(&mut self, from: ReplicaId, status: &Status) -> Outcome {
-        self.check_vote_origin(from, status.replica)?;
+        check_vote_origin(from, status.replica)?;
         self.peers.note_status(status)?;
         let mut messages = Vec::new();
         self.help_with_state(status, &mut messages);

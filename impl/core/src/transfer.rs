@@ -13,7 +13,7 @@ use crate::execution::Execution;
 use crate::manifest::{Manifest, chunk_digest};
 use crate::message::{FetchState, Message, StableCertificate, StateData, StatePart};
 use crate::params::Params;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, refuse_if};
 use crate::replica::{Outcome, Replica};
 use crate::replies::{ReplyTable, is_chunk};
 use crate::sources::{Asked, Sources};
@@ -232,21 +232,16 @@ impl StateTransfer {
                 let manifest = manifest.filter(|manifest| manifest.seq == transfer.seq);
                 let manifest = manifest.ok_or(Rejection::UnreadableStateData)?;
                 let got = manifest.digest();
-                if got != expected {
-                    return Err(Rejection::WrongStateData { expected, got });
-                }
+                refuse_if(got != expected, Rejection::WrongStateData { expected, got })?;
                 // All checks passed; nothing has changed yet.
                 self.sources.on_answer(&asked);
                 self.on_manifest(manifest, kept, params)
             }
             StatePart::Chunk(_) => {
                 let got = chunk_digest(&data.bytes);
-                if got != expected {
-                    return Err(Rejection::WrongStateData { expected, got });
-                }
-                if transfer.is_reply_chunk(expected) && !is_chunk(&data.bytes) {
-                    return Err(Rejection::UnreadableStateData);
-                }
+                refuse_if(got != expected, Rejection::WrongStateData { expected, got })?;
+                let is_unreadable = transfer.is_reply_chunk(expected) && !is_chunk(&data.bytes);
+                refuse_if(is_unreadable, Rejection::UnreadableStateData)?;
                 // All checks passed; nothing has changed yet.
                 self.sources.on_answer(&asked);
                 self.on_chunk(expected, &data.bytes, params)

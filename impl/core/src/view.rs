@@ -4,7 +4,7 @@ use crate::durable::Durable;
 use crate::membership::Membership;
 use crate::message::{NewView, Signed, ViewChange};
 use crate::params::Params;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, refuse_if};
 use crate::types::{ReplicaId, SeqNum, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,53 +120,38 @@ impl CurrentView {
 
     /// A replica that abstains leaves no view: it could not say what prepared.
     pub(crate) fn check_not_abstaining(&self) -> Result<(), Rejection> {
-        match self.abstains {
-            None => Ok(()),
-            Some(_) => Err(Rejection::ViewNotActive { view: self.number }),
-        }
+        refuse_if(self.abstains.is_some(), Rejection::ViewNotActive { view: self.number })
     }
 
     /// Votes are taken for the current view, also while it is not active yet (they are counted when it is).
     pub(crate) fn check_view(&self, got: View) -> Result<(), Rejection> {
-        match got == self.number {
-            true => Ok(()),
-            false => Err(Rejection::WrongView { expected: self.number, got }),
-        }
+        refuse_if(got != self.number, Rejection::WrongView { expected: self.number, got })
     }
 
     /// §4.2: a backup accepts what is ordered in the view that it is in.
     pub(crate) fn check_active(&self, got: View) -> Result<(), Rejection> {
         self.check_view(got)?;
-        match self.active {
-            true => Ok(()),
-            false => Err(Rejection::ViewNotActive { view: self.number }),
-        }
+        refuse_if(!self.active, Rejection::ViewNotActive { view: self.number })
     }
 
     /// §4.4: a view that was left, or that has begun, is not changed to.
     pub(crate) fn check_ahead(&self, got: View) -> Result<(), Rejection> {
-        match got > self.number || (got == self.number && !self.active) {
-            true => Ok(()),
-            false => Err(Rejection::WrongView { expected: self.number, got }),
-        }
+        let is_ahead = got > self.number || (got == self.number && !self.active);
+        refuse_if(!is_ahead, Rejection::WrongView { expected: self.number, got })
     }
 
     /// §4.4: of each sender the VIEW-CHANGE for the latest view counts.
     pub(crate) fn check_latest(&self, body: &ViewChange) -> Result<(), Rejection> {
         let known = self.view_changes.get(&body.replica);
-        match known.is_some_and(|known| known.body.view >= body.view) {
-            true => Err(Rejection::Duplicate),
-            false => Ok(()),
-        }
+        let is_late = known.is_some_and(|known| known.body.view >= body.view);
+        refuse_if(is_late, Rejection::Duplicate)
     }
 
     /// Of several NEW-VIEWs the one for the latest view is waited for, and no copy of it counts.
     pub(crate) fn check_not_superseded(&self, body: &NewView) -> Result<(), Rejection> {
         let awaited = self.awaited.as_ref().map(|awaited| &awaited.body);
-        match awaited.is_some_and(|awaited| awaited.view > body.view || awaited == body) {
-            true => Err(Rejection::Duplicate),
-            false => Ok(()),
-        }
+        let is_late = awaited.is_some_and(|awaited| awaited.view > body.view || awaited == body);
+        refuse_if(is_late, Rejection::Duplicate)
     }
 
     /// §4.4: when f+1 others are past this replica's view, one of them is correct: join the earliest of their

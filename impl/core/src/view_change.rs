@@ -4,7 +4,7 @@ use crate::durable::Record;
 use crate::effect::Effect;
 use crate::message::{Message, NewView, PrePrepare, Proposal, Signed, ViewChange};
 use crate::new_view::{Plan, plan};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, refuse_if};
 use crate::replica::{Outcome, Replica};
 use crate::types::View;
 use std::sync::Arc;
@@ -12,9 +12,7 @@ use std::sync::Arc;
 impl Replica {
     /// §4.4: the timer ran out, so the primary is suspected; unless it is this replica that lags behind.
     pub(crate) fn on_view_timer(&mut self) -> Outcome {
-        if !self.timer.is_running() {
-            return Err(Rejection::TimerNotRunning);
-        }
+        refuse_if(!self.timer.is_running(), Rejection::TimerNotRunning)?;
         match self.is_behind() {
             true => Ok(self.timer.wait_again(self.execution.last_executed())),
             false => self.on_suspect(),
@@ -92,9 +90,7 @@ impl Replica {
     /// latest. f+1 of them for later views make this replica join the earliest of those.
     pub(crate) fn on_view_change(&mut self, view_change: Arc<Signed<ViewChange>>) -> Outcome {
         let body = &view_change.body;
-        if body.replica == self.params.replica {
-            return Err(Rejection::OwnMessage);
-        }
+        refuse_if(body.replica == self.params.replica, Rejection::OwnMessage)?;
         self.view.check_ahead(body.view)?;
         self.view.check_latest(body)?;
         // All checks passed; nothing has changed yet.
@@ -217,9 +213,7 @@ impl Replica {
     }
 
     fn check_enterable(&self, body: &NewView) -> Result<Plan, Rejection> {
-        if body.replica == self.params.replica {
-            return Err(Rejection::OwnMessage);
-        }
+        refuse_if(body.replica == self.params.replica, Rejection::OwnMessage)?;
         self.view.check_ahead(body.view)?;
         self.view.check_not_superseded(body)?;
         Ok(plan(&body.view_changes))
