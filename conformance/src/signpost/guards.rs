@@ -106,12 +106,12 @@ const RAISED: &[Row] = &[
     (Kind::PrepareFromPrimary, P, &[PREPARED]),
     (Kind::WrongDigest, PP, &[SHAPE_PROPOSAL]),
     (Kind::WrongDigest, &[Given::Committed], &[COMMITTED]),
-    (Kind::Equivocation, PP, &[PRE_PREPARE]),
+    (Kind::Equivocation, PP, &[FIRST_VOTE]),
     (Kind::Equivocation, VOTES, &[FIRST_VOTE]),
-    (Kind::Equivocation, CP, &[ON_CHECKPOINT]),
-    (Kind::Duplicate, PP, &[PRE_PREPARE]),
+    (Kind::Equivocation, CP, &[FIRST_VOTE]),
+    (Kind::Duplicate, PP, &[FIRST_VOTE]),
     (Kind::Duplicate, VOTES, &[FIRST_VOTE]),
-    (Kind::Duplicate, CP, &[ON_CHECKPOINT]),
+    (Kind::Duplicate, CP, &[FIRST_VOTE, ON_CHECKPOINT]),
     (Kind::Duplicate, VC, &[LATEST]),
     (Kind::Duplicate, NV, &[NOT_SUPERSEDED]),
     (Kind::Duplicate, &[Given::Committed], &[ON_COMMITTED]),
@@ -179,9 +179,15 @@ pub fn read(given: Option<Given>, reason: Kind) -> &'static [Handler] {
         ],
         (Kind::TooLong, Some(Given::ViewChange)) => &[SHAPE_LISTS, SHAPE_STABLE, PREPARES],
         (Kind::TooLong, Some(Given::NewView)) => &[SHAPE_NEW_VIEW, SHAPE_LISTS, PREPARES],
-        (Kind::OutsideWindow | Kind::WrongView | Kind::ViewNotActive, Some(Given::PrePrepare)) => {
-            &[PRE_PREPARE]
-        }
+        (
+            Kind::OutsideWindow
+            | Kind::WrongView
+            | Kind::ViewNotActive
+            | Kind::Duplicate
+            | Kind::Equivocation,
+            Some(Given::PrePrepare),
+        ) => &[PRE_PREPARE],
+        (Kind::Equivocation, Some(Given::Checkpoint)) => &[ON_CHECKPOINT],
         (Kind::WrongView | Kind::Duplicate, Some(Given::NewView)) => &[ENTERABLE],
         (Kind::LaneTooHigh | Kind::OperationTooLarge | Kind::TimestampTooHigh, _) => &[CHECK_SHAPE],
         (Kind::TooLong, Some(Given::Stable)) => &[SHAPE_STABLE],

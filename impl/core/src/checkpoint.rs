@@ -5,6 +5,7 @@ use crate::effect::{Effect, HaltReason};
 use crate::log::Log;
 use crate::manifest::{ChunkId, Manifest, oldest_kept};
 use crate::message::{Checkpoint, Message, Signed, StableCertificate};
+use crate::normal_case::check_first_vote;
 use crate::rejection::{Rejection, refuse_if};
 use crate::replica::{Outcome, Replica, check_vote_origin};
 use crate::types::{Digest, ReplicaId, SeqNum};
@@ -71,9 +72,13 @@ impl Checkpoints {
         self.votes.values().map(BTreeMap::len).sum::<usize>() + self.beyond.len()
     }
 
-    fn insert(&mut self, checkpoint: Signed<Checkpoint>) {
+    fn insert(&mut self, checkpoint: Signed<Checkpoint>, log: &Log) {
         let Checkpoint { seq, replica, .. } = checkpoint.body;
-        self.votes.entry(seq).or_default().insert(replica, checkpoint);
+        let place = match log.contains(seq) {
+            true => self.votes.entry(seq).or_default(),
+            false => &mut self.beyond,
+        };
+        place.insert(replica, checkpoint);
     }
 
     /// `needed` votes for one digest at `seq`, if there are so many.
@@ -107,7 +112,7 @@ impl Checkpoints {
                 Some(seq) if seq > log.high() => {}
                 Some(seq) => {
                     let vote = self.beyond.remove(&replica).filter(|_| log.contains(seq));
-                    vote.into_iter().for_each(|vote| self.insert(vote));
+                    vote.into_iter().for_each(|vote| self.insert(vote, log));
                 }
                 None => {}
             }
@@ -132,7 +137,7 @@ impl Replica {
             return;
         }
         let checkpoint = self.signed(Checkpoint { seq, digest, replica: self.params.replica });
-        self.checkpoints.insert(checkpoint.clone());
+        self.checkpoints.insert(checkpoint.clone(), &self.log);
         effects.push(Effect::Persist(Record::Checkpoint(checkpoint.clone())));
         effects.push(Effect::Broadcast(Message::Checkpoint(checkpoint)));
         self.try_stabilise(seq, effects);
@@ -149,26 +154,14 @@ impl Replica {
         if seq <= self.log.low() {
             self.log.check_window(seq)?;
         }
-        let in_window = self.log.contains(seq);
-        match self.checkpoints.vote(seq, from).map(|known| known.body.digest) {
-            Some(first) if first == digest => return Err(Rejection::Duplicate),
-            Some(first) => {
-                let (view, second) = (self.view.number(), digest);
-                return Err(Rejection::Equivocation { replica, view, seq, first, second });
-            }
-            None => {}
-        }
-        let beyond = self.checkpoints.beyond.get(&from);
-        let is_late = !in_window && beyond.is_some_and(|known| known.body.seq >= seq);
+        let known = self.checkpoints.vote(seq, from).map(|known| known.body.digest);
+        check_first_vote(replica, self.view.number(), seq, known, digest)?;
+        let beyond = self.checkpoints.beyond.get(&from).filter(|_| !self.log.contains(seq));
+        let is_late = beyond.is_some_and(|known| known.body.seq >= seq);
         refuse_if(is_late, Rejection::Duplicate)?;
         // All checks passed; nothing has changed yet.
         let mut effects = Vec::new();
-        match in_window {
-            true => self.checkpoints.insert(checkpoint),
-            false => {
-                self.checkpoints.beyond.insert(from, checkpoint);
-            }
-        }
+        self.checkpoints.insert(checkpoint, &self.log);
         self.try_stabilise(seq, &mut effects);
         Ok(effects)
     }

@@ -144,17 +144,8 @@ impl Replica {
         refuse_if(body.replica == self.params.replica, Rejection::OwnMessage)?;
         self.view.check_active(body.view)?;
         self.log.check_window(body.seq)?;
-        match self.log.slot(body.seq).and_then(|slot| slot.accepted()) {
-            None => Ok(()),
-            Some(first) if first == body.digest => Err(Rejection::Duplicate),
-            Some(first) => Err(Rejection::Equivocation {
-                replica: body.replica,
-                view: body.view,
-                seq: body.seq,
-                first,
-                second: body.digest,
-            }),
-        }
+        let known = self.log.slot(body.seq).and_then(|slot| slot.accepted());
+        check_first_vote(body.replica, body.view, body.seq, known, body.digest)
     }
 
     /// Logs a pre-prepare and sends PREPARE for it.
@@ -298,7 +289,7 @@ impl Replica {
 }
 
 /// The first vote of a replica is kept; a different second one is evidence of a fault.
-fn check_first_vote(
+pub(crate) fn check_first_vote(
     replica: ReplicaId,
     view: View,
     seq: SeqNum,

@@ -16,7 +16,7 @@ use crate::params::Params;
 use crate::rejection::Rejection;
 use crate::replica::Replica;
 use crate::timer::ticks;
-use crate::types::{ReplicaId, SeqNum, View};
+use crate::types::{ReplicaId, SeqNum};
 use crate::view::CurrentView;
 use std::collections::BTreeMap;
 
@@ -29,22 +29,15 @@ const TIMES_MAX: u32 = 6;
 /// While a replica takes part for so many times its present wait, the next one is halved.
 const GOOD_WAITS: u64 = 16;
 
-/// What a peer's latest STATUS says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A peer's latest STATUS.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Report {
-    view: View,
-    active: bool,
-    last_executed: SeqNum,
+    status: Status,
     /// Own ticks since it came.
     age: u64,
 }
 
 impl Report {
-    fn new(status: &Status) -> Self {
-        let Status { view, active, last_executed, .. } = *status;
-        Self { view, active, last_executed, age: 0 }
-    }
-
     fn is_fresh(&self) -> bool {
         self.age < FRESH_TICKS
     }
@@ -128,30 +121,30 @@ impl Peers {
         };
         // All checks passed; nothing has changed yet.
         self.answered.insert(status.replica, again);
-        self.reported.insert(status.replica, Report::new(status));
+        self.reported.insert(status.replica, Report { status: status.clone(), age: 0 });
         Ok(())
     }
 
     /// What a peer has said lately.
-    fn report(&self, peer: ReplicaId) -> Option<&Report> {
-        self.reported.get(&peer).filter(|report| report.is_fresh())
+    fn status(&self, peer: ReplicaId) -> Option<&Status> {
+        self.reported.get(&peer).filter(|report| report.is_fresh()).map(|report| &report.status)
     }
 
     fn takes_part(&self, peer: ReplicaId, view: &CurrentView) -> bool {
-        self.report(peer).is_some_and(|report| report.active && report.view == view.number())
+        self.status(peer).is_some_and(|status| status.active && status.view == view.number())
     }
 
     /// Whether f+1 others, one of them correct, have lately said that they have executed more.
     pub(crate) fn have_overtaken(&self, executed: SeqNum, membership: &Membership) -> bool {
-        let fresh = self.reported.values().filter(|report| report.is_fresh());
-        fresh.filter(|report| report.last_executed > executed).count() >= membership.weak()
+        let lately = self.reported.keys().filter_map(|peer| self.status(*peer));
+        lately.filter(|status| status.last_executed > executed).count() >= membership.weak()
     }
 
     /// Whether a peer has left this view for the next, and waits there.
     fn waits_ahead(&self, peer: ReplicaId, view: &CurrentView) -> bool {
         let Some(next) = view.number().next() else { return false };
         let promised = view.view_change_of(peer).is_some_and(|known| known.body.view == next);
-        promised || self.report(peer).is_some_and(|report| report.view == next && !report.active)
+        promised || self.status(peer).is_some_and(|status| status.view == next && !status.active)
     }
 
     /// A tick: whether some peer has waited ahead of this replica for long enough.

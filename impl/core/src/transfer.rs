@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A transfer, planned or under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 struct Transfer {
     seq: SeqNum,
     digest: Digest,
@@ -100,7 +100,7 @@ impl StateTransfer {
     ) {
         let Some((seq, digest)) = stable.proves() else { return };
         let Some(transfer) = &mut self.current else {
-            self.current = Some(Transfer::new(seq, digest, stable));
+            self.current = Some(Transfer { seq, digest, stable, ..Transfer::default() });
             return;
         };
         let latest = transfer.later.as_ref().and_then(|later| later.proves()).map(|(seq, _)| seq);
@@ -113,7 +113,7 @@ impl StateTransfer {
         }
         let (missing, turn) = (std::mem::take(&mut transfer.missing), transfer.turn);
         self.sources.retain(|digest| missing.contains_key(digest));
-        self.current = Some(Transfer { missing, turn, ..Transfer::new(seq, digest, stable) });
+        self.current = Some(Transfer { seq, digest, stable, missing, turn, ..Transfer::default() });
         self.begin(params, effects);
     }
 
@@ -371,20 +371,6 @@ impl Replica {
 }
 
 impl Transfer {
-    fn new(seq: SeqNum, digest: Digest, stable: Arc<StableCertificate>) -> Self {
-        Self {
-            seq,
-            digest,
-            stable,
-            later: None,
-            begun: false,
-            turn: 0,
-            manifest: None,
-            missing: BTreeMap::new(),
-            unasked: BTreeSet::new(),
-        }
-    }
-
     /// The signers of the proof without this replica: at least f+1 correct ones have the state.
     fn signers(&self, own: ReplicaId) -> Vec<ReplicaId> {
         let signers = self.stable.checkpoints.iter().map(|vote| vote.body.replica);
