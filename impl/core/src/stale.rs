@@ -11,27 +11,21 @@ use crate::effect::Effect;
 use crate::message::{Message, NewView, Signed, ViewChange};
 use crate::rejection::{Rejection, refuse_if};
 use crate::replica::{Replica, check_vote_origin};
-use crate::types::{Digest, ReplicaId, SeqNum, Signature, View};
+use crate::types::{Digest, ReplicaId, SeqNum, View};
+use crate::view::CurrentView;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where a replica is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
     own: ReplicaId,
-    pub(crate) view: View,
-    active: bool,
+    pub(crate) view: CurrentView,
     pub(crate) low: SeqNum,
     pub(crate) high: SeqNum,
     executed: SeqNum,
     /// The batches that it may have asked for.
     pub(crate) wanted: Arc<BTreeSet<Digest>>,
-    /// The VIEW-CHANGEs that it keeps.
-    view_changes: BTreeMap<ReplicaId, (View, Signature)>,
-    /// The NEW-VIEW that began the view.
-    new_view: Option<(View, Signature)>,
-    /// The one that waits for state or batches.
-    awaited: Option<(View, Signature)>,
     /// The pre-prepares of the current view that it has accepted.
     accepted: BTreeMap<SeqNum, Digest>,
     /// Of whom something was looked at in the current view because it may be evidence: kind, channel, signer.
@@ -40,20 +34,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(replica: &Replica) -> Self {
-        let view_change = |one: &Signed<ViewChange>| (one.body.view, one.signature);
-        let new_view = |one: &Arc<Signed<NewView>>| (one.body.view, one.signature);
-        let kept = replica.view.view_changes();
         Self {
             own: replica.params.replica,
-            view: replica.view.number(),
-            active: replica.view.is_active(),
+            view: replica.view.clone(),
             low: replica.log.low(),
             high: replica.log.high(),
             executed: replica.execution.last_executed(),
             wanted: Arc::new(replica.fetching.wanted().collect()),
-            view_changes: kept.map(|one| (one.body.replica, view_change(one))).collect(),
-            new_view: replica.view.new_view().map(new_view),
-            awaited: replica.view.awaited().map(new_view),
             accepted: BTreeMap::new(),
             looked_at: BTreeSet::new(),
         }
@@ -62,7 +49,7 @@ impl Place {
     /// The replica has made a step with these effects.
     pub(crate) fn follow(&mut self, effects: &[Effect], replica: &Replica) {
         let before = std::mem::replace(self, Self::new(replica));
-        if before.view == self.view {
+        if before.view.number() == self.view.number() {
             self.looked_at = before.looked_at;
             self.accepted = before.accepted;
             if before.low < self.low {
@@ -85,7 +72,7 @@ impl Place {
                 self.check_left(body.view)?;
                 self.check_low(body.seq)?;
                 let again = self.accepted.get(&body.seq) == Some(&body.digest);
-                refuse_if(again && body.view == self.view, Rejection::Duplicate)
+                refuse_if(again && body.view == self.view.number(), Rejection::Duplicate)
             }
             Message::Prepare(vote) => {
                 check_vote_origin(from, vote.body.replica)?;
@@ -127,38 +114,37 @@ impl Place {
         let (view, signer) = (one.body.view, one.body.replica);
         refuse_if(signer == self.own, Rejection::OwnMessage)?;
         self.check_left(view)?;
-        let known = self.view_changes.get(&signer).copied();
-        refuse_if(known == Some((view, one.signature)), Rejection::Duplicate)?;
-        let later = known.is_some_and(|(known, _)| known >= view);
-        if later || self.is_active_in(view) {
-            let rejection = if later { Rejection::Duplicate } else { self.wrong_view(view) };
-            return refuse_if(!self.looked_at.insert(("view-change", from, signer)), rejection);
+        let is_known = self
+            .view
+            .view_change_of(signer)
+            .is_some_and(|known| (known.body.view, known.signature) == (view, one.signature));
+        refuse_if(is_known, Rejection::Duplicate)?;
+        match self.view.check_latest(&one.body).and_then(|()| self.view.check_ahead(view)) {
+            Err(reason) => refuse_if(!self.looked_at.insert(("view-change", from, signer)), reason),
+            Ok(()) => Ok(()),
         }
-        Ok(())
     }
 
     fn check_new_view(&mut self, from: ReplicaId, one: &Signed<NewView>) -> Result<(), Rejection> {
         let (view, signer) = (one.body.view, one.body.replica);
         refuse_if(signer == self.own, Rejection::OwnMessage)?;
         self.check_left(view)?;
-        let this = Some((view, one.signature));
-        refuse_if(this == self.new_view, self.wrong_view(view))?;
-        let later = self.awaited.is_some_and(|(awaited, _)| awaited > view);
-        refuse_if(later || this == self.awaited, Rejection::Duplicate)?;
-        let again = self.is_active_in(view) && !self.looked_at.insert(("new-view", from, signer));
-        refuse_if(again, self.wrong_view(view))
-    }
-
-    fn is_active_in(&self, view: View) -> bool {
-        self.active && view == self.view
-    }
-
-    fn wrong_view(&self, got: View) -> Rejection {
-        Rejection::WrongView { expected: self.view, got }
+        let is_this = |known: &Arc<Signed<NewView>>| {
+            (known.body.view, known.signature) == (view, one.signature)
+        };
+        let (began, expected) = (self.view.new_view(), self.view.number());
+        refuse_if(began.is_some_and(is_this), Rejection::WrongView { expected, got: view })?;
+        let is_late = |awaited: &Arc<Signed<NewView>>| awaited.body.view > view || is_this(awaited);
+        refuse_if(self.view.awaited().is_some_and(is_late), Rejection::Duplicate)?;
+        match self.view.check_ahead(view) {
+            Err(reason) => refuse_if(!self.looked_at.insert(("new-view", from, signer)), reason),
+            Ok(()) => Ok(()),
+        }
     }
 
     fn check_left(&self, got: View) -> Result<(), Rejection> {
-        refuse_if(got < self.view, self.wrong_view(got))
+        let expected = self.view.number();
+        refuse_if(got < expected, Rejection::WrongView { expected, got })
     }
 
     fn check_low(&self, seq: SeqNum) -> Result<(), Rejection> {
@@ -168,9 +154,16 @@ impl Place {
 }
 
 #[cfg(test)]
+use crate::{Durable, Membership, Params};
+
+#[cfg(test)]
 impl Place {
     /// An active replica at this place.
     pub(crate) fn at(own: ReplicaId, view: View, (low, high): (SeqNum, SeqNum)) -> Self {
-        Self { own, view, active: true, low, high, executed: low, ..Self::default() }
+        let membership = Membership::new(4).expect("valid size");
+        let params = Params::new(own, membership, Digest::default());
+        let view = CurrentView::restored(&params, &Durable { view, ..Durable::default() });
+        let (wanted, accepted, looked_at) = Default::default();
+        Self { own, view, low, high, executed: low, wanted, accepted, looked_at }
     }
 }

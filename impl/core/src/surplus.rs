@@ -108,7 +108,7 @@ impl Surplus {
 
     /// `replica` has just answered an input with `effects`.
     pub fn on_step(&mut self, effects: &[Effect], replica: &Replica) {
-        let (view, low) = (self.place.view, self.place.low);
+        let (view, low) = (self.place.view.number(), self.place.low);
         self.place.follow(effects, replica);
         if view != replica.view.number() {
             self.settled.values_mut().for_each(|settled| settled.prepared = None);
@@ -164,7 +164,7 @@ impl Surplus {
         let Some(vote) = Vote::of(from, &message, &self.membership) else {
             return Sifted::Needed(message);
         };
-        let Place { view, low, high, .. } = self.place;
+        let (view, low, high) = (self.place.view.number(), self.place.low, self.place.high);
         if vote.view != view || vote.seq <= low || vote.seq > high {
             return Sifted::Needed(message);
         }
