@@ -143,7 +143,7 @@ impl Deed {
             Self::Prepare => &[in_core!("normal_case.rs", "Replica::accept")],
             Self::Commit => &[
                 ADVANCE,
-                in_core!("log.rs", "matching_prepares"),
+                in_core!("log.rs", "Slot::matching_prepares"),
                 in_core!("membership.rs", "Membership::prepares"),
             ],
             Self::Checkpoint => &[in_core!("checkpoint.rs", "Replica::take_checkpoint")],
@@ -155,7 +155,7 @@ impl Deed {
             Self::NewView => &[in_core!("view_change.rs", "Replica::try_new_view"), QUORUM],
             Self::Execute => &[
                 COLLECT_COMMITS,
-                in_core!("log.rs", "matching_commits"),
+                in_core!("log.rs", "Slot::matching_commits"),
                 in_core!("execution.rs", "Replica::execute_next"),
                 in_core!("execution.rs", "Execution::not_yet_executed"),
             ],

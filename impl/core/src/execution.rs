@@ -173,20 +173,19 @@ impl Replica {
         Ok(effects)
     }
 
-    /// The reply to the last request of a lane is sent again.
-    pub(crate) fn reply_again(&self, request: &Request) -> Outcome {
-        Ok(vec![self.reply(request.id(), self.execution.last_reply(request)?)])
-    }
-
-    /// The same for a request that a peer has relayed: as often as the peer's budget allows.
-    pub(crate) fn reply_again_for(&mut self, peer: ReplicaId, request: &Request) -> Outcome {
-        let effects = self.reply_again(request)?;
-        let results = effects.iter().map(|effect| match effect {
-            Effect::Reply(reply) => size::REPLY + reply.body.result.len(),
-            _ => 0,
-        });
-        self.peers.budget.give(peer, Some(Help::Reply), results.sum())?;
-        Ok(effects)
+    /// The reply to the last request of a lane is sent again; for a peer that has relayed the request as often as the
+    /// peer's budget allows.
+    pub(crate) fn reply_again(
+        &mut self,
+        request: &Request,
+        relayed_by: Option<ReplicaId>,
+    ) -> Outcome {
+        let last = self.execution.last_reply(request)?;
+        if let Some(peer) = relayed_by {
+            let bytes = size::REPLY + last.result.len();
+            self.peers.budget.give(peer, Some(Help::Reply), bytes)?;
+        }
+        Ok(vec![self.reply(request.id(), last)])
     }
 
     fn reply(&self, id: RequestId, reply: &LastReply) -> Effect {

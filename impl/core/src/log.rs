@@ -2,9 +2,8 @@
 
 use crate::bodies::Bodies;
 use crate::durable::Record;
-use crate::membership::Membership;
 use crate::message::{
-    Batch, Commit, CommitCertificate, Prepare, PreparedCertificate, Proposal, Signed,
+    Batch, Commit, CommitCertificate, PrePrepare, Prepare, PreparedCertificate, Proposal, Signed,
 };
 use crate::rejection::{Rejection, refuse_if};
 use crate::types::{Digest, ReplicaId, SeqNum, View};
@@ -55,6 +54,23 @@ impl Slot {
     /// Whether the slot's pre-prepare prepared in `view`.
     pub(crate) fn is_prepared_in(&self, view: View) -> bool {
         self.prepared.as_ref().is_some_and(|prepared| prepared.view() == view)
+    }
+
+    /// §4.2: the PREPAREs of backups that match a pre-prepare.
+    pub(crate) fn matching_prepares(&self, of: &PrePrepare) -> Vec<Signed<Prepare>> {
+        let matches = |prepare: &&Signed<Prepare>| {
+            prepare.body.digest == of.digest && prepare.body.view == of.view
+        };
+        let backups = self.prepares.values().filter(|prepare| prepare.body.replica != of.replica);
+        backups.filter(matches).cloned().collect()
+    }
+
+    /// §4.2: the COMMITs that match a pre-prepare.
+    pub(crate) fn matching_commits(&self, of: &PrePrepare) -> Vec<Signed<Commit>> {
+        let matches = |commit: &&Signed<Commit>| {
+            commit.body.digest == of.digest && commit.body.view == of.view
+        };
+        self.commits.values().filter(matches).cloned().collect()
     }
 
     /// The batch with `digest`, wherever the slot has it.
@@ -183,25 +199,4 @@ impl Log {
     pub(crate) fn digests(&self) -> impl Iterator<Item = Digest> {
         self.slots.values().flat_map(Slot::digests)
     }
-}
-
-/// The PREPAREs of backups of `view` that match `digest`.
-pub(crate) fn matching_prepares(
-    slot: &Slot,
-    membership: &Membership,
-    view: View,
-    digest: Digest,
-) -> Vec<Signed<Prepare>> {
-    let primary = membership.primary(view);
-    let matches =
-        |prepare: &&Signed<Prepare>| prepare.body.digest == digest && prepare.body.view == view;
-    let backups = slot.prepares.values().filter(|prepare| prepare.body.replica != primary);
-    backups.filter(matches).cloned().collect()
-}
-
-/// The COMMITs of `view` that match `digest`.
-pub(crate) fn matching_commits(slot: &Slot, view: View, digest: Digest) -> Vec<Signed<Commit>> {
-    let matches =
-        |commit: &&Signed<Commit>| commit.body.digest == digest && commit.body.view == view;
-    slot.commits.values().filter(matches).cloned().collect()
 }

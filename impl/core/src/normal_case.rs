@@ -2,13 +2,11 @@
 
 use crate::durable::Record;
 use crate::effect::{Effect, HaltReason};
-use crate::input::Timer;
-use crate::log::{Prepared, matching_commits, matching_prepares};
+use crate::log::Prepared;
 use crate::message::{
     Batch, Commit, CommitCertificate, Message, PrePrepare, Prepare, PreparedCertificate, Proposal,
     Request, Signed,
 };
-use crate::pending::Gather;
 use crate::rejection::{Rejection, refuse_if};
 use crate::replica::{Outcome, Replica, check_vote_origin};
 use crate::types::{Digest, ReplicaId, SeqNum, View};
@@ -24,10 +22,7 @@ impl Replica {
     ) -> Outcome {
         let id = request.body.id();
         if self.execution.replies.is_executed(id.client, id.lane, id.timestamp) {
-            return match relayed_by {
-                None => self.reply_again(&request.body),
-                Some(peer) => self.reply_again_for(peer, &request.body),
-            };
+            return self.reply_again(&request.body, relayed_by);
         }
         let from_client = relayed_by.is_none();
         self.must_sign.check_proof(&request, from_client, &self.view)?;
@@ -77,7 +72,7 @@ impl Replica {
             if !self.log.contains(seq) || in_flight >= self.params.pipeline {
                 return;
             }
-            if self.waits_for_more(effects) {
+            if self.pending.waits_for_more(&self.params, effects) {
                 return;
             }
             let (count, bytes) = (self.params.batch_requests_max, self.params.batch_bytes_max());
@@ -88,28 +83,14 @@ impl Replica {
             let requests = requests.iter().map(|request| Signed::clone(request)).collect();
             let batch = Arc::new(Batch { requests });
             self.view.last_proposed = seq;
-            let proposal = Arc::new(self.make_proposal(seq, batch.digest(), batch));
+            let (view, digest, replica) = (self.view.number(), batch.digest(), self.params.replica);
+            let pre_prepare = self.signed(PrePrepare { view, seq, digest, replica });
+            let proposal = Arc::new(Proposal { pre_prepare, batch });
             self.log.slot_mut(seq).proposal = Some(Arc::clone(&proposal));
             effects.push(Effect::Persist(Record::Accepted(Arc::clone(&proposal))));
             effects.push(Effect::Broadcast(Message::PrePrepare(proposal)));
             self.advance(seq, effects);
         }
-    }
-
-    /// Whether a batch is not proposed yet because more requests are about to come, and sets the timer that bounds the
-    /// wait.
-    fn waits_for_more(&mut self, effects: &mut Vec<Effect>) -> bool {
-        let after = self.params.batch_delay;
-        if after.is_zero() {
-            return false;
-        }
-        let gather = self.pending.gather(self.params.batch_requests_max);
-        match gather {
-            Gather::Done { timer: true } => effects.push(Effect::CancelTimer(Timer::Batch)),
-            Gather::Begin => effects.push(Effect::SetTimer { timer: Timer::Batch, after }),
-            Gather::Done { timer: false } | Gather::Continue => {}
-        }
-        !matches!(gather, Gather::Done { .. })
     }
 
     /// Requests have waited for others long enough.
@@ -118,13 +99,6 @@ impl Replica {
         self.pending.stop_gathering();
         self.propose(&mut effects);
         Ok(effects)
-    }
-
-    fn make_proposal(&self, seq: SeqNum, digest: Digest, batch: Arc<Batch>) -> Proposal {
-        let replica = self.params.replica;
-        let pre_prepare =
-            self.signed(PrePrepare { view: self.view.number(), seq, digest, replica });
-        Proposal { pre_prepare, batch }
     }
 
     /// §4.2: a backup accepts a pre-prepare if it is from the primary of its active view, in the window, matches
@@ -218,10 +192,9 @@ impl Replica {
         }
         let Some(slot) = self.log.slot(seq) else { return };
         let Some(proposal) = slot.proposal.clone() else { return };
-        let (view, digest) = (self.view.number(), proposal.pre_prepare.body.digest);
-        if !slot.is_prepared_in(view) {
+        if !slot.is_prepared_in(self.view.number()) {
             let needed = self.params.membership.prepares();
-            let mut prepares = matching_prepares(slot, &self.params.membership, view, digest);
+            let mut prepares = slot.matching_prepares(&proposal.pre_prepare.body);
             if prepares.len() < needed {
                 return;
             }
@@ -256,12 +229,12 @@ impl Replica {
 
     /// §4.2: committed-local is prepared, and q COMMITs that match the pre-prepare, the own one included.
     fn collect_commits(&mut self, seq: SeqNum, proposal: &Proposal, effects: &mut Vec<Effect>) {
-        let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
+        let body = &proposal.pre_prepare.body;
         let Some(slot) = self.log.slot(seq) else { return };
         let needed = self.params.membership.quorum();
-        let mut commits = matching_commits(slot, view, digest);
-        let known = slot.committed.as_ref().map(|known| known.digest() == Some(digest));
-        if commits.len() < needed || known == Some(true) {
+        let mut commits = slot.matching_commits(body);
+        let known = slot.committed.as_ref().and_then(|known| known.digest());
+        if commits.len() < needed || known == Some(body.digest) {
             return;
         }
         commits.truncate(needed);

@@ -1,6 +1,9 @@
 //! Requests that wait for execution (§4.1, §4.4): at most one a lane, in order of arrival.
 
+use crate::effect::Effect;
+use crate::input::Timer;
 use crate::message::{Request, Signed};
+use crate::params::Params;
 use crate::replies::ReplyTable;
 use crate::types::{ClientId, Lane, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,17 +56,6 @@ impl Gathering {
         let late = if expected < MANY { 0 } else { expected / 16 };
         expected - late
     }
-}
-
-/// What the primary does with requests that it may propose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gather {
-    /// Enough wait; `timer` says whether one is running that has no use any more.
-    Done { timer: bool },
-    /// It waits for more from now on.
-    Begin,
-    /// It goes on waiting for more.
-    Continue,
 }
 
 /// The client of whom most requests wait, how many, and how many of the one with most among the others.
@@ -313,17 +305,20 @@ impl Pending {
         self.gathering = Gathering { expected, is_longer: false, ..self.gathering };
     }
 
-    /// Whether to propose what waits, or to wait for more, at most `count`.
-    pub(crate) fn gather(&mut self, count: usize) -> Gather {
-        let enough = self.gathering.enough(count);
-        let timer = self.gathering.is_running;
-        let unordered = self.unordered();
-        self.gathering.is_running = unordered > 0 && unordered < enough;
-        match (timer, self.gathering.is_running) {
-            (timer, false) => Gather::Done { timer },
-            (false, true) => Gather::Begin,
-            (true, true) => Gather::Continue,
+    /// Whether a batch is not proposed yet because more requests are about to come. Sets the timer that bounds the wait.
+    pub(crate) fn waits_for_more(&mut self, params: &Params, effects: &mut Vec<Effect>) -> bool {
+        let after = params.batch_delay;
+        if after.is_zero() {
+            return false;
         }
+        let unordered = self.unordered();
+        let waits = unordered > 0 && unordered < self.gathering.enough(params.batch_requests_max);
+        match (std::mem::replace(&mut self.gathering.is_running, waits), waits) {
+            (true, false) => effects.push(Effect::CancelTimer(Timer::Batch)),
+            (false, true) => effects.push(Effect::SetTimer { timer: Timer::Batch, after }),
+            (true, true) | (false, false) => {}
+        }
+        waits
     }
 
     /// The timer has run out: what waits is enough, unless most are missing for the first time. Whoever always has a request
