@@ -51,9 +51,9 @@ impl Bodies {
         self.0.iter().find(|known| digest_of(known) == digest)
     }
 
-    /// The batch with this digest.
-    pub(crate) fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
-        self.get(digest).map(|proposal| &proposal.batch)
+    /// The batches with their digests, in rising order of view.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = (Digest, &Arc<Batch>)> {
+        self.0.iter().map(|proposal| (digest_of(proposal), &proposal.batch))
     }
 
     /// The digests, in rising order of view.

@@ -106,17 +106,15 @@ impl Checkpoints {
         let oldest = oldest_kept(self.manifests.keys().copied(), log.low());
         self.manifests = self.manifests.split_off(&oldest);
         self.votes = self.votes.split_off(&log.low().next());
-        let inside: Vec<_> = self.beyond.keys().copied().collect();
-        for replica in inside {
-            match self.beyond.get(&replica).map(|vote| vote.body.seq) {
-                Some(seq) if seq > log.high() => {}
-                Some(seq) => {
-                    let vote = self.beyond.remove(&replica).filter(|_| log.contains(seq));
-                    vote.into_iter().for_each(|vote| self.insert(vote, log));
-                }
-                None => {}
-            }
-        }
+        let reached = self.beyond.extract_if(.., |_, vote| vote.body.seq <= log.high());
+        let votes: Vec<_> = reached.map(|(_, vote)| vote).collect();
+        let inside = votes.into_iter().filter(|vote| log.contains(vote.body.seq));
+        inside.for_each(|vote| self.insert(vote, log));
+    }
+
+    pub(crate) fn check_invariants(&self, log: &Log) {
+        debug_assert!(self.votes.keys().all(|seq| log.contains(*seq)), "votes in the window");
+        debug_assert!(self.beyond.values().all(|vote| vote.body.seq > log.high()), "and above it");
     }
 }
 

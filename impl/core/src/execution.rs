@@ -2,6 +2,7 @@
 
 use crate::budget::Help;
 use crate::effect::Effect;
+use crate::log::Log;
 use crate::manifest::ChunkId;
 use crate::message::{Batch, Reply, Request, Signed};
 use crate::pending::RequestId;
@@ -117,6 +118,16 @@ impl Execution {
             Some(last) => Err(Rejection::OldTimestamp { last: last.timestamp, got: id.timestamp }),
             None => Err(Rejection::Duplicate),
         }
+    }
+
+    pub(crate) fn check_invariants(&self, log: &Log) {
+        assert!(log.low() <= self.last_executed, "h is stable, so executed");
+        assert!(self.last_executed <= log.high(), "nothing above H is executed");
+        debug_assert!(
+            (log.low().0 + 1..=self.last_executed.0)
+                .all(|seq| log.slot(SeqNum(seq)).is_some_and(|slot| slot.committed.is_some())),
+            "what was executed above h can be proved"
+        );
     }
 }
 

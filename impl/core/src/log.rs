@@ -5,8 +5,10 @@ use crate::durable::Record;
 use crate::message::{
     Batch, Commit, CommitCertificate, PrePrepare, Prepare, PreparedCertificate, Proposal, Signed,
 };
+use crate::params::Params;
 use crate::rejection::{Rejection, refuse_if};
 use crate::types::{Digest, ReplicaId, SeqNum, View};
+use crate::view::CurrentView;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,28 +75,14 @@ impl Slot {
         self.commits.values().filter(matches).cloned().collect()
     }
 
-    /// The batch with `digest`, wherever the slot has it.
-    fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
-        let proposed = self
-            .proposal
-            .as_ref()
-            .filter(|proposal| proposal.pre_prepare.body.digest == digest)
-            .map(|proposal| &proposal.batch);
-        let prepared = self.prepared.as_ref().filter(|prepared| prepared.digest() == digest);
-        let committed = self
-            .committed
-            .as_ref()
-            .filter(|certificate| certificate.digest() == Some(digest))
-            .map(|certificate| &certificate.batch);
-        let kept = || self.bodies.batch(digest);
-        proposed.or(prepared.map(|prepared| &prepared.batch)).or(committed).or_else(kept)
-    }
-
-    /// The digests of all batches in [`Self::batch`]'s reach.
-    fn digests(&self) -> impl Iterator<Item = Digest> {
-        let prepared = self.prepared.as_ref().map(Prepared::digest);
-        let committed = self.committed.as_ref().and_then(|certificate| certificate.digest());
-        self.accepted().into_iter().chain(prepared).chain(committed).chain(self.bodies.digests())
+    /// The batches that the slot has, wherever, with their digests.
+    fn batches(&self) -> impl Iterator<Item = (Digest, &Arc<Batch>)> {
+        let proposed =
+            self.proposal.iter().map(|known| (known.pre_prepare.body.digest, &known.batch));
+        let prepared = self.prepared.iter().map(|known| (known.digest(), &known.batch));
+        let committed = self.committed.iter();
+        let committed = committed.filter_map(|known| Some((known.digest()?, &known.batch)));
+        proposed.chain(prepared).chain(committed).chain(self.bodies.batches())
     }
 
     /// What makes the certificate durable, with the batch if no earlier record has it.
@@ -192,11 +180,27 @@ impl Log {
 
     /// The batch with `digest`, if any slot has it.
     pub(crate) fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
-        self.slots.values().find_map(|slot| slot.batch(digest))
+        let mut all = self.slots.values().flat_map(Slot::batches);
+        all.find(|(known, _)| *known == digest).map(|(_, batch)| batch)
     }
 
     /// The digests of all batches that some slot has.
     pub(crate) fn digests(&self) -> impl Iterator<Item = Digest> {
-        self.slots.values().flat_map(Slot::digests)
+        self.slots.values().flat_map(Slot::batches).map(|(digest, _)| digest)
+    }
+
+    pub(crate) fn check_invariants(&self, view: &CurrentView, params: &Params) {
+        let at_checkpoint = self.low.0.is_multiple_of(params.checkpoint_interval);
+        debug_assert!(at_checkpoint, "h is a checkpoint");
+        for (seq, slot) in self.slots() {
+            debug_assert!(self.contains(seq), "the window");
+            let accepted = slot.proposal.as_ref().map(|known| known.pre_prepare.body.view);
+            debug_assert!(
+                accepted.is_none_or(|accepted| view.is_active() && accepted == view.number()),
+                "an accepted pre-prepare is of the active view"
+            );
+            let prepared = slot.prepared.as_ref().map(Prepared::view);
+            debug_assert!(prepared <= Some(view.number()), "nothing prepared in a later view");
+        }
     }
 }

@@ -111,22 +111,10 @@ impl Replica {
     }
 
     fn on_client_message(&mut self, message: Verified<Message>) -> Outcome {
-        match message.into_inner() {
-            Message::Request(request) => self.on_request(request, None),
-            Message::PrePrepare(_)
-            | Message::Prepare(_)
-            | Message::Commit(_)
-            | Message::Checkpoint(_)
-            | Message::ViewChange(_)
-            | Message::NewView(_)
-            | Message::Status(_)
-            | Message::Committed(_)
-            | Message::Stable(_)
-            | Message::FetchBatch(_)
-            | Message::Batch(_)
-            | Message::FetchState(_)
-            | Message::StateData(_) => Err(Rejection::NotRequested),
-        }
+        let Message::Request(request) = message.into_inner() else {
+            return Err(Rejection::NotRequested);
+        };
+        self.on_request(request, None)
     }
 
     pub(crate) fn signed<B: Body>(&self, body: B) -> Signed<B> {

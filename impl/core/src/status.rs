@@ -3,8 +3,7 @@
 
 use crate::effect::Effect;
 use crate::input::Timer;
-use crate::log::Slot;
-use crate::message::{Message, Signed, Status};
+use crate::message::{Message, Status};
 use crate::replica::{Outcome, Replica, check_vote_origin};
 use crate::types::{ReplicaId, SeqNum};
 use std::sync::Arc;
@@ -96,23 +95,21 @@ impl Replica {
             return;
         }
         let own = self.params.replica;
-        for slot in self.open_slots(status.last_executed).take(SLOTS_PER_ANSWER) {
+        // Of those that the peer has not executed. What is final is handed on as such.
+        let lacking = self.log.slots().filter(|(seq, _)| *seq > status.last_executed);
+        let open = lacking.filter(|(_, slot)| slot.committed.is_none() && slot.proposal.is_some());
+        for (_, slot) in open.take(SLOTS_PER_ANSWER) {
             if status.active {
                 // O's pre-prepares reach an inactive peer inside its NEW-VIEW.
-                let theirs = |p: &&Arc<_>| is_not_from(p, status.replica);
-                let proposal = slot.proposal.iter().filter(theirs).cloned();
-                messages.extend(proposal.map(Message::PrePrepare));
+                let proposal = slot.proposal.iter().filter(|proposal| {
+                    let proposer = proposal.pre_prepare.body.replica;
+                    proposer != status.replica && !proposal.batch.is_null()
+                });
+                messages.extend(proposal.cloned().map(Message::PrePrepare));
             }
             messages.extend(slot.prepares.get(&own).cloned().map(Message::Prepare));
             messages.extend(slot.commits.get(&own).cloned().map(Message::Commit));
         }
-    }
-
-    /// The slots that are not final here, of those that the peer has not executed. What is final is handed on as such.
-    fn open_slots(&self, executed_there: SeqNum) -> impl Iterator<Item = &Slot> {
-        let lacking = self.log.slots().filter(move |(seq, _)| *seq > executed_there);
-        let open = lacking.filter(|(_, slot)| slot.committed.is_none() && slot.proposal.is_some());
-        open.map(|(_, slot)| slot)
     }
 
     /// How many messages were left out of answers to STATUS since the start, because their peer had been given as much
@@ -131,9 +128,4 @@ impl Replica {
             last_executed: self.execution.last_executed(),
         }
     }
-}
-
-fn is_not_from(proposal: &crate::message::Proposal, replica: ReplicaId) -> bool {
-    let Signed { body, .. } = &proposal.pre_prepare;
-    body.replica != replica && !proposal.batch.is_null()
 }
