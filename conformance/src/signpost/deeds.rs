@@ -168,7 +168,7 @@ impl Deed {
             Self::Timer => &[
                 REFRESH_TIMER,
                 in_core!("timer.rs", "ViewTimer::waits_for_execution"),
-                in_core!("timer.rs", "waits_for_view"),
+                in_core!("view.rs", "CurrentView::is_due"),
             ],
             Self::Patience => &[
                 in_core!("timer.rs", "ViewTimer::on_view_change"),

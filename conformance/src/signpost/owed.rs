@@ -144,7 +144,10 @@ const OWED: &[Row] = &[
         "a view that a quorum wants is timed",
         "times a view change",
         beyond("4.5.2"),
-        &[in_core!("timer.rs", "waits_for_view"), in_core!("timer.rs", "Replica::refresh_timer")],
+        &[
+            in_core!("view.rs", "CurrentView::is_due"),
+            in_core!("timer.rs", "Replica::refresh_timer"),
+        ],
     ),
     row(
         "an older request is not executed",

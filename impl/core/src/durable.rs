@@ -149,8 +149,8 @@ impl Durable {
     }
 
     fn apply_stable(&mut self, certificate: &Arc<StableCertificate>) {
-        let Some(first) = certificate.checkpoints.first() else { return };
-        let (seq, above) = (first.body.seq, first.body.seq.next());
+        let Some((seq, _)) = certificate.proves() else { return };
+        let above = seq.next();
         self.low_water_mark = seq;
         self.stable = Arc::clone(certificate);
         self.accepted = self.accepted.split_off(&above);

@@ -170,9 +170,7 @@ impl Replica {
     /// A commit certificate is final, in whichever view its COMMITs were sent and whichever view this replica is
     /// in: any correct replica can bring another up with it.
     pub(crate) fn on_committed(&mut self, certificate: Arc<CommitCertificate>) -> Outcome {
-        let Some(first) = certificate.commits.first() else {
-            return Err(Rejection::MixedCertificate);
-        };
+        let first = certificate.commits.first().ok_or(Rejection::MixedCertificate)?;
         let (seq, digest) = (first.body.seq, first.body.digest);
         self.log.check_window(seq)?;
         let known = self.log.slot(seq).and_then(|slot| slot.committed.as_ref());
@@ -215,9 +213,8 @@ impl Replica {
     ) {
         let PrePrepare { view, digest, .. } = proposal.pre_prepare.body;
         let replica = self.params.replica;
-        let certificate =
-            PreparedCertificate { pre_prepare: proposal.pre_prepare.clone(), prepares };
-        let certificate = Arc::new(certificate);
+        let pre_prepare = proposal.pre_prepare.clone();
+        let certificate = Arc::new(PreparedCertificate { pre_prepare, prepares });
         let commit = self.signed(Commit { view, seq, digest, replica });
         let slot = self.log.slot_mut(seq);
         let batch = Arc::clone(&proposal.batch);

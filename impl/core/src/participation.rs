@@ -37,12 +37,6 @@ struct Report {
     age: u64,
 }
 
-impl Report {
-    fn is_fresh(&self) -> bool {
-        self.age < FRESH_TICKS
-    }
-}
-
 /// How long a peer has waited alone in the next view, and how often that was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 struct Stray {
@@ -127,7 +121,8 @@ impl Peers {
 
     /// What a peer has said lately.
     fn status(&self, peer: ReplicaId) -> Option<&Status> {
-        self.reported.get(&peer).filter(|report| report.is_fresh()).map(|report| &report.status)
+        let fresh = self.reported.get(&peer).filter(|report| report.age < FRESH_TICKS);
+        fresh.map(|report| &report.status)
     }
 
     fn takes_part(&self, peer: ReplicaId, view: &CurrentView) -> bool {

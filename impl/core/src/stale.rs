@@ -95,8 +95,7 @@ impl Place {
                 })
             }
             Message::Stable(certificate) => {
-                let seq = certificate.checkpoints.first().map(|first| first.body.seq);
-                seq.map_or(Ok(()), |seq| self.check_low(seq))
+                certificate.proves().map_or(Ok(()), |(seq, _)| self.check_low(seq))
             }
             Message::Request(_)
             | Message::FetchBatch(_)

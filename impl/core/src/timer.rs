@@ -212,14 +212,6 @@ impl ViewTimer {
     }
 }
 
-/// The timer of a view change runs from when the view is due.
-fn waits_for_view(view: &CurrentView) -> Waits {
-    match view.is_due() {
-        true => Waits::NewView,
-        false => Waits::Nothing,
-    }
-}
-
 /// How many ticks `span` has, at least one.
 pub(crate) fn ticks(span: Duration, params: &Params) -> u64 {
     let tick = params.status_interval.as_nanos().max(1);
@@ -231,7 +223,8 @@ impl Replica {
     pub(crate) fn refresh_timer(&mut self, effects: &mut Vec<Effect>) {
         let waits = match self.view.is_active() {
             true => self.timer.waits_for_execution(&self.pending),
-            false => waits_for_view(&self.view),
+            false if self.view.is_due() => Waits::NewView,
+            false => Waits::Nothing,
         };
         if waits != self.timer.waits {
             self.timer.set(waits, self.execution.last_executed(), effects);

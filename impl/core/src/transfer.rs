@@ -226,7 +226,7 @@ impl StateTransfer {
             });
         };
         let expected = ask.digest;
-        match data.part {
+        let mut effects = match data.part {
             StatePart::Manifest => {
                 let manifest = Manifest::decode(&data.bytes);
                 let manifest = manifest.filter(|manifest| manifest.seq == transfer.seq);
@@ -235,7 +235,7 @@ impl StateTransfer {
                 refuse_if(got != expected, Rejection::WrongStateData { expected, got })?;
                 // All checks passed; nothing has changed yet.
                 self.sources.on_answer(&asked);
-                self.on_manifest(manifest, kept, params)
+                self.on_manifest(manifest, kept)
             }
             StatePart::Chunk(_) => {
                 let got = chunk_digest(&data.bytes);
@@ -244,17 +244,18 @@ impl StateTransfer {
                 refuse_if(is_unreadable, Rejection::UnreadableStateData)?;
                 // All checks passed; nothing has changed yet.
                 self.sources.on_answer(&asked);
-                self.on_chunk(expected, &data.bytes, params)
+                self.on_chunk(expected, &data.bytes)
             }
-        }
+        };
+        self.fetch_or_install(params, &mut effects);
+        Ok(effects)
     }
 
     fn on_manifest(
         &mut self,
         manifest: Manifest,
         kept: &BTreeMap<SeqNum, Manifest>,
-        params: &Params,
-    ) -> Outcome {
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
         let needed: BTreeSet<Digest> = manifest.chunks.iter().map(|chunk| chunk.digest).collect();
         if self.staged.iter().any(|digest| !needed.contains(digest)) {
@@ -265,8 +266,7 @@ impl StateTransfer {
             transfer.manifest = Some(manifest);
         }
         self.recount_missing(kept);
-        self.fetch_or_install(params, &mut effects);
-        Ok(effects)
+        effects
     }
 
     /// What is missing is what is neither staged nor in a state that is kept here.
@@ -287,16 +287,14 @@ impl StateTransfer {
         transfer.unasked = unasked.map(|(_, index)| *index).collect();
     }
 
-    fn on_chunk(&mut self, digest: Digest, bytes: &Arc<[u8]>, params: &Params) -> Outcome {
+    fn on_chunk(&mut self, digest: Digest, bytes: &Arc<[u8]>) -> Vec<Effect> {
         if let Some(transfer) = &mut self.current
             && let Some(index) = transfer.missing.remove(&digest)
         {
             transfer.unasked.remove(&index);
         }
         self.staged.insert(digest);
-        let mut effects = vec![Effect::StageChunk { digest, bytes: Arc::clone(bytes) }];
-        self.fetch_or_install(params, &mut effects);
-        Ok(effects)
+        vec![Effect::StageChunk { digest, bytes: Arc::clone(bytes) }]
     }
 
     fn fetch_or_install(&mut self, params: &Params, effects: &mut Vec<Effect>) {

@@ -42,9 +42,8 @@ impl Replica {
     /// Leaves the current view for the next.
     pub(crate) fn on_suspect(&mut self) -> Outcome {
         self.view.check_not_abstaining()?;
-        let Some(next) = self.view.number().next() else {
-            return Err(Rejection::LastView { view: self.view.number() });
-        };
+        let view = self.view.number();
+        let next = view.next().ok_or(Rejection::LastView { view })?;
         let mut effects = Vec::new();
         self.start_view_change(next, &mut effects);
         Ok(effects)
