@@ -142,7 +142,7 @@ impl Replica {
         let Some(certificate) = slot.committed.clone() else { return };
         effects.push(Effect::Persist(slot.record_of(&certificate)));
         let requests = self.execution.begin(seq, &certificate.batch);
-        effects.push(Effect::Execute { seq, requests, checkpoint: self.is_checkpoint(seq) });
+        effects.push(Effect::Execute { seq, requests, checkpoint: self.params.is_checkpoint(seq) });
     }
 
     pub(crate) fn on_executed(
@@ -151,7 +151,7 @@ impl Replica {
         results: Vec<Arc<[u8]>>,
         chunks: Option<Vec<ChunkId>>,
     ) -> Outcome {
-        let has_what_is_due = chunks.is_some() || !self.is_checkpoint(seq);
+        let has_what_is_due = chunks.is_some() || !self.params.is_checkpoint(seq);
         let executing = self.execution.finish(seq, results.len(), has_what_is_due)?;
         let mut effects = Vec::new();
         if !executing.applied.is_empty() && seq > self.view.carried_over() {
@@ -169,7 +169,7 @@ impl Replica {
             self.pending.settle(id.client, id.lane, &self.execution.replies);
         }
         self.pending.expect(executed);
-        if let Some(chunks) = chunks.filter(|_| self.is_checkpoint(seq)) {
+        if let Some(chunks) = chunks.filter(|_| self.params.is_checkpoint(seq)) {
             self.take_checkpoint(seq, chunks, &mut effects);
             self.settle_transfer(&mut effects);
         }
@@ -209,10 +209,5 @@ impl Replica {
             replica: self.params.replica,
             result: Arc::clone(&reply.result),
         }))
-    }
-
-    /// §4.3: whether a checkpoint is taken after executing `seq`.
-    fn is_checkpoint(&self, seq: SeqNum) -> bool {
-        seq.0.is_multiple_of(self.params.checkpoint_interval)
     }
 }

@@ -25,6 +25,7 @@
 //! | Part | Module |
 //! |---|---|
 //! | the state, and the one function that changes it | `replica` |
+//! | its parts, each with its own invariants | `view`, `log`, `execution`, `checkpoint`, `transfer` |
 //! | §4.1, §4.2: requests, votes, execution | `normal_case`, `pending`, `execution`, [`replies`] |
 //! | §4.3: checkpoints, the log's window, state transfer | `checkpoint`, `log`, [`manifest`], `transfer` |
 //! | §4.4: leaving a view, beginning one, O, the timer | `view_change`, `new_view`, `timer` |

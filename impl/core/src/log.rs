@@ -190,8 +190,7 @@ impl Log {
     }
 
     pub(crate) fn check_invariants(&self, view: &CurrentView, params: &Params) {
-        let at_checkpoint = self.low.0.is_multiple_of(params.checkpoint_interval);
-        debug_assert!(at_checkpoint, "h is a checkpoint");
+        debug_assert!(params.is_checkpoint(self.low), "h is a checkpoint");
         for (seq, slot) in self.slots() {
             debug_assert!(self.contains(seq), "the window");
             let accepted = slot.proposal.as_ref().map(|known| known.pre_prepare.body.view);

@@ -193,6 +193,11 @@ impl Params {
         later.0.saturating_sub(seq.0) / 2 >= self.checkpoint_interval
     }
 
+    /// §4.3: whether a checkpoint is taken after executing `seq`.
+    pub(crate) fn is_checkpoint(&self, seq: SeqNum) -> bool {
+        seq.0.is_multiple_of(self.checkpoint_interval)
+    }
+
     /// The window as a length.
     pub fn window_len(&self) -> usize {
         self.window as usize
