@@ -56,11 +56,6 @@ impl Bodies {
         self.0.iter().map(|proposal| (digest_of(proposal), &proposal.batch))
     }
 
-    /// The digests, in rising order of view.
-    pub fn digests(&self) -> impl Iterator<Item = Digest> {
-        self.0.iter().map(|proposal| digest_of(proposal))
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

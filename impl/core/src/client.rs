@@ -9,6 +9,7 @@
 
 use crate::membership::Membership;
 use crate::message::{Reply, Request, Signed};
+use crate::rejection::refuse_if;
 use crate::types::{Digest, ReplicaId, Timestamp, View};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -151,6 +152,8 @@ pub struct ClientLane {
     outstanding: Option<Outstanding>,
 }
 
+type Outcome = Result<Vec<ClientEffect>, ClientRejection>;
+
 #[derive(Clone, Debug)]
 struct Outstanding {
     request: Arc<Signed<Request>>,
@@ -199,17 +202,10 @@ impl ClientLane {
         }
     }
 
-    fn on_submit(
-        &mut self,
-        request: Arc<Signed<Request>>,
-    ) -> Result<Vec<ClientEffect>, ClientRejection> {
-        let got = request.body.timestamp;
-        if self.is_busy() {
-            return Err(ClientRejection::Busy);
-        }
-        if got <= self.last {
-            return Err(ClientRejection::OldTimestamp { last: self.last, got });
-        }
+    fn on_submit(&mut self, request: Arc<Signed<Request>>) -> Outcome {
+        let (last, got) = (self.last, request.body.timestamp);
+        refuse_if(self.is_busy(), ClientRejection::Busy)?;
+        refuse_if(got <= self.last, ClientRejection::OldTimestamp { last, got })?;
         self.last = got;
         let wait = self.patience.first;
         let to = self.membership.primary(self.view);
@@ -225,21 +221,17 @@ impl ClientLane {
     }
 
     /// §4.1: a result counts when f+1 replicas, each for itself, answer the same to this request.
-    fn on_reply(&mut self, reply: Reply) -> Result<Vec<ClientEffect>, ClientRejection> {
+    fn on_reply(&mut self, reply: Reply) -> Outcome {
         let needed = self.membership.weak();
-        if !self.membership.contains(reply.replica) {
-            return Err(ClientRejection::NotAMember(reply.replica));
-        }
-        let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
-        let expected = outstanding.request.body.timestamp;
+        let is_member = self.membership.contains(reply.replica);
+        refuse_if(!is_member, ClientRejection::NotAMember(reply.replica))?;
+        let outstanding = self.outstanding.as_mut().ok_or(ClientRejection::Idle)?;
         let mine = &outstanding.request.body;
-        if (mine.client, mine.lane, expected) != (reply.client, reply.lane, reply.timestamp) {
-            return Err(ClientRejection::OtherRequest { expected, got: reply.timestamp });
-        }
-        if reply.request != outstanding.digest {
-            let (expected, got) = (outstanding.digest, reply.request);
-            return Err(ClientRejection::AnotherRequest { expected, got });
-        }
+        let (expected, got) = (mine.timestamp, reply.timestamp);
+        let is_other = (mine.client, mine.lane, expected) != (reply.client, reply.lane, got);
+        refuse_if(is_other, ClientRejection::OtherRequest { expected, got })?;
+        let (asked, got) = (outstanding.digest, reply.request);
+        refuse_if(got != asked, ClientRejection::AnotherRequest { expected: asked, got })?;
         outstanding.replies.insert(reply.replica, (reply.view, Arc::clone(&reply.result)));
         let mut views: Vec<View> = outstanding
             .replies
@@ -262,22 +254,13 @@ impl ClientLane {
     /// One replica may lie, so the others are asked at once. f+1 that have executed another request with the timestamp
     /// settle it. f+1 that say anything else settle that there will be no result, but the others are waited for a
     /// while: the more say what their last timestamp is, the less can liars hold it down.
-    fn on_spent(
-        &mut self,
-        from: ReplicaId,
-        request: Digest,
-        spent: Spent,
-    ) -> Result<Vec<ClientEffect>, ClientRejection> {
+    fn on_spent(&mut self, from: ReplicaId, request: Digest, spent: Spent) -> Outcome {
         let (weak, correct) =
             (self.membership.weak(), self.membership.n() - self.membership.faults());
-        if !self.membership.contains(from) {
-            return Err(ClientRejection::NotAMember(from));
-        }
-        let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
-        if request != outstanding.digest {
-            let (expected, got) = (outstanding.digest, request);
-            return Err(ClientRejection::AnotherRequest { expected, got });
-        }
+        refuse_if(!self.membership.contains(from), ClientRejection::NotAMember(from))?;
+        let outstanding = self.outstanding.as_mut().ok_or(ClientRejection::Idle)?;
+        let (expected, got) = (outstanding.digest, request);
+        refuse_if(got != expected, ClientRejection::AnotherRequest { expected, got })?;
         outstanding.spent.insert(from, spent);
         let for_another = outstanding.spent.values().filter(|spent| **spent == Spent::ForAnother);
         if for_another.count() >= weak {
@@ -308,7 +291,7 @@ impl ClientLane {
         vec![ClientEffect::CancelTimer, ClientEffect::Spent { timestamp, fate, last }]
     }
 
-    fn on_timeout(&mut self) -> Result<Vec<ClientEffect>, ClientRejection> {
+    fn on_timeout(&mut self) -> Outcome {
         let (max, weak) = (self.patience.max, self.membership.weak());
         let Some(outstanding) = &mut self.outstanding else { return Err(ClientRejection::Idle) };
         if outstanding.spent.len() >= weak {

@@ -276,11 +276,8 @@ pub enum Rejection {
 }
 
 /// A guard: refuses an input for this reason if this is so.
-pub(crate) fn refuse_if(is_so: bool, reason: Rejection) -> Result<(), Rejection> {
-    match is_so {
-        true => Err(reason),
-        false => Ok(()),
-    }
+pub(crate) fn refuse_if<E>(is_so: bool, reason: E) -> Result<(), E> {
+    if is_so { Err(reason) } else { Ok(()) }
 }
 
 /// Names each variant once, so that the list of names is complete whenever the match is.

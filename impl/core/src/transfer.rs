@@ -396,9 +396,7 @@ impl Transfer {
 
     /// Whether a chunk with this digest is one of the reply table.
     fn is_reply_chunk(&self, digest: Digest) -> bool {
-        let manifest = self.manifest.as_ref();
-        let replies = manifest.map(|manifest| &manifest.chunks[..manifest.replies as usize]);
-        let index = self.missing.get(&digest).copied();
-        replies.is_some_and(|replies| index.is_some_and(|index| (index as usize) < replies.len()))
+        let replies = self.manifest.as_ref().map_or(0, |manifest| manifest.replies);
+        self.missing.get(&digest).is_some_and(|index| *index < replies)
     }
 }
