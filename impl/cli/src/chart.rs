@@ -134,24 +134,6 @@ pub fn nice(value: f64) -> f64 {
     steps.into_iter().map(|step| step * power).find(above).unwrap_or(10.0 * power)
 }
 
-/// Escapes what has a meaning in XML, and leaves out what XML cannot hold.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        match character {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '\'' => escaped += "&apos;",
-            '"' => escaped += "&quot;",
-            other if other.is_control() => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -151,3 +151,29 @@ pub fn finish(code: u8) -> ExitCode {
         (code, _) => code,
     })
 }
+
+/// Escapes what has a meaning in XML or HTML, for a text or an attribute; what XML cannot hold becomes U+FFFD.
+#[must_use]
+pub fn escape_xml(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '\'' => escaped += "&apos;",
+            '"' => escaped += "&quot;",
+            '\n' => escaped.push('\n'),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            control if control.is_control() => escaped.push('\u{fffd}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[test]
+fn what_has_a_meaning_in_xml_is_escaped() {
+    assert_eq!(escape_xml("P<1> & 'x' \"y\""), "P&lt;1&gt; &amp; &apos;x&apos; &quot;y&quot;");
+    assert_eq!(escape_xml("a\nb\u{1}\u{7f}\u{ffff}"), "a\nb\u{fffd}\u{fffd}\u{fffd}");
+}

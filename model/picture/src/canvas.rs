@@ -1,5 +1,6 @@
 //! The look of the pictures, and the few elements that they are made of.
 
+use pbft_output::escape_xml;
 use std::fmt::Write;
 
 /// Style sheet, with the classes below `.swim` so that a page may embed the picture. The colours are of the palette of Okabe and
@@ -29,7 +30,7 @@ impl Canvas {
     pub fn open(&mut self, class: &str, step: usize, tooltip: &str) {
         let _ = write!(self.xml, "<g class='{class}' data-step='{step}'>");
         if !tooltip.is_empty() {
-            let _ = write!(self.xml, "<title>{}</title>", escape(tooltip));
+            let _ = write!(self.xml, "<title>{}</title>", escape_xml(tooltip));
         }
     }
 
@@ -44,7 +45,7 @@ impl Canvas {
         let _ = write!(
             self.xml,
             "<text class='{class}' x='{x:.1}' y='{y:.1}'>{}</text>",
-            escape(content)
+            escape_xml(content)
         );
     }
 
@@ -57,7 +58,7 @@ impl Canvas {
         let _ = write!(
             self.xml,
             "<text class='{class}' x='{x:.1}' y='{y:.1}' textLength='{room:.0}' lengthAdjust='spacingAndGlyphs'>{}</text>",
-            escape(content)
+            escape_xml(content)
         );
     }
 
@@ -177,23 +178,4 @@ pub fn fit(text: &str, width: f64) -> String {
     }
     let kept = (width / 6.2) as usize;
     text.chars().take(kept.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// Escapes what has a meaning in XML, and leaves out what XML cannot hold.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        match character {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '\'' => escaped += "&apos;",
-            '"' => escaped += "&quot;",
-            '\n' => escaped.push('\n'),
-            other if other.is_control() => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

@@ -6,8 +6,9 @@
 mod canvas;
 mod lanes;
 
-pub use canvas::{BOLD, Canvas, Point, STYLE, definitions, escape, fit, width_of};
+pub use canvas::{BOLD, Canvas, Point, STYLE, definitions, fit, width_of};
 pub use lanes::{AXIS, Grid, LANE, Node, RADIUS, TOP};
+use pbft_output::escape_xml;
 
 /// A whole SVG document. Title and description are for those who cannot see it; `heads` are the classes of messages that the
 /// body has arrows of.
@@ -23,8 +24,8 @@ pub fn document<'a>(
     format!(
         "<svg xmlns='http://www.w3.org/2000/svg' class='swim' role='img' width='{width:.0}' height='{height:.0}' \
          viewBox='0 0 {width:.0} {height:.0}'><title>{}</title><desc>{}</desc><style>{STYLE}</style>{}{}</svg>",
-        escape(title),
-        escape(description),
+        escape_xml(title),
+        escape_xml(description),
         definitions(heads),
         body.finish()
     )

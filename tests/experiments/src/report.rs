@@ -4,8 +4,8 @@ use super::measure::Measurement;
 use super::table;
 use clap::Args;
 use pbft_checker::run::say;
-use pbft_cli::chart::{Chart, escape};
-use pbft_output::errln;
+use pbft_cli::chart::Chart;
+use pbft_output::{errln, escape_xml};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -96,21 +96,25 @@ impl Report {
     /// The report as a page that needs nothing else.
     #[must_use]
     pub fn to_html(&self, measured: bool) -> String {
-        let title = escape(&self.title);
+        let title = escape_xml(&self.title);
         let mut html = format!(
             "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n<title>{title}</title>\n\
              <meta name='viewport' content='width=device-width'>\n<style>{PAGE}</style>\n</head>\n<body>\n\
              <h1>{title}</h1>\n<p class='verdict'>{}</p>\n",
-            escape(&self.conclusion)
+            escape_xml(&self.conclusion)
         );
         for table in &self.tables {
-            let _ =
-                writeln!(html, "<h2>{}</h2>\n{}", escape(&table.title), html_table(&table.rows));
+            let _ = writeln!(
+                html,
+                "<h2>{}</h2>\n{}",
+                escape_xml(&table.title),
+                html_table(&table.rows)
+            );
         }
         if !self.notes.is_empty() {
             html += "<h2>How to read it</h2>\n<ul>\n";
             for note in &self.notes {
-                let _ = writeln!(html, "<li>{}</li>", escape(note));
+                let _ = writeln!(html, "<li>{}</li>", escape_xml(note));
             }
             html += "</ul>\n";
         }
@@ -172,7 +176,7 @@ fn html_table(rows: &[Vec<String>]) -> String {
         for cell in row {
             let is_number = cell.trim_end_matches([' ', '%']).parse::<f64>().is_ok();
             let class = if is_number && row.len() > 2 { " class='n'" } else { "" };
-            let _ = write!(html, "<{tag}{class}>{}</{tag}>", escape(cell));
+            let _ = write!(html, "<{tag}{class}>{}</{tag}>", escape_xml(cell));
         }
         html += "</tr>\n";
     }

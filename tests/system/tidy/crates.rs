@@ -14,7 +14,7 @@ const OURS: [(&str, &str, &[&str]); 17] = [
         "pbft-checker",
         &["pbft-model", "pbft-output", "pbft-picture", "pbft-plant", "pbft-proof"],
     ),
-    ("model/picture/Cargo.toml", "pbft-picture", &[]),
+    ("model/picture/Cargo.toml", "pbft-picture", &["pbft-output"]),
     ("model/proof/Cargo.toml", "pbft-proof", &["pbft-output", "pbft-picture"]),
     ("impl/core/Cargo.toml", "pbft-core", &[]),
     ("impl/host/Cargo.toml", "pbft-host", &["pbft-core"]),

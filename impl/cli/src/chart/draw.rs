@@ -1,6 +1,7 @@
 //! Draws a chart.
 
-use super::{Chart, Horizontal, Panel, Point, Series, Style, escape, nice};
+use super::{Chart, Horizontal, Panel, Point, Series, Style, nice};
+use pbft_output::escape_xml;
 use std::fmt::{Result, Write as _};
 
 const WIDTH: f64 = 860.0;
@@ -41,7 +42,7 @@ const STYLE: &str = "\
 
 pub(super) fn chart(svg: &mut String, chart: &Chart) -> Result {
     let height = FIRST + PITCH * chart.panels.len() as f64 - 18.0;
-    let title = escape(&chart.title);
+    let title = escape_xml(&chart.title);
     writeln!(
         svg,
         "<svg xmlns='http://www.w3.org/2000/svg' class='chart' viewBox='0 0 {WIDTH} {height}' role='img'>"
@@ -147,7 +148,7 @@ impl Place<'_> {
                 x + shift,
                 // Words of neighbours must not run into each other.
                 self.top + 15.0 + 18.0 * (number % 3) as f64,
-                escape(&mark.text)
+                escape_xml(&mark.text)
             )?;
         }
         let bars = self.panel.series.iter().filter(|series| self.is_bars(series)).count();
@@ -188,7 +189,7 @@ impl Place<'_> {
     /// What the vertical axis says, and above it the names of the series.
     fn legend(&self, svg: &mut String) -> Result {
         let y = self.top - 12.0;
-        writeln!(svg, "<text x='24' y='{y}'>{}</text>", escape(&self.panel.y))?;
+        writeln!(svg, "<text x='24' y='{y}'>{}</text>", escape_xml(&self.panel.y))?;
         if self.panel.series.len() < 2 {
             return Ok(());
         }
@@ -214,7 +215,7 @@ impl Place<'_> {
                     mark(svg, look, x + 15.0, middle)?;
                 }
             }
-            writeln!(svg, "<text x='{}' y='{y}'>{}</text>", x + 36.0, escape(&series.name))?;
+            writeln!(svg, "<text x='{}' y='{y}'>{}</text>", x + 36.0, escape_xml(&series.name))?;
             x += width(series);
         }
         Ok(())
@@ -258,11 +259,11 @@ impl Place<'_> {
             writeln!(
                 svg,
                 "<text x='{x:.1}' y='{y}' text-anchor='middle'>{}</text>",
-                escape(&name)
+                escape_xml(&name)
             )?;
         }
         let (x, y) = (f64::midpoint(LEFT, RIGHT), bottom + 43.0);
-        writeln!(svg, "<text x='{x}' y='{y}' text-anchor='middle'>{}</text>", escape(label))
+        writeln!(svg, "<text x='{x}' y='{y}' text-anchor='middle'>{}</text>", escape_xml(label))
     }
 
     fn line(&self, svg: &mut String, number: usize, series: &Series) -> Result {

@@ -8,7 +8,6 @@ use crate::bfs::{self, Limits};
 use crate::run::Silent;
 use pbft_model::ids::ReplicaId;
 use pbft_model::{Action, Config, Pbft, State, properties};
-use pbft_picture::escape;
 use stateright::Model as _;
 
 /// One Byzantine replica more than is tolerated, so that there are violations to show.
@@ -40,12 +39,6 @@ fn shortest(model: &Pbft, matches: impl Fn(&Pbft, &State) -> bool) -> Vec<Action
 
 fn disagreement(model: &Pbft, state: &State) -> bool {
     properties::violated(model, state).contains(&"agreement")
-}
-
-#[test]
-fn labels_are_escaped() {
-    assert_eq!(escape("P<1> & 'x' \"y\""), "P&lt;1&gt; &amp; &apos;x&apos; &quot;y&quot;");
-    assert_eq!(escape("a\nb\u{1}\u{7f}"), "a\nb\u{fffd}\u{fffd}");
 }
 
 /// The quorums of the normal case, with the Byzantine vote only where the others do not suffice.

@@ -5,6 +5,7 @@ use crate::cluster::Cluster;
 use crate::report::row;
 use crate::words::Kind;
 use pbft_checker::svg::{STYLE, definitions};
+use pbft_output::escape_xml;
 use std::fmt::Write as _;
 
 /// What this picture has and the Explorer's does not.
@@ -37,11 +38,6 @@ fn class(kind: Kind) -> &'static str {
         Kind::Certificate | Kind::Stable | Kind::Status | Kind::Transfer | Kind::Refusal => "help",
         kind => kind.word(),
     }
-}
-
-/// Escapes what has a meaning in XML.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&apos;")
 }
 
 struct Canvas {
@@ -79,7 +75,7 @@ impl Canvas {
         let _ = write!(
             self.xml,
             "<text class='{class}' x='{x:.1}' y='{y:.1}'>{}</text>",
-            escape(content)
+            escape_xml(content)
         );
     }
 
@@ -274,7 +270,7 @@ pub(super) fn document(cluster: &Cluster, story: &Story) -> String {
          viewBox='0 0 {width:.0} {height:.0}'><title>A session of the lab, {} replicas</title><desc>{}</desc>\
          <style>{STYLE}{MORE_STYLE}</style>{}{}</svg>\n",
         cluster.setup.replicas,
-        escape(&description(story)),
+        escape_xml(&description(story)),
         definitions(KINDS.map(class).into_iter().chain(["help"])),
         canvas.xml
     )
