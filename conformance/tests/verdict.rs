@@ -231,7 +231,7 @@ fn a_divergence_names_replica_step_handler_and_rule_in_json_and_for_continuous_i
     assert_eq!(found["look_at"][0]["function"], "Replica::advance");
 
     let report = report.to_report(Path::new("runs/one"), "cargo conform");
-    let junit = report.to_junit();
+    let junit = report.to_junit().expect("XML");
     let handler_line = line_of(core, "fn on_prepare(").to_string();
     for (name, value) in [
         ("replica", "2"),

@@ -148,9 +148,8 @@ impl Report {
     }
 
     /// The report as JUnit XML.
-    #[must_use]
-    pub fn to_junit(&self) -> String {
-        junit::write(self)
+    pub fn to_junit(&self) -> io::Result<String> {
+        junit::write(self).map_err(io::Error::other)
     }
 
     /// The report as a summary in Markdown.
@@ -198,7 +197,8 @@ impl ReportFiles {
             format!("writing the report {}: {error}", path.display())
         };
         if let Some((path, mut file)) = self.junit {
-            file.write_all(report.to_junit().as_bytes()).map_err(|error| failed(&path, error))?;
+            let written = report.to_junit().and_then(|text| file.write_all(text.as_bytes()));
+            written.map_err(|error| failed(&path, error))?;
         }
         if let Some((path, mut file)) = self.markdown {
             file.write_all(report.to_markdown().as_bytes())
