@@ -19,11 +19,12 @@ use pbft_core::types::Digest;
 use pbft_core::{Durable, HaltReason, Position, Record};
 use pbft_node::codec;
 use pbft_node::frame::{ClientFrame, Hello, ReplicaFrame};
+use pbft_node::hex;
 use pbft_node::store::Identity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
-use std::fmt::{Debug, Write as _};
+use std::fmt::Debug;
 use std::path::Path;
 
 /// Values of each type.
@@ -41,11 +42,7 @@ fn line<T: DeserializeOwned>(name: &str, bytes: impl Fn(&T) -> Vec<u8>) -> Strin
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     }
-    let hash = hasher.finalize();
-    hash.iter().fold(format!("{name} {VALUES} "), |mut line, byte| {
-        let _ = write!(line, "{byte:02x}");
-        line
-    })
+    format!("{name} {VALUES} {}", hex::encode(&hasher.finalize()))
 }
 
 /// Encoded as frames and records are, and read again.

@@ -14,14 +14,11 @@ use pbft_core::replies::{LastReply, ReplyTable};
 use pbft_core::types::{
     ClientId, Digest, Lane, ReplicaId, SeqNum, Session, Signature, Timestamp, View,
 };
+use pbft_node::hex;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 const CLUSTER: Digest = Digest([0x77; 32]);
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn signed<B>(body: B, r: u8, s: u8) -> Signed<B> {
     Signed { body, signature: Signature { r: [r; 32], s: [s; 32] } }
@@ -117,7 +114,7 @@ fn status() -> Status {
 fn signs<B: Body + Signable>(body: &B, golden: &str) {
     let bytes = statement(CLUSTER, body);
     assert_eq!(Statement::new(CLUSTER, body).bytes(), bytes, "the core signs something else");
-    assert_eq!(hex(&Sha256::digest(&bytes)), golden);
+    assert_eq!(hex::encode(&Sha256::digest(&bytes)), golden);
 }
 
 #[test]
@@ -135,8 +132,8 @@ fn what_is_signed() {
 
 #[track_caller]
 fn is(golden: &str, second: Digest, core: Digest) {
-    assert_eq!(hex(&second.0), golden, "the second encoder's");
-    assert_eq!(hex(&core.0), golden, "the core's");
+    assert_eq!(hex::encode(&second.0), golden, "the second encoder's");
+    assert_eq!(hex::encode(&core.0), golden, "the core's");
 }
 
 #[test]
@@ -185,7 +182,7 @@ fn a_state() {
     let manifest = Manifest::new(SeqNum(64), ids, vec![ChunkId::of(b"service")]);
     assert_eq!(state.manifest, manifest.encode(), "the core's manifest");
     assert_eq!(
-        hex(&Sha256::digest(&state.manifest)),
+        hex::encode(&Sha256::digest(&state.manifest)),
         "09a6e5e4b0d4bc8d4253d80b889899268f1f1efadbbbda2238c3517d8b5c9fb9"
     );
     is(
