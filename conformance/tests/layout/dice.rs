@@ -1,6 +1,7 @@
 //! Values of any type that can be read, by chance: the type says what it is made of, and a seed what that is. A field that is added to
 //! a type is in its values at once.
 
+use pbft_checker::chance::Chance;
 use serde::de::value::Error;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
@@ -15,13 +16,13 @@ const STRING_MAX: u64 = 12;
 
 /// A source of values.
 pub struct Dice {
-    state: u64,
+    chance: Chance,
     depth: u64,
 }
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Self { state: seed, depth: 0 }
+        Self { chance: Chance::new(seed), depth: 0 }
     }
 
     /// The next value of a type.
@@ -29,22 +30,10 @@ impl Dice {
         T::deserialize(&mut *self).expect("every type here is made of what can be thrown")
     }
 
-    /// The next 64 bits (SplitMix64).
-    fn bits(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.state ^ self.state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.bits() % bound.max(1)
-    }
-
     /// Small numbers, large ones, and those at the end of the range.
     fn number(&mut self) -> u64 {
-        let bits = self.bits();
-        match self.below(4) {
+        let bits = self.chance.draw();
+        match self.chance.below(4) {
             0 => bits % 8,
             1 => bits % 1000,
             2 => u64::MAX - bits % 8,
@@ -53,12 +42,12 @@ impl Dice {
     }
 
     fn bytes(&mut self) -> Vec<u8> {
-        let len = self.below(STRING_MAX + 1);
-        (0..len).map(|_| self.bits() as u8).collect()
+        let len = self.chance.below(STRING_MAX + 1);
+        (0..len).map(|_| self.chance.draw() as u8).collect()
     }
 
     fn list<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        let left = self.below((LIST_MAX + 1).saturating_sub(self.depth));
+        let left = self.chance.below((LIST_MAX + 1).saturating_sub(self.depth));
         self.depth += 1;
         let value = visitor.visit_seq(Elements { dice: self, left });
         self.depth -= 1;
@@ -172,12 +161,12 @@ impl<'de> de::Deserializer<'de> for &mut Dice {
     );
 
     fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let halves = [self.bits(), self.bits()].map(u128::from);
+        let halves = [self.chance.draw(), self.chance.draw()].map(u128::from);
         visitor.visit_u128(halves[0] << 64 | halves[1])
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let even = self.below(2) == 0;
+        let even = self.chance.below(2) == 0;
         visitor.visit_bool(even)
     }
 
@@ -191,7 +180,7 @@ impl<'de> de::Deserializer<'de> for &mut Dice {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.below(2) {
+        match self.chance.below(2) {
             0 => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
@@ -214,7 +203,7 @@ impl<'de> de::Deserializer<'de> for &mut Dice {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let left = self.below(LIST_MAX + 1);
+        let left = self.chance.below(LIST_MAX + 1);
         visitor.visit_map(Elements { dice: self, left })
     }
 
@@ -246,7 +235,7 @@ impl<'de> de::Deserializer<'de> for &mut Dice {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let index = self.below(variants.len() as u64) as u32;
+        let index = self.chance.below(variants.len() as u64) as u32;
         visitor.visit_enum(Variant { dice: self, index })
     }
 

@@ -1,19 +1,12 @@
 //! Chance that can be repeated: the same seed gives the same numbers on every machine.
 
 use core::time::Duration;
+use pbft_checker::chance::mix;
 
 /// A generator (splitmix64, Steele et al. 2014). Small, fast, and good enough to choose what goes wrong; nothing here
 /// is a secret.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
-
-/// Mixes the bits of a number so that neighbours have nothing in common.
-#[must_use]
-pub const fn mix(number: u64) -> u64 {
-    let z = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
 
 /// A number for some bytes: equal for equal bytes, and hardly ever for others.
 #[must_use]

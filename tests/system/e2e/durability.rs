@@ -2,6 +2,7 @@
 //!
 //! `PBFT_KILL_CYCLES` says how many kills there are (a few by default), and `PBFT_SEED` which.
 
+use pbft_sim::rng::Rng;
 use pbft_tests::cluster::{ProcessCluster, Shape, agreement, wait_for};
 use pbft_tests::process::run_pbft;
 use pbft_tests::workload::{Workload, audit};
@@ -18,23 +19,11 @@ fn number(name: &str, default: u64) -> u64 {
     }
 }
 
-/// Chance that can be repeated (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_in_a_sequence_of_kills() {
     let (cycles, seed) = (number("PBFT_KILL_CYCLES", 8), number("PBFT_SEED", 1));
     eprintln!("PBFT_KILL_CYCLES={cycles} PBFT_SEED={seed}");
-    let mut chance = Chance(seed);
+    let mut chance = Rng::new(seed);
     let shape = Shape { view_timeout: Duration::from_secs(1), ..Shape::default() };
     let mut cluster = ProcessCluster::start(shape).await;
     let observer = cluster.client(3);
