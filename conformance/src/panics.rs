@@ -2,7 +2,7 @@
 
 use crate::divergence::{Difference, Kind};
 use crate::signpost::{Fact, Handler};
-use std::any::Any;
+use pbft_host::panic_message;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
@@ -28,13 +28,8 @@ pub(crate) fn watch() {
 /// Does some of the code's work.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Difference> {
     watch();
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| difference(&*panic))
-}
-
-fn difference(panic: &(dyn Any + Send)) -> Difference {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    panicked(&format!("panicked: {}", text.unwrap_or("no message")))
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|panic| panicked(&format!("panicked: {}", panic_message(&*panic))))
 }
 
 /// What this thread's last panic is told as, with the place in the code that it came from.

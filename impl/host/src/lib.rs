@@ -43,6 +43,6 @@ pub use door::{Admitted, Door, Unread};
 pub use error::{HostError, ServicePanic};
 pub use group::{Alarm, Ended, GROUP_STEPS_MAX, Outgoing, PUT_OFF_MAX, Said};
 pub use host::{Host, Parts, Suspected};
-pub use service::{PANICKED, Service, Undo};
+pub use service::{PANICKED, Service, Undo, panic_message};
 pub use surplus::SharedSurplus;
 pub use watch::{Served, Watcher};

@@ -2,6 +2,7 @@
 
 use crate::disk::Disk;
 use pbft_core::types::ClientId;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The result of an operation on which the service panicked, unless the cluster stops then
@@ -43,8 +44,12 @@ pub(crate) fn execute_or_undo<D: Disk>(
     let execute = AssertUnwindSafe(|| service.execute(state, client, operation));
     catch_unwind(execute).map_err(|panic| {
         state.undo();
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Panicked { message: text.unwrap_or_else(|| "without a message".to_owned()) }
+        Panicked { message: panic_message(&*panic).to_owned() }
     })
+}
+
+/// What a panic said, given what was caught of it.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }

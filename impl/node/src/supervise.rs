@@ -2,6 +2,7 @@
 //! replica that goes on with a task less is up and ready, and mute. So it ends, and says why.
 
 use futures_util::FutureExt as _;
+use pbft_host::panic_message;
 use std::any::Any;
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -20,9 +21,7 @@ pub struct Crash {
 
 impl Crash {
     pub(crate) fn new(task: &'static str, panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Self { task, message: text.unwrap_or("without a message").to_owned() }
+        Self { task, message: panic_message(panic).to_owned() }
     }
 }
 

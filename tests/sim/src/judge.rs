@@ -11,7 +11,7 @@ use super::process::Down;
 use super::world::{Mode, World};
 use core::time::Duration;
 use pbft_conformance::validate::{Options, Recording, Verdict, validate};
-use std::any::Any;
+use pbft_host::panic_message;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
@@ -57,16 +57,12 @@ pub struct Judged {
     pub validated: u64,
 }
 
-/// The text of a panic.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
-}
-
 /// Calls something that a bug may make panic; a panic is a violation like any other.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Violation> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| Violation { rule: Rule::NoPanic, detail: panic_text(&*panic) })
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Violation {
+        rule: Rule::NoPanic,
+        detail: panic_message(&*panic).to_owned(),
+    })
 }
 
 /// Runs a plan to its end and judges it.
