@@ -66,11 +66,7 @@ pub struct ByReason {
 
 impl ByReason {
     /// Counts of zero for `reasons`; others join when they first occur.
-    fn new(reasons: &[&'static str]) -> Self {
-        Self::labelled("reason", reasons)
-    }
-
-    fn labelled(label: &'static str, reasons: &[&'static str]) -> Self {
+    fn new(label: &'static str, reasons: &[&'static str]) -> Self {
         Self { label, counts: Mutex::new(reasons.iter().map(|reason| (*reason, 0)).collect()) }
     }
 
@@ -190,153 +186,103 @@ const COUNTS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /// Bounds for sizes, in bytes.
 const BYTES: &[u64] = &[64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576];
 
-/// Everything that one replica counts.
-#[derive(Debug)]
-pub struct Metrics {
-    /// The current view.
-    pub view: Gauge,
-    /// 1 while the replica takes part in its view, 0 while it changes to it.
-    pub active: Gauge,
-    /// h, the last stable checkpoint.
-    pub low_water_mark: Gauge,
-    /// H, the last sequence number in the window.
-    pub high_water_mark: Gauge,
-    /// The last batch executed.
-    pub last_executed: Gauge,
-    /// 1 while the replica does not vote, for whatever reason.
-    pub not_voting: Gauge,
-    /// How many replicas take part in this replica's view, as far as it has heard lately.
-    pub participants: Gauge,
-    /// [`pbft_core::Standing::kind`]: why it does not vote, if it does not.
-    pub standing: OneOf,
-    /// The stable checkpoint that a recovering replica waits for; 0 for any other.
-    pub recovering_until: Gauge,
-    /// How often the replica's store was opened.
-    pub store_openings: Gauge,
-    /// How often the replica has left a view.
-    pub view_changes: Counter,
-    /// Steps that the replica refused, by [`pbft_core::Rejection::kind`].
-    pub rejections: ByReason,
-    /// Messages that a peer was not given because it had been given enough ([`pbft_core::Replica::help_withheld`]).
-    pub help_withheld: Counter,
-    /// What the store keeps of replicas that signed what no correct one signs, by [`Contradiction::kind`].
-    pub evidence: ByReason,
-    /// Batches executed, the null batch included.
-    pub batches_executed: Counter,
-    /// Requests executed.
-    pub requests_executed: Counter,
-    /// Requests in an executed batch.
-    pub batch_requests: Histogram,
-    /// Operation bytes in an executed batch.
-    pub batch_bytes: Histogram,
-    /// From accepting a pre-prepare to the prepared certificate.
-    pub prepare_micros: Histogram,
-    /// From the prepared certificate to execution.
-    pub commit_micros: Histogram,
+/// Declares [`Metrics`]: of each metric its field with its type and what that is made of, the name that it is shown
+/// under, and what it is.
+macro_rules! metrics {
+    (new $kind:ident) => { $kind::default() };
+    (new $kind:ident $($argument:expr),+) => { $kind::new($($argument),+) };
+    ($($field:ident: $kind:ident $(($($argument:expr),+))? = $name:literal, $help:literal;)+) => {
+        /// Everything that one replica counts.
+        #[derive(Debug)]
+        pub struct Metrics {
+            $(#[doc = $help] pub $field: $kind,)+
+        }
 
-    /// Verified messages of replicas that wait for the driver.
-    pub peer_queue: Gauge,
-    /// Verified requests of clients that wait for the driver.
-    pub client_queue: Gauge,
-    /// Steps that shared one write to the disk.
-    pub group_steps: Histogram,
-    /// Writes made durable: one fsync each.
-    pub commits: Counter,
-    /// How long they took.
-    pub commit_micros_disk: Histogram,
-    /// Writes that found the disk full and were tried again.
-    pub disk_full: Counter,
+        impl Default for Metrics {
+            fn default() -> Self {
+                Self { $($field: metrics!(new $kind $($($argument),+)?),)+ }
+            }
+        }
 
-    /// Signatures that were computed.
-    pub signatures_checked: Counter,
-    /// Message authentication codes that were computed in place of a signature.
-    pub macs_checked: Counter,
-    /// Signatures that were known to be good already.
-    pub signatures_remembered: Counter,
-    /// Votes that were not verified, because the replica has no use for them any more.
-    pub votes_surplus: Counter,
-    /// Frames refused before they became an input, by reason.
-    pub frames_refused: ByReason,
-    /// Frames that the replica would have refused whatever their signatures are, by its reason.
-    pub frames_not_verified: ByReason,
-    /// Frames forgotten because a queue was full, by whose.
-    pub frames_dropped: ByReason,
-    /// Bytes received in frames of replicas.
-    pub peer_bytes: Counter,
-    /// Bytes received in frames of clients.
-    pub client_bytes: Counter,
-    /// Times that a connection had to wait: because a peer or a client had sent more bytes than its quota, or for its
-    /// turn to have a client's frame verified.
-    pub throttled: ByReason,
-    /// Requests refused with an answer, by reason.
-    pub requests_refused: ByReason,
-
-    /// Lines of the log that were lost, because nobody took them.
-    pub log_lines_dropped: LostLines,
-
-    /// Connections that became authenticated.
-    pub handshakes: Counter,
-    /// Connections that did not, by reason.
-    pub handshakes_refused: ByReason,
-    /// Authenticated connections of other replicas, now.
-    pub peer_connections: Gauge,
-    /// Authenticated connections of clients, now.
-    pub client_connections: Gauge,
-    /// Authenticated connections that this end closed, by reason.
-    pub disconnections: ByReason,
-    /// Connections of the admin endpoint that were closed, and requests refused there, by reason.
-    pub admin_refused: ByReason,
+        impl Metrics {
+            /// Every metric, with its name, what it is, and its value now.
+            pub fn families(&self) -> Vec<Family> {
+                vec![$(Family { name: $name, help: $help, value: self.$field.value() }),+]
+            }
+        }
+    };
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self {
-            view: Gauge::default(),
-            active: Gauge::default(),
-            low_water_mark: Gauge::default(),
-            high_water_mark: Gauge::default(),
-            last_executed: Gauge::default(),
-            not_voting: Gauge::default(),
-            participants: Gauge::default(),
-            standing: OneOf::new(&Standing::KINDS),
-            recovering_until: Gauge::default(),
-            store_openings: Gauge::default(),
-            view_changes: Counter::default(),
-            rejections: ByReason::new(&[]),
-            help_withheld: Counter::default(),
-            evidence: ByReason::labelled("kind", &Contradiction::KINDS),
-            batches_executed: Counter::default(),
-            requests_executed: Counter::default(),
-            batch_requests: Histogram::new(COUNTS),
-            batch_bytes: Histogram::new(BYTES),
-            prepare_micros: Histogram::new(MICROSECONDS),
-            commit_micros: Histogram::new(MICROSECONDS),
-            peer_queue: Gauge::default(),
-            client_queue: Gauge::default(),
-            group_steps: Histogram::new(COUNTS),
-            commits: Counter::default(),
-            commit_micros_disk: Histogram::new(MICROSECONDS),
-            disk_full: Counter::default(),
-            signatures_checked: Counter::default(),
-            macs_checked: Counter::default(),
-            signatures_remembered: Counter::default(),
-            votes_surplus: Counter::default(),
-            frames_refused: ByReason::new(&["malformed", "too-large", "bad-signature"]),
-            frames_not_verified: ByReason::new(&[]),
-            frames_dropped: ByReason::new(&["peer", "client"]),
-            peer_bytes: Counter::default(),
-            client_bytes: Counter::default(),
-            throttled: ByReason::new(&["peer", "client", "verification"]),
-            requests_refused: ByReason::new(&["overloaded"]),
-            log_lines_dropped: LostLines::default(),
-            handshakes: Counter::default(),
-            handshakes_refused: ByReason::new(crate::transport::REFUSALS),
-            peer_connections: Gauge::default(),
-            client_connections: Gauge::default(),
-            disconnections: ByReason::new(&["idle", "replaced", "slow-reader"]),
-            admin_refused: ByReason::new(&["crowded", "slow", "host"]),
-        }
-    }
+metrics! {
+    view: Gauge = "view", "The current view";
+    active: Gauge = "view_active", "1 while the replica takes part in its view";
+    low_water_mark: Gauge = "low_water_mark", "The last stable checkpoint, h";
+    high_water_mark: Gauge = "high_water_mark", "The last sequence number in the window, H";
+    last_executed: Gauge = "last_executed", "The last batch executed";
+    not_voting: Gauge = "not_voting", "1 while the replica does not vote; pbft_standing says why";
+    participants: Gauge = "participants",
+        "How many replicas take part in this replica's view, itself included, by their last status";
+    standing: OneOf(&Standing::KINDS) = "standing",
+        "1 for what the replica does: it votes, or why it does not";
+    recovering_until: Gauge = "recovering_until",
+        "The stable checkpoint that a recovering replica waits for, 0 for any other";
+    store_openings: Gauge = "store_openings", "How often the replica's store was opened";
+    view_changes: Counter = "view_changes_total", "How often the replica has left a view";
+    rejections: ByReason("reason", &[]) = "rejections_total", "Inputs that the replica refused";
+    help_withheld: Counter = "help_withheld_total",
+        "Messages left out of answers to a peer that had been given enough until the next status";
+    evidence: ByReason("kind", &Contradiction::KINDS) = "evidence_total",
+        "Pairs of signed statements that convict a replica, as the store keeps them";
+    batches_executed: Counter = "batches_executed_total", "Batches executed, null batches included";
+    requests_executed: Counter = "requests_executed_total", "Requests executed";
+    batch_requests: Histogram(COUNTS) = "batch_requests", "Requests in an executed batch";
+    batch_bytes: Histogram(BYTES) = "batch_bytes", "Operation bytes in an executed batch";
+    prepare_micros: Histogram(MICROSECONDS) = "prepare_microseconds",
+        "From accepting a pre-prepare to its prepared certificate";
+    commit_micros: Histogram(MICROSECONDS) = "commit_microseconds",
+        "From the prepared certificate to execution";
+
+    peer_queue: Gauge = "peer_queue_depth",
+        "Verified messages of replicas that wait for the driver";
+    client_queue: Gauge = "client_queue_depth",
+        "Verified requests of clients that wait for the driver";
+    group_steps: Histogram(COUNTS) = "group_steps", "Steps that shared one write to the disk";
+    commits: Counter = "disk_commits_total", "Writes made durable";
+    commit_micros_disk: Histogram(MICROSECONDS) = "disk_commit_microseconds",
+        "How long making a write durable took";
+    disk_full: Counter = "disk_full_total", "Writes that found the disk full and were tried again";
+
+    signatures_checked: Counter = "signatures_checked_total", "Signatures that were computed";
+    macs_checked: Counter = "macs_checked_total", "Message authentication codes that were computed";
+    signatures_remembered: Counter = "signatures_remembered_total",
+        "Signatures that were known to be good already";
+    votes_surplus: Counter = "votes_surplus_total",
+        "Votes that were not verified because nothing needs them any more";
+    frames_refused: ByReason("reason", &["malformed", "too-large", "bad-signature"]) =
+        "frames_refused_total", "Frames refused before they became an input";
+    frames_not_verified: ByReason("reason", &[]) = "frames_not_verified_total",
+        "Frames that the replica would have refused whatever their signatures are";
+    frames_dropped: ByReason("reason", &["peer", "client"]) = "frames_dropped_total",
+        "Frames forgotten because a queue was full";
+    peer_bytes: Counter = "peer_received_bytes_total", "Bytes received in frames of replicas";
+    client_bytes: Counter = "client_received_bytes_total", "Bytes received in frames of clients";
+    throttled: ByReason("reason", &["peer", "client", "verification"]) = "throttled_total",
+        "Times that a connection waited: for its quota of bytes, or for its turn to be verified";
+    requests_refused: ByReason("reason", &["overloaded"]) = "requests_refused_total",
+        "Requests refused with an answer";
+
+    log_lines_dropped: LostLines = "log_lines_dropped_total",
+        "Lines of the log that were lost because nobody took them";
+
+    handshakes: Counter = "handshakes_total", "Connections that became authenticated";
+    handshakes_refused: ByReason("reason", crate::transport::REFUSALS) = "handshakes_refused_total",
+        "Connections that did not become authenticated";
+    peer_connections: Gauge = "peer_connections", "Authenticated connections of other replicas";
+    client_connections: Gauge = "client_connections", "Authenticated connections of clients";
+    disconnections: ByReason("reason", &["idle", "replaced", "slow-reader"]) =
+        "disconnections_total", "Authenticated connections that this end closed";
+    admin_refused: ByReason("reason", &["crowded", "slow", "host"]) = "admin_refused_total",
+        "Connections of the admin endpoint that were closed, and requests refused there";
 }
 
 /// One metric, ready to be shown.
@@ -403,67 +349,6 @@ impl Shown for OneOf {
 impl Shown for Histogram {
     fn value(&self) -> Value {
         Value::Histogram(self.snapshot())
-    }
-}
-
-/// Lists fields with what they are. A field that is not listed does not compile.
-macro_rules! families {
-    ($metrics:expr, $($field:ident $name:literal $help:literal),* $(,)?) => {{
-        let Metrics { $($field),* } = $metrics;
-        vec![$(Family { name: $name, help: $help, value: $field.value() }),*]
-    }};
-}
-
-impl Metrics {
-    /// Every metric, with its name, what it is, and its value now.
-    #[rustfmt::skip]
-    pub fn families(&self) -> Vec<Family> {
-        families![self,
-            view "view" "The current view",
-            active "view_active" "1 while the replica takes part in its view",
-            low_water_mark "low_water_mark" "The last stable checkpoint, h",
-            high_water_mark "high_water_mark" "The last sequence number in the window, H",
-            last_executed "last_executed" "The last batch executed",
-            not_voting "not_voting" "1 while the replica does not vote; pbft_standing says why",
-            participants "participants" "How many replicas take part in this replica's view, itself included, by their last status",
-            standing "standing" "1 for what the replica does: it votes, or why it does not",
-            recovering_until "recovering_until" "The stable checkpoint that a recovering replica waits for, 0 for any other",
-            store_openings "store_openings" "How often the replica's store was opened",
-            view_changes "view_changes_total" "How often the replica has left a view",
-            rejections "rejections_total" "Inputs that the replica refused",
-            help_withheld "help_withheld_total" "Messages left out of answers to a peer that had been given enough until the next status",
-            evidence "evidence_total" "Pairs of signed statements that convict a replica, as the store keeps them",
-            batches_executed "batches_executed_total" "Batches executed, null batches included",
-            requests_executed "requests_executed_total" "Requests executed",
-            batch_requests "batch_requests" "Requests in an executed batch",
-            batch_bytes "batch_bytes" "Operation bytes in an executed batch",
-            prepare_micros "prepare_microseconds" "From accepting a pre-prepare to its prepared certificate",
-            commit_micros "commit_microseconds" "From the prepared certificate to execution",
-            peer_queue "peer_queue_depth" "Verified messages of replicas that wait for the driver",
-            client_queue "client_queue_depth" "Verified requests of clients that wait for the driver",
-            group_steps "group_steps" "Steps that shared one write to the disk",
-            commits "disk_commits_total" "Writes made durable",
-            commit_micros_disk "disk_commit_microseconds" "How long making a write durable took",
-            disk_full "disk_full_total" "Writes that found the disk full and were tried again",
-            signatures_checked "signatures_checked_total" "Signatures that were computed",
-            macs_checked "macs_checked_total" "Message authentication codes that were computed",
-            signatures_remembered "signatures_remembered_total" "Signatures that were known to be good already",
-            votes_surplus "votes_surplus_total" "Votes that were not verified because nothing needs them any more",
-            frames_refused "frames_refused_total" "Frames refused before they became an input",
-            frames_not_verified "frames_not_verified_total" "Frames that the replica would have refused whatever their signatures are",
-            frames_dropped "frames_dropped_total" "Frames forgotten because a queue was full",
-            peer_bytes "peer_received_bytes_total" "Bytes received in frames of replicas",
-            client_bytes "client_received_bytes_total" "Bytes received in frames of clients",
-            throttled "throttled_total" "Times that a connection waited: for its quota of bytes, or for its turn to be verified",
-            requests_refused "requests_refused_total" "Requests refused with an answer",
-            log_lines_dropped "log_lines_dropped_total" "Lines of the log that were lost because nobody took them",
-            handshakes "handshakes_total" "Connections that became authenticated",
-            handshakes_refused "handshakes_refused_total" "Connections that did not become authenticated",
-            peer_connections "peer_connections" "Authenticated connections of other replicas",
-            client_connections "client_connections" "Authenticated connections of clients",
-            disconnections "disconnections_total" "Authenticated connections that this end closed",
-            admin_refused "admin_refused_total" "Connections of the admin endpoint that were closed, and requests refused there",
-        ]
     }
 }
 
