@@ -2,6 +2,7 @@
 
 use crate::build::{BuildError, Profile, Program, Target, build};
 use crate::catalogue::{Catalogue, CatalogueError, Entry};
+use crate::copy::CopyError;
 use crate::place::PlaceError;
 use crate::switch::{SwitchError, active_bug, active_of, command, planted_build};
 use crate::workspace::{Kind, Workspace, WorkspaceError};
@@ -39,6 +40,17 @@ pub enum ToolError {
     /// A bug has no place in the sources.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// The copy with the bugs cannot be written.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// A list is not in the workspace.
+    #[error("{}: {why}", path.display())]
+    Path {
+        /// The list.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// The tool cannot be built with bugs.
     #[error(transparent)]
     Build(#[from] BuildError),

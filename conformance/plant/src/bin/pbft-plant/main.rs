@@ -5,10 +5,11 @@ mod tests;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pbft_output::{errln, outln};
 use pbft_plant::build::{BuildError, Profile, Program, Target, build};
-use pbft_plant::catalogue::{Catalogue, CatalogueError, Entry};
+use pbft_plant::catalogue::{Catalogue, Entry};
 use pbft_plant::copy::{self, CopyError};
 use pbft_plant::place::{PlaceError, Planting};
-use pbft_plant::workspace::{Kind, Workspace, WorkspaceError};
+use pbft_plant::tool::ToolError;
+use pbft_plant::workspace::{Kind, Workspace};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -88,37 +89,15 @@ enum Format {
     Json,
 }
 
-/// Why the program ends without a result.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Workspace(#[from] WorkspaceError),
-    #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
-    #[error(transparent)]
-    Place(#[from] PlaceError),
-    #[error(transparent)]
-    Copy(#[from] CopyError),
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    #[error("the tests cannot be run: {0}")]
-    Run(#[from] std::io::Error),
-    #[error("there is no bug `{0}`: see `pbft-plant list`")]
-    NoBug(String),
-    #[error("{}: {why}", path.display())]
-    Path { path: PathBuf, why: String },
-}
-
-impl Failure {
-    fn code(&self) -> u8 {
-        match self {
-            Self::Catalogue(_) | Self::Place(_) => 5,
-            Self::Copy(CopyError::Places(_)) | Self::Build(BuildError::Refused(_)) => 5,
-            Self::Build(BuildError::Copy(CopyError::Places(_))) => 5,
-            Self::Workspace(_) | Self::Copy(_) | Self::Build(_) => 2,
-            Self::NoBug(_) | Self::Path { .. } | Self::Run(_) => 2,
-        }
-    }
+fn code(error: &ToolError) -> u8 {
+    let refused = matches!(
+        error,
+        ToolError::Catalogue(_)
+            | ToolError::Place(_)
+            | ToolError::Copy(CopyError::Places(_))
+            | ToolError::Build(BuildError::Refused(_) | BuildError::Copy(CopyError::Places(_)))
+    );
+    if refused { 5 } else { 2 }
 }
 
 fn main() -> ExitCode {
@@ -126,13 +105,13 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    pbft_output::finish(run(&arguments).unwrap_or_else(|failure| {
-        errln!("error: {failure}");
-        failure.code()
+    pbft_output::finish(run(&arguments).unwrap_or_else(|error| {
+        errln!("error: {error}");
+        code(&error)
     }))
 }
 
-fn run(arguments: &Arguments) -> Result<u8, Failure> {
+fn run(arguments: &Arguments) -> Result<u8, ToolError> {
     let workspace = Workspace::of(Path::new("."))?;
     let kind = arguments.lists.kind().unwrap_or(Kind::Bugs);
     let catalogue = || match arguments.lists.bugs.is_empty() {
@@ -169,9 +148,9 @@ fn run(arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 /// The lists that the command line names.
-fn named(workspace: &Workspace, lists: &[PathBuf]) -> Result<Catalogue, Failure> {
+fn named(workspace: &Workspace, lists: &[PathBuf]) -> Result<Catalogue, ToolError> {
     let relative = |list: &PathBuf| {
-        let wrong = |why: String| Failure::Path { path: list.clone(), why };
+        let wrong = |why: String| ToolError::Path { path: list.clone(), why };
         let whole = list.canonicalize().map_err(|error| wrong(error.to_string()))?;
         let inside = whole.strip_prefix(&workspace.root).map(ToOwned::to_owned);
         inside.map_err(|_| wrong("not in this workspace".to_owned()))
@@ -205,8 +184,8 @@ fn show(
     workspace: &Workspace,
     catalogue: &Catalogue,
     name: &str,
-) -> Result<u8, Failure> {
-    let entry = catalogue.entry(name).ok_or_else(|| Failure::NoBug(name.to_owned()))?;
+) -> Result<u8, ToolError> {
+    let entry = catalogue.entry(name).ok_or_else(|| ToolError::NoBug(name.to_owned()))?;
     let diff = entry.diff(&workspace.root)?;
     if format == Format::Json {
         let mut whole = as_json(entry);

@@ -1,11 +1,11 @@
 //! `pbft-plant test`.
 
-use super::Failure;
 use clap::Args;
 use pbft_output::{errln, outln};
 use pbft_plant::build::{Profile, Program, Target, build};
 use pbft_plant::catalogue::Catalogue;
 use pbft_plant::switch;
+use pbft_plant::tool::ToolError;
 use pbft_plant::workspace::{Kind, Workspace};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,10 +37,10 @@ pub(super) fn run(
     kind: Kind,
     catalogue: &Catalogue,
     arguments: &Arguments,
-) -> Result<u8, Failure> {
+) -> Result<u8, ToolError> {
     let unknown = arguments.names.iter().find(|name| catalogue.entry(name).is_none());
     if let Some(name) = unknown {
-        return Err(Failure::NoBug(name.clone()));
+        return Err(ToolError::NoBug(name.clone()));
     }
     let profile = if arguments.debug { Profile::Dev } else { Profile::Release };
     let (package, name) = (&*arguments.package, &*arguments.test);
