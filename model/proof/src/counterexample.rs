@@ -101,27 +101,6 @@ impl Counterexample {
     pub fn facts_added(&self) -> Vec<Fact> {
         self.adds.iter().filter_map(|fact| Fact::read(fact)).collect()
     }
-
-    /// The counterexample that is written so; the inverse of its text.
-    #[must_use]
-    pub fn read(text: &str) -> Self {
-        let (before, step) = text.split_once("then ").unwrap_or((text, ""));
-        let facts = |text: &str| -> Vec<String> {
-            let facts = text.split("  ").map(str::trim);
-            facts.filter(|fact| fact.ends_with(')')).map(str::to_owned).collect()
-        };
-        let by_relation = before.lines().map(facts).filter(|facts| !facts.is_empty());
-        let named = by_relation.map(|facts| {
-            let name = facts[0].split('(').next().unwrap_or_default();
-            (name.to_owned(), facts)
-        });
-        let step = step.split_once(" adds\n");
-        Self {
-            step: step.map(|(step, _)| step.to_owned()),
-            before: named.collect(),
-            adds: step.map_or(Vec::new(), |(_, adds)| facts(adds)),
-        }
-    }
 }
 
 impl Question {
