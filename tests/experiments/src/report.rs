@@ -122,13 +122,7 @@ impl Report {
             let _ = writeln!(html, "<figure>{}</figure>", chart.to_svg());
         }
         html += "<h2>Every run</h2>\n";
-        let cells: Vec<_> =
-            self.measurements.iter().map(|one| table::cells(one, measured)).collect();
-        let names =
-            cells.first().map(|row| row.iter().map(|(name, _)| (*name).to_owned()).collect());
-        let values =
-            cells.iter().map(|row| row.iter().map(|(_, value)| table::plain(value)).collect());
-        html += &html_table(&names.into_iter().chain(values).collect::<Vec<Vec<String>>>());
+        html += &html_table(&table::rows(&self.measurements, measured));
         html + "\n</body>\n</html>\n"
     }
 

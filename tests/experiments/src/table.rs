@@ -82,7 +82,7 @@ pub fn cells(one: &Measurement, measured: bool) -> Vec<Cell> {
 }
 
 /// A value in a cell.
-pub(super) fn plain(value: &Value) -> String {
+fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -97,21 +97,20 @@ fn quoted(text: &str) -> String {
     }
 }
 
+/// Measurements as rows of text, below a row of names.
+#[must_use]
+pub fn rows(all: &[Measurement], measured: bool) -> Vec<Vec<String>> {
+    let cells: Vec<_> = all.iter().map(|one| cells(one, measured)).collect();
+    let names = cells.first().map(|row| row.iter().map(|(name, _)| (*name).to_owned()).collect());
+    let values = cells.iter().map(|row| row.iter().map(|(_, value)| plain(value)).collect());
+    names.into_iter().chain(values).collect()
+}
+
 /// Measurements as comma-separated values (RFC 4180), with a line of names.
 #[must_use]
 pub fn csv(all: &[Measurement], measured: bool) -> String {
-    let rows: Vec<_> = all.iter().map(|one| cells(one, measured)).collect();
-    let mut text = String::new();
-    if let Some(first) = rows.first() {
-        let names: Vec<&str> = first.iter().map(|(name, _)| *name).collect();
-        text = names.join(",") + "\n";
-    }
-    for row in rows {
-        let values: Vec<String> = row.iter().map(|(_, value)| quoted(&plain(value))).collect();
-        text += &values.join(",");
-        text.push('\n');
-    }
-    text
+    let line = |row: Vec<String>| row.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",");
+    rows(all, measured).into_iter().map(|row| line(row) + "\n").collect()
 }
 
 /// Measurements as JSON, an object each.
