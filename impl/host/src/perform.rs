@@ -25,7 +25,7 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         effect: Effect,
         watcher: &mut dyn Watcher<D>,
     ) -> Result<(), HostError<D::Error>> {
-        watcher.on_effect(&effect);
+        watcher.on_effect(&effect, &self.disk);
         match effect {
             Effect::Persist(record) => self.append(&record).map_err(HostError::Disk)?,
             Effect::Send { to, message } => self.group.say(Said::To(to, message))?,

@@ -27,8 +27,8 @@ pub trait Watcher<D> {
     /// `replica` has handled it, with this outcome.
     fn after_step(&mut self, outcome: &Result<Vec<Effect>, Rejection>, replica: &Replica);
 
-    /// An effect is about to be performed, of a step or of the recovery.
-    fn on_effect(&mut self, _effect: &Effect) {}
+    /// An effect is about to be performed, of a step or of the recovery. `disk` has what the effects before it changed.
+    fn on_effect(&mut self, _effect: &Effect, _disk: &D) {}
 
     /// A peer asked for a part of a state.
     fn on_serve(&mut self, _replica: &Replica, _served: Served) {}

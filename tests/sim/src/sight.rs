@@ -62,7 +62,7 @@ impl Watcher<Disk> for Sight<'_, '_> {
         }
     }
 
-    fn on_effect(&mut self, effect: &Effect) {
+    fn on_effect(&mut self, effect: &Effect, _: &Disk) {
         self.watch.on_effect(effect);
         if let Effect::Execute { requests, .. } = effect {
             self.executing.clone_from(requests);
