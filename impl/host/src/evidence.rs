@@ -7,7 +7,7 @@ use pbft_core::types::{ReplicaId, SeqNum, View};
 use std::collections::BTreeSet;
 
 /// What is kept already, so that a liar who repeats itself costs no write.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Evidence {
     /// One contradiction a replica, view and number is enough. Bounded as the disk's evidence is.
     kept: BTreeSet<(ReplicaId, View, SeqNum)>,

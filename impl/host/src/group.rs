@@ -66,7 +66,7 @@ pub struct Ended {
 }
 
 /// One group of steps under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Group {
     /// What leaves after the commit, in order.
     pub(crate) outbox: Vec<Outgoing>,

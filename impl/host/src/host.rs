@@ -15,7 +15,7 @@ use pbft_core::message::{Message, Request, Signed};
 use pbft_core::surplus::Surplus;
 use pbft_core::types::View;
 use pbft_core::{Effect, HaltReason, Input, Params, Rejection, Replica, Standing};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What became of an operator's suspicion: the view that the replica is changing to, or why it cannot leave its view.
 pub type Suspected = Result<View, Standing>;
@@ -53,7 +53,8 @@ pub struct Host<D: Disk, S> {
     pub(crate) replica: Replica,
     pub(crate) disk: D,
     pub(crate) service: S,
-    surplus: SharedSurplus,
+    /// None as long as no door has asked for it.
+    surplus: OnceLock<SharedSurplus>,
     evidence: Evidence,
     pub(crate) group: Group,
     pub(crate) timers: Vec<(Alarm, Option<Duration>)>,
@@ -61,6 +62,26 @@ pub struct Host<D: Disk, S> {
     recovered: Vec<Effect>,
     /// Whether there is an alarm for what was put off.
     has_put_off: bool,
+}
+
+/// A copy takes its own steps from here on: nothing is shared that either of them changes. So it does not have the other
+/// one's [surplus](Host::surplus), which a door holds too, and begins with one in which nothing is set aside.
+impl<D: Disk + Clone, S: Clone> Clone for Host<D, S> {
+    fn clone(&self) -> Self {
+        Self {
+            params: Arc::clone(&self.params),
+            signer: Arc::clone(&self.signer),
+            replica: self.replica.clone(),
+            disk: self.disk.clone(),
+            service: self.service.clone(),
+            surplus: OnceLock::new(),
+            evidence: self.evidence.clone(),
+            group: self.group.clone(),
+            timers: self.timers.clone(),
+            recovered: self.recovered.clone(),
+            has_put_off: self.has_put_off,
+        }
+    }
 }
 
 impl<D: Disk, S> std::fmt::Debug for Host<D, S> {
@@ -78,7 +99,7 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         let (replica, recovered) =
             Replica::recover(Arc::clone(&params), Arc::clone(&signer), durable, state);
         let evidence = Evidence::load(&disk).map_err(HostError::Disk)?;
-        let (surplus, group) = (SharedSurplus::new(&replica), Group::of(&replica));
+        let (surplus, group) = (OnceLock::new(), Group::of(&replica));
         let (timers, has_put_off) = (Vec::new(), false);
         Ok(Self {
             params,
@@ -105,7 +126,9 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         (self.group, self.has_put_off) = (Group::of(&self.replica), false);
         self.timers.clear();
         // It may need again what it had before.
-        *self.surplus.lock() = Surplus::new(&self.replica);
+        if let Some(surplus) = self.surplus.get() {
+            *surplus.lock() = Surplus::new(&self.replica);
+        }
         self.evidence = Evidence::load(&self.disk).map_err(HostError::Disk)?;
         Ok(())
     }
@@ -135,9 +158,9 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         &mut self.service
     }
 
-    /// What its door has to know of it.
+    /// What its door has to know of it: from the first time on that this is asked.
     pub fn surplus(&self) -> SharedSurplus {
-        self.surplus.clone()
+        self.surplus.get_or_init(|| SharedSurplus::new(&self.replica)).clone()
     }
 
     /// The replicas against whom it keeps evidence, a bit for each.
@@ -288,8 +311,8 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         watcher.before_step(&input, &self.replica, &self.disk);
         let outcome = self.replica.step(input);
         watcher.after_step(&outcome, &self.replica);
-        if let Ok(effects) = &outcome {
-            self.surplus.lock().on_step(effects, &self.replica);
+        if let (Ok(effects), Some(surplus)) = (&outcome, self.surplus.get()) {
+            surplus.lock().on_step(effects, &self.replica);
         }
         outcome
     }
