@@ -156,7 +156,7 @@ fn whatever_is_owed_has_a_place_and_whatever_has_one_is_probed() {
     let frames = FRAME_PROBES.iter().map(|(name, _)| *name);
     let doors = HANDSHAKES.iter().map(|(name, _)| *name);
     for name in reactions.chain(frames).chain(doors) {
-        assert!(owed::of(Arm::Core, name).is_some(), "nobody owes: {name}");
+        assert!(owed::of(name).is_some(), "nobody owes: {name}");
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) fn lost(stage: &mut Stage<'_>) -> Outcome {
     beginning(&params)?;
     let durable = starts_from(&params, &[(0, 0, 4), (1, 0, 4)]);
     let durable = durable.map_err(|why| Difference::new(Kind::Refused, why.to_string()))?;
-    stage.replace(LOST, durable);
+    stage.replace(LOST, durable)?;
     abstains(stage, 0)?;
     catch_up(stage, |_| true)?;
     abstains(stage, 4)?;

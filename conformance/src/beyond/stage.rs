@@ -9,10 +9,11 @@ use crate::refinement::vocabulary::Vocabulary;
 use crate::signpost::Fact;
 use crate::signpost::deeds::{Deed, Field};
 use crate::signpost::given::Given;
+use crate::subject::host::CoreHost;
 use crate::subject::node::keys::NodeKeys;
 use crate::subject::node::{NodeHost, adjust};
 use crate::subject::world::describe;
-use crate::subject::{Host, Observation, Subject};
+use crate::subject::{Observation, Subject};
 use pbft_core::RejectionKind;
 use pbft_core::message::{Batch, Message, PrePrepare, Proposal, Request, Signed, Status};
 use pbft_core::types::{ClientId, Lane, ReplicaId, SeqNum, Session, Timestamp, View};
@@ -48,7 +49,7 @@ const LATE: &[RejectionKind] = &[
 
 /// A replica of one of the two kinds.
 enum Member<'r> {
-    Core(Box<Host>),
+    Core(Box<CoreHost>),
     Node(Box<NodeHost<'r>>),
 }
 
@@ -80,7 +81,7 @@ impl<'r> Stage<'r> {
     /// Four core replicas.
     pub(super) fn on_the_core(bounds: fn(&mut Params)) -> Outcome<Self> {
         let vocabulary = Vocabulary::with_params(four()?, Arc::new(SealKeys), bounds);
-        let host = |id| Member::Core(Box::new(Host::new(&vocabulary, model::ReplicaId(id))));
+        let host = |id| Member::Core(Box::new(CoreHost::new(&vocabulary, model::ReplicaId(id))));
         let members = (0..vocabulary.config.replicas()).map(host).collect();
         Ok(Self::with(vocabulary, members))
     }
@@ -141,7 +142,7 @@ impl<'r> Stage<'r> {
     pub(super) fn replica(&self, at: u32) -> Outcome<Replica> {
         self.looked_at.set(at);
         let known = match &self.members[at as usize] {
-            Member::Core(host) => Some(host.replica.clone()),
+            Member::Core(host) => Some(host.replica().clone()),
             Member::Node(node) => node.replica(),
         };
         known.ok_or_else(|| Difference::new(Kind::Harness, "the node is down"))
@@ -174,20 +175,19 @@ impl<'r> Stage<'r> {
     pub(super) fn restart(&mut self, at: u32) -> Outcome {
         self.note(at, Given::Start, "a crash, and a start");
         match &mut self.members[at as usize] {
-            Member::Core(host) => host.restart(&self.vocabulary),
-            Member::Node(node) => {
-                node.restart(&self.vocabulary)?;
-            }
+            Member::Core(host) => drop(host.restart()?),
+            Member::Node(node) => drop(node.restart(&self.vocabulary)?),
         }
         Ok(())
     }
 
     /// Puts a replica in another one's place, that starts from what is said to be on its disk. On the core only.
-    pub(super) fn replace(&mut self, at: u32, durable: Durable) {
+    pub(super) fn replace(&mut self, at: u32, durable: Durable) -> Outcome {
         self.note(at, Given::Start, "a start from another disk");
-        let host = Host::from_disk(&self.vocabulary, model::ReplicaId(at as u8), durable);
+        let host = CoreHost::from_disk(&self.vocabulary, model::ReplicaId(at as u8), durable)?;
         self.members[at as usize] = Member::Core(Box::new(host));
         self.seen[at as usize] = Observation::default();
+        Ok(())
     }
 
     /// Delivers, posts what is said, and holds the replica to what always holds.

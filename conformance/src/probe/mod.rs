@@ -24,9 +24,10 @@ use crate::refinement::byzantine::Source;
 use crate::refinement::network::Network;
 use crate::refinement::vocabulary::{Vocabulary, replica_id};
 use crate::signpost::Fact;
+use crate::subject::host::CoreHost;
 use crate::subject::tally::Tally;
 use crate::subject::world::{World, describe, refused};
-use crate::subject::{Counted, Host, Observation, Subject};
+use crate::subject::{Counted, Observation, Subject};
 use pbft_core::Rejection;
 use pbft_core::RejectionKind;
 use pbft_core::message::Message;
@@ -262,7 +263,7 @@ impl Probes<'_> {
         &self,
         state: &model::State,
         network: &Network,
-        host: &Host,
+        host: &CoreHost,
         action: &model::Action,
         name: &str,
     ) -> Option<Result<(), Difference>> {
@@ -279,7 +280,7 @@ impl Probes<'_> {
     fn react(
         &self,
         scene: &Scene<'_>,
-        host: &Host,
+        host: &CoreHost,
         choice: u64,
         tally: &mut Tally,
     ) -> Result<Option<&'static str>, Difference> {
@@ -296,7 +297,7 @@ impl Probes<'_> {
         Ok(None)
     }
 
-    fn probe(&self, host: &Host, probe: &Probe, tally: &mut Tally) -> Result<(), Difference> {
+    fn probe(&self, host: &CoreHost, probe: &Probe, tally: &mut Tally) -> Result<(), Difference> {
         let mut probed = host.clone();
         let Some((last, earlier)) = probe.deliveries.split_last() else {
             return Err(Difference::new(Kind::Harness, "an empty probe"));
@@ -312,7 +313,7 @@ impl Probes<'_> {
                 Err(rejection) => return Err(refused(delivery, rejection)),
             }
         }
-        let before = probed.clone();
+        let before = probed.replica().clone();
         let outcome = probed.deliver(self.vocabulary, last);
         let outcome = outcome.map_err(|difference| difference.at(last))?;
         tally.outcome(&outcome);
@@ -321,9 +322,9 @@ impl Probes<'_> {
             (Ok(seen), Expected::NoFetch(seq)) if !fetches(&seen, seq) => Ok(()),
             (Ok(seen), expected) => Err(expected.missed(accepted(last, expected, &seen))),
             (Err(rejection), expected) if expected.allows(&rejection) => {
-                match probed.replica == before.replica {
+                match *probed.replica() == before {
                     true if rejection.kind() == RejectionKind::Equivocation => {
-                        let kept = evidence::check(self.vocabulary, &probed.replica, last);
+                        let kept = evidence::check(self.vocabulary, probed.replica(), last);
                         kept.map_err(|wrong| wrong.with(Fact::Evidence).at(last))
                     }
                     true => Ok(()),

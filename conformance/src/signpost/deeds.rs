@@ -50,6 +50,7 @@ const ON_INSTALLED: Handler = in_core!("transfer.rs", "Replica::on_installed");
 const APPEND: Handler = in_node!("store/transaction.rs", "Transaction::append");
 const EXECUTED: Handler = in_node!("store/transaction.rs", "Transaction::executed");
 const COLLECT_COMMITS: Handler = in_core!("normal_case.rs", "Replica::collect_commits");
+const PERFORM_ALL: Handler = in_host!("host.rs", "Host::perform_all");
 const ADVANCE: Handler = in_core!("normal_case.rs", "Replica::advance");
 
 /// What brings a replica back.
@@ -80,6 +81,8 @@ pub const QUEUES: &[Handler] = &[
 ];
 /// What a host does for an effect.
 pub const PERFORM: &[Handler] = &[in_host!("perform.rs", "Host::perform")];
+/// What does all that a step asks for.
+pub const IN_ORDER: &[Handler] = &[PERFORM_ALL];
 /// What keeps evidence.
 pub const KEEP_EVIDENCE: &[Handler] = &[
     in_host!("host.rs", "Host::step"),
@@ -390,7 +393,6 @@ impl Field {
     pub const fn stored(self) -> &'static [Handler] {
         const FOLD: Handler = in_node!("store/transaction.rs", "Transaction::fold");
         const REPLACE: Handler = in_node!("store/transaction.rs", "Transaction::replace_replies");
-        const PERFORM_ALL: Handler = in_host!("host.rs", "Host::perform_all");
         match self {
             Self::LastExecuted | Self::Replies | Self::Applied => &[EXECUTED, REPLACE],
             _ => &[APPEND, FOLD, PERFORM_ALL],

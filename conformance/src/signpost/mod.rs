@@ -178,7 +178,7 @@ pub struct Signpost {
 /// On which arm a difference was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arm {
-    /// The core alone.
+    /// The core in its host, alone.
     Core,
     /// The core in the production node.
     Node,
@@ -204,11 +204,9 @@ impl Signpost {
         given: Option<Given>,
         facts: &[Fact],
     ) -> Self {
-        let owed = probe.and_then(|probe| owed::of(arm, probe));
+        let owed = probe.and_then(|probe| owed::of(probe));
         let mut found = Finder { arm, given, restart: false, clues: Vec::new() };
-        if arm == Arm::Node {
-            found.around_the_core(facts);
-        }
+        found.around_the_core(facts);
         // What was done is what follows where a guard is missing: then that guard says it all.
         let is_unguarded = facts.iter().any(|fact| matches!(fact, Fact::MustRefuse(_)));
         let told = |fact: &&Fact| !(is_unguarded && matches!(fact, Fact::Did(_)));
@@ -287,6 +285,7 @@ impl Finder {
             }
             Fact::Undurable(deed) => {
                 self.all(deed.sent(), &format!("has to write before it sends {deed}"));
+                self.all(deeds::IN_ORDER, "does what the core asks for, in its order");
             }
             Fact::Unsynced => self.all(deeds::SYNC, "has a part in what is synced, and when"),
             Fact::Field(field) => self.field(*field),
@@ -326,11 +325,11 @@ impl Finder {
         self.all(field.set(), &why);
     }
 
-    /// At a node what is lacking may have been lost on the way to the core, and what differs made by its host.
+    /// What differs may have been made by the core's host, and at a node what is lacking have been lost on the way to it.
     fn around_the_core(&mut self, facts: &[Fact]) {
         for fact in facts {
             let places = match fact {
-                Fact::Lacks(_) => deeds::ON_THE_WAY,
+                Fact::Lacks(_) if self.arm == Arm::Node => deeds::ON_THE_WAY,
                 Fact::Differs(Deed::Reply | Deed::Execute | Deed::Checkpoint) => deeds::BY_THE_HOST,
                 _ => continue,
             };

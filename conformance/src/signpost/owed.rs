@@ -1,7 +1,7 @@
 //! What a replica, its node or a client owes: for each reaction, and for each probe whose guard its reason does not name, who
 //! does it.
 
-use super::{Arm, Handler, Rule, deeds, in_core, in_host, in_model, in_node};
+use super::{Handler, Rule, deeds, in_core, in_host, in_model, in_node};
 
 /// Who does what a probe or a reaction is about.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +50,6 @@ type Row = (&'static str, Owed);
 const fn row(name: &'static str, why: &'static str, rule: Rule, places: &'static [Handler]) -> Row {
     (name, Owed { places, why, rule })
 }
-
-const SERVES_STATE: &str = "a checkpoint's state is served";
 
 /// By the probe's name.
 const OWED: &[Row] = &[
@@ -110,10 +108,14 @@ const OWED: &[Row] = &[
     ),
     row("CHECKPOINTs are said again", HELPS, beyond("4.3"), &[HELP_WITH_STATE]),
     row(
-        SERVES_STATE,
+        "a checkpoint's state is served",
         "serves a part of a state",
         beyond("4.3"),
-        &[in_core!("transfer.rs", "Replica::on_fetch_state")],
+        &[
+            in_core!("transfer.rs", "Replica::on_fetch_state"),
+            in_host!("perform.rs", "Host::serve"),
+            in_host!("perform.rs", "Host::perform"),
+        ],
     ),
     row(
         "an accepted batch is served",
@@ -287,19 +289,8 @@ const OWED: &[Row] = &[
 ];
 
 /// What this probe is about, if its reason does not say so.
-pub fn of(arm: Arm, probe: &str) -> Option<Owed> {
-    let (_, owed) = OWED.iter().find(|(name, _)| *name == probe)?;
-    match (arm, probe) {
-        (Arm::Node, SERVES_STATE) => Some(Owed {
-            places: &[
-                in_host!("perform.rs", "Host::serve"),
-                in_host!("perform.rs", "Host::perform"),
-                in_core!("transfer.rs", "Replica::on_fetch_state"),
-            ],
-            ..*owed
-        }),
-        _ => Some(*owed),
-    }
+pub fn of(probe: &str) -> Option<Owed> {
+    OWED.iter().find(|(name, _)| *name == probe).map(|(_, owed)| *owed)
 }
 
 /// The names of all that is listed.
@@ -309,5 +300,5 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// All places that are listed.
 pub fn all() -> impl Iterator<Item = Owed> {
-    OWED.iter().map(|(_, owed)| *owed).chain(of(Arm::Node, SERVES_STATE))
+    OWED.iter().map(|(_, owed)| *owed)
 }

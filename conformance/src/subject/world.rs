@@ -1,6 +1,6 @@
 //! The replicas of a replay and their network.
 
-use super::Host;
+use super::host::CoreHost;
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::network::Network;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The replicas of a replay, and the network between them. Cheap to clone.
 #[derive(Clone)]
 pub struct World {
-    hosts: Vec<Arc<Host>>,
+    hosts: Vec<Arc<CoreHost>>,
     /// What honest replicas have sent.
     pub network: Network,
 }
@@ -22,17 +22,18 @@ impl World {
     /// Everybody at the start.
     pub fn new(vocabulary: &Vocabulary) -> Self {
         let replicas = vocabulary.config.replicas();
-        let hosts = (0..replicas).map(|id| Arc::new(Host::new(vocabulary, model::ReplicaId(id))));
+        let hosts =
+            (0..replicas).map(|id| Arc::new(CoreHost::new(vocabulary, model::ReplicaId(id))));
         Self { hosts: hosts.collect(), network: Network::new(replicas) }
     }
 
     /// A replica.
-    pub fn host(&self, replica: model::ReplicaId) -> &Host {
+    pub fn host(&self, replica: model::ReplicaId) -> &CoreHost {
         &self.hosts[replica.index()]
     }
 
     /// Puts a replica in its place.
-    pub fn set_host(&mut self, replica: model::ReplicaId, host: Host) {
+    pub fn set_host(&mut self, replica: model::ReplicaId, host: CoreHost) {
         self.hosts[replica.index()] = Arc::new(host);
     }
 }

@@ -5,7 +5,8 @@ use pbft_conformance::refinement::byzantine::Source;
 use pbft_conformance::refinement::keys::SealKeys;
 use pbft_conformance::refinement::network::Network;
 use pbft_conformance::refinement::vocabulary::Vocabulary;
-use pbft_conformance::subject::{Host, Observation, Subject};
+use pbft_conformance::subject::host::CoreHost;
+use pbft_conformance::subject::{Observation, Subject};
 use pbft_core::message::{
     Message, NewView, PreparedCertificate, Signed, StableCertificate, Status, ViewChange,
 };
@@ -27,7 +28,7 @@ pub(crate) type Verdict = Result<(), String>;
 pub(crate) struct Lab {
     vocabulary: Vocabulary,
     network: Network,
-    hosts: Vec<Host>,
+    hosts: Vec<CoreHost>,
 }
 
 pub(crate) fn replica(id: u8) -> model::ReplicaId {
@@ -42,7 +43,7 @@ impl Lab {
     pub(crate) fn new() -> Self {
         let config: model::Config = "n4-b0-v2-s2-d2-k1".parse().expect("a valid name");
         let vocabulary = Vocabulary::new(config, Arc::new(SealKeys));
-        let hosts = (0..4).map(|id| Host::new(&vocabulary, replica(id))).collect();
+        let hosts = (0..4).map(|id| CoreHost::new(&vocabulary, replica(id))).collect();
         Self { vocabulary, network: Network::new(4), hosts }
     }
 
@@ -54,7 +55,7 @@ impl Lab {
         &self.vocabulary
     }
 
-    pub(crate) fn host(&self, id: u8) -> &Host {
+    pub(crate) fn host(&self, id: u8) -> &CoreHost {
         &self.hosts[usize::from(id)]
     }
 
@@ -91,9 +92,12 @@ impl Lab {
         self.give(id, &Delivery::Timer(Timer::Status)).expect("always running")
     }
 
-    /// Crashes the replica and starts it again.
-    pub(crate) fn restart(&mut self, id: u8) {
-        self.hosts[usize::from(id)].restart(&self.vocabulary);
+    /// Crashes the replica and starts it again; what it says at once.
+    pub(crate) fn restart(&mut self, id: u8) -> Observation {
+        match self.hosts[usize::from(id)].restart() {
+            Ok(seen) => seen,
+            Err(difference) => panic!("{}", difference.what),
+        }
     }
 
     /// The PRE-PREPARE of view 0 for slot 1 reaches a backup.

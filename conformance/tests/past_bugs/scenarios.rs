@@ -2,14 +2,15 @@
 
 use crate::lab::{FIRST, Lab, OTHER, SLOT, VIEW, Verdict, ensure, never_says, replica};
 use pbft_conformance::refinement::layout;
+use pbft_conformance::subject::Subject as _;
+use pbft_core::Summary;
 use pbft_core::message::{FetchState, Message, Proposal, StableCertificate, StateData, StatePart};
 use pbft_core::types::View;
-use pbft_core::{Effect, Summary};
 use pbft_model as model;
 use std::sync::Arc;
 
 fn summary(lab: &Lab, id: u8) -> Summary {
-    lab.host(id).replica.summary()
+    lab.host(id).summary()
 }
 
 fn stays_in_view_0(lab: &Lab, id: u8) -> Verdict {
@@ -40,13 +41,13 @@ pub(crate) fn strangers_move_nobody(lab: &mut Lab) -> Verdict {
 pub(crate) fn votes_for_different_batches_commit_nothing(lab: &mut Lab) -> Verdict {
     let certificate = lab.certificate(&[(0, FIRST), (1, FIRST), (3, OTHER)]);
     let _ = lab.deliver(2, 3, certificate);
-    ensure(lab.host(2).history.is_empty(), "the batch was executed")
+    ensure(lab.host(2).history().is_empty(), "the batch was executed")
 }
 
 pub(crate) fn one_voter_is_one_vote(lab: &mut Lab) -> Verdict {
     let certificate = lab.certificate(&[(0, FIRST), (3, FIRST), (3, FIRST)]);
     let _ = lab.deliver(2, 3, certificate);
-    ensure(lab.host(2).history.is_empty(), "the batch was executed")
+    ensure(lab.host(2).history().is_empty(), "the batch was executed")
 }
 
 pub(crate) fn only_the_primary_begins_a_view(lab: &mut Lab) -> Verdict {
@@ -63,11 +64,11 @@ pub(crate) fn one_sender_is_one_view_change(lab: &mut Lab) -> Verdict {
 
 pub(crate) fn a_refused_new_view_leaves_nothing_behind(lab: &mut Lab) -> Verdict {
     (0..2).for_each(|_| drop(lab.suspect(3)));
-    let before = lab.host(3).replica.clone();
+    let before = lab.host(3).replica().clone();
     let new_view = lab.new_view(1, &[0, 1, 2], &[]);
     let outcome = lab.deliver(3, 1, new_view);
     ensure(outcome.is_err(), "a NEW-VIEW of a view that was left was taken")?;
-    ensure(lab.host(3).replica == before, "the refused NEW-VIEW changed the replica")
+    ensure(*lab.host(3).replica() == before, "the refused NEW-VIEW changed the replica")
 }
 
 pub(crate) fn a_backup_relays_a_request(lab: &mut Lab) -> Verdict {
@@ -132,12 +133,8 @@ pub(crate) fn a_view_that_was_left_stays_left(lab: &mut Lab) -> Verdict {
 pub(crate) fn a_restart_repeats_the_same_view_change(lab: &mut Lab) -> Verdict {
     lab.prepare(2);
     let first = lab.suspect(2).broadcasts;
-    let (_, effects) = lab.host(2).restarted(lab.vocabulary());
-    let again = effects.into_iter().filter_map(|effect| match effect {
-        Effect::Broadcast(message) => Some(message),
-        _ => None,
-    });
-    ensure(again.eq(first), "the VIEW-CHANGE after the restart is another one")
+    let again = lab.restart(2).broadcasts;
+    ensure(again == first, "the VIEW-CHANGE after the restart is another one")
 }
 
 pub(crate) fn a_replica_that_is_behind_is_brought_up(lab: &mut Lab) -> Verdict {
@@ -205,5 +202,5 @@ pub(crate) fn a_lying_source_is_noticed(lab: &mut Lab) -> Verdict {
         asked
             .extend(lab.deliver(2, source.0 as u8, answer).into_iter().flat_map(|seen| seen.sends));
     }
-    ensure(lab.host(2).history.is_empty(), "another state than the quorum's was installed")
+    ensure(lab.host(2).history().is_empty(), "another state than the quorum's was installed")
 }

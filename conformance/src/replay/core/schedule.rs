@@ -25,8 +25,9 @@ use crate::replay::core::compare::compare_state;
 use crate::replay::core::step::{Step, Work};
 use crate::signpost::Fact;
 use crate::signpost::given::Given;
+use crate::subject::host::CoreHost;
 use crate::subject::world::{World, describe};
-use crate::subject::{Host, Observation, Subject};
+use crate::subject::{Observation, Subject};
 use pbft_core::message::Message;
 use pbft_core::types::ReplicaId;
 use pbft_model as model;
@@ -62,8 +63,8 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn copy(&self, world: &World) -> Host {
-        Host::clone(world.host(self.action.replica()))
+    fn copy(&self, world: &World) -> CoreHost {
+        CoreHost::clone(world.host(self.action.replica()))
     }
 
     fn under_each_selection(&self, world: &World, work: &mut Work) -> Result<u64, Difference> {
@@ -80,7 +81,7 @@ impl Step<'_> {
     }
 
     /// The deliveries that the seed selects.
-    fn script(&self, host: &Host, network: &Network) -> Result<Vec<Delivery>, Difference> {
+    fn script(&self, host: &CoreHost, network: &Network) -> Result<Vec<Delivery>, Difference> {
         let source = Source { vocabulary: self.vocabulary, network };
         let pick = Pick::seeded(self.choice);
         let script = Script { model: self.model, state: self.before, source, pick };
@@ -166,7 +167,7 @@ impl Step<'_> {
             for delivery in &deliveries[..before] {
                 self.deliver(&mut host, delivery, work)?;
             }
-            host.restart(self.vocabulary);
+            host.restart()?;
             let restarted = |difference: Difference| difference.with(Fact::Restarted);
             let at_rest = self.compare_at_rest(&host, self.before);
             at_rest.map_err(|difference| restarted(difference.given(Given::Start)))?;
@@ -178,16 +179,16 @@ impl Step<'_> {
     /// Whatever is refused, or known already, changes nothing.
     fn changes_nothing(
         &self,
-        host: &mut Host,
+        host: &mut CoreHost,
         delivery: &Delivery,
         work: &mut Work,
     ) -> Result<(), Difference> {
-        let before = host.replica.clone();
+        let before = host.replica().clone();
         let outcome = host.deliver(self.vocabulary, delivery)?;
         work.steps += 1;
         work.tally.outcome(&outcome);
         match outcome {
-            Err(_) if host.replica == before => Ok(()),
+            Err(_) if *host.replica() == before => Ok(()),
             Err(rejection) => {
                 let what = format!("{} refused ({rejection}), and changed", describe(delivery));
                 let difference = Difference::new(Kind::StateChanged, what).at(delivery);
@@ -198,7 +199,7 @@ impl Step<'_> {
     }
 
     /// State and timer between steps.
-    fn compare_at_rest(&self, host: &Host, state: &model::State) -> Result<(), Difference> {
+    fn compare_at_rest(&self, host: &CoreHost, state: &model::State) -> Result<(), Difference> {
         let replica = self.action.replica();
         compare_state(self.vocabulary, state, replica, host)?;
         let says = host.is_timer_running();

@@ -10,9 +10,10 @@ use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::{Vocabulary, replica_id, seq};
 use crate::signpost::Fact;
 use crate::signpost::given::Given;
+use crate::subject::host::CoreHost;
 use crate::subject::tally::Tally;
 use crate::subject::world::{World, describe, refused};
-use crate::subject::{Host, Observation, Subject};
+use crate::subject::{Observation, Subject};
 use pbft_core::message::{Message, StateData, StatePart};
 use pbft_core::types::ReplicaId;
 use pbft_core::{Rejection, RejectionKind};
@@ -56,10 +57,10 @@ impl Step<'_> {
     /// Takes the step in `world`: the world after it, or how code and model differ.
     pub fn replay(&self, world: &World, work: &mut Work) -> Result<World, Difference> {
         let replica = self.action.replica();
-        let mut host = Host::clone(world.host(replica));
+        let mut host = CoreHost::clone(world.host(replica));
         let restarted = self.choice.is_multiple_of(RESTART_EVERY);
         if restarted {
-            host.restart(self.vocabulary);
+            host.restart().map_err(|difference| difference.given(Given::Start))?;
         }
         let sent = self.take(&mut host, &world.network, work);
         let sent = sent.map_err(|difference| match restarted {

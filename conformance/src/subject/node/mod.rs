@@ -206,18 +206,8 @@ impl<'r> NodeHost<'r> {
                 Outgoing::Broadcast(frame) => seen.broadcasts.push(decode(&frame)?),
                 Outgoing::Send { to, frame } => seen.sends.push((to, decode(&frame)?)),
                 Outgoing::Reply { client, frame } => {
-                    match codec::decode(&frame).map_err(harness)? {
-                        ReplicaFrame::Reply(reply) if reply.body.client == client => {
-                            seen.replies.push(reply);
-                        }
-                        ReplicaFrame::Reply(reply) => {
-                            let of = reply.body.client.0;
-                            let what = format!("client {of}'s reply goes to client {}", client.0);
-                            let difference = Difference::new(Kind::Execution, what);
-                            return Err(difference.with(Fact::Misdirected));
-                        }
-                        other => self.told.push((client, other)),
-                    }
+                    let frame = codec::decode(&frame).map_err(harness)?;
+                    self.told.extend(seen.told(client, frame)?.map(|other| (client, other)));
                 }
             }
         }
