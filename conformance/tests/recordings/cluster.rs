@@ -4,12 +4,12 @@
 
 use core::time::Duration;
 use pbft_conformance::refinement::keys::{Keys, SealKeys};
+use pbft_conformance::subject::disk::{self, Open};
 use pbft_core::crypto::{sign, verify};
-use pbft_core::manifest::{ChunkId, KeptStates, Manifest};
-use pbft_core::message::{Message, Request, Signed, StateData};
-use pbft_core::replies::{LastReply, ReplyTable};
-use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, SeqNum, Session, Timestamp};
-use pbft_core::{Durable, Effect, Input, Membership, Params, Replica, ServiceState, Timer};
+use pbft_core::message::{Message, Request};
+use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, Session, Timestamp};
+use pbft_core::{Durable, Effect, Input, Membership, Params, Rejection, Replica, Timer};
+use pbft_host::{Alarm, Host, HostError, Outgoing, Parts, Said, Service, Watcher};
 use pbft_node::driver::Observer as _;
 use pbft_node::trace::Recorder;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -39,49 +39,59 @@ impl Write for Memory {
 /// A message on its way.
 type Sent = (ReplicaId, ReplicaId, Message);
 
-/// What is on a replica's disk.
+/// A service's state: a hash over everything that was applied.
 #[derive(Clone, Default)]
-struct Disk {
-    durable: Durable,
-    executed: SeqNum,
-    replies: ReplyTable,
-    /// The service's state: a hash over everything that was applied.
-    state: u64,
-    kept: KeptStates,
+struct Applied(u64);
+
+impl disk::State for Applied {
+    fn chunks(&self) -> Vec<Arc<[u8]>> {
+        vec![self.0.to_le_bytes().into()]
+    }
+
+    fn from_chunks(chunks: &[Arc<[u8]>]) -> Option<Self> {
+        Some(Self(u64::from_le_bytes(chunks.first()?[..].try_into().ok()?)))
+    }
 }
 
-impl Disk {
-    fn execute(&mut self, seq: SeqNum, requests: &[Arc<Signed<Request>>]) -> Vec<Arc<[u8]>> {
-        self.executed = seq;
-        let apply = |request: &Arc<Signed<Request>>| {
-            let Request { client, lane, timestamp, .. } = request.body;
-            let id = u64::from(client.0) << 40 | u64::from(lane.0) << 32 | timestamp.0;
-            self.state = self.state.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(id + 1);
-            let result: Arc<[u8]> = self.state.to_le_bytes().into();
-            let reply = LastReply::to(&request.body, Arc::clone(&result));
-            self.replies.record(client, lane, reply);
-            result
-        };
-        requests.iter().map(apply).collect()
-    }
+type Disk = disk::Disk<Applied>;
 
-    fn chunk(&self) -> Arc<[u8]> {
-        self.state.to_le_bytes().into()
-    }
+/// Applies operations, each of which is another one: it has the number of its request.
+struct Applies;
 
-    fn install(&mut self, manifest: &Manifest) {
-        let (replies, chunks) = self.kept.install(manifest).expect("all chunks are here");
-        self.state = u64::from_le_bytes(chunks[0][..].try_into().expect("eight bytes"));
-        (self.executed, self.replies) = (manifest.seq, replies);
+impl Service<Disk> for Applies {
+    fn execute(&self, applied: &mut Open<'_, Applied>, _: ClientId, operation: &[u8]) -> Vec<u8> {
+        let id = u64::from_le_bytes(operation.try_into().expect("eight bytes"));
+        let Applied(hash) = applied.state;
+        *hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(id + 1);
+        hash.to_le_bytes().to_vec()
     }
 }
 
 struct Node {
     params: Arc<Params>,
-    replica: Option<Replica>,
+    /// None while it is down.
+    host: Option<Host<Disk, Applies>>,
+    /// Its disk while it is down.
     disk: Disk,
     recorder: Recorder<Memory>,
     timers: BTreeSet<Timer>,
+}
+
+/// Records each step.
+struct Recording<'a> {
+    recorder: &'a mut Recorder<Memory>,
+    input: Option<Input>,
+}
+
+impl Watcher<Disk> for Recording<'_> {
+    fn before_step(&mut self, input: &Input, _: &Replica, _: &Disk) {
+        self.input = Some(input.clone());
+    }
+
+    fn after_step(&mut self, outcome: &Result<Vec<Effect>, Rejection>, replica: &Replica) {
+        let input = self.input.take().expect("a step has begun");
+        self.recorder.on_step(&input, outcome, replica);
+    }
 }
 
 /// The cluster.
@@ -113,8 +123,8 @@ impl Cluster {
         let files: Vec<Memory> = (0..n).map(|_| Memory::default()).collect();
         let nodes = (0..n).zip(&files).map(|(id, file)| Node {
             params: Arc::new(node(id)),
-            replica: None,
-            disk: Disk::default(),
+            host: None,
+            disk: Disk::new(Durable::default()),
             recorder: Recorder::new(file.clone()),
             timers: BTreeSet::new(),
         });
@@ -134,123 +144,92 @@ impl Cluster {
     }
 
     pub fn is_up(&self, id: u32) -> bool {
-        self.nodes[id as usize].replica.is_some()
+        self.nodes[id as usize].host.is_some()
     }
 
     pub fn start(&mut self, id: u32) {
         let node = &mut self.nodes[id as usize];
-        let state = ServiceState {
-            last_executed: node.disk.executed,
-            replies: node.disk.replies.clone(),
-            manifests: node.disk.kept.manifests().cloned().collect(),
-            staged: node.disk.kept.staged().collect(),
-        };
         let signer = SealKeys.signer(Principal::Replica(ReplicaId(id)));
-        let durable = node.disk.durable.clone();
-        let (replica, effects) = Replica::recover(Arc::clone(&node.params), signer, durable, state);
-        node.recorder.on_start(&replica);
-        node.replica = Some(replica);
-        let (sent, completions) = self.perform(id, effects);
-        self.queue.extend(sent);
-        for completion in completions {
-            self.input(id, completion, false);
-        }
+        let (params, disk) = (Arc::clone(&node.params), node.disk.clone());
+        let parts = Parts { params, signer, disk, service: Applies };
+        let host = Host::open(parts).expect("a disk in memory");
+        node.recorder.on_start(host.replica());
+        node.host = Some(host);
+        self.group(id, false, |host, watcher| host.resume(watcher));
     }
 
     /// The replica is gone, without a word in its file.
     pub fn kill(&mut self, id: u32) {
         let node = &mut self.nodes[id as usize];
-        (node.replica, node.timers) = (None, BTreeSet::new());
+        node.disk = node.host.take().expect("it is up").into_disk();
+        node.timers.clear();
         self.crashes += 1;
     }
 
     /// All stop in order.
     pub fn stop(&mut self) {
-        for node in self.nodes.iter_mut().filter(|node| node.replica.is_some()) {
+        for node in self.nodes.iter_mut().filter(|node| node.host.is_some()) {
             node.recorder.on_stop();
         }
     }
 
     /// One input with what follows from it, as one group. It may crash before the group is durable.
     fn input(&mut self, id: u32, input: Input, crash: bool) {
-        let before = crash.then(|| self.nodes[id as usize].disk.clone());
-        let mut inputs = VecDeque::from([input]);
-        let mut sent = Vec::new();
-        while let Some(input) = inputs.pop_front() {
-            let node = &mut self.nodes[id as usize];
-            let Some(replica) = node.replica.as_mut() else { return };
-            let outcome = replica.step(input.clone());
-            node.recorder.on_step(&input, &outcome, replica);
-            let Ok(effects) = outcome else { continue };
-            let (said, completions) = self.perform(id, effects);
-            sent.extend(said);
-            inputs.extend(completions);
-        }
+        self.group(id, crash, |host, watcher| host.step(input, watcher));
         self.nodes[id as usize].recorder.on_commit();
+    }
+
+    fn group(
+        &mut self,
+        id: u32,
+        crash: bool,
+        step: impl FnOnce(
+            &mut Host<Disk, Applies>,
+            &mut dyn Watcher<Disk>,
+        ) -> Result<(), HostError<disk::DiskError>>,
+    ) {
+        let Node { host, recorder, timers, .. } = &mut self.nodes[id as usize];
+        let Some(host) = host else { return };
+        let before = crash.then(|| host.disk().clone());
+        step(host, &mut Recording { recorder, input: None }).expect("nothing is lacking");
+        assert_eq!(host.halt(), None, "replica {id} halts");
+        for (alarm, after) in host.take_timers() {
+            match (alarm, after) {
+                (Alarm::Replica(timer), Some(_)) => drop(timers.insert(timer)),
+                (Alarm::Replica(timer), None) => drop(timers.remove(&timer)),
+                (Alarm::PutOff, _) => unreachable!("the disk is never behind"),
+            }
+        }
+        let said: Vec<_> = host.end_group(false).early.into_iter().chain(host.release()).collect();
         match before {
             Some(disk) => {
-                self.nodes[id as usize].disk = disk;
                 self.kill(id);
+                self.nodes[id as usize].disk = disk;
             }
-            None => self.queue.extend(sent),
+            None => said.into_iter().for_each(|outgoing| self.send(id, outgoing)),
         }
     }
 
-    /// Does what one step asked for, in its order: a checkpoint holds what was executed before it, and nothing of the
-    /// batch after it. Returns what is sent, and what the service answers.
-    fn perform(&mut self, id: u32, effects: Vec<Effect>) -> (Vec<Sent>, Vec<Input>) {
-        let n = self.nodes.len() as u32;
-        let node = &mut self.nodes[id as usize];
-        let (mut sent, mut completions) = (Vec::new(), Vec::new());
-        for effect in effects {
-            match effect {
-                Effect::Persist(record) => {
-                    node.disk.durable.apply(&record);
-                    let low = node.disk.durable.low_water_mark;
-                    node.disk.kept.on_stable(low);
-                }
-                Effect::Send { to, message } => sent.push((ReplicaId(id), to, message)),
-                Effect::Broadcast(message) => {
-                    let others = (0..n).filter(|to| *to != id);
-                    sent.extend(others.map(|to| (ReplicaId(id), ReplicaId(to), message.clone())));
-                }
-                Effect::StoreCheckpoint { manifest, replies } => {
-                    let chunk = node.disk.chunk();
-                    assert!(node.disk.kept.keep(&manifest, replies.into_iter().chain([chunk])));
-                }
-                Effect::SetTimer { timer, .. } => drop(node.timers.insert(timer)),
-                Effect::CancelTimer(timer) => drop(node.timers.remove(&timer)),
-                Effect::ServeState { to, seq, part } => {
-                    let bytes = node.disk.kept.part(seq, part).expect("kept");
-                    let data = StateData { seq, part, bytes };
-                    sent.push((ReplicaId(id), to, Message::StateData(Arc::new(data))));
-                }
-                Effect::Halt(reason) => panic!("replica {id} halts: {reason}"),
-                Effect::Execute { seq, requests, checkpoint } => {
-                    let results = node.disk.execute(seq, &requests);
-                    let chunks = checkpoint.then(|| vec![ChunkId::of(&node.disk.chunk())]);
-                    completions.push(Input::Executed { seq, results, chunks });
-                }
-                Effect::StageChunk { digest, bytes } => node.disk.kept.stage(digest, bytes),
-                Effect::RetainStaged { needed } => node.disk.kept.retain_staged(&needed),
-                Effect::Install { manifest } => {
-                    node.disk.install(&manifest);
-                    let replies = node.disk.replies.clone();
-                    completions.push(Input::Installed { seq: manifest.seq, replies });
-                }
-                Effect::Reply(_) => {}
+    fn send(&mut self, id: u32, Outgoing { said, .. }: Outgoing) {
+        let from = ReplicaId(id);
+        match said {
+            Said::To(to, message) => self.queue.push_back((from, to, message)),
+            Said::All(message) => {
+                let others = (0..self.nodes.len() as u32).map(ReplicaId).filter(|to| *to != from);
+                self.queue.extend(others.map(|to| (from, to, message.clone())));
             }
+            Said::Client(..) => {}
         }
-        (sent, completions)
     }
 
     /// A client's next request, at all replicas that are up.
     pub fn request(&mut self, client: u32, lane: u16) {
         let timestamp = self.timestamps.entry((client, lane)).or_default();
         *timestamp += 1;
+        let id = u64::from(client) << 40 | u64::from(lane) << 32 | *timestamp;
+        let operation = id.to_le_bytes().to_vec();
         let (client, lane, timestamp) = (ClientId(client), Lane(lane), Timestamp(*timestamp));
-        let body =
-            Request { client, lane, timestamp, session: Session::default(), operation: vec![1] };
+        let body = Request { client, lane, timestamp, session: Session::default(), operation };
         let signer = SealKeys.signer(Principal::Client(client));
         let request = Message::Request(Arc::new(sign(&*signer, CLUSTER, body)));
         for id in 0..self.nodes.len() as u32 {
