@@ -10,7 +10,7 @@ use crate::replay::core::schedule::SCHEDULES;
 use crate::replay::node::NodeReport;
 use crate::replay::plan::Promise;
 use crate::subject::tally::Tally;
-use pbft_checker::check::{CheckReport, Verdict as ModelVerdict};
+use pbft_checker::check::{CheckReport, PropertyResult, Verdict as ModelVerdict};
 use pbft_checker::run::ExitCode;
 use pbft_model::Reductions;
 use serde::Serialize;
@@ -313,7 +313,7 @@ impl ConformReport {
             "witnesses",
         ]);
         for check in &self.model {
-            let held = check.properties.values().filter(|result| *result == "holds").count();
+            let held = check.properties_that(PropertyResult::Holds).count();
             let shown = check.witnesses.values().filter(|shown| **shown).count();
             table.add_row([
                 check.config.to_string(),

@@ -7,6 +7,7 @@
 //! and nothing cut the search short is it called complete.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -100,6 +101,38 @@ impl Verdict {
     }
 }
 
+/// What a search says of one property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PropertyResult {
+    /// It holds in every reachable state.
+    Holds,
+    /// A state violates it.
+    Violated,
+    /// The search ended before it was settled.
+    Unknown,
+}
+
+impl PropertyResult {
+    const fn of(violated: bool, complete: bool) -> Self {
+        match (violated, complete) {
+            (true, _) => Self::Violated,
+            (false, true) => Self::Holds,
+            (false, false) => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for PropertyResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Holds => "holds",
+            Self::Violated => "violated",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
 /// The result of checking one configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckReport {
@@ -130,8 +163,8 @@ pub struct CheckReport {
     pub states_per_second: f64,
     /// The most memory that the process has held so far.
     pub peak_memory_bytes: Option<u64>,
-    /// Per property: `holds`, `violated`, or `unknown` if the search ended before it was settled.
-    pub properties: BTreeMap<String, String>,
+    /// What the search says of each property.
+    pub properties: BTreeMap<String, PropertyResult>,
     /// What must be seen where the configuration is large enough for it (the witnesses, a test of each property, the
     /// events), with whether it was.
     pub witnesses: BTreeMap<String, bool>,
@@ -148,6 +181,14 @@ pub struct CheckReport {
     pub remarks: Vec<String>,
     /// A shortest path to a violation.
     pub counterexample: Option<Trace>,
+}
+
+impl CheckReport {
+    /// The names of the properties of which the search says this.
+    pub fn properties_that(&self, result: PropertyResult) -> impl Iterator<Item = &str> {
+        let properties = self.properties.iter().filter(move |(_, said)| **said == result);
+        properties.map(|(name, _)| name.as_str())
+    }
 }
 
 /// Explores every reachable state of a configuration, or stops at a violation and finds a shortest path to one.
@@ -185,8 +226,8 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
     });
     let mut properties = property_results(&sweep, complete);
     properties.extend(compared.then(|| {
-        let result = result_of(difference.is_some(), complete);
-        (theorem::PROPERTY.to_owned(), result.to_owned())
+        let result = PropertyResult::of(difference.is_some(), complete);
+        (theorem::PROPERTY.to_owned(), result)
     }));
     let mut report = CheckReport {
         config: *config,
@@ -350,18 +391,11 @@ fn verdict(report: &CheckReport) -> Verdict {
     }
 }
 
-fn property_results(sweep: &Sweep, complete: bool) -> BTreeMap<String, String> {
+fn property_results(sweep: &Sweep, complete: bool) -> BTreeMap<String, PropertyResult> {
     let results = PROPERTIES.iter().zip(sweep.violations());
-    let named = results.map(|(one, violated)| (one.name, result_of(violated, complete)));
-    named.map(|(name, result)| (name.to_owned(), result.to_owned())).collect()
-}
-
-const fn result_of(violated: bool, complete: bool) -> &'static str {
-    match (violated, complete) {
-        (true, _) => "violated",
-        (false, true) => "holds",
-        (false, false) => "unknown",
-    }
+    let named = results
+        .map(|(one, violated)| (one.name.to_owned(), PropertyResult::of(violated, complete)));
+    named.collect()
 }
 
 /// The counters of a running search, without its long type.

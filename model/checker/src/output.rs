@@ -7,7 +7,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
-use crate::check::{CheckReport, Verdict};
+use crate::check::{CheckReport, PropertyResult, Verdict};
 use crate::generated::{Fate, Report};
 use crate::golden;
 use crate::mutant_record::{RecordError, record};
@@ -56,7 +56,7 @@ pub fn check_table(reports: &[CheckReport]) -> Table {
         "seconds",
     ]);
     for report in reports {
-        let holding = report.properties.values().filter(|result| *result == "holds").count();
+        let holding = report.properties_that(PropertyResult::Holds).count();
         let found = report.witnesses.values().filter(|found| **found).count();
         table.add_row([
             report.config.to_string(),
@@ -95,8 +95,8 @@ pub fn check_details(report: &CheckReport) -> String {
     for remark in &report.remarks {
         let _ = writeln!(text, "{}: {remark}", report.config);
     }
-    for (name, result) in report.properties.iter().filter(|(_, result)| *result == "violated") {
-        let _ = writeln!(text, "{}: {name} is {result}", report.config);
+    for name in report.properties_that(PropertyResult::Violated) {
+        let _ = writeln!(text, "{}: {name} is {}", report.config, PropertyResult::Violated);
     }
     for (name, _) in report.witnesses.iter().filter(|(_, found)| !**found) {
         let _ = writeln!(text, "{}: witness {name} was not reached", report.config);

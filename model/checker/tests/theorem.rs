@@ -4,7 +4,7 @@
 //! The model is changed in a planted build: `cargo plant test --mutants --package pbft-checker --test theorem` runs the tests that are
 //! called `broken` there with each mutant on. With none on they say that there is nothing to find.
 
-use pbft_checker::check::{CheckOptions, Verdict, check};
+use pbft_checker::check::{CheckOptions, PropertyResult, Verdict, check};
 use pbft_checker::mutant_record::active;
 use pbft_checker::run::Silent;
 use pbft_checker::simulate::{SimulateOptions, simulate_with_theorem};
@@ -62,7 +62,7 @@ fn every_state_satisfies_the_invariant_and_every_step_is_one_of_the_theorems() {
         let options = CheckOptions::default().with_theorem();
         let report = check(&config(name), options, &mut Silent);
         assert_eq!(report.verdict, Verdict::Holds, "{name}: {:?}", report.remarks);
-        assert_eq!(report.properties[PROPERTY], "holds", "{name}");
+        assert_eq!(report.properties[PROPERTY], PropertyResult::Holds, "{name}");
         taken.extend(report.theorem_steps);
     }
     let theory = Theory::pbft().expect("a theory");
@@ -174,11 +174,12 @@ fn a_difference_by_a_broken_rule_ends_a_check_with_the_way_there() {
     let options = CheckOptions::default().with_theorem();
     let report = check(&config(name), options, &mut Silent);
     if active().is_none() {
-        assert_eq!((report.verdict, &*report.properties[PROPERTY]), (Verdict::Holds, "holds"));
+        assert_eq!(report.verdict, Verdict::Holds);
+        assert_eq!(report.properties[PROPERTY], PropertyResult::Holds);
         return;
     }
     assert_eq!(report.verdict, Verdict::Violated);
-    assert_eq!(report.properties[PROPERTY], "violated");
+    assert_eq!(report.properties[PROPERTY], PropertyResult::Violated);
     assert!(report.remarks.iter().any(|one| one.contains("StartViewChange")), "{report:?}");
     let trace = report.counterexample.expect("a way there");
     let model = trace.model().expect("a valid configuration");

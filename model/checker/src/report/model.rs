@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Case, Command, Outcome, Report, Suite};
-use crate::check::{CheckReport, Verdict};
+use crate::check::{CheckReport, PropertyResult, Verdict};
 use crate::mutants::MutantReport;
 use crate::output::trace_text;
 use crate::simulate::SimulateReport;
@@ -152,14 +152,14 @@ fn check_suite(report: &CheckReport) -> Suite {
     }
     for (name, result) in &report.properties {
         let statement = PROPERTIES.iter().find(|one| one.name == name).map(|one| one.statement);
-        let outcome = match result.as_str() {
-            "holds" => Outcome::Passed,
-            "violated" if report.control => Outcome::Passed,
-            "violated" => Outcome::Failed {
+        let outcome = match result {
+            PropertyResult::Holds => Outcome::Passed,
+            PropertyResult::Violated if report.control => Outcome::Passed,
+            PropertyResult::Violated => Outcome::Failed {
                 message: format!("violated: {}", statement.unwrap_or(name)),
                 detail: report.counterexample.as_ref().map_or(String::new(), detail),
             },
-            _ => unsettled("the search ended before this was settled"),
+            PropertyResult::Unknown => unsettled("the search ended before this was settled"),
         };
         cases.push(case(&format!("property {name}"), outcome));
     }
