@@ -11,7 +11,7 @@
 mod cluster;
 
 use cluster::{Cluster, Memory};
-use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
+use pbft_conformance::validate::{Options, Recording, Validation, Validity, validate};
 use pbft_core::Timer;
 use std::path::PathBuf;
 
@@ -43,7 +43,7 @@ fn measure(files: &[Vec<u8>]) -> Validation {
         let recordings = recordings.map(|(id, bytes)| Recording::new(name(id), &bytes[..]));
         let options = Options::default();
         let validation = validate(recordings.collect(), &options).expect("own recordings");
-        assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
+        assert_eq!(validation.verdict, Validity::Valid, "{validation}");
         validation
     };
     let all = (0..REPETITIONS).map(|_| once());

@@ -14,7 +14,7 @@ use pbft_conformance::replay::core::step::{Step, Work};
 use pbft_conformance::replay::corpus::{self, CorpusError};
 use pbft_conformance::replay::node::{self, NodeReport};
 use pbft_conformance::replay::plan::{Plan, Promise};
-use pbft_conformance::report::{ConformReport, Verdict};
+use pbft_conformance::report::{ConformReport, Conformity};
 use pbft_conformance::subject::world::World;
 use pbft_conformance::walk::{Trace, walk};
 use pbft_model as model;
@@ -59,7 +59,7 @@ fn turns_red(plan: &Plan, reason: &str) {
     let honest = run(&self::plan(&[walked()])).expect("a report");
     assert!(!names(&honest), "{}", honest.to_text());
     let report = run(plan).expect("a report");
-    assert_ne!(report.verdict, Verdict::Holds);
+    assert_ne!(report.verdict, Conformity::Holds);
     assert_ne!(report.verdict.exit_code() as u8, 0);
     assert!(names(&report), "{}", report.to_text());
 }

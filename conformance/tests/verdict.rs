@@ -1,6 +1,6 @@
 //! Green means something: each way of doing less than everything must turn the verdict.
 
-use pbft_checker::check::{CheckOptions, CheckReport, Verdict as ModelVerdict, check};
+use pbft_checker::check::{CheckOptions, CheckReport, Verdict, check};
 use pbft_checker::run::Silent;
 use pbft_conformance::beyond;
 use pbft_conformance::divergence::{Difference, Divergence, Kind};
@@ -11,7 +11,7 @@ use pbft_conformance::replay::core::ReplayReport;
 use pbft_conformance::replay::core::schedule::SCHEDULES;
 use pbft_conformance::replay::node::NodeReport;
 use pbft_conformance::replay::plan::Promise;
-use pbft_conformance::report::{ACTIONS, ConformReport, CoreReport, Verdict};
+use pbft_conformance::report::{ACTIONS, ConformReport, Conformity, CoreReport};
 use pbft_conformance::signpost::deeds::Deed;
 use pbft_conformance::signpost::given::Given;
 use pbft_conformance::signpost::{Arm, Fact};
@@ -82,21 +82,21 @@ fn divergence() -> Divergence {
 #[test]
 fn everything_done_and_nothing_found_holds() {
     let report = decide(|_| {});
-    assert_eq!(report.verdict, Verdict::Holds, "{:?}", report.reasons);
+    assert_eq!(report.verdict, Conformity::Holds, "{:?}", report.reasons);
     assert!(report.reasons.is_empty());
 }
 
 #[test]
 fn a_finding_is_a_finding() {
     let report = decide(|parts| parts.divergences.push(divergence()));
-    assert_eq!(report.verdict, Verdict::Finding);
-    let report = decide(|parts| parts.model[0].verdict = ModelVerdict::Violated);
-    assert_eq!(report.verdict, Verdict::Finding);
+    assert_eq!(report.verdict, Conformity::Finding);
+    let report = decide(|parts| parts.model[0].verdict = Verdict::Violated);
+    assert_eq!(report.verdict, Conformity::Finding);
     let report = decide(|parts| {
         parts.divergences.push(divergence());
         parts.node.traces = 0;
     });
-    assert_eq!(report.verdict, Verdict::Finding, "also when something is missing besides");
+    assert_eq!(report.verdict, Conformity::Finding, "also when something is missing besides");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn doing_less_than_everything_is_inconclusive() {
     type Change = fn(&mut Parts);
     let changes: [(&str, Change); 20] = [
         ("no model was checked", |parts| parts.model.clear()),
-        ("a limit on the search", |parts| parts.model[0].verdict = ModelVerdict::Inconclusive),
+        ("a limit on the search", |parts| parts.model[0].verdict = Verdict::Inconclusive),
         ("an edge that was not replayed", |parts| parts.core.edges_replayed -= 1),
         ("a state that was not visited", |parts| parts.core.states_visited -= 1),
         ("steps that were skipped on the core", |parts| parts.core.walked_steps -= 1),
@@ -138,7 +138,7 @@ fn doing_less_than_everything_is_inconclusive() {
     ];
     for (what, change) in changes {
         let report = decide(change);
-        assert_eq!(report.verdict, Verdict::Inconclusive, "{what}");
+        assert_eq!(report.verdict, Conformity::Inconclusive, "{what}");
         assert_eq!(report.reasons.len(), 1, "{what}: {:?}", report.reasons);
     }
 }
@@ -151,10 +151,10 @@ fn a_run_is_held_to_what_its_preset_promises() {
         report.hold_to(&promise);
         (report.verdict, report.reasons.len())
     };
-    assert_eq!(hold(kept), (Verdict::Holds, 0));
-    assert_eq!(hold(Promise { edges: 21, ..kept }), (Verdict::Inconclusive, 1));
-    assert_eq!(hold(Promise { scheduled: 21, ..kept }), (Verdict::Inconclusive, 1));
-    assert_eq!(hold(Promise { traces: 2, ..kept }), (Verdict::Inconclusive, 1));
+    assert_eq!(hold(kept), (Conformity::Holds, 0));
+    assert_eq!(hold(Promise { edges: 21, ..kept }), (Conformity::Inconclusive, 1));
+    assert_eq!(hold(Promise { scheduled: 21, ..kept }), (Conformity::Inconclusive, 1));
+    assert_eq!(hold(Promise { traces: 2, ..kept }), (Conformity::Inconclusive, 1));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn nothing_at_all_is_inconclusive() {
         parts.model.clear();
         parts.node = NodeReport::default();
     });
-    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(report.verdict, Conformity::Inconclusive);
 }
 
 #[test]

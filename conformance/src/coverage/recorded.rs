@@ -1,7 +1,7 @@
 //! What recorded runs have exercised, in the words of the replay.
 
 use crate::subject::tally::{Kind, Phase};
-use crate::validate::{Options, Recording, Validation, Verdict, merge::ValidateError, validate};
+use crate::validate::{Options, Recording, Validation, Validity, merge::ValidateError, validate};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -70,7 +70,7 @@ impl Recorded {
             ValidateError::Theorem(error) => RecordedError::Usage(error.to_string()),
             ValidateError::Refused(refused) => RecordedError::Refused(refused),
         })?;
-        if validation.verdict == Verdict::Divergence {
+        if validation.verdict == Validity::Divergence {
             return Err(RecordedError::Divergence(Box::new(validation)));
         }
         self.steps += validation.steps;

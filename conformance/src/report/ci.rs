@@ -3,7 +3,7 @@
 use crate::divergence::Divergence;
 use crate::report::ConformReport;
 use crate::signpost::{Handler, Signpost};
-use pbft_checker::check::Verdict as ModelVerdict;
+use pbft_checker::check::Verdict;
 use pbft_checker::report::{Case, Command, Outcome, Report, Suite};
 use std::path::Path;
 
@@ -38,12 +38,12 @@ impl ConformReport {
         let cases = self.model.iter().map(|check| Case {
             name: check.config.to_string(),
             outcome: match check.verdict {
-                ModelVerdict::Holds => Outcome::Passed,
-                ModelVerdict::Violated => {
+                Verdict::Holds => Outcome::Passed,
+                Verdict::Violated => {
                     let line = format!("cargo check-model --config {}", check.config);
                     failed("a property is violated", &line)
                 }
-                ModelVerdict::Inconclusive => inconclusive("not complete, or a witness is missing"),
+                Verdict::Inconclusive => inconclusive("not complete, or a witness is missing"),
             },
             seconds: check.seconds,
             facts: Vec::new(),

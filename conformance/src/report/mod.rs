@@ -10,17 +10,17 @@ use crate::replay::core::schedule::SCHEDULES;
 use crate::replay::node::NodeReport;
 use crate::replay::plan::Promise;
 use crate::subject::tally::Tally;
-use pbft_checker::check::{CheckReport, PropertyResult, Verdict as ModelVerdict};
+use pbft_checker::check::{CheckReport, PropertyResult, Verdict};
 use pbft_checker::run::ExitCode;
 use pbft_model::Reductions;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The answer.
+/// Whether the model holds and the code conforms to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum Conformity {
     /// The model holds, and the code takes its steps.
     Holds,
     /// A property is violated, or code and model differ.
@@ -29,7 +29,7 @@ pub enum Verdict {
     Inconclusive,
 }
 
-impl Verdict {
+impl Conformity {
     /// The exit status that says so.
     pub fn exit_code(self) -> ExitCode {
         match self {
@@ -111,7 +111,7 @@ impl CoreReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct ConformReport {
     /// The answer.
-    pub verdict: Verdict,
+    pub verdict: Conformity,
     /// The seed of schedules and walks.
     pub seed: u64,
     /// The exhaustive checks.
@@ -151,7 +151,7 @@ impl ConformReport {
         divergences: Vec<Divergence>,
         seconds: f64,
     ) -> Self {
-        let verdict = Verdict::Inconclusive;
+        let verdict = Conformity::Inconclusive;
         let reasons = Vec::new();
         let mut report = Self { verdict, seed, model, core, node, divergences, reasons, seconds };
         report.decide();
@@ -169,8 +169,8 @@ impl ConformReport {
         for (done, promised, what) in done {
             if done < promised {
                 self.reasons.push(format!("{done} {what}, and the preset promises {promised}"));
-                if self.verdict == Verdict::Holds {
-                    self.verdict = Verdict::Inconclusive;
+                if self.verdict == Conformity::Holds {
+                    self.verdict = Conformity::Inconclusive;
                 }
             }
         }
@@ -181,11 +181,11 @@ impl ConformReport {
         let mut missing = Vec::new();
         for check in &self.model {
             match check.verdict {
-                ModelVerdict::Holds => {}
-                ModelVerdict::Violated => {
+                Verdict::Holds => {}
+                Verdict::Violated => {
                     findings.push(format!("{}: a property is violated", check.config));
                 }
-                ModelVerdict::Inconclusive => {
+                Verdict::Inconclusive => {
                     missing
                         .push(format!("{}: not complete, or a witness is missing", check.config));
                 }
@@ -225,9 +225,9 @@ impl ConformReport {
             }
         }
         self.verdict = match (findings.is_empty(), missing.is_empty()) {
-            (false, _) => Verdict::Finding,
-            (true, false) => Verdict::Inconclusive,
-            (true, true) => Verdict::Holds,
+            (false, _) => Conformity::Finding,
+            (true, false) => Conformity::Inconclusive,
+            (true, true) => Conformity::Holds,
         };
         self.reasons = findings.into_iter().chain(missing).collect();
     }
@@ -292,11 +292,11 @@ impl ConformReport {
             let _ = writeln!(text, "not shown: {reason}");
         }
         let verdict = match self.verdict {
-            Verdict::Holds => {
+            Conformity::Holds => {
                 "HOLDS: the model is safe at these bounds, and the code takes its steps"
             }
-            Verdict::Finding => "DOES NOT HOLD",
-            Verdict::Inconclusive => "INCONCLUSIVE",
+            Conformity::Finding => "DOES NOT HOLD",
+            Conformity::Inconclusive => "INCONCLUSIVE",
         };
         let _ = writeln!(text, "{verdict} ({:.0} s, seed {})", self.seconds, self.seed);
         text

@@ -9,7 +9,7 @@ use super::coverage::Action;
 use super::needs::Place;
 use super::recording::{Part, Placed, Recording, Refused};
 use super::refusal::Refusal;
-use super::report::{Divergence, Validation, Verdict};
+use super::report::{Divergence, Validation, Validity};
 use super::theorem::{Theorem, TheoremError};
 use pbft_node::trace::format::{Header, Resumed};
 use pbft_proof::theory::Theory;
@@ -388,9 +388,9 @@ impl<R: BufRead> Merge<R> {
         };
         doubts.extend(doubt);
         let verdict = match (&divergence, doubts.is_empty()) {
-            (Some(_), _) => Verdict::Divergence,
-            (None, true) => Verdict::Valid,
-            (None, false) => Verdict::Inconclusive,
+            (Some(_), _) => Validity::Divergence,
+            (None, true) => Validity::Valid,
+            (None, false) => Validity::Inconclusive,
         };
         Validation {
             verdict,

@@ -29,4 +29,4 @@ mod views;
 
 pub use merge::{Options, validate, validate_against};
 pub use recording::{Recording, Refused};
-pub use report::{Divergence, Validation, Verdict};
+pub use report::{Divergence, Validation, Validity};

@@ -13,10 +13,10 @@ use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What can be said of a run.
+/// Whether the model allows a recorded run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum Validity {
     /// The model allows it.
     Valid,
     /// The model does not allow it.
@@ -109,7 +109,7 @@ impl fmt::Display for Divergence {
 #[derive(Clone, Debug, Serialize)]
 pub struct Validation {
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: Validity,
     /// The number of replicas, n.
     pub replicas: u32,
     /// Those whose logs were read.
@@ -136,9 +136,9 @@ impl Validation {
     /// The exit status.
     pub const fn exit_code(&self) -> ExitCode {
         match self.verdict {
-            Verdict::Valid => ExitCode::Holds,
-            Verdict::Divergence => ExitCode::Finding,
-            Verdict::Inconclusive => ExitCode::Inconclusive,
+            Validity::Valid => ExitCode::Holds,
+            Validity::Divergence => ExitCode::Finding,
+            Validity::Inconclusive => ExitCode::Inconclusive,
         }
     }
 
@@ -201,7 +201,7 @@ impl fmt::Display for Validation {
         self.doubts.iter().try_for_each(|doubt| writeln!(f, "{doubt}"))?;
         match (&self.divergence, self.verdict) {
             (Some(divergence), _) => write!(f, "{divergence}\nDIVERGENCE"),
-            (None, Verdict::Inconclusive) => write!(f, "INCONCLUSIVE"),
+            (None, Validity::Inconclusive) => write!(f, "INCONCLUSIVE"),
             (None, _) => write!(f, "VALID: the model allows this run"),
         }?;
         writeln!(f)

@@ -3,7 +3,7 @@
 use crate::cluster::{disorderly, orderly};
 use crate::{files, validated};
 use pbft_conformance::validate::coverage::Action;
-use pbft_conformance::validate::{Options, Verdict};
+use pbft_conformance::validate::{Options, Validity};
 use std::collections::BTreeMap;
 
 #[test]
@@ -11,7 +11,7 @@ fn an_orderly_run_is_valid() {
     for n in [4, 5, 7] {
         let run = orderly(n, 100);
         let validation = validated(&files(&run), &Options::default()).expect("a recording");
-        assert_eq!(validation.verdict, Verdict::Valid, "n = {n}: {validation}");
+        assert_eq!(validation.verdict, Validity::Valid, "n = {n}: {validation}");
         assert_eq!(validation.coverage.applied, 100);
         assert_eq!(validation.coverage.of(Action::Execute), 100 * u64::from(n));
         assert!(validation.remembered < 2000, "bounded by the window: {}", validation.remembered);
@@ -27,7 +27,7 @@ fn disorderly_runs_with_crashes_are_valid_and_exercise_every_action() {
         let run = disorderly(n, seed, 4000);
         crashes += run.crashes;
         let validation = validated(&files(&run), &Options::default()).expect("a recording");
-        assert_eq!(validation.verdict, Verdict::Valid, "n = {n}, seed {seed}: {validation}");
+        assert_eq!(validation.verdict, Validity::Valid, "n = {n}, seed {seed}: {validation}");
         for (action, phases) in validation.coverage.actions {
             let sum = seen.entry(action).or_default();
             sum.iter_mut().zip(phases).for_each(|(sum, count)| *sum += count);

@@ -4,7 +4,7 @@ use crate::cluster::{Cluster, orderly};
 use crate::{files, validated};
 use pbft_conformance::validate::merge::ValidateError;
 use pbft_conformance::validate::refusal::Reason;
-use pbft_conformance::validate::{Divergence, Options, Validation, Verdict};
+use pbft_conformance::validate::{Divergence, Options, Validation, Validity};
 use pbft_core::Timer;
 use pbft_node::trace::format::{Body, Input, Output, Step};
 use pbft_node::trace::{Line, ShortDigest};
@@ -33,7 +33,7 @@ impl Tampered {
     /// The first step that is not allowed.
     pub(crate) fn divergence(&self) -> Divergence {
         let validation = self.validate().expect("a recording");
-        assert_eq!(validation.verdict, Verdict::Divergence, "{validation}");
+        assert_eq!(validation.verdict, Validity::Divergence, "{validation}");
         let divergence = validation.divergence.expect("a divergence");
         let text = divergence.to_string();
         assert!(text.contains(&format!(".jsonl:{}: replica ", divergence.line)), "{text}");

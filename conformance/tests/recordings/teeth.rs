@@ -5,7 +5,7 @@ use crate::tampered::{OTHER, Tampered, commits, prepares, run, takes_prepare, vi
 use crate::validated;
 use pbft_conformance::validate::merge::ValidateError;
 use pbft_conformance::validate::refusal::{Property, Reason};
-use pbft_conformance::validate::{Options, Verdict};
+use pbft_conformance::validate::{Options, Validity};
 use pbft_model::rules::Unmet;
 use pbft_node::trace::Line;
 use pbft_node::trace::format::{Body, Input, Output, Step};
@@ -14,7 +14,7 @@ use pbft_node::trace::format::{Body, Input, Output, Step};
 fn what_is_not_tampered_with_is_valid() {
     for recording in [run(), view_change()] {
         let validation = recording.validate().expect("a recording");
-        assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
+        assert_eq!(validation.verdict, Validity::Valid, "{validation}");
     }
     let validation = view_change().validate().expect("a recording");
     assert_eq!(validation.coverage.view, 1, "{validation}");
@@ -259,21 +259,21 @@ fn a_log_that_ends_early() {
     let half = recording.0[2].len() / 2;
     recording.0[2].truncate(half);
     let validation = recording.validate().expect("a recording");
-    assert_eq!(validation.verdict, Verdict::Inconclusive);
+    assert_eq!(validation.verdict, Validity::Inconclusive);
     assert!(validation.doubts[0].contains("ends without an end"), "{validation}");
     // Also where an end may be missing: others have heard what is not there.
     let options = Options { truncated_ok: true, ..Options::default() };
     let validation = validated(&recording.bytes(), &options).expect("a recording");
-    assert_eq!(validation.verdict, Verdict::Inconclusive, "{validation}");
+    assert_eq!(validation.verdict, Validity::Inconclusive, "{validation}");
 
     // Cut in the middle of a line.
     let mut bytes = run().bytes();
     let len = bytes[1].len() - 5;
     bytes[1].truncate(len);
     let validation = validated(&bytes, &Options::default()).expect("a recording");
-    assert_eq!(validation.verdict, Verdict::Inconclusive);
+    assert_eq!(validation.verdict, Validity::Inconclusive);
     let validation = validated(&bytes, &options).expect("a recording");
-    assert_eq!(validation.verdict, Verdict::Valid, "only the end is lost: {validation}");
+    assert_eq!(validation.verdict, Validity::Valid, "only the end is lost: {validation}");
 }
 
 #[test]
@@ -284,23 +284,23 @@ fn nothing_and_too_little() {
         recording
     };
     let with_a_gap = gap(run()).validate().expect("a recording");
-    assert_eq!(with_a_gap.verdict, Verdict::Inconclusive);
+    assert_eq!(with_a_gap.verdict, Validity::Inconclusive);
     assert!(with_a_gap.doubts[0].contains("2 steps are missing"), "{with_a_gap}");
 
     let three = validated(&recording.bytes()[..3], &Options::default()).expect("recordings");
-    assert_eq!(three.verdict, Verdict::Valid, "the fourth may have said anything: {three}");
+    assert_eq!(three.verdict, Validity::Valid, "the fourth may have said anything: {three}");
     let two = validated(&recording.bytes()[..2], &Options::default()).expect("recordings");
-    assert_eq!(two.verdict, Verdict::Inconclusive, "{two}");
+    assert_eq!(two.verdict, Validity::Inconclusive, "{two}");
 
     let idle = Tampered::new(&orderly(4, 0)).validate().expect("a recording");
-    assert_eq!(idle.verdict, Verdict::Inconclusive);
+    assert_eq!(idle.verdict, Validity::Inconclusive);
     assert_eq!(idle.doubts, ["nothing was executed"]);
 
     let mut late = run();
     let Line::Header(header) = &mut late.0[0][0] else { panic!("a header") };
     header.state.executed = 3;
     let late = late.validate().expect("a recording");
-    assert_eq!(late.verdict, Verdict::Inconclusive);
+    assert_eq!(late.verdict, Validity::Inconclusive);
     assert!(late.doubts[0].contains("begins in the middle"), "{late}");
 }
 
@@ -315,7 +315,7 @@ fn byzantine_replicas_are_left_out_at_most_f_of_them() {
         ..Options::default()
     };
     let validation = validated(&recording.bytes(), &named(&[3])).expect("recordings");
-    assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
+    assert_eq!(validation.verdict, Validity::Valid, "{validation}");
     for (ids, part) in [(&[2, 3][..], "at most 1"), (&[9], "0 to 3")] {
         match validated(&recording.bytes(), &named(ids)) {
             Err(ValidateError::Usage(message)) => assert!(message.contains(part), "{message}"),

@@ -5,7 +5,7 @@ use crate::cluster::{Cluster, orderly};
 use crate::tampered::{OTHER, Tampered, commits, prepares, run, view_change};
 use crate::{files, validated};
 use pbft_conformance::validate::refusal::Reason;
-use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate_against};
+use pbft_conformance::validate::{Options, Recording, Validation, Validity, validate_against};
 use pbft_core::Timer;
 use pbft_core::message::Message;
 use pbft_node::trace::ShortDigest;
@@ -38,7 +38,7 @@ fn long(n: u32, rounds: u64) -> Cluster {
 
 fn valid(run: &Cluster) -> Validation {
     let validation = validated(&files(run), &Options::default()).expect("a recording");
-    assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
+    assert_eq!(validation.verdict, Validity::Valid, "{validation}");
     validation
 }
 
@@ -72,12 +72,12 @@ fn replicas_that_are_not_recorded_may_have_said_anything() {
     for byzantine in 0..4 {
         let options = Options { byzantine: [byzantine].into(), ..Options::default() };
         let validation = validated(&recording.bytes(), &options).expect("recordings");
-        assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
+        assert_eq!(validation.verdict, Validity::Valid, "{validation}");
         assert!(validation.theorem.instances > 1000, "{validation}");
     }
     // Two quorums need not share one of two.
     let two = validated(&recording.bytes()[..2], &Options::default()).expect("recordings");
-    assert_eq!(two.verdict, Verdict::Inconclusive);
+    assert_eq!(two.verdict, Validity::Inconclusive);
     assert!(!two.theorem.applies && two.theorem.instances == 0);
     assert!(two.to_string().contains("theorem: not evaluated"), "{two}");
 }
@@ -264,7 +264,7 @@ fn two_certificates() -> Tampered {
 fn a_new_view_that_picks_the_lower_certificate() {
     let mut recording = two_certificates();
     let whole = recording.validate().expect("a recording");
-    assert_eq!(whole.verdict, Verdict::Valid, "{whole}");
+    assert_eq!(whole.verdict, Validity::Valid, "{whole}");
     let mut certificates: Vec<(u64, ShortDigest)> = Vec::new();
     for step in recording.steps(2) {
         for output in &mut step.out {

@@ -10,7 +10,7 @@ use super::oracle::{Rule, Violation};
 use super::process::Down;
 use super::world::{Mode, World};
 use core::time::Duration;
-use pbft_conformance::validate::{Options, Recording, Verdict, validate};
+use pbft_conformance::validate::{Options, Recording, Validity, validate};
 use pbft_host::panic_message;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -145,7 +145,7 @@ pub fn ask_the_model(plan: &Plan, world: &World) -> Result<u64, Violation> {
     match (&validation.divergence, validation.verdict) {
         (Some(found), _) => Err(violation(found.to_string())),
         // A run in which nobody executed anything says nothing to the model, and is no error.
-        (None, Verdict::Valid) => Ok(validation.steps),
+        (None, Validity::Valid) => Ok(validation.steps),
         (None, _) if world.oracle.executed() == 0 => Ok(validation.steps),
         (None, _) => Err(violation(format!("it cannot be told: {:?}", validation.doubts))),
     }

@@ -3,7 +3,7 @@
 use crate::edit::edited;
 use crate::{honest, turn};
 use pbft_conformance::validate::recording::{Part, Refused};
-use pbft_conformance::validate::{Options, Recording, Verdict, validate};
+use pbft_conformance::validate::{Options, Recording, Validity, validate};
 use pbft_core::Params;
 use pbft_core::types::{Digest, ReplicaId};
 use pbft_node::config::{Cluster, ClusterFile};
@@ -177,7 +177,7 @@ fn judged_valid(bytes: &[u8]) -> Option<u64> {
     let mut files = vec![recording(bytes)];
     files.extend(honest::other_traces().iter().map(|other| recording(other)));
     let judged = validate(files, &options).ok()?;
-    (judged.verdict == Verdict::Valid).then_some(judged.steps)
+    (judged.verdict == Validity::Valid).then_some(judged.steps)
 }
 
 /// The steps in the other replicas' files.

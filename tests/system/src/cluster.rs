@@ -3,7 +3,7 @@
 use crate::binary::{pbft_binary, turn_file};
 use crate::ports::free_ports;
 use crate::process::{PATIENCE, POLL, Process, program_in, run_pbft};
-use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
+use pbft_conformance::validate::{Options, Recording, Validation, Validity, validate};
 use pbft_core::client::Patience;
 use pbft_core::params::ClientAuthentication;
 use pbft_core::types::ReplicaId;
@@ -306,7 +306,7 @@ pub fn validated(files: &[PathBuf], truncated_ok: bool) -> Validation {
 pub fn validated_with(files: &[PathBuf], options: Options) -> Validation {
     let recordings = files.iter().map(|file| Recording::open(file).expect("a recording"));
     let validation = validate(recordings.collect(), &options).expect("readable recordings");
-    assert_eq!(validation.verdict, Verdict::Valid, "{validation}");
+    assert_eq!(validation.verdict, Validity::Valid, "{validation}");
     eprintln!("{validation}");
     validation
 }

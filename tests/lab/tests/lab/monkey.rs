@@ -1,7 +1,7 @@
 //! Somebody who types anything: whatever is said, nothing panics, no line is too wide, no rule is broken with one Byzantine
 //! replica, and the model allows what the correct ones did.
 
-use pbft_conformance::validate::{Options, Recording, Verdict, validate};
+use pbft_conformance::validate::{Options, Recording, Validity, validate};
 use pbft_lab::cluster::Setup;
 use pbft_lab::saved;
 use pbft_lab::session::{Session, Step};
@@ -94,7 +94,7 @@ fn types(seed: u64) {
     let options = Options { byzantine: [byzantine as u32].into(), truncated_ok: true };
     let validation = validate(logs.collect(), &options).expect("readable recordings");
     let script = session.script.join("\n");
-    assert_ne!(validation.verdict, Verdict::Divergence, "{:?}\n{script}", validation.divergence);
+    assert_ne!(validation.verdict, Validity::Divergence, "{:?}\n{script}", validation.divergence);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sessions: taken back, saved, loaded, and checked against the model.
 
-use pbft_conformance::validate::{Options, Recording, Validation, Verdict, validate};
+use pbft_conformance::validate::{Options, Recording, Validation, Validity, validate};
 use pbft_lab::cluster::Setup;
 use pbft_lab::report::Report;
 use pbft_lab::saved;
@@ -54,7 +54,7 @@ fn the_model_allows_a_saved_session_and_not_an_altered_one() {
     let mut recordings = saved::recordings(&eventful).expect("recordings");
     assert_eq!(recordings.len(), 3, "of the correct replicas");
     let validation = judged(&recordings);
-    assert_eq!(validation.verdict, Verdict::Valid, "{validation:?}");
+    assert_eq!(validation.verdict, Validity::Valid, "{validation:?}");
     assert!(validation.steps > 50, "{} steps", validation.steps);
 
     // Replica 1 says that it prepared something else than it did.
@@ -63,7 +63,7 @@ fn the_model_allows_a_saved_session_and_not_an_altered_one() {
     let said = r#"{"all":{"prepare":{"view":0,"seq":1,"digest":""#;
     let digest = text.find(said).expect("its first PREPARE") + said.len();
     log[digest] = if log[digest] == b'0' { b'1' } else { b'0' };
-    assert_eq!(judged(&recordings).verdict, Verdict::Divergence);
+    assert_eq!(judged(&recordings).verdict, Validity::Divergence);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn every_case_is_a_behaviour_of_the_model() {
             .map(|(name, bytes)| Recording::new(name.into(), &bytes[..]))
             .collect();
         let validation = validate(logs, &options).expect("readable recordings");
-        assert_eq!(validation.verdict, Verdict::Valid, "{}: {:?}", case.id, validation.divergence);
+        assert_eq!(validation.verdict, Validity::Valid, "{}: {:?}", case.id, validation.divergence);
     }
 }
 
