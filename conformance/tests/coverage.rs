@@ -5,21 +5,21 @@ use pbft_conformance::coverage::clauses::{PAPER, clauses};
 use pbft_conformance::coverage::measured::Edges;
 use pbft_conformance::coverage::{CoverageReport, Measured, Recorded, excuses, judge};
 use pbft_conformance::probe;
-use pbft_conformance::report::ACTIONS;
+use pbft_conformance::refinement::kind::ActionKind;
 use pbft_conformance::subject::tally::{Kind, Phase, Role, Seen};
 use pbft_core::RejectionKind;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-fn kind(action: &str, phase: Phase) -> Kind {
-    let (action, on) = (action.to_owned(), "commit".to_owned());
-    Kind { action, phase, role: Role::Backup, on }
+fn kind(action: ActionKind, phase: Phase) -> Kind {
+    Kind { action, phase, role: Role::Backup, on: "commit".to_owned() }
 }
 
 /// Everything once, what is excused left out.
 fn full() -> Measured {
-    let possible = |action: &&str, phase: &Phase| excuses::impossible(action, *phase).is_none();
-    let steps = ACTIONS.iter().flat_map(|action| {
+    let possible =
+        |action: ActionKind, phase: &Phase| excuses::impossible(action, *phase).is_none();
+    let steps = ActionKind::REPLAYED.into_iter().flat_map(|action| {
         let phases = Phase::ALL.into_iter().filter(move |phase| possible(action, phase));
         phases.map(move |phase| (kind(action, phase), 1))
     });
@@ -68,7 +68,7 @@ fn each_thing_that_is_zero_is_named() {
         ("n4-b0-v1-s1-d1: 6 of 7 edges", |measured, _| measured.edges[0].replayed = 6),
         ("no edge was replayed", |measured, _| measured.edges.clear()),
         ("no replica replayed Execute in its later view", |measured, _| {
-            measured.seen.steps.retain(|(k, _)| *k != kind("Execute", Phase::LaterView));
+            measured.seen.steps.retain(|(k, _)| *k != kind(ActionKind::Execute, Phase::LaterView));
         }),
         ("never probed: a PREPARE of the primary", |measured, _| {
             measured.probes.remove("a PREPARE of the primary");
@@ -80,7 +80,7 @@ fn each_thing_that_is_zero_is_named() {
             measured.seen.effects.remove("execute");
         }),
         ("no recorded replica did NewView in its between views", |_, recorded| {
-            recorded.kinds.remove(&kind("NewView", Phase::BetweenViews));
+            recorded.kinds.remove(&kind(ActionKind::NewView, Phase::BetweenViews));
         }),
     ];
     for (named, change) in changes {
@@ -109,14 +109,14 @@ fn a_kind_of_step_that_no_run_has_is_named() {
 #[test]
 fn excuses_name_what_there_is() {
     for (action, _, _) in excuses::IMPOSSIBLE {
-        assert!(ACTIONS.contains(action), "{action}");
+        assert!(ActionKind::REPLAYED.contains(action), "{action}");
     }
     let clauses = clauses(PAPER);
     for (id, _) in excuses::BY_ACTION {
         assert!(clauses.iter().any(|clause| clause.id == *id), "{id}");
     }
     for (_, action) in excuses::BY_ACTION {
-        assert!(ACTIONS.contains(action), "{action}");
+        assert!(ActionKind::REPLAYED.contains(action), "{action}");
     }
 }
 

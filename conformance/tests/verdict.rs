@@ -7,11 +7,12 @@ use pbft_conformance::divergence::{Difference, Divergence, Kind};
 use pbft_conformance::probe;
 use pbft_conformance::probe::frame::FRAME_PROBES;
 use pbft_conformance::probe::handshake::HANDSHAKES;
+use pbft_conformance::refinement::kind::ActionKind;
 use pbft_conformance::replay::core::ReplayReport;
 use pbft_conformance::replay::core::schedule::SCHEDULES;
 use pbft_conformance::replay::node::NodeReport;
 use pbft_conformance::replay::plan::Promise;
-use pbft_conformance::report::{ACTIONS, ConformReport, Conformity, CoreReport};
+use pbft_conformance::report::{ConformReport, Conformity, CoreReport};
 use pbft_conformance::signpost::deeds::Deed;
 use pbft_conformance::signpost::given::Given;
 use pbft_conformance::signpost::{Arm, Fact};
@@ -35,7 +36,7 @@ fn parts() -> Parts {
         states: checked.unique_states + 1,
         edges: 20,
         complete: true,
-        actions: ACTIONS.into_iter().map(|name| (name, 1)).collect(),
+        actions: ActionKind::REPLAYED.into_iter().map(|kind| (kind, 1)).collect(),
         probes: probe::names().map(|name| (name, 1)).collect(),
         scheduled: 20,
         schedules: SCHEDULES.into_iter().map(|name| (name, 20)).collect(),
@@ -117,7 +118,7 @@ fn doing_less_than_everything_is_inconclusive() {
         }),
         ("a replay that stopped", |parts| parts.core.configurations[0].complete = false),
         ("an action that never came", |parts| {
-            parts.core.actions.remove("NewView");
+            parts.core.actions.remove(&ActionKind::NewView);
         }),
         ("a probe that was never made", |parts| {
             parts.core.probes.insert(probe::PROBES[3].0, 0);

@@ -1,15 +1,36 @@
 //! What stays at zero, and why it must.
 
+use crate::refinement::kind::ActionKind;
 use crate::subject::tally::Phase;
 use pbft_core::RejectionKind;
 
 /// Actions that a replica cannot take in a phase.
-pub const IMPOSSIBLE: &[(&str, Phase, &str)] = &[
-    ("PrePrepare", Phase::BetweenViews, "the primary orders nothing before its NEW-VIEW (§4.4)"),
-    ("Prepare", Phase::BetweenViews, "a replica accepts nothing in a view that it left (§4.4)"),
-    ("Commit", Phase::BetweenViews, "a replica votes for nothing in a view that it left (§4.4)"),
-    ("NewView", Phase::FirstView, "the primary of a view sends VIEW-CHANGE before it (§4.4)"),
-    ("NewView", Phase::LaterView, "the primary of a view sends VIEW-CHANGE before it (§4.4)"),
+pub const IMPOSSIBLE: &[(ActionKind, Phase, &str)] = &[
+    (
+        ActionKind::PrePrepare,
+        Phase::BetweenViews,
+        "the primary orders nothing before its NEW-VIEW (§4.4)",
+    ),
+    (
+        ActionKind::Prepare,
+        Phase::BetweenViews,
+        "a replica accepts nothing in a view that it left (§4.4)",
+    ),
+    (
+        ActionKind::Commit,
+        Phase::BetweenViews,
+        "a replica votes for nothing in a view that it left (§4.4)",
+    ),
+    (
+        ActionKind::NewView,
+        Phase::FirstView,
+        "the primary of a view sends VIEW-CHANGE before it (§4.4)",
+    ),
+    (
+        ActionKind::NewView,
+        Phase::LaterView,
+        "the primary of a view sends VIEW-CHANGE before it (§4.4)",
+    ),
 ];
 
 /// Reasons for a refusal that no replay meets.
@@ -61,7 +82,8 @@ pub const EFFECTS: &[(&str, &str)] =
     &[("halt", "a replica that stops is a divergence; impl/core/tests/paper stops some")];
 
 /// Clauses that no refusal and no effect of their own shows, and the action at whose every step what they say is compared.
-pub const BY_ACTION: &[(&str, &str)] = &[("W2", "NewView"), ("W3", "NewView")];
+pub const BY_ACTION: &[(&str, ActionKind)] =
+    &[("W2", ActionKind::NewView), ("W3", ActionKind::NewView)];
 
 /// Why no replay is refused for this reason.
 pub fn refusal(kind: RejectionKind) -> Option<&'static str> {
@@ -74,7 +96,7 @@ pub fn effect(name: &str) -> Option<&'static str> {
 }
 
 /// Why an action cannot be taken in a phase.
-pub fn impossible(action: &str, phase: Phase) -> Option<&'static str> {
-    let is_it = |(listed, at, _): &&(&str, Phase, &str)| *listed == action && *at == phase;
+pub fn impossible(action: ActionKind, phase: Phase) -> Option<&'static str> {
+    let is_it = |(listed, at, _): &&(ActionKind, Phase, &str)| *listed == action && *at == phase;
     IMPOSSIBLE.iter().find(is_it).map(|(_, _, reason)| *reason)
 }

@@ -5,7 +5,7 @@ use super::excuses;
 use super::measured::{Edges, Measured};
 use super::recorded::Recorded;
 use crate::probe;
-use crate::report::ACTIONS;
+use crate::refinement::kind::ActionKind;
 use crate::subject::tally::{Phase, Role};
 use pbft_checker::run::ExitCode;
 use pbft_core::RejectionKind;
@@ -27,7 +27,7 @@ pub struct Counted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ActionRow {
     /// The action.
-    pub action: &'static str,
+    pub action: ActionKind,
     /// In the replays, in the order of [`Phase::ALL`]; none where it is impossible.
     pub replayed: [Option<u64>; 3],
     /// The same in recorded runs, if there are any.
@@ -51,7 +51,7 @@ pub struct ClauseRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KindRow {
     /// The action.
-    pub action: String,
+    pub action: ActionKind,
     /// Who takes it.
     pub role: Role,
     /// The message or event that it is taken on.
@@ -115,7 +115,7 @@ pub fn judge(measured: &Measured, recorded: Option<&Recorded>) -> CoverageReport
 }
 
 fn actions(measured: &Measured, recorded: Option<&Recorded>) -> Vec<ActionRow> {
-    let row = |action: &'static str| {
+    let row = |action: ActionKind| {
         let count = |count: &dyn Fn(Phase) -> u64| {
             let at = |phase| match (count(phase), excuses::impossible(action, phase)) {
                 (0, Some(_)) => None,
@@ -129,7 +129,7 @@ fn actions(measured: &Measured, recorded: Option<&Recorded>) -> Vec<ActionRow> {
             recorded: recorded.map(|recorded| count(&|phase| recorded.of(action, phase))),
         }
     };
-    ACTIONS.into_iter().map(row).collect()
+    ActionKind::REPLAYED.into_iter().map(row).collect()
 }
 
 fn probes(measured: &Measured) -> Vec<Counted> {
@@ -163,7 +163,7 @@ fn clause_row(clause: &Clause, measured: &Measured) -> ClauseRow {
     let by_action = excuses::BY_ACTION.iter().filter(|(id, _)| *id == clause.id);
     let by_action = by_action.map(|(_, action)| Counted {
         name: format!("{action} steps"),
-        count: Phase::ALL.into_iter().map(|phase| measured.seen.of(action, phase)).sum(),
+        count: Phase::ALL.into_iter().map(|phase| measured.seen.of(*action, phase)).sum(),
         excuse: None,
     });
     ClauseRow {
@@ -175,13 +175,13 @@ fn clause_row(clause: &Clause, measured: &Measured) -> ClauseRow {
 }
 
 fn kinds(measured: &Measured, recorded: &Recorded) -> Vec<KindRow> {
-    let mut rows: BTreeMap<(String, Role, String), (u64, u64)> = BTreeMap::new();
+    let mut rows: BTreeMap<(ActionKind, Role, String), (u64, u64)> = BTreeMap::new();
     for (kind, count) in &measured.seen.steps {
-        let key = (kind.action.clone(), kind.role, kind.on.clone());
+        let key = (kind.action, kind.role, kind.on.clone());
         rows.entry(key).or_default().0 += count;
     }
     for (kind, count) in &recorded.kinds {
-        let key = (kind.action.clone(), kind.role, kind.on.clone());
+        let key = (kind.action, kind.role, kind.on.clone());
         rows.entry(key).or_default().1 += count;
     }
     let rows = rows.into_iter().map(|((action, role, on), (replayed, recorded))| KindRow {

@@ -1,5 +1,6 @@
 //! What recorded runs have exercised, in the words of the replay.
 
+use crate::refinement::kind::ActionKind;
 use crate::subject::tally::{Kind, Phase};
 use crate::validate::{Options, Recording, Validation, Validity, merge::ValidateError, validate};
 use std::collections::BTreeMap;
@@ -81,7 +82,7 @@ impl Recorded {
     }
 
     /// How often an action was taken in a phase.
-    pub fn of(&self, action: &str, phase: Phase) -> u64 {
+    pub fn of(&self, action: ActionKind, phase: Phase) -> u64 {
         let is_it = |kind: &&Kind| kind.action == action && kind.phase == phase;
         self.kinds.iter().filter(|(kind, _)| is_it(kind)).map(|(_, count)| count).sum()
     }

@@ -82,7 +82,7 @@ impl CoverageReport {
             rows.push(std::iter::once(name).chain(counts.map(cell)).collect());
         };
         for row in &self.actions {
-            push(row.action.to_owned(), row.replayed);
+            push(row.action.to_string(), row.replayed);
             if let Some(recorded) = row.recorded {
                 push(format!("{}, recorded", row.action), recorded);
             }
@@ -120,7 +120,7 @@ impl CoverageReport {
         let rows = self.kinds.iter().map(|row| {
             let (replayed, recorded) = (row.replayed.to_string(), row.recorded.to_string());
             let role = row.role.name().to_owned();
-            vec![row.action.clone(), role, row.on.clone(), replayed, recorded]
+            vec![row.action.to_string(), role, row.on.clone(), replayed, recorded]
         });
         let header = vec!["action", "by a", "on", "replayed", "in recorded runs"];
         Table { title: "Kinds of steps", header, rows: rows.collect() }

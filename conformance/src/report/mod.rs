@@ -5,6 +5,7 @@ mod ci;
 use crate::beyond;
 use crate::divergence::Divergence;
 use crate::probe;
+use crate::refinement::kind::ActionKind;
 use crate::replay::core::ReplayReport;
 use crate::replay::core::schedule::SCHEDULES;
 use crate::replay::node::NodeReport;
@@ -72,7 +73,7 @@ pub struct CoreReport {
     /// Wall-clock seconds.
     pub seconds: f64,
     /// Edges by action.
-    pub actions: BTreeMap<&'static str, u64>,
+    pub actions: BTreeMap<ActionKind, u64>,
     /// Probes by name.
     pub probes: BTreeMap<&'static str, u64>,
     /// Scenarios of what the model leaves out.
@@ -93,7 +94,7 @@ impl CoreReport {
         self.steps += report.steps;
         self.negative_probes += report.probes.values().sum::<u64>();
         for (action, count) in &report.actions {
-            *self.actions.entry(action).or_default() += count;
+            *self.actions.entry(*action).or_default() += count;
         }
         for (probe, count) in &report.probes {
             *self.probes.entry(probe).or_default() += count;
@@ -127,19 +128,6 @@ pub struct ConformReport {
     /// Wall-clock seconds.
     pub seconds: f64,
 }
-
-/// The model's actions; each must have been replayed.
-pub const ACTIONS: [&str; 9] = [
-    "PrePrepare",
-    "Prepare",
-    "Commit",
-    "Execute",
-    "Stabilise",
-    "StateTransfer",
-    "StartViewChange",
-    "NewView",
-    "EnterView",
-];
 
 impl ConformReport {
     /// Puts the parts together and decides.
@@ -260,8 +248,8 @@ impl ConformReport {
         if all != done || all.1 == 0 || core.configurations.iter().any(|one| !one.complete) {
             missing.push(format!("replayed {done:?} states and edges of {all:?}"));
         }
-        for action in ACTIONS {
-            if core.actions.get(action).is_none_or(|count| *count == 0) {
+        for action in ActionKind::REPLAYED {
+            if core.actions.get(&action).is_none_or(|count| *count == 0) {
                 missing.push(format!("no {action} was replayed"));
             }
         }

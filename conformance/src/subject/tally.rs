@@ -1,6 +1,7 @@
 //! What replicas were seen to do during a replay, in numbers.
 
 use crate::refinement::action::Delivery;
+use crate::refinement::kind::ActionKind;
 use crate::subject::Observation;
 use pbft_core::RejectionKind;
 use pbft_core::{Rejection, Timer};
@@ -66,8 +67,8 @@ impl Role {
 /// A kind of step: what is done, where, by whom, and on which message or event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Kind {
-    /// The model's action, see [`model::Action::name`].
-    pub action: String,
+    /// The model's action.
+    pub action: ActionKind,
     /// Where the replica was before.
     pub phase: Phase,
     /// What it was there.
@@ -80,7 +81,7 @@ pub struct Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Steps of the model, by action, phase, role and trigger.
-    steps: BTreeMap<(&'static str, Phase, Role, &'static str), u64>,
+    steps: BTreeMap<(ActionKind, Phase, Role, &'static str), u64>,
     rejections: BTreeMap<RejectionKind, u64>,
     effects: BTreeMap<&'static str, u64>,
 }
@@ -114,7 +115,7 @@ impl Tally {
             model::Action::StateTransfer { .. } => "state-data",
             _ => trigger(delivery),
         };
-        *self.steps.entry((action.name(), phase, role, on)).or_default() += 1;
+        *self.steps.entry((ActionKind::of(action), phase, role, on)).or_default() += 1;
     }
 
     /// What a delivery came to.
@@ -163,8 +164,8 @@ impl Tally {
     /// The same, to be written and read again.
     pub fn seen(&self) -> Seen {
         let steps = self.steps.iter().map(|((action, phase, role, on), count)| {
-            let (action, on) = ((*action).to_owned(), (*on).to_owned());
-            (Kind { action, phase: *phase, role: *role, on }, *count)
+            let on = (*on).to_owned();
+            (Kind { action: *action, phase: *phase, role: *role, on }, *count)
         });
         let rejections = self.rejections.iter().map(|(kind, count)| (kind.to_string(), *count));
         let effects = self.effects.iter().map(|(name, count)| ((*name).to_owned(), *count));
@@ -189,7 +190,7 @@ pub struct Seen {
 
 impl Seen {
     /// How often an action was taken in a phase.
-    pub fn of(&self, action: &str, phase: Phase) -> u64 {
+    pub fn of(&self, action: ActionKind, phase: Phase) -> u64 {
         let is_it = |kind: &Kind| kind.action == action && kind.phase == phase;
         self.steps.iter().filter(|(kind, _)| is_it(kind)).map(|(_, count)| count).sum()
     }

@@ -1,5 +1,6 @@
 //! What a validated run has exercised.
 
+use crate::refinement::kind::ActionKind;
 use crate::subject::tally::{Kind, Phase, Role};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -61,19 +62,19 @@ impl Action {
         }
     }
 
-    /// Its name in the model, see [`pbft_model::Action::name`].
-    pub const fn model_name(self) -> &'static str {
+    /// The kind of action that it is in the model.
+    pub const fn kind(self) -> ActionKind {
         match self {
-            Self::PrePrepare => "PrePrepare",
-            Self::Prepare => "Prepare",
-            Self::Commit => "Commit",
-            Self::Execute => "Execute",
-            Self::Stabilise => "Stabilise",
-            Self::StateTransfer => "StateTransfer",
-            Self::StartViewChange => "StartViewChange",
-            Self::NewView => "NewView",
-            Self::EnterView => "EnterView",
-            Self::Restart => "Restart",
+            Self::PrePrepare => ActionKind::PrePrepare,
+            Self::Prepare => ActionKind::Prepare,
+            Self::Commit => ActionKind::Commit,
+            Self::Execute => ActionKind::Execute,
+            Self::Stabilise => ActionKind::Stabilise,
+            Self::StateTransfer => ActionKind::StateTransfer,
+            Self::StartViewChange => ActionKind::StartViewChange,
+            Self::NewView => ActionKind::NewView,
+            Self::EnterView => ActionKind::EnterView,
+            Self::Restart => ActionKind::Restart,
         }
     }
 }
@@ -95,7 +96,7 @@ impl StepKind {
     /// The same in the words of the replay.
     pub fn to_kind(self) -> Kind {
         let Self { action, phase, role, on } = self;
-        Kind { action: action.model_name().to_owned(), phase, role, on: on.to_owned() }
+        Kind { action: action.kind(), phase, role, on: on.to_owned() }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::probe::Probes;
 use crate::refinement::action::{Actor, Delivery, Script};
 use crate::refinement::byzantine::Source;
 use crate::refinement::keys::SealKeys;
+use crate::refinement::kind::ActionKind;
 use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::refinement::vocabulary::replica_id;
@@ -54,7 +55,7 @@ pub struct ReplayReport {
     /// Wall-clock seconds.
     pub seconds: f64,
     /// Edges by action.
-    pub actions: std::collections::BTreeMap<&'static str, u64>,
+    pub actions: std::collections::BTreeMap<ActionKind, u64>,
     /// What was seen.
     #[serde(skip)]
     pub tally: Tally,
@@ -193,7 +194,7 @@ impl Replay {
             walk.report.scheduled += 1;
         }
         walk.report.edges += 1;
-        *walk.report.actions.entry(action.name()).or_default() += 1;
+        *walk.report.actions.entry(ActionKind::of(&action)).or_default() += 1;
         if !walk.visited.insert(fingerprint(&after)) {
             return Ok(None);
         }
