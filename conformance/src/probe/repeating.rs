@@ -7,10 +7,10 @@ use super::view_change::forged_view_change;
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::message::{self, Sent};
+use crate::refinement::statement::{self, Statement};
 use crate::refinement::vocabulary::{replica_id, seq, view as core_view};
 use crate::signpost::Fact;
-use crate::signpost::deeds::Deed;
-use crate::subject::{Observation, Subject, signer_of};
+use crate::subject::{Observation, Subject};
 use pbft_core::Timer;
 use pbft_core::message::{Message, Status};
 use pbft_core::types::View;
@@ -31,13 +31,16 @@ pub(super) fn said_again(
 
 /// Each message of this replica's own is in the network already, bit for bit.
 pub(crate) fn check_said(place: &Place<'_>, said: &[Message]) -> Result<(), Difference> {
-    let own = replica_id(place.own);
+    let own = replica_id(place.own).0;
     let digest = place.before().digest();
-    for message in said.iter().filter(|message| signer_of(message) == Some(own)) {
+    let is_own = |message: &&Message| {
+        Statement::of_message(message).is_some_and(|statement| statement.signer == own)
+    };
+    for message in said.iter().filter(is_own) {
         let new = |what: String| {
             let what = format!("{} again, but not as it was first: {what}", message.kind());
             let difference = Difference::new(Kind::Messages, what);
-            match Deed::of_message(message) {
+            match statement::deed(message) {
                 Some(deed) => difference.with(Fact::Differs(deed)),
                 None => difference,
             }

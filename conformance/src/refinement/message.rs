@@ -1,7 +1,7 @@
 //! The message map: what a message of a core replica is in the model's network.
 
+use super::statement::StatementKind;
 use super::vocabulary::{Vocabulary, model_slot, model_view};
-use crate::signpost::deeds::Deed;
 use pbft_core::message as core;
 use pbft_core::types::{Digest, SeqNum};
 use pbft_model as model;
@@ -25,15 +25,16 @@ pub enum Sent {
     NewView(model::View, model::NewView),
 }
 
-impl From<&Sent> for Deed {
-    fn from(sent: &Sent) -> Self {
-        match sent {
-            Sent::PrePrepare(..) => Self::PrePrepare,
-            Sent::Prepare(..) => Self::Prepare,
-            Sent::Commit(..) => Self::Commit,
-            Sent::Checkpoint(..) => Self::Checkpoint,
-            Sent::ViewChange(..) => Self::ViewChange,
-            Sent::NewView(..) => Self::NewView,
+impl Sent {
+    /// What kind of statement it is.
+    pub const fn kind(&self) -> StatementKind {
+        match self {
+            Self::PrePrepare(..) => StatementKind::PrePrepare,
+            Self::Prepare(..) => StatementKind::Prepare,
+            Self::Commit(..) => StatementKind::Commit,
+            Self::Checkpoint(..) => StatementKind::Checkpoint,
+            Self::ViewChange(..) => StatementKind::ViewChange,
+            Self::NewView(..) => StatementKind::NewView,
         }
     }
 }

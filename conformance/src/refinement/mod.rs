@@ -2,7 +2,8 @@
 //!
 //! [`vocabulary`] translates values, [`state`] is the abstraction function α, [`message`] maps messages, and
 //! [`action`] maps each action of the model to what must be delivered to a replica to make it take that step, where
-//! [`pick`] selects among messages that would do equally well. Actions are counted by [`kind`].
+//! [`pick`] selects among messages that would do equally well. Actions are counted by [`kind`],
+//! and what is signed has its place ([`statement`]).
 
 pub mod action;
 pub mod byzantine;
@@ -15,5 +16,6 @@ pub mod network;
 pub mod pick;
 pub mod service;
 pub mod state;
+pub mod statement;
 pub mod timers;
 pub mod vocabulary;

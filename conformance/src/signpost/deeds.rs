@@ -2,7 +2,6 @@
 
 use super::{Handler, Rule, in_core, in_host, in_model, in_node};
 use pbft_core::Summary;
-use pbft_core::message::Message;
 use pbft_model as model;
 use std::fmt;
 
@@ -118,26 +117,6 @@ impl Deed {
         Self::Patience,
         Self::Halt,
     ];
-
-    /// What a message is; none for one that binds nobody.
-    pub const fn of_message(message: &Message) -> Option<Self> {
-        match message {
-            Message::PrePrepare(_) => Some(Self::PrePrepare),
-            Message::Prepare(_) => Some(Self::Prepare),
-            Message::Commit(_) => Some(Self::Commit),
-            Message::Checkpoint(_) => Some(Self::Checkpoint),
-            Message::ViewChange(_) => Some(Self::ViewChange),
-            Message::NewView(_) => Some(Self::NewView),
-            Message::FetchState(_) => Some(Self::Fetch),
-            Message::Request(_)
-            | Message::Status(_)
-            | Message::Committed(_)
-            | Message::Stable(_)
-            | Message::FetchBatch(_)
-            | Message::Batch(_)
-            | Message::StateData(_) => None,
-        }
-    }
 
     /// Who decides whether, and for what, it is done.
     pub const fn decided(self) -> &'static [Handler] {

@@ -10,6 +10,7 @@ pub mod world;
 
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
+use crate::refinement::statement;
 use crate::refinement::timers::TimerWatch;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::signpost::Fact;
@@ -164,7 +165,7 @@ impl Observation {
     /// What was done that binds the replica, or that others see.
     pub fn deeds(&self) -> BTreeSet<Deed> {
         let sends = self.sends.iter().map(|(_, message)| message);
-        let said = self.broadcasts.iter().chain(sends).filter_map(Deed::of_message);
+        let said = self.broadcasts.iter().chain(sends).filter_map(statement::deed);
         let executed = self.executed.iter().map(|_| Deed::Execute);
         said.chain(executed).chain(self.replies.iter().map(|_| Deed::Reply)).collect()
     }
@@ -180,32 +181,7 @@ impl Observation {
             && installed.is_none()
             && undurable.is_none()
             && halted.is_none()
-            && broadcasts.iter().all(is_retransmission)
-            && sends.iter().all(|(_, message)| is_retransmission(message))
-    }
-}
-
-/// Messages that move copies of others, and are no step of the model.
-pub fn is_retransmission(message: &Message) -> bool {
-    signer_of(message).is_none()
-}
-
-/// Who signed a message, if it is a vote, a promise or an order: what the model's network has.
-pub fn signer_of(message: &Message) -> Option<ReplicaId> {
-    match message {
-        Message::PrePrepare(proposal) => Some(proposal.pre_prepare.body.replica),
-        Message::Prepare(vote) => Some(vote.body.replica),
-        Message::Commit(vote) => Some(vote.body.replica),
-        Message::Checkpoint(vote) => Some(vote.body.replica),
-        Message::ViewChange(known) => Some(known.body.replica),
-        Message::NewView(known) => Some(known.body.replica),
-        Message::Request(_)
-        | Message::Status(_)
-        | Message::Committed(_)
-        | Message::Stable(_)
-        | Message::FetchBatch(_)
-        | Message::Batch(_)
-        | Message::FetchState(_)
-        | Message::StateData(_) => None,
+            && broadcasts.iter().all(statement::is_retransmission)
+            && sends.iter().all(|(_, message)| statement::is_retransmission(message))
     }
 }

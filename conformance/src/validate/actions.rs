@@ -3,8 +3,8 @@
 use super::cluster::{Cluster, Decided, Due};
 use super::coverage::Action;
 use super::facts::Replica;
-use super::needs::{Kind, Place};
 use super::refusal::{Property, Refusal};
+use crate::refinement::statement::{Statement, StatementKind};
 use pbft_model::rules::{self, Unmet};
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{
@@ -63,7 +63,10 @@ impl Cluster {
         let replica = self.replica_mut(*id)?;
         replica.accepted.insert(*seq, *digest);
         replica.ordered.extend(batch);
-        self.note(Place { signer: *id, kind: Kind::PrePrepare, view: *view, seq: *seq }, *digest)
+        self.note(
+            Statement { signer: *id, kind: StatementKind::PrePrepare, view: *view, seq: *seq },
+            *digest,
+        )
     }
 
     /// §4.2: a backup accepts the PRE-PREPARE that has reached it; or one of O, which is due.
@@ -102,7 +105,7 @@ impl Cluster {
         let replica = self.replica_mut(id)?;
         replica.accepted.insert(seq, digest);
         replica.heard.prepare(vote);
-        self.note(Place { signer: id, kind: Kind::Prepare, view, seq }, digest)
+        self.note(Statement { signer: id, kind: StatementKind::Prepare, view, seq }, digest)
     }
 
     /// The backups whose PREPAREs a replica has heard.
@@ -144,7 +147,7 @@ impl Cluster {
         let replica = self.replica_mut(id)?;
         replica.certificates.insert(seq, proof);
         replica.heard.commit(vote);
-        self.note(Place { signer: id, kind: Kind::Commit, view, seq }, digest)
+        self.note(Statement { signer: id, kind: StatementKind::Commit, view, seq }, digest)
     }
 
     /// §4.1: whether a request was answered once the batches up to `executed` were executed.
@@ -246,7 +249,7 @@ impl Cluster {
         let replica = self.replica_mut(id)?;
         replica.checkpoints.insert(seq, digest);
         replica.heard.checkpoint(vote);
-        self.note(Place { signer: id, kind: Kind::Checkpoint, view: 0, seq }, digest)
+        self.note(Statement { signer: id, kind: StatementKind::Checkpoint, view: 0, seq }, digest)
     }
 
     /// Whether a replica has heard the CHECKPOINTs of a proof, q of them.

@@ -2,8 +2,9 @@
 
 use super::coverage::{Action, Coverage};
 use super::facts::Replica;
-use super::needs::{self, Kind, Need, Place};
+use super::needs::{self, Need};
 use super::refusal::{Property, Reason, Refusal};
+use crate::refinement::statement::{Statement, StatementKind};
 use crate::subject::tally::Role;
 use pbft_model::Quorums;
 use pbft_node::trace::ShortDigest;
@@ -55,7 +56,7 @@ pub struct Cluster {
     /// The lowest h of those that still take steps.
     pub(super) floor: u64,
     /// Places at which something was said since they were last asked for.
-    pub(super) fresh: Vec<Place>,
+    pub(super) fresh: Vec<Statement>,
     /// What came in at the step that is looked at.
     on: &'static str,
     /// What was seen.
@@ -91,14 +92,14 @@ impl Cluster {
     }
 
     /// The first statement that the step rests on and that was not made yet. An error if another was made in its place.
-    pub fn missing(&self, step: &Step) -> Result<Option<Place>, Box<Refusal>> {
+    pub fn missing(&self, step: &Step) -> Result<Option<Statement>, Box<Refusal>> {
         let mut missing = None;
         let mut contradicted = None;
         let is_recorded = |id| self.recorded.contains_key(&id);
         needs::of_step(step, self.replicas, &is_recorded, &mut |need: Need| {
             let Some(signer) = self.recorded.get(&need.place.signer) else { return };
             let forgotten = match need.place.kind {
-                Kind::ViewChange | Kind::NewView => false,
+                StatementKind::ViewChange | StatementKind::NewView => false,
                 _ => need.place.seq <= self.floor,
             };
             if forgotten || missing.is_some() {
@@ -123,7 +124,7 @@ impl Cluster {
     }
 
     /// Places at which something was said since the last call.
-    pub fn take_fresh(&mut self) -> Vec<Place> {
+    pub fn take_fresh(&mut self) -> Vec<Statement> {
         std::mem::take(&mut self.fresh)
     }
 
@@ -252,30 +253,48 @@ impl Cluster {
     ) -> Result<(), Box<Refusal>> {
         match body {
             Body::PrePrepare(p) if p.replica == id => {
-                let place = Place { signer: id, kind: Kind::PrePrepare, view: p.view, seq: p.seq };
+                let place = Statement {
+                    signer: id,
+                    kind: StatementKind::PrePrepare,
+                    view: p.view,
+                    seq: p.seq,
+                };
                 match self.said_before(place, p.digest)? {
                     true => Ok(()),
                     false => self.order(p),
                 }
             }
             Body::Prepare(vote) if vote.replica == id => {
-                let place =
-                    Place { signer: id, kind: Kind::Prepare, view: vote.view, seq: vote.seq };
+                let place = Statement {
+                    signer: id,
+                    kind: StatementKind::Prepare,
+                    view: vote.view,
+                    seq: vote.seq,
+                };
                 match self.said_before(place, vote.digest)? {
                     true => Ok(()),
                     false => self.accept(vote, input, due),
                 }
             }
             Body::Commit(vote) if vote.replica == id => {
-                let place =
-                    Place { signer: id, kind: Kind::Commit, view: vote.view, seq: vote.seq };
+                let place = Statement {
+                    signer: id,
+                    kind: StatementKind::Commit,
+                    view: vote.view,
+                    seq: vote.seq,
+                };
                 match self.said_before(place, vote.digest)? {
                     true => Ok(()),
                     false => self.commit(vote, due),
                 }
             }
             Body::Checkpoint(vote) if vote.replica == id => {
-                let place = Place { signer: id, kind: Kind::Checkpoint, view: 0, seq: vote.seq };
+                let place = Statement {
+                    signer: id,
+                    kind: StatementKind::Checkpoint,
+                    view: 0,
+                    seq: vote.seq,
+                };
                 match self.said_before(place, vote.digest)? {
                     true => Ok(()),
                     false => self.take_checkpoint(vote, due),
@@ -297,7 +316,7 @@ impl Cluster {
     }
 
     /// Whether this very statement was made before; an error if another was made in its place.
-    fn said_before(&self, place: Place, digest: ShortDigest) -> Result<bool, Box<Refusal>> {
+    fn said_before(&self, place: Statement, digest: ShortDigest) -> Result<bool, Box<Refusal>> {
         let replica = self.replica(place.signer)?;
         match replica.said.digest(place) {
             None => Ok(false),
@@ -311,7 +330,11 @@ impl Cluster {
     }
 
     /// Notes a statement that is made for the first time.
-    pub(super) fn note(&mut self, place: Place, digest: ShortDigest) -> Result<(), Box<Refusal>> {
+    pub(super) fn note(
+        &mut self,
+        place: Statement,
+        digest: ShortDigest,
+    ) -> Result<(), Box<Refusal>> {
         self.replica_mut(place.signer)?.said.note(place, digest);
         self.fresh.push(place);
         Ok(())

@@ -1,6 +1,6 @@
 //! What is known of one recorded replica: its state as the model has it, what it said, and what it heard.
 
-use super::needs::{Kind, Place};
+use crate::refinement::statement::{Statement, StatementKind};
 use pbft_model::rules::{Role, Window};
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{
@@ -29,37 +29,38 @@ pub(crate) struct Said {
 
 impl Said {
     /// The digest that was named at a place, where a statement there names one.
-    pub(crate) fn digest(&self, place: Place) -> Option<ShortDigest> {
+    pub(crate) fn digest(&self, place: Statement) -> Option<ShortDigest> {
         let slot = (place.seq, place.view);
         match place.kind {
-            Kind::PrePrepare => self.pre_prepares.get(&slot).copied(),
-            Kind::Prepare => self.prepares.get(&slot).copied(),
-            Kind::Commit => self.commits.get(&slot).copied(),
-            Kind::Checkpoint => self.checkpoints.get(&place.seq).copied(),
-            Kind::ViewChange | Kind::NewView => None,
+            StatementKind::PrePrepare => self.pre_prepares.get(&slot).copied(),
+            StatementKind::Prepare => self.prepares.get(&slot).copied(),
+            StatementKind::Commit => self.commits.get(&slot).copied(),
+            StatementKind::Checkpoint => self.checkpoints.get(&place.seq).copied(),
+            StatementKind::ViewChange | StatementKind::NewView => None,
         }
     }
 
     /// Whether anything was said at a place.
-    pub(crate) fn contains(&self, place: Place) -> bool {
+    pub(crate) fn contains(&self, place: Statement) -> bool {
         match place.kind {
-            Kind::ViewChange => self.view_changes.contains_key(&place.view),
-            Kind::NewView => self.new_views.contains_key(&place.view),
-            Kind::PrePrepare | Kind::Prepare | Kind::Commit | Kind::Checkpoint => {
-                self.digest(place).is_some()
-            }
+            StatementKind::ViewChange => self.view_changes.contains_key(&place.view),
+            StatementKind::NewView => self.new_views.contains_key(&place.view),
+            StatementKind::PrePrepare
+            | StatementKind::Prepare
+            | StatementKind::Commit
+            | StatementKind::Checkpoint => self.digest(place).is_some(),
         }
     }
 
     /// Notes a statement that names a digest.
-    pub(crate) fn note(&mut self, place: Place, digest: ShortDigest) {
+    pub(crate) fn note(&mut self, place: Statement, digest: ShortDigest) {
         let slot = (place.seq, place.view);
         match place.kind {
-            Kind::PrePrepare => self.pre_prepares.insert(slot, digest),
-            Kind::Prepare => self.prepares.insert(slot, digest),
-            Kind::Commit => self.commits.insert(slot, digest),
-            Kind::Checkpoint => self.checkpoints.insert(place.seq, digest),
-            Kind::ViewChange | Kind::NewView => None,
+            StatementKind::PrePrepare => self.pre_prepares.insert(slot, digest),
+            StatementKind::Prepare => self.prepares.insert(slot, digest),
+            StatementKind::Commit => self.commits.insert(slot, digest),
+            StatementKind::Checkpoint => self.checkpoints.insert(place.seq, digest),
+            StatementKind::ViewChange | StatementKind::NewView => None,
         };
     }
 

@@ -1,7 +1,7 @@
 //! What reaches a replica: votes that it may count from then on.
 
 use super::cluster::{Cluster, Due};
-use super::needs::Place;
+use super::needs::{place_of_new_view, place_of_view_change};
 use super::refusal::Refusal;
 use pbft_node::trace::format::{Body, Input, NewView, ViewChange};
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Cluster {
     fn hear_new_view(&mut self, id: u32, new_view: &NewView) -> Result<(), Box<Refusal>> {
         let said = self.recorded.get(&new_view.replica);
         let said = said.and_then(|replica| replica.said.new_views.get(&new_view.view));
-        let place = Place::of_new_view(new_view);
+        let place = place_of_new_view(new_view);
         match said {
             Some(said) if **said != *new_view => {
                 let detail = "what was heard is not what was said".to_owned();
@@ -108,11 +108,11 @@ impl Cluster {
             Some(said) if **said == *change => Ok(()),
             Some(_) => {
                 let detail = "what was heard is not what was said".to_owned();
-                Err(Box::new(Refusal::never_said(Place::of_view_change(change), detail)))
+                Err(Box::new(Refusal::never_said(place_of_view_change(change), detail)))
             }
             None => {
                 let detail = format!("replica {} never said it", change.replica);
-                Err(Box::new(Refusal::never_said(Place::of_view_change(change), detail)))
+                Err(Box::new(Refusal::never_said(place_of_view_change(change), detail)))
             }
         }
     }

@@ -6,11 +6,11 @@
 
 use super::cluster::Cluster;
 use super::coverage::Action;
-use super::needs::Place;
 use super::recording::{Part, Placed, Recording, Refused};
 use super::refusal::Refusal;
 use super::report::{Divergence, Validation, Validity};
 use super::theorem::{Theorem, TheoremError};
+use crate::refinement::statement::Statement;
 use pbft_node::trace::format::{Header, Resumed};
 use pbft_proof::theory::Theory;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -69,7 +69,7 @@ enum Turn {
     /// There may be more.
     Again,
     /// It waits for something to be said.
-    Blocked(Place),
+    Blocked(Statement),
     /// Nothing is left.
     Over,
 }
@@ -207,7 +207,7 @@ struct Merge<R> {
     theorem: Theorem,
     logs: BTreeMap<u32, Log<R>>,
     ready: VecDeque<u32>,
-    blocked: HashMap<Place, Vec<u32>>,
+    blocked: HashMap<Statement, Vec<u32>>,
     steps: u64,
     /// The most statements remembered at a time.
     remembered: usize,

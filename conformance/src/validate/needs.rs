@@ -1,74 +1,23 @@
 //! What must have been said elsewhere before a replica can hear it: the edges along which logs are merged.
 
+use crate::refinement::statement::{Statement, StatementKind};
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{
     Body, Input, NewView, PreparedProof, StableProof, Step, ViewChange,
 };
-use std::fmt;
 
-/// A kind of message that a replica signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// PRE-PREPARE, on its own or in O.
-    PrePrepare,
-    /// PREPARE.
-    Prepare,
-    /// COMMIT.
-    Commit,
-    /// CHECKPOINT.
-    Checkpoint,
-    /// VIEW-CHANGE.
-    ViewChange,
-    /// NEW-VIEW.
-    NewView,
+/// The place of a VIEW-CHANGE.
+pub(crate) fn place_of_view_change(change: &ViewChange) -> Statement {
+    Statement { signer: change.replica, kind: StatementKind::ViewChange, view: change.view, seq: 0 }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PrePrepare => "PRE-PREPARE",
-            Self::Prepare => "PREPARE",
-            Self::Commit => "COMMIT",
-            Self::Checkpoint => "CHECKPOINT",
-            Self::ViewChange => "VIEW-CHANGE",
-            Self::NewView => "NEW-VIEW",
-        })
-    }
-}
-
-/// The place of a statement: whoever follows the protocol makes at most one there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// Who signs.
-    pub signer: u32,
-    /// What kind.
-    pub kind: Kind,
-    /// The view; 0 for CHECKPOINT.
-    pub view: u64,
-    /// The sequence number; 0 for VIEW-CHANGE and NEW-VIEW.
-    pub seq: u64,
-}
-
-impl Place {
-    pub(crate) fn of_view_change(change: &ViewChange) -> Self {
-        Self { signer: change.replica, kind: Kind::ViewChange, view: change.view, seq: 0 }
-    }
-
-    pub(crate) fn of_new_view(new_view: &NewView) -> Self {
-        Self { signer: new_view.replica, kind: Kind::NewView, view: new_view.view, seq: 0 }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { signer, kind, view, seq } = self;
-        match kind {
-            Kind::Checkpoint => write!(f, "{kind} for #{seq} of replica {signer}"),
-            Kind::ViewChange | Kind::NewView => write!(f, "{kind} for v{view} of replica {signer}"),
-            Kind::PrePrepare | Kind::Prepare | Kind::Commit => {
-                write!(f, "{kind} for #{seq} in v{view} of replica {signer}")
-            }
-        }
+/// The place of a NEW-VIEW.
+pub(crate) fn place_of_new_view(new_view: &NewView) -> Statement {
+    Statement {
+        signer: new_view.replica,
+        kind: StatementKind::NewView,
+        view: new_view.view,
+        seq: 0,
     }
 }
 
@@ -76,13 +25,13 @@ impl fmt::Display for Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
     /// Where.
-    pub place: Place,
+    pub place: Statement,
     /// What.
     pub digest: Option<ShortDigest>,
 }
 
-fn need(signer: u32, kind: Kind, view: u64, seq: u64, digest: ShortDigest) -> Need {
-    Need { place: Place { signer, kind, view, seq }, digest: Some(digest) }
+fn need(signer: u32, kind: StatementKind, view: u64, seq: u64, digest: ShortDigest) -> Need {
+    Need { place: Statement { signer, kind, view, seq }, digest: Some(digest) }
 }
 
 /// Calls `each` for every statement that the step's input rests on. Of what a recorded replica has put together itself
@@ -98,13 +47,15 @@ pub fn of_step(
         return;
     }
     match body {
-        Body::PrePrepare(p) => each(need(p.replica, Kind::PrePrepare, p.view, p.seq, p.digest)),
-        Body::Prepare(v) => each(need(v.replica, Kind::Prepare, v.view, v.seq, v.digest)),
-        Body::Commit(v) => each(need(v.replica, Kind::Commit, v.view, v.seq, v.digest)),
-        Body::Checkpoint(v) => each(need(v.replica, Kind::Checkpoint, 0, v.seq, v.digest)),
+        Body::PrePrepare(p) => {
+            each(need(p.replica, StatementKind::PrePrepare, p.view, p.seq, p.digest))
+        }
+        Body::Prepare(v) => each(need(v.replica, StatementKind::Prepare, v.view, v.seq, v.digest)),
+        Body::Commit(v) => each(need(v.replica, StatementKind::Commit, v.view, v.seq, v.digest)),
+        Body::Checkpoint(v) => each(need(v.replica, StatementKind::Checkpoint, 0, v.seq, v.digest)),
         Body::ViewChange(change) => of_view_change(change, replicas, is_recorded, each),
         Body::NewView(new_view) => match is_recorded(new_view.replica) {
-            true => each(Need { place: Place::of_new_view(new_view), digest: None }),
+            true => each(Need { place: place_of_new_view(new_view), digest: None }),
             false => {
                 let changes = new_view.view_changes.iter();
                 changes.for_each(|vc| of_view_change(vc, replicas, is_recorded, each));
@@ -112,7 +63,9 @@ pub fn of_step(
         },
         Body::Committed(c) => {
             let votes = c.signers.iter();
-            votes.for_each(|signer| each(need(*signer, Kind::Commit, c.view, c.seq, c.digest)));
+            votes.for_each(|signer| {
+                each(need(*signer, StatementKind::Commit, c.view, c.seq, c.digest))
+            });
         }
         Body::Stable(proof) => of_stable(proof, each),
         Body::Other(_) => {}
@@ -126,7 +79,7 @@ fn of_view_change(
     each: &mut impl FnMut(Need),
 ) {
     if is_recorded(change.replica) {
-        return each(Need { place: Place::of_view_change(change), digest: None });
+        return each(Need { place: place_of_view_change(change), digest: None });
     }
     change.stable.iter().for_each(|proof| of_stable(proof, each));
     change.prepared.iter().for_each(|proof| of_prepared(proof, replicas, each));
@@ -134,12 +87,16 @@ fn of_view_change(
 
 fn of_stable(proof: &StableProof, each: &mut impl FnMut(Need)) {
     let StableProof { seq, digest, signers } = proof;
-    signers.iter().for_each(|signer| each(need(*signer, Kind::Checkpoint, 0, *seq, *digest)));
+    signers
+        .iter()
+        .for_each(|signer| each(need(*signer, StatementKind::Checkpoint, 0, *seq, *digest)));
 }
 
 fn of_prepared(proof: &PreparedProof, replicas: u32, each: &mut impl FnMut(Need)) {
     let PreparedProof { view, seq, digest, signers } = proof;
     let primary = (view % u64::from(replicas)) as u32;
-    each(need(primary, Kind::PrePrepare, *view, *seq, *digest));
-    signers.iter().for_each(|signer| each(need(*signer, Kind::Prepare, *view, *seq, *digest)));
+    each(need(primary, StatementKind::PrePrepare, *view, *seq, *digest));
+    signers
+        .iter()
+        .for_each(|signer| each(need(*signer, StatementKind::Prepare, *view, *seq, *digest)));
 }

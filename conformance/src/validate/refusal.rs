@@ -1,6 +1,6 @@
 //! Why the model does not allow a recorded step.
 
-use super::needs::Place;
+use crate::refinement::statement::Statement;
 use pbft_model::rules::Unmet;
 use serde::Serialize;
 use std::fmt;
@@ -97,7 +97,7 @@ impl Refusal {
         Self { step: step.into(), reason: Reason::Effect, detail: detail.into() }
     }
 
-    pub(crate) fn never_said(place: Place, detail: impl Into<String>) -> Self {
+    pub(crate) fn never_said(place: Statement, detail: impl Into<String>) -> Self {
         let step = format!("hears {place}");
         Self { step, reason: Reason::NeverSaid, detail: detail.into() }
     }

@@ -3,8 +3,8 @@
 use super::cluster::{Cluster, Due};
 use super::coverage::Action;
 use super::facts::Replica;
-use super::needs::{Kind, Place};
 use super::refusal::{Property, Refusal};
+use crate::refinement::statement::{Statement, StatementKind};
 use pbft_model::rules::{self, Role, Unmet};
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{NewView, PreparedProof, ViewChange};
@@ -69,7 +69,12 @@ impl Cluster {
         let of_view = replica.heard.view_changes.entry(to).or_default();
         of_view.insert(id, Arc::clone(&change));
         replica.said.view_changes.insert(to, change);
-        self.fresh.push(Place { signer: id, kind: Kind::ViewChange, view: to, seq: 0 });
+        self.fresh.push(Statement {
+            signer: id,
+            kind: StatementKind::ViewChange,
+            view: to,
+            seq: 0,
+        });
         Ok(())
     }
 
@@ -180,12 +185,12 @@ impl Cluster {
         self.count(id, Action::NewView);
         self.adopt(id, view, &outcome)?;
         for (seq, digest) in outcome.order {
-            let place = Place { signer: id, kind: Kind::PrePrepare, view, seq };
+            let place = Statement { signer: id, kind: StatementKind::PrePrepare, view, seq };
             self.note(place, digest)?;
         }
         let replica = self.replica_mut(id)?;
         replica.said.new_views.insert(view, Arc::new(new_view.clone()));
-        self.fresh.push(Place { signer: id, kind: Kind::NewView, view, seq: 0 });
+        self.fresh.push(Statement { signer: id, kind: StatementKind::NewView, view, seq: 0 });
         Ok(())
     }
 

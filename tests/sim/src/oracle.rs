@@ -14,7 +14,7 @@ use super::event::RequestId;
 use super::help::Help;
 use super::rng::fingerprint;
 use super::statement::{is_durable, spoken};
-use pbft_conformance::validate::needs::Kind;
+use pbft_conformance::refinement::statement::StatementKind;
 use pbft_core::evidence::Contradiction;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
@@ -78,7 +78,7 @@ pub struct Oracle {
     executed: BTreeMap<RequestId, SeqNum>,
     last_of_lane: BTreeMap<(u32, u16), u64>,
     states: BTreeMap<SeqNum, u64>,
-    spoken: BTreeMap<(ReplicaId, Kind, View, SeqNum), u64>,
+    spoken: BTreeMap<(ReplicaId, StatementKind, View, SeqNum), u64>,
     checkpoints: BTreeMap<SeqNum, Digest>,
     promised: BTreeMap<ReplicaId, View>,
     /// What clients asked for: a number for the operation's bytes.
@@ -397,11 +397,14 @@ impl Oracle {
         }
         let promised = self.promised.get(&id).copied().unwrap_or_default();
         match one.kind {
-            Kind::ViewChange => {
+            StatementKind::ViewChange => {
                 self.promised.insert(id, promised.max(one.view));
             }
-            Kind::Checkpoint => self.on_checkpoint(said),
-            Kind::PrePrepare | Kind::Prepare | Kind::Commit | Kind::NewView => {
+            StatementKind::Checkpoint => self.on_checkpoint(said),
+            StatementKind::PrePrepare
+            | StatementKind::Prepare
+            | StatementKind::Commit
+            | StatementKind::NewView => {
                 self.demand(one.view >= promised, Rule::Promise, || {
                     format!("{id} says {:?} in {}, and has left for {promised}", one.kind, one.view)
                 });

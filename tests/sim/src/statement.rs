@@ -2,7 +2,7 @@
 
 use super::disk::Image;
 use super::rng::fingerprint;
-use pbft_conformance::validate::needs::Kind;
+use pbft_conformance::refinement::statement::StatementKind;
 use pbft_core::crypto::Statement;
 use pbft_core::message::Message;
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
@@ -11,7 +11,7 @@ use pbft_host::Said;
 /// A statement with a number for its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spoken {
-    pub(super) kind: Kind,
+    pub(super) kind: StatementKind,
     pub(super) view: View,
     pub(super) seq: SeqNum,
     pub(super) content: u64,
@@ -29,18 +29,24 @@ pub(super) fn spoken(own: ReplicaId, said: &Said) -> Option<Spoken> {
     match message {
         Message::PrePrepare(proposal) if proposal.pre_prepare.body.replica == own => {
             let body = &proposal.pre_prepare.body;
-            vote(Kind::PrePrepare, body.view, body.seq, &body.digest)
+            vote(StatementKind::PrePrepare, body.view, body.seq, &body.digest)
         }
-        Message::Prepare(one) => vote(Kind::Prepare, one.body.view, one.body.seq, &one.body.digest),
-        Message::Commit(one) => vote(Kind::Commit, one.body.view, one.body.seq, &one.body.digest),
-        Message::Checkpoint(one) => vote(Kind::Checkpoint, View(0), one.body.seq, &one.body.digest),
+        Message::Prepare(one) => {
+            vote(StatementKind::Prepare, one.body.view, one.body.seq, &one.body.digest)
+        }
+        Message::Commit(one) => {
+            vote(StatementKind::Commit, one.body.view, one.body.seq, &one.body.digest)
+        }
+        Message::Checkpoint(one) => {
+            vote(StatementKind::Checkpoint, View(0), one.body.seq, &one.body.digest)
+        }
         Message::ViewChange(one) if one.body.replica == own => whole(
-            Kind::ViewChange,
+            StatementKind::ViewChange,
             one.body.view,
             &Statement::new(Digest::default(), &one.body).bytes(),
         ),
         Message::NewView(one) if one.body.replica == own => whole(
-            Kind::NewView,
+            StatementKind::NewView,
             one.body.view,
             &Statement::new(Digest::default(), &one.body).bytes(),
         ),

@@ -10,11 +10,12 @@ use crate::refinement::message::{self, Sent};
 use crate::refinement::network::Network;
 use crate::refinement::service;
 use crate::refinement::state::Local;
+use crate::refinement::statement;
 use crate::refinement::vocabulary::{Vocabulary, model_slot, replica_id, view as core_view};
 use crate::replay::core::step::Step;
 use crate::signpost::Fact;
 use crate::signpost::deeds::Deed;
-use crate::subject::{Observation, Subject, is_retransmission};
+use crate::subject::{Observation, Subject};
 use pbft_core::message::{Message, Reply};
 use pbft_model as model;
 use std::cmp::Ordering;
@@ -37,7 +38,7 @@ impl Step<'_> {
         if let Some(message) = &seen.undurable {
             let what = format!("{} sent before it was durable", message.kind());
             let difference = Difference::new(Kind::NotDurable, what);
-            return Err(match Deed::of_message(message) {
+            return Err(match statement::deed(message) {
                 Some(deed) => difference.with(Fact::Undurable(deed)),
                 None => difference,
             });
@@ -83,7 +84,7 @@ impl Step<'_> {
             got.extend(mapped.map_err(|no_image| {
                 let what = format!("{} sent: {no_image}", message.kind());
                 let difference = Difference::new(Kind::Messages, what);
-                match Deed::of_message(message) {
+                match statement::deed(message) {
                     Some(deed) => difference.with(Fact::Differs(deed)),
                     None => difference,
                 }
@@ -91,7 +92,8 @@ impl Step<'_> {
         }
         // The same message again, bit for bit, is a retransmission.
         got.retain(|(sent, message)| network.get(replica, sent) != Some(message));
-        let unexpected = seen.sends.iter().find(|(_, message)| !is_retransmission(message));
+        let unexpected =
+            seen.sends.iter().find(|(_, message)| !statement::is_retransmission(message));
         if let Some((to, message)) = unexpected {
             let what = format!("{} sent to {to} alone", message.kind());
             return Err(Difference::new(Kind::Messages, what));
@@ -178,7 +180,8 @@ impl Step<'_> {
 
 /// Messages that are missing, and that are there too much; of one that is both, the content differs.
 fn told(difference: Difference, missing: &[&Sent], surplus: &[&Sent]) -> Difference {
-    let deeds = |all: &[&Sent]| all.iter().map(|sent| Deed::from(*sent)).collect::<BTreeSet<_>>();
+    let deeds =
+        |all: &[&Sent]| all.iter().map(|sent| Deed::from(sent.kind())).collect::<BTreeSet<_>>();
     let (missing, surplus) = (deeds(missing), deeds(surplus));
     let facts = missing.intersection(&surplus).map(|deed| Fact::Differs(*deed));
     let facts = facts.chain(missing.difference(&surplus).map(|deed| Fact::Lacks(*deed)));
