@@ -204,7 +204,7 @@ impl Signpost {
         given: Option<Given>,
         facts: &[Fact],
     ) -> Self {
-        let owed = probe.and_then(|probe| owed::of(probe));
+        let owed = probe.and_then(owed::of);
         let mut found = Finder { arm, given, restart: false, clues: Vec::new() };
         found.around_the_core(facts);
         // What was done is what follows where a guard is missing: then that guard says it all.
