@@ -63,26 +63,27 @@ impl ActionKind {
         }
     }
 
-    /// Its name, the same as [`model::Action::name`].
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PrePrepare => "PrePrepare",
-            Self::Prepare => "Prepare",
-            Self::Commit => "Commit",
-            Self::Execute => "Execute",
-            Self::Stabilise => "Stabilise",
-            Self::StateTransfer => "StateTransfer",
-            Self::StartViewChange => "StartViewChange",
-            Self::NewView => "NewView",
-            Self::EnterView => "EnterView",
-            Self::Flush => "Flush",
-            Self::Restart => "Restart",
+    /// Those that a recorded step can be, in the order of the protocol: what is written there is durable at once.
+    pub fn recorded() -> impl Iterator<Item = Self> {
+        Self::REPLAYED.into_iter().chain([Self::Restart])
+    }
+
+    /// Its name with hyphens, as the report of a recorded run has it.
+    pub fn hyphenated(self) -> String {
+        let mut words = String::new();
+        for letter in self.to_string().chars() {
+            if letter.is_uppercase() && !words.is_empty() {
+                words.push('-');
+            }
+            words.extend(letter.to_lowercase());
         }
+        words
     }
 }
 
+/// The same as [`model::Action::name`].
 impl fmt::Display for ActionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        fmt::Debug::fmt(self, f)
     }
 }

@@ -1,9 +1,9 @@
 //! §4.2 and §4.3: ordering, accepting, committing, executing; checkpoints.
 
 use super::cluster::{Cluster, Decided, Due};
-use super::coverage::Action;
 use super::facts::Replica;
 use super::refusal::{Property, Refusal};
+use crate::refinement::kind::ActionKind;
 use crate::refinement::statement::{Statement, StatementKind};
 use pbft_model::rules::{self, Unmet};
 use pbft_node::trace::ShortDigest;
@@ -58,7 +58,7 @@ impl Cluster {
                 Box::new(Refusal::guard(step.clone(), unmet, format!("request {request}")))
             })?;
         }
-        self.count(*id, Action::PrePrepare);
+        self.count(*id, ActionKind::PrePrepare);
         self.name_batch(*id, *seq, *digest, batch)?;
         let replica = self.replica_mut(*id)?;
         replica.accepted.insert(*seq, *digest);
@@ -100,7 +100,7 @@ impl Cluster {
             rules::accept(role, seq, window, taken, pre_prepared, null).map_err(|unmet| {
                 Box::new(Refusal::guard(step, unmet, self.where_it_is(replica)))
             })?;
-            self.count(id, Action::Prepare);
+            self.count(id, ActionKind::Prepare);
         }
         let replica = self.replica_mut(id)?;
         replica.accepted.insert(seq, digest);
@@ -143,7 +143,7 @@ impl Cluster {
         let proof = proof.filter(|p| p.signers.len() == usize::from(needed));
         let proof = proof.filter(|p| all_among(&p.signers, &voters));
         let proof = proof.ok_or_else(|| refuse(Unmet::PreparesMissing))?;
-        self.count(id, Action::Commit);
+        self.count(id, ActionKind::Commit);
         let replica = self.replica_mut(id)?;
         replica.certificates.insert(seq, proof);
         replica.heard.commit(vote);
@@ -179,7 +179,7 @@ impl Cluster {
             Box::new(Refusal::guard(step.clone(), unmet, detail))
         })?;
         self.agree(id, seq, *digest, batch, applied, &step)?;
-        self.count(id, Action::Execute);
+        self.count(id, ActionKind::Execute);
         self.replica_mut(id)?.executed = seq;
         due.checkpoint = Some(seq).filter(|seq| seq.is_multiple_of(self.interval));
         Ok(())
@@ -270,7 +270,7 @@ impl Cluster {
         let allowed = rules::stabilise(seq, replica.low, replica.executed, checkpoint, own, proven);
         allowed
             .map_err(|unmet| Box::new(Refusal::guard(step, unmet, self.where_it_is(replica))))?;
-        self.count(id, Action::Stabilise);
+        self.count(id, ActionKind::Stabilise);
         self.replica_mut(id)?.collect_garbage(seq);
         self.forget();
         Ok(())
@@ -292,7 +292,7 @@ impl Cluster {
             let detail = format!("the state is {}, that of replica {by} is {known}", proof.digest);
             return Err(Box::new(Refusal::property(step, Property::CheckpointAgreement, detail)));
         }
-        self.count(id, Action::StateTransfer);
+        self.count(id, ActionKind::StateTransfer);
         let replica = self.replica_mut(id)?;
         replica.executed = seq;
         replica.executing = None;

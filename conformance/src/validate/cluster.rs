@@ -1,9 +1,10 @@
 //! The monitor: the recorded replicas, what they agreed on, and one step after the other.
 
-use super::coverage::{Action, Coverage};
+use super::coverage::Coverage;
 use super::facts::Replica;
 use super::needs::{self, Need};
 use super::refusal::{Property, Reason, Refusal};
+use crate::refinement::kind::ActionKind;
 use crate::refinement::statement::{Statement, StatementKind};
 use crate::subject::tally::Role;
 use pbft_model::Quorums;
@@ -388,12 +389,12 @@ impl Cluster {
         }
     }
 
-    pub(super) fn count(&mut self, id: u32, action: Action) {
+    pub(super) fn count(&mut self, id: u32, action: ActionKind) {
         if let Some(replica) = self.recorded.get(&id) {
             let leads = self.primary(replica.view) == id;
             let role = if leads { Role::Primary } else { Role::Backup };
             let on = match action {
-                Action::Execute => replica.asked_on,
+                ActionKind::Execute => replica.asked_on,
                 _ => self.on,
             };
             self.coverage.acted(action, (replica.view, replica.active), role, on);

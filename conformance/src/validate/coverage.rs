@@ -2,88 +2,14 @@
 
 use crate::refinement::kind::ActionKind;
 use crate::subject::tally::{Kind, Phase, Role};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
-
-/// The model's actions that a recorded step can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// The primary orders.
-    PrePrepare,
-    /// A backup accepts.
-    Prepare,
-    /// What was accepted has prepared.
-    Commit,
-    /// A batch is executed.
-    Execute,
-    /// A checkpoint becomes stable.
-    Stabilise,
-    /// A state is fetched.
-    StateTransfer,
-    /// A view is left.
-    StartViewChange,
-    /// A view is begun by its primary.
-    NewView,
-    /// A view is entered.
-    EnterView,
-    /// A replica starts again.
-    Restart,
-}
-
-impl Action {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::PrePrepare,
-        Self::Prepare,
-        Self::Commit,
-        Self::Execute,
-        Self::Stabilise,
-        Self::StateTransfer,
-        Self::StartViewChange,
-        Self::NewView,
-        Self::EnterView,
-        Self::Restart,
-    ];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PrePrepare => "pre-prepare",
-            Self::Prepare => "prepare",
-            Self::Commit => "commit",
-            Self::Execute => "execute",
-            Self::Stabilise => "stabilise",
-            Self::StateTransfer => "state-transfer",
-            Self::StartViewChange => "start-view-change",
-            Self::NewView => "new-view",
-            Self::EnterView => "enter-view",
-            Self::Restart => "restart",
-        }
-    }
-
-    /// The kind of action that it is in the model.
-    pub const fn kind(self) -> ActionKind {
-        match self {
-            Self::PrePrepare => ActionKind::PrePrepare,
-            Self::Prepare => ActionKind::Prepare,
-            Self::Commit => ActionKind::Commit,
-            Self::Execute => ActionKind::Execute,
-            Self::Stabilise => ActionKind::Stabilise,
-            Self::StateTransfer => ActionKind::StateTransfer,
-            Self::StartViewChange => ActionKind::StartViewChange,
-            Self::NewView => ActionKind::NewView,
-            Self::EnterView => ActionKind::EnterView,
-            Self::Restart => ActionKind::Restart,
-        }
-    }
-}
 
 /// A kind of step: what was done, where, by whom, and on which message or event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StepKind {
     /// The action.
-    pub action: Action,
+    pub action: ActionKind,
     /// Where the replica was before.
     pub phase: Phase,
     /// What it was there.
@@ -96,15 +22,24 @@ impl StepKind {
     /// The same in the words of the replay.
     pub fn to_kind(self) -> Kind {
         let Self { action, phase, role, on } = self;
-        Kind { action: action.kind(), phase, role, on: on.to_owned() }
+        Kind { action, phase, role, on: on.to_owned() }
     }
+}
+
+fn in_order_of_the_protocol<S: Serializer>(
+    actions: &BTreeMap<ActionKind, [u64; 3]>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let taken = ActionKind::recorded().filter_map(|kind| Some((kind, actions.get(&kind)?)));
+    serializer.collect_map(taken.map(|(kind, counts)| (kind.hyphenated(), counts)))
 }
 
 /// What was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
     /// How often each action was taken in each of [`Phase::ALL`].
-    pub actions: BTreeMap<Action, [u64; 3]>,
+    #[serde(serialize_with = "in_order_of_the_protocol")]
+    pub actions: BTreeMap<ActionKind, [u64; 3]>,
     /// How often a step of each kind was taken.
     #[serde(skip)]
     pub kinds: BTreeMap<StepKind, u64>,
@@ -123,7 +58,7 @@ pub struct Coverage {
 impl Coverage {
     pub(super) fn acted(
         &mut self,
-        action: Action,
+        action: ActionKind,
         (view, active): (u64, bool),
         role: Role,
         on: &'static str,
@@ -131,7 +66,7 @@ impl Coverage {
         let phase = Phase::of(view, active);
         self.actions.entry(action).or_default()[phase as usize] += 1;
         // A restart is no step of the replay, which crashes replicas between steps.
-        if action != Action::Restart {
+        if action != ActionKind::Restart {
             *self.kinds.entry(StepKind { action, phase, role, on }).or_default() += 1;
         }
         self.view = self.view.max(view);
@@ -154,7 +89,7 @@ impl Coverage {
     }
 
     /// How often an action was taken.
-    pub fn of(&self, action: Action) -> u64 {
+    pub fn of(&self, action: ActionKind) -> u64 {
         self.actions.get(&action).into_iter().flatten().sum()
     }
 }

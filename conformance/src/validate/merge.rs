@@ -5,11 +5,11 @@
 //! for.
 
 use super::cluster::Cluster;
-use super::coverage::Action;
 use super::recording::{Part, Placed, Recording, Refused};
 use super::refusal::Refusal;
 use super::report::{Divergence, Validation, Validity};
 use super::theorem::{Theorem, TheoremError};
+use crate::refinement::kind::ActionKind;
 use crate::refinement::statement::Statement;
 use pbft_node::trace::format::{Header, Resumed};
 use pbft_proof::theory::Theory;
@@ -269,7 +269,7 @@ impl<R: BufRead> Merge<R> {
                 if let Err(refusal) = self.cluster.start(id, &header.state) {
                     return Err(self.divergence_at(id, line, &refusal).into());
                 }
-                self.cluster.count(id, Action::Restart);
+                self.cluster.count(id, ActionKind::Restart);
             }
         }
         Ok(())

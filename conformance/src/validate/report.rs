@@ -1,10 +1,11 @@
 //! What a validation came to, for people and programs.
 
-use super::coverage::{Action, Coverage};
+use super::coverage::Coverage;
 use super::narrate;
 use super::recording::Placed;
 use super::refusal::{Reason, Refusal};
 use super::theorem::Evaluated;
+use crate::refinement::kind::ActionKind;
 use crate::subject::tally::Phase;
 use pbft_checker::report::{Case, Command, Outcome, Report, Suite};
 use pbft_checker::run::ExitCode;
@@ -153,11 +154,11 @@ impl Validation {
             (None, None) => Outcome::Passed,
         };
         let name = "the model allows the recorded run".to_owned();
-        let count = |action: &Action| {
-            (format!("action {}", action.name()), self.coverage.of(*action).to_string())
+        let count = |action: ActionKind| {
+            (format!("action {}", action.hyphenated()), self.coverage.of(action).to_string())
         };
         let mut properties = vec![("steps".to_owned(), self.steps.to_string())];
-        properties.extend(Action::ALL.iter().map(count));
+        properties.extend(ActionKind::recorded().map(count));
         let conjuncts = self.theorem.conjuncts.iter();
         properties.extend(conjuncts.map(|(name, n)| (format!("theorem {name}"), n.to_string())));
         Report {
@@ -188,10 +189,10 @@ impl fmt::Display for Validation {
         )?;
         let [first, between, later] = Phase::ALL.map(Phase::name);
         writeln!(f, "\n {:<18} {first:>12} {between:>14} {later:>12}", "action")?;
-        for action in Action::ALL {
+        for action in ActionKind::recorded() {
             let [first, between, later] =
                 self.coverage.actions.get(&action).copied().unwrap_or_default();
-            writeln!(f, " {:<18} {first:>12} {between:>14} {later:>12}", action.name())?;
+            writeln!(f, " {:<18} {first:>12} {between:>14} {later:>12}", action.hyphenated())?;
         }
         let kinds = self.coverage.rejections.iter();
         let kinds: Vec<_> = kinds.map(|(kind, count)| format!("{kind} {count}")).collect();

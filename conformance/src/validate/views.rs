@@ -1,9 +1,9 @@
 //! §4.4: leaving a view, and beginning the next.
 
 use super::cluster::{Cluster, Due};
-use super::coverage::Action;
 use super::facts::Replica;
 use super::refusal::{Property, Refusal};
+use crate::refinement::kind::ActionKind;
 use crate::refinement::statement::{Statement, StatementKind};
 use pbft_model::rules::{self, Role, Unmet};
 use pbft_node::trace::ShortDigest;
@@ -61,7 +61,7 @@ impl Cluster {
             let detail = format!("P is {said:?}, and what has prepared is {certificates:?}");
             return Err(Box::new(Refusal::effect(step, detail)));
         }
-        self.count(id, Action::StartViewChange);
+        self.count(id, ActionKind::StartViewChange);
         let change = Arc::new(change.clone());
         let replica = self.replica_mut(id)?;
         replica.leave_for(to);
@@ -182,7 +182,7 @@ impl Cluster {
             return Err(Box::new(Refusal::guard(step, Unmet::NotAQuorum, detail)));
         }
         let outcome = self.check_new_view(replica, &step, new_view)?;
-        self.count(id, Action::NewView);
+        self.count(id, ActionKind::NewView);
         self.adopt(id, view, &outcome)?;
         for (seq, digest) in outcome.order {
             let place = Statement { signer: id, kind: StatementKind::PrePrepare, view, seq };
@@ -215,7 +215,7 @@ impl Cluster {
             return Err(refuse(Unmet::NotPrimary));
         }
         let outcome = self.check_new_view(replica, &step, &new_view)?;
-        self.count(id, Action::EnterView);
+        self.count(id, ActionKind::EnterView);
         self.adopt(id, view, &outcome)?;
         let replica = self.replica_mut(id)?;
         replica.awaited = None;

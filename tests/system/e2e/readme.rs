@@ -1,7 +1,7 @@
 //! What the README shows, as it shows it.
 
 use crate::commands;
-use pbft_conformance::validate::coverage::Action;
+use pbft_conformance::refinement::kind::ActionKind;
 use pbft_tests::cluster::{ProcessCluster, Shape, Turn, validated, wait_for};
 use pbft_tests::ports::free_ports;
 use pbft_tests::process::{Process, children_of, is_running, pbft, run_pbft, wait_until};
@@ -102,7 +102,7 @@ fn up_bank_status_and_interrupt_do_what_the_readme_says() {
     let traces: Vec<_> =
         (0..4).map(|id| directory.join(format!("traces/replica-{id}.jsonl"))).collect();
     let validation = validated(&traces, true);
-    assert_eq!(validation.coverage.of(Action::Restart), 8, "each was started three times");
+    assert_eq!(validation.coverage.of(ActionKind::Restart), 8, "each was started three times");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
