@@ -252,55 +252,17 @@ impl Cluster {
         input: &Input,
         due: &mut Due,
     ) -> Result<(), Box<Refusal>> {
+        let vote = needs::of_vote(body).filter(|vote| vote.place.signer == id);
+        if let Some(Need { place, digest: Some(digest) }) = vote
+            && self.said_before(place, digest)?
+        {
+            return Ok(());
+        }
         match body {
-            Body::PrePrepare(p) if p.replica == id => {
-                let place = Statement {
-                    signer: id,
-                    kind: StatementKind::PrePrepare,
-                    view: p.view,
-                    seq: p.seq,
-                };
-                match self.said_before(place, p.digest)? {
-                    true => Ok(()),
-                    false => self.order(p),
-                }
-            }
-            Body::Prepare(vote) if vote.replica == id => {
-                let place = Statement {
-                    signer: id,
-                    kind: StatementKind::Prepare,
-                    view: vote.view,
-                    seq: vote.seq,
-                };
-                match self.said_before(place, vote.digest)? {
-                    true => Ok(()),
-                    false => self.accept(vote, input, due),
-                }
-            }
-            Body::Commit(vote) if vote.replica == id => {
-                let place = Statement {
-                    signer: id,
-                    kind: StatementKind::Commit,
-                    view: vote.view,
-                    seq: vote.seq,
-                };
-                match self.said_before(place, vote.digest)? {
-                    true => Ok(()),
-                    false => self.commit(vote, due),
-                }
-            }
-            Body::Checkpoint(vote) if vote.replica == id => {
-                let place = Statement {
-                    signer: id,
-                    kind: StatementKind::Checkpoint,
-                    view: 0,
-                    seq: vote.seq,
-                };
-                match self.said_before(place, vote.digest)? {
-                    true => Ok(()),
-                    false => self.take_checkpoint(vote, due),
-                }
-            }
+            Body::PrePrepare(p) if p.replica == id => self.order(p),
+            Body::Prepare(vote) if vote.replica == id => self.accept(vote, input, due),
+            Body::Commit(vote) if vote.replica == id => self.commit(vote, due),
+            Body::Checkpoint(vote) if vote.replica == id => self.take_checkpoint(vote, due),
             Body::ViewChange(change) if change.replica == id => self.leave(change),
             Body::NewView(new_view) if new_view.replica == id => self.begin(new_view),
             Body::PrePrepare(_)

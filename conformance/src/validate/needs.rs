@@ -34,6 +34,21 @@ fn need(signer: u32, kind: StatementKind, view: u64, seq: u64, digest: ShortDige
     Need { place: Statement { signer, kind, view, seq }, digest: Some(digest) }
 }
 
+/// The statement that a message makes, if it is a vote or an order: one that names a digest.
+pub(crate) fn of_vote(body: &Body) -> Option<Need> {
+    Some(match body {
+        Body::PrePrepare(p) => need(p.replica, StatementKind::PrePrepare, p.view, p.seq, p.digest),
+        Body::Prepare(v) => need(v.replica, StatementKind::Prepare, v.view, v.seq, v.digest),
+        Body::Commit(v) => need(v.replica, StatementKind::Commit, v.view, v.seq, v.digest),
+        Body::Checkpoint(v) => need(v.replica, StatementKind::Checkpoint, 0, v.seq, v.digest),
+        Body::ViewChange(_)
+        | Body::NewView(_)
+        | Body::Committed(_)
+        | Body::Stable(_)
+        | Body::Other(_) => return None,
+    })
+}
+
 /// Calls `each` for every statement that the step's input rests on. Of what a recorded replica has put together itself
 /// (`is_recorded`) the parts are not asked for: it was asked for them when it did.
 pub fn of_step(
@@ -47,12 +62,9 @@ pub fn of_step(
         return;
     }
     match body {
-        Body::PrePrepare(p) => {
-            each(need(p.replica, StatementKind::PrePrepare, p.view, p.seq, p.digest))
+        Body::PrePrepare(_) | Body::Prepare(_) | Body::Commit(_) | Body::Checkpoint(_) => {
+            of_vote(body).into_iter().for_each(each);
         }
-        Body::Prepare(v) => each(need(v.replica, StatementKind::Prepare, v.view, v.seq, v.digest)),
-        Body::Commit(v) => each(need(v.replica, StatementKind::Commit, v.view, v.seq, v.digest)),
-        Body::Checkpoint(v) => each(need(v.replica, StatementKind::Checkpoint, 0, v.seq, v.digest)),
         Body::ViewChange(change) => of_view_change(change, replicas, is_recorded, each),
         Body::NewView(new_view) => match is_recorded(new_view.replica) {
             true => each(Need { place: place_of_new_view(new_view), digest: None }),
