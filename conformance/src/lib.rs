@@ -38,6 +38,7 @@ pub mod refinement;
 pub mod replay;
 pub mod report;
 pub mod signpost;
+pub mod statement;
 pub mod subject;
 pub mod validate;
 pub mod walk;

@@ -8,6 +8,7 @@ use pbft_conformance::probe::reaction::REACTIONS;
 use pbft_conformance::signpost::deeds::{Deed, Field, taken_by};
 use pbft_conformance::signpost::given::Given;
 use pbft_conformance::signpost::{Arm, Fact, Handler, deeds, given, guards, owed};
+use pbft_conformance::statement::StatementKind;
 use pbft_core::RejectionKind;
 use pbft_model as model;
 use pbft_plant::{find, switch};
@@ -164,14 +165,15 @@ fn whatever_is_owed_has_a_place_and_whatever_has_one_is_probed() {
 fn what_is_lacking_and_what_is_there_too_much_lead_to_who_decides_on_it() {
     let step = model::Action::Commit { replica: model::ReplicaId(1), slot: model::Slot(1) };
     let difference = Difference::new(Kind::Messages, "the messages differ")
-        .with(Fact::Lacks(Deed::Commit))
+        .with(Fact::Lacks(Deed::Says(StatementKind::Commit)))
         .given(Given::Prepare);
     let post = difference.signpost(Arm::Core, Some(&step));
     assert_eq!(post.handler, place("impl/core/src/normal_case.rs", "Replica::on_prepare"));
     assert_eq!(post.look_at[0].handler, place("impl/core/src/normal_case.rs", "Replica::advance"));
     assert_eq!(post.look_at[0].why, "decides on COMMIT, lacking here");
     assert_eq!(post.rule.place, Some(place("model/spec/src/rules.rs", "commit")));
-    let other = Difference { facts: vec![Fact::Did(Deed::Commit)], ..difference };
+    let other =
+        Difference { facts: vec![Fact::Did(Deed::Says(StatementKind::Commit))], ..difference };
     let post = other.signpost(Arm::Core, Some(&step));
     assert_eq!(post.look_at[0].why, "decides on COMMIT, done here");
 }

@@ -16,6 +16,7 @@ use pbft_conformance::report::{ConformReport, Conformity, CoreReport};
 use pbft_conformance::signpost::deeds::Deed;
 use pbft_conformance::signpost::given::Given;
 use pbft_conformance::signpost::{Arm, Fact};
+use pbft_conformance::statement::StatementKind;
 use pbft_model as model;
 use std::path::Path;
 
@@ -201,7 +202,7 @@ fn the_json_has_the_fields_that_programs_read() {
 fn without_its_commit() -> Divergence {
     let step = model::Action::Commit { replica: model::ReplicaId(2), slot: model::Slot(1) };
     let lacking = Difference::new(Kind::Messages, "the messages differ")
-        .with(Fact::Lacks(Deed::Commit))
+        .with(Fact::Lacks(Deed::Says(StatementKind::Commit)))
         .given(Given::Prepare);
     let signpost = lacking.signpost(Arm::Core, Some(&step));
     Divergence { kind: Kind::Messages, replica: 2, step: 3, signpost, ..divergence() }

@@ -76,7 +76,7 @@ pub(super) fn bounds(params: &mut Params) {
 fn is_silent(stage: &Stage<'_>) -> Outcome {
     let seen = stage.seen(LOST);
     let sends = seen.sends.iter().map(|(_, message)| message);
-    let binding = |message: &&Message| !crate::refinement::statement::is_retransmission(message);
+    let binding = |message: &&Message| !crate::statement::is_retransmission(message);
     let own = format!("of {LOST}");
     let said = seen.broadcasts.iter().chain(sends).filter(binding).map(label);
     expect("votes and promises", Vec::new(), said.filter(|said| said.ends_with(&own)).collect())

@@ -5,10 +5,9 @@ use crate::divergence::{Difference, Kind, Moment};
 use crate::refinement::action::Delivery;
 use crate::refinement::keys::SealKeys;
 use crate::refinement::layout::batch_digest;
-use crate::refinement::statement;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::signpost::Fact;
-use crate::signpost::deeds::Field;
+use crate::signpost::deeds::{Deed, Field};
 use crate::signpost::given::Given;
 use crate::subject::host::CoreHost;
 use crate::subject::node::keys::NodeKeys;
@@ -228,7 +227,7 @@ impl<'r> Stage<'r> {
         if let Some(message) = &seen.undurable {
             let what = format!("{} left before it was durable", message.kind());
             let difference = Difference::new(Kind::NotDurable, what);
-            let deed = statement::deed(message).map(Fact::Undurable);
+            let deed = Deed::of_message(message).map(Fact::Undurable);
             return Err(deed.into_iter().fold(difference, Difference::with));
         }
         if let Some(reason) = &seen.halted {

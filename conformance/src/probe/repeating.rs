@@ -7,9 +7,10 @@ use super::view_change::forged_view_change;
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
 use crate::refinement::message::{self, Sent};
-use crate::refinement::statement::{self, Statement};
 use crate::refinement::vocabulary::{replica_id, seq, view as core_view};
 use crate::signpost::Fact;
+use crate::signpost::deeds::Deed;
+use crate::statement::Statement;
 use crate::subject::{Observation, Subject};
 use pbft_core::Timer;
 use pbft_core::message::{Message, Status};
@@ -40,7 +41,7 @@ pub(crate) fn check_said(place: &Place<'_>, said: &[Message]) -> Result<(), Diff
         let new = |what: String| {
             let what = format!("{} again, but not as it was first: {what}", message.kind());
             let difference = Difference::new(Kind::Messages, what);
-            match statement::deed(message) {
+            match Deed::of_message(message) {
                 Some(deed) => difference.with(Fact::Differs(deed)),
                 None => difference,
             }

@@ -1,7 +1,7 @@
 //! The message map: what a message of a core replica is in the model's network.
 
-use super::statement::StatementKind;
 use super::vocabulary::{Vocabulary, model_slot, model_view};
+use crate::statement::StatementKind;
 use pbft_core::message as core;
 use pbft_core::types::{Digest, SeqNum};
 use pbft_model as model;

@@ -2,8 +2,7 @@
 //!
 //! [`vocabulary`] translates values, [`state`] is the abstraction function α, [`message`] maps messages, and
 //! [`action`] maps each action of the model to what must be delivered to a replica to make it take that step, where
-//! [`pick`] selects among messages that would do equally well. Actions are counted by [`kind`],
-//! and what is signed has its place ([`statement`]).
+//! [`pick`] selects among messages that would do equally well. Actions are counted by [`kind`].
 
 pub mod action;
 pub mod byzantine;
@@ -16,6 +15,5 @@ pub mod network;
 pub mod pick;
 pub mod service;
 pub mod state;
-pub mod statement;
 pub mod timers;
 pub mod vocabulary;

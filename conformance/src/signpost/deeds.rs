@@ -1,25 +1,17 @@
 //! What a replica does and what it keeps: who decides on it, who makes it, who sets it.
 
 use super::{Handler, Rule, in_core, in_host, in_model, in_node};
+use crate::statement::{Statement, StatementKind};
 use pbft_core::Summary;
+use pbft_core::message::Message;
 use pbft_model as model;
 use std::fmt;
 
 /// Something that a replica does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Deed {
-    /// It sends PRE-PREPARE.
-    PrePrepare,
-    /// It sends PREPARE.
-    Prepare,
-    /// It sends COMMIT.
-    Commit,
-    /// It sends CHECKPOINT.
-    Checkpoint,
-    /// It sends VIEW-CHANGE.
-    ViewChange,
-    /// It sends NEW-VIEW.
-    NewView,
+    /// It sends what it signs.
+    Says(StatementKind),
     /// It executes a batch.
     Execute,
     /// It answers a client.
@@ -104,12 +96,12 @@ pub const BY_THE_HOST: &[Handler] =
 impl Deed {
     /// All of them.
     pub const ALL: [Self; 12] = [
-        Self::PrePrepare,
-        Self::Prepare,
-        Self::Commit,
-        Self::Checkpoint,
-        Self::ViewChange,
-        Self::NewView,
+        Self::Says(StatementKind::PrePrepare),
+        Self::Says(StatementKind::Prepare),
+        Self::Says(StatementKind::Commit),
+        Self::Says(StatementKind::Checkpoint),
+        Self::Says(StatementKind::ViewChange),
+        Self::Says(StatementKind::NewView),
         Self::Execute,
         Self::Reply,
         Self::Fetch,
@@ -118,23 +110,35 @@ impl Deed {
         Self::Halt,
     ];
 
+    /// What a replica does by sending this; none for a message that binds nobody.
+    pub fn of_message(message: &Message) -> Option<Self> {
+        match message {
+            Message::FetchState(_) => Some(Self::Fetch),
+            other => Statement::of_message(other).map(|statement| Self::Says(statement.kind)),
+        }
+    }
+
     /// Who decides whether, and for what, it is done.
     pub const fn decided(self) -> &'static [Handler] {
         match self {
-            Self::PrePrepare => &[PROPOSE, BEGIN_VIEW, RESTORE_LOG],
-            Self::Prepare => &[in_core!("normal_case.rs", "Replica::accept")],
-            Self::Commit => &[
+            Self::Says(StatementKind::PrePrepare) => &[PROPOSE, BEGIN_VIEW, RESTORE_LOG],
+            Self::Says(StatementKind::Prepare) => &[in_core!("normal_case.rs", "Replica::accept")],
+            Self::Says(StatementKind::Commit) => &[
                 ADVANCE,
                 in_core!("log.rs", "Slot::matching_prepares"),
                 in_core!("membership.rs", "Membership::prepares"),
             ],
-            Self::Checkpoint => &[in_core!("checkpoint.rs", "Replica::take_checkpoint")],
-            Self::ViewChange => &[
+            Self::Says(StatementKind::Checkpoint) => {
+                &[in_core!("checkpoint.rs", "Replica::take_checkpoint")]
+            }
+            Self::Says(StatementKind::ViewChange) => &[
                 in_core!("view.rs", "CurrentView::view_to_join"),
                 START_VIEW_CHANGE,
                 in_core!("membership.rs", "Membership::weak"),
             ],
-            Self::NewView => &[in_core!("view_change.rs", "Replica::try_new_view"), QUORUM],
+            Self::Says(StatementKind::NewView) => {
+                &[in_core!("view_change.rs", "Replica::try_new_view"), QUORUM]
+            }
             Self::Execute => &[
                 COLLECT_COMMITS,
                 in_core!("log.rs", "Slot::matching_commits"),
@@ -168,16 +172,18 @@ impl Deed {
     /// Who makes what is sent.
     pub const fn made(self) -> &'static [Handler] {
         match self {
-            Self::PrePrepare => &[PROPOSE, BEGIN_VIEW, RESTORE_LOG],
-            Self::Prepare => &[in_core!("normal_case.rs", "Replica::accept")],
-            Self::Commit => &[in_core!("normal_case.rs", "Replica::prepare")],
-            Self::Checkpoint => &[
+            Self::Says(StatementKind::PrePrepare) => &[PROPOSE, BEGIN_VIEW, RESTORE_LOG],
+            Self::Says(StatementKind::Prepare) => &[in_core!("normal_case.rs", "Replica::accept")],
+            Self::Says(StatementKind::Commit) => &[in_core!("normal_case.rs", "Replica::prepare")],
+            Self::Says(StatementKind::Checkpoint) => &[
                 in_core!("checkpoint.rs", "Replica::take_checkpoint"),
                 in_core!("manifest.rs", "Manifest::digest"),
                 in_core!("replies.rs", "put_entry"),
             ],
-            Self::ViewChange => &[in_core!("view_change.rs", "Replica::make_view_change")],
-            Self::NewView => {
+            Self::Says(StatementKind::ViewChange) => {
+                &[in_core!("view_change.rs", "Replica::make_view_change")]
+            }
+            Self::Says(StatementKind::NewView) => {
                 &[PLAN, BEGIN_VIEW, in_core!("view_change.rs", "Replica::choose_view_changes")]
             }
             Self::Execute => self.decided(),
@@ -189,15 +195,17 @@ impl Deed {
     /// Who writes the record, and sends.
     pub const fn sent(self) -> &'static [Handler] {
         match self {
-            Self::PrePrepare => &[PROPOSE],
-            Self::Prepare => &[
+            Self::Says(StatementKind::PrePrepare) => &[PROPOSE],
+            Self::Says(StatementKind::Prepare) => &[
                 in_core!("normal_case.rs", "Replica::on_pre_prepare"),
                 in_core!("view_change.rs", "Replica::follow_awaited"),
             ],
-            Self::Commit => &[in_core!("normal_case.rs", "Replica::prepare")],
-            Self::Checkpoint => &[in_core!("checkpoint.rs", "Replica::take_checkpoint")],
-            Self::ViewChange => &[START_VIEW_CHANGE],
-            Self::NewView => &[BEGIN_VIEW],
+            Self::Says(StatementKind::Commit) => &[in_core!("normal_case.rs", "Replica::prepare")],
+            Self::Says(StatementKind::Checkpoint) => {
+                &[in_core!("checkpoint.rs", "Replica::take_checkpoint")]
+            }
+            Self::Says(StatementKind::ViewChange) => &[START_VIEW_CHANGE],
+            Self::Says(StatementKind::NewView) => &[BEGIN_VIEW],
             Self::Execute
             | Self::Reply
             | Self::Fetch
@@ -211,12 +219,7 @@ impl Deed {
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::PrePrepare => "PRE-PREPARE",
-            Self::Prepare => "PREPARE",
-            Self::Commit => "COMMIT",
-            Self::Checkpoint => "CHECKPOINT",
-            Self::ViewChange => "VIEW-CHANGE",
-            Self::NewView => "NEW-VIEW",
+            Self::Says(kind) => return kind.fmt(f),
             Self::Execute => "an execution",
             Self::Reply => "a reply",
             Self::Fetch => "a state transfer",

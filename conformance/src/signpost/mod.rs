@@ -10,6 +10,7 @@ pub mod given;
 pub mod guards;
 pub mod owed;
 
+use crate::statement::StatementKind;
 use deeds::{Deed, Field};
 use given::Given;
 use pbft_core::RejectionKind;
@@ -330,7 +331,9 @@ impl Finder {
         for fact in facts {
             let places = match fact {
                 Fact::Lacks(_) if self.arm == Arm::Node => deeds::ON_THE_WAY,
-                Fact::Differs(Deed::Reply | Deed::Execute | Deed::Checkpoint) => deeds::BY_THE_HOST,
+                Fact::Differs(
+                    Deed::Reply | Deed::Execute | Deed::Says(StatementKind::Checkpoint),
+                ) => deeds::BY_THE_HOST,
                 _ => continue,
             };
             self.all(places, "stands between the core and what was compared");

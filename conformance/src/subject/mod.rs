@@ -10,11 +10,11 @@ pub mod world;
 
 use crate::divergence::{Difference, Kind};
 use crate::refinement::action::Delivery;
-use crate::refinement::statement;
 use crate::refinement::timers::TimerWatch;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::signpost::Fact;
 use crate::signpost::deeds::Deed;
+use crate::statement;
 use crate::subject::tally::Tally;
 use pbft_core::message::{Message, Reply, Signed};
 use pbft_core::types::{ClientId, ReplicaId, SeqNum};
@@ -165,7 +165,7 @@ impl Observation {
     /// What was done that binds the replica, or that others see.
     pub fn deeds(&self) -> BTreeSet<Deed> {
         let sends = self.sends.iter().map(|(_, message)| message);
-        let said = self.broadcasts.iter().chain(sends).filter_map(statement::deed);
+        let said = self.broadcasts.iter().chain(sends).filter_map(Deed::of_message);
         let executed = self.executed.iter().map(|_| Deed::Execute);
         said.chain(executed).chain(self.replies.iter().map(|_| Deed::Reply)).collect()
     }

@@ -5,7 +5,7 @@ use super::facts::Replica;
 use super::needs::{self, Need};
 use super::refusal::{Property, Reason, Refusal};
 use crate::refinement::kind::ActionKind;
-use crate::refinement::statement::{Statement, StatementKind};
+use crate::statement::{Statement, StatementKind};
 use crate::subject::tally::Role;
 use pbft_model::Quorums;
 use pbft_node::trace::ShortDigest;

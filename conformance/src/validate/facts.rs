@@ -1,6 +1,6 @@
 //! What is known of one recorded replica: its state as the model has it, what it said, and what it heard.
 
-use crate::refinement::statement::{Statement, StatementKind};
+use crate::statement::{Statement, StatementKind};
 use pbft_model::rules::{Role, Window};
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{

@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::report::{Divergence, Validation, Validity};
 use super::theorem::{Theorem, TheoremError};
 use crate::refinement::kind::ActionKind;
-use crate::refinement::statement::Statement;
+use crate::statement::Statement;
 use pbft_node::trace::format::{Header, Resumed};
 use pbft_proof::theory::Theory;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

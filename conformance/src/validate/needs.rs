@@ -1,6 +1,6 @@
 //! What must have been said elsewhere before a replica can hear it: the edges along which logs are merged.
 
-use crate::refinement::statement::{Statement, StatementKind};
+use crate::statement::{Statement, StatementKind};
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{
     Body, Input, NewView, PreparedProof, StableProof, Step, ViewChange,

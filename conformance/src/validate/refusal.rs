@@ -1,6 +1,6 @@
 //! Why the model does not allow a recorded step.
 
-use crate::refinement::statement::Statement;
+use crate::statement::Statement;
 use pbft_model::rules::Unmet;
 use serde::Serialize;
 use std::fmt;

@@ -4,7 +4,7 @@ use super::cluster::{Cluster, Due};
 use super::facts::Replica;
 use super::refusal::{Property, Refusal};
 use crate::refinement::kind::ActionKind;
-use crate::refinement::statement::{Statement, StatementKind};
+use crate::statement::{Statement, StatementKind};
 use pbft_model::rules::{self, Role, Unmet};
 use pbft_node::trace::ShortDigest;
 use pbft_node::trace::format::{NewView, PreparedProof, ViewChange};

@@ -14,7 +14,7 @@ use super::event::RequestId;
 use super::help::Help;
 use super::rng::fingerprint;
 use super::statement::{is_durable, spoken};
-use pbft_conformance::refinement::statement::StatementKind;
+use pbft_conformance::statement::StatementKind;
 use pbft_core::evidence::Contradiction;
 use pbft_core::message::{Message, Reply, Request, Signed};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};

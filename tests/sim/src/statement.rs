@@ -2,7 +2,7 @@
 
 use super::disk::Image;
 use super::rng::fingerprint;
-use pbft_conformance::refinement::statement::StatementKind;
+use pbft_conformance::statement::StatementKind;
 use pbft_core::crypto::Statement;
 use pbft_core::message::Message;
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};

@@ -10,11 +10,11 @@ use crate::refinement::message::{self, Sent};
 use crate::refinement::network::Network;
 use crate::refinement::service;
 use crate::refinement::state::Local;
-use crate::refinement::statement;
 use crate::refinement::vocabulary::{Vocabulary, model_slot, replica_id, view as core_view};
 use crate::replay::core::step::Step;
 use crate::signpost::Fact;
 use crate::signpost::deeds::Deed;
+use crate::statement;
 use crate::subject::{Observation, Subject};
 use pbft_core::message::{Message, Reply};
 use pbft_model as model;
@@ -38,7 +38,7 @@ impl Step<'_> {
         if let Some(message) = &seen.undurable {
             let what = format!("{} sent before it was durable", message.kind());
             let difference = Difference::new(Kind::NotDurable, what);
-            return Err(match statement::deed(message) {
+            return Err(match Deed::of_message(message) {
                 Some(deed) => difference.with(Fact::Undurable(deed)),
                 None => difference,
             });
@@ -84,7 +84,7 @@ impl Step<'_> {
             got.extend(mapped.map_err(|no_image| {
                 let what = format!("{} sent: {no_image}", message.kind());
                 let difference = Difference::new(Kind::Messages, what);
-                match statement::deed(message) {
+                match Deed::of_message(message) {
                     Some(deed) => difference.with(Fact::Differs(deed)),
                     None => difference,
                 }
@@ -181,7 +181,7 @@ impl Step<'_> {
 /// Messages that are missing, and that are there too much; of one that is both, the content differs.
 fn told(difference: Difference, missing: &[&Sent], surplus: &[&Sent]) -> Difference {
     let deeds =
-        |all: &[&Sent]| all.iter().map(|sent| Deed::from(sent.kind())).collect::<BTreeSet<_>>();
+        |all: &[&Sent]| all.iter().map(|sent| Deed::Says(sent.kind())).collect::<BTreeSet<_>>();
     let (missing, surplus) = (deeds(missing), deeds(surplus));
     let facts = missing.intersection(&surplus).map(|deed| Fact::Differs(*deed));
     let facts = facts.chain(missing.difference(&surplus).map(|deed| Fact::Lacks(*deed)));

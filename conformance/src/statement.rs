@@ -1,7 +1,6 @@
 //! What a replica signs and is held to: votes, promises and orders. Whoever follows the protocol makes at most one at each
 //! place, and all that the model's network holds is of these.
 
-use crate::signpost::deeds::Deed;
 use pbft_core::message::Message;
 use std::fmt;
 
@@ -32,19 +31,6 @@ impl fmt::Display for StatementKind {
             Self::ViewChange => "VIEW-CHANGE",
             Self::NewView => "NEW-VIEW",
         })
-    }
-}
-
-impl From<StatementKind> for Deed {
-    fn from(kind: StatementKind) -> Self {
-        match kind {
-            StatementKind::PrePrepare => Self::PrePrepare,
-            StatementKind::Prepare => Self::Prepare,
-            StatementKind::Commit => Self::Commit,
-            StatementKind::Checkpoint => Self::Checkpoint,
-            StatementKind::ViewChange => Self::ViewChange,
-            StatementKind::NewView => Self::NewView,
-        }
     }
 }
 
@@ -115,12 +101,4 @@ impl fmt::Display for Statement {
 /// Messages that move copies of others, and are no step of the model.
 pub fn is_retransmission(message: &Message) -> bool {
     Statement::of_message(message).is_none()
-}
-
-/// What a replica does by sending this; none for a message that binds nobody.
-pub fn deed(message: &Message) -> Option<Deed> {
-    match message {
-        Message::FetchState(_) => Some(Deed::Fetch),
-        other => Statement::of_message(other).map(|statement| statement.kind.into()),
-    }
 }
