@@ -15,41 +15,34 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens")
 }
 
-/// The stories of the directory: each a case that is in no list.
-fn stories() -> Vec<Case> {
+/// The files of a kind, by name without the kind.
+fn files(kind: &str) -> BTreeMap<String, String> {
     let entries = fs::read_dir(directory()).expect("the directory");
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    let scripts = paths.filter(|path| path.extension().is_some_and(|kind| kind == "lab"));
-    let story = |path: PathBuf| {
-        let id = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let title = id.replace('_', " ");
-        let script = fs::read_to_string(path).expect("a script");
-        Case { id: id.leak(), title: title.leak(), script: script.leak() }
+    let read = |path: PathBuf| {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).expect("a text"))
     };
-    scripts.map(story).collect()
+    paths.filter(|path| path.extension().is_some_and(|own| own == kind)).map(read).collect()
+}
+
+/// The stories of the directory: each a case that is in no list.
+fn stories() -> impl Iterator<Item = Case> {
+    files("lab").into_iter().map(|(id, script)| {
+        let title = id.replace('_', " ");
+        Case { id: id.leak(), title: title.leak(), script: script.leak() }
+    })
 }
 
 /// The transcript of each story, by the name of its file.
 fn told() -> BTreeMap<String, String> {
-    let all = stories().into_iter().chain(cases().iter().copied());
+    let all = stories().chain(cases().iter().copied());
     let tell = |case: Case| {
         let outcome = run(&case);
         assert!(outcome.holds, "{}", outcome.said);
-        (format!("{}.txt", case.id.to_lowercase()), outcome.said)
+        (case.id.to_lowercase(), outcome.said)
     };
     all.map(tell).collect()
-}
-
-/// The transcripts on record.
-fn recorded() -> BTreeMap<String, String> {
-    let entries = fs::read_dir(directory()).expect("the directory");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    let texts = paths.filter(|path| path.extension().is_some_and(|kind| kind == "txt"));
-    let read = |path: PathBuf| {
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        (name, fs::read_to_string(path).expect("a text"))
-    };
-    texts.map(read).collect()
 }
 
 #[test]
@@ -60,10 +53,10 @@ fn every_story_is_told_as_on_record() {
     let told = told();
     if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
         for (name, text) in &told {
-            fs::write(directory().join(name), text).expect("written");
+            fs::write(directory().join(format!("{name}.txt")), text).expect("written");
         }
     }
-    let recorded = recorded();
+    let recorded = files("txt");
     let names = |all: &BTreeMap<String, String>| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&told), names(&recorded), "a transcript for each story, and a story for each");
     for (name, text) in &told {
@@ -71,7 +64,7 @@ fn every_story_is_told_as_on_record() {
         let line = text.lines().zip(recorded.lines()).position(|(told, known)| told != known);
         assert!(
             text == recorded,
-            "goldens/{name} differs from line {}: it is told as\n{text}",
+            "goldens/{name}.txt differs from line {}: it is told as\n{text}",
             line.map_or(text.lines().count().min(recorded.lines().count()), |line| line) + 1,
         );
     }
