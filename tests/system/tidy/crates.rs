@@ -108,7 +108,6 @@ const OURS: [(&str, &str, &[&str]); 17] = [
             "pbft-output",
             "pbft-plant",
             "pbft-sim",
-            "pbft-tests",
         ],
     ),
 ];

@@ -9,7 +9,6 @@ mod picture;
 mod rules;
 mod source;
 
-use pbft_tests::binary::workspace_root;
 use source::{Text, all_texts};
 
 /// What is found but is right all the same: the file, the finding, and the reason.
@@ -29,7 +28,7 @@ fn is_excused(finding: &str) -> bool {
 
 /// Checks every file of the repository.
 fn holds(rule: fn(&Text) -> Vec<String>) {
-    let texts = all_texts(&workspace_root());
+    let texts = all_texts(&commands::root());
     let findings = texts.iter().flat_map(rule).filter(|finding| !is_excused(finding));
     let findings: Vec<String> = findings.collect();
     assert!(findings.is_empty(), "{findings:#?}");
@@ -37,7 +36,7 @@ fn holds(rule: fn(&Text) -> Vec<String>) {
 
 #[test]
 fn every_exception_is_needed() {
-    let texts = all_texts(&workspace_root());
+    let texts = all_texts(&commands::root());
     let findings: Vec<String> = texts.iter().flat_map(rules::nothing_is_left_for_later).collect();
     for (path, what, _) in EXCEPTIONS {
         let needed = |finding: &String| finding.starts_with(path) && finding.ends_with(what);
@@ -102,7 +101,7 @@ fn crates_know_only_whom_they_may() {
 
 #[test]
 fn the_picture_of_the_crates_is_true() {
-    let differences = picture::differences(&workspace_root());
+    let differences = picture::differences(&commands::root());
     assert!(differences.is_empty(), "docs/images/architecture.svg: {differences:#?}");
 }
 
@@ -121,7 +120,7 @@ fn cargo_knows_the_commands_in_the_documentation() {
 
 #[test]
 fn what_the_page_on_the_paper_names_is_there() {
-    let texts = all_texts(&workspace_root());
+    let texts = all_texts(&commands::root());
     let page = texts.iter().find(|text| text.path == "docs/paper.md").expect("the page");
     let lost = paper::lost_names(&page.content, &texts);
     assert!(lost.is_empty(), "{lost:#?}");
@@ -129,7 +128,7 @@ fn what_the_page_on_the_paper_names_is_there() {
 
 #[test]
 fn the_paths_in_documents_are_there() {
-    let root = workspace_root();
+    let root = commands::root();
     let texts = all_texts(&root);
     let lost: Vec<String> = texts.iter().flat_map(|text| paths::dangling(&root, text)).collect();
     assert!(lost.is_empty(), "{lost:#?}");
@@ -137,7 +136,7 @@ fn the_paths_in_documents_are_there() {
 
 #[test]
 fn the_rules_see_the_whole_repository() {
-    let texts = all_texts(&workspace_root());
+    let texts = all_texts(&commands::root());
     let has = |path: &str| texts.iter().any(|text| text.path == path);
     assert!(crates::manifests().all(|(path, _)| has(path)), "every manifest");
     assert!(
@@ -150,7 +149,7 @@ fn the_rules_see_the_whole_repository() {
 /// `RENEW=1` writes the table instead of comparing it.
 #[test]
 fn faults_found_from_outside_have_tests_or_are_listed_as_open() {
-    let root = workspace_root();
+    let root = commands::root();
     let shown = faults::shown(&all_texts(&root)).expect("marks that lead to tests");
     // Kinds that are open: the table says so. A kind that has a test keeps one.
     const OPEN: [usize; 0] = [];

@@ -1,11 +1,11 @@
 //! What the documentation shows of the lab is what the lab shows. With `UPDATE_GOLDENFILES=1` the pages and pictures are
 //! brought up to date: read the difference before you keep it.
 
+use crate::commands;
 use pbft_lab::cluster::Setup;
 use pbft_lab::diagram;
 use pbft_lab::session::Session;
 use pbft_lab::text::WIDTH;
-use pbft_tests::binary::workspace_root;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -82,7 +82,7 @@ fn brought_up_to_date(page: &str) -> (String, usize) {
 }
 
 fn page(name: &str, least: usize) {
-    let path = workspace_root().join("docs").join(name);
+    let path = commands::root().join("docs").join(name);
     let page =
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (now, count) = brought_up_to_date(&page);
@@ -147,7 +147,7 @@ fn pictures_are_those_of_the_sessions_they_show() {
         lines.iter().for_each(|line| drop(session.run(line).expect(line)));
         let now = diagram::draw(&session);
         roxmltree::Document::parse(&now).expect("XML");
-        let path = workspace_root().join("docs/images").join(name);
+        let path = commands::root().join("docs/images").join(name);
         if updates() {
             fs::write(&path, &now).expect("written");
         } else {

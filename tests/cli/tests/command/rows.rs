@@ -1,12 +1,12 @@
 //! The commands `pbft-sim elections` and `pbft-sim rows`, and the page that the latter writes.
 
+use crate::commands;
 use pbft_experiments::rows::ENTRIES;
-use pbft_tests::binary::workspace_root;
 use std::process::{Command, Output};
 
 fn sim(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pbft-sim"));
-    command.args(arguments).current_dir(workspace_root()).output().expect("the binary runs")
+    command.args(arguments).current_dir(commands::root()).output().expect("the binary runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -37,7 +37,7 @@ fn scenes_and_rows_are_printed_and_put_into_the_page() {
 
     let directory = tempfile::tempdir().expect("temporary directory");
     let copy = directory.path().join("page.md");
-    std::fs::copy(workspace_root().join("docs/experiments.md"), &copy).expect("copied");
+    std::fs::copy(commands::root().join("docs/experiments.md"), &copy).expect("copied");
     let page = copy.to_str().expect("text");
     let output = sim(&["rows", "--only", "S1.3,S1.9,S1.11", "--write", page]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -53,7 +53,7 @@ fn scenes_and_rows_are_printed_and_put_into_the_page() {
 
 #[test]
 fn the_page_has_every_row_of_the_list_in_order_and_each_holds() {
-    let page = std::fs::read_to_string(workspace_root().join("docs/experiments.md"));
+    let page = std::fs::read_to_string(commands::root().join("docs/experiments.md"));
     let page = page.expect("the page");
     let is_row = |line: &&str| line.contains(" | holds: ") || line.contains(" | planned: ");
     let rows: Vec<&str> = page.lines().filter(is_row).collect();
