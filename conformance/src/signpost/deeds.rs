@@ -360,9 +360,8 @@ impl Field {
     pub const fn recovered(self) -> &'static [Handler] {
         const RECOVER: Handler = super::given::RECOVER;
         match self {
-            Self::View | Self::LastExecuted | Self::Replies | Self::Applied | Self::Held => {
-                &[RECOVER]
-            }
+            Self::View => &[in_core!("view.rs", "CurrentView::restored"), RECOVER],
+            Self::LastExecuted | Self::Replies | Self::Applied | Self::Held => &[RECOVER],
             Self::LowWaterMark | Self::Accepted | Self::Prepared | Self::Committed => {
                 &[RECOVER, RESTORE_LOG]
             }
