@@ -15,6 +15,7 @@ use crate::replay::shrink::shrink;
 use crate::report::{ConformReport, CoreReport};
 use crate::subject::tally::Tally;
 use crate::walk::Trace;
+use crate::wide;
 use pbft_checker::bfs::{Limits, search};
 use pbft_checker::check::{CheckOptions, CheckReport, check};
 use pbft_checker::run::{Counts, Progress, Silent};
@@ -232,6 +233,10 @@ fn replay_node(
     }
     match beyond::at_nodes() {
         Ok(played) => report.scenarios = played,
+        Err(divergence) => found.push(*divergence),
+    }
+    match wide::play() {
+        Ok(played) => report.wide = played,
         Err(divergence) => found.push(*divergence),
     }
     found.truncate(1);

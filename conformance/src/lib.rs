@@ -21,9 +21,9 @@
 //! *The other way round*: recorded runs of whole clusters, of any length, are behaviours of the model ([`validate`]).
 //!
 //! *What the model leaves out*, such as batches of more than one request and what is said again, is shown by scenarios with
-//! exact expectations ([`beyond`]).
+//! exact expectations ([`beyond`]), and so is what a replay of one input a step leaves out in the production node ([`wide`]).
 //!
-//! What is not shown here: behaviour outside the bounds of model and scenarios, and time.
+//! What is not shown here: behaviour outside the bounds of model and scenarios, and time but for those scenarios.
 
 pub mod beyond;
 pub mod cli;
@@ -42,3 +42,4 @@ pub mod statement;
 pub mod subject;
 pub mod validate;
 pub mod walk;
+pub mod wide;

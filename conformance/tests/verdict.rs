@@ -17,6 +17,7 @@ use pbft_conformance::signpost::deeds::Deed;
 use pbft_conformance::signpost::given::Given;
 use pbft_conformance::signpost::{Arm, Fact};
 use pbft_conformance::statement::StatementKind;
+use pbft_conformance::wide;
 use pbft_model as model;
 use std::path::Path;
 
@@ -50,7 +51,9 @@ fn parts() -> Parts {
     core.scenarios = beyond::names().count() as u64;
     let probes = probe::at_the_node().map(|name| (name, 1)).collect();
     let scenarios = beyond::count_at_nodes();
-    let node = NodeReport { traces: 1, crashes: 1, probes, scenarios, ..NodeReport::default() };
+    let wide = wide::names().count() as u64;
+    let node =
+        NodeReport { traces: 1, crashes: 1, probes, scenarios, wide, ..NodeReport::default() };
     Parts { model: vec![checked], core, node, divergences: Vec::new() }
 }
 
@@ -135,6 +138,7 @@ fn doing_less_than_everything_is_inconclusive() {
         }),
         ("a scenario that was not played on the core", |parts| parts.core.scenarios -= 1),
         ("no scenario at the node", |parts| parts.node.scenarios = 0),
+        ("a scenario at the node's full width", |parts| parts.node.wide -= 1),
         ("no trace", |parts| parts.node.traces = 0),
         ("no crash", |parts| parts.node.crashes = 0),
     ];

@@ -4,7 +4,7 @@ use pbft_core::message::Message;
 use pbft_core::types::{ReplicaId, SeqNum, View};
 
 /// A message in a few words: its kind, what it is about, `@` its view, and whose it is.
-pub(super) fn label(message: &Message) -> String {
+pub(crate) fn label(message: &Message) -> String {
     let vote = |kind: &str, seq: SeqNum, view: View, of: ReplicaId| {
         format!("{kind} {}@{} of {}", seq.0, view.0, of.0)
     };

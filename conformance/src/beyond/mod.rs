@@ -8,7 +8,7 @@
 
 mod bounds;
 mod checkpoints;
-mod label;
+pub(crate) mod label;
 mod lacks;
 mod liars;
 mod memory;

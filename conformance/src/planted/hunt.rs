@@ -15,6 +15,7 @@ use crate::replay::node::{self, NodeReport};
 use crate::replay::plan::Plan;
 use crate::subject::world::World;
 use crate::walk::Trace;
+use crate::wide;
 use pbft_model as model;
 use serde::{Deserialize, Serialize};
 use stateright::Model as _;
@@ -47,7 +48,8 @@ pub struct Found {
 }
 
 /// Does with the bug that is on what the main job does with the code, cheapest first, until the bug shows: the corpus,
-/// the walks, what the model leaves out, the node's door, the traces through the node, the graphs. With no bug on, the graphs are left out.
+/// the walks, what the model leaves out, the node's door, the traces through the node, the node at its full
+/// width, the graphs. With no bug on, the graphs are left out.
 pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     let plan = Plan::quick();
     let started = Instant::now();
@@ -63,6 +65,7 @@ pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     if divergence.is_none() {
         divergence = hunter.in_nodes(&plan.node_traces(seed)?);
     }
+    divergence = divergence.or_else(|| wide::play().err().map(|divergence| *divergence));
     if bug.is_some() {
         // From the smallest on.
         divergence = divergence.or_else(|| hunter.in_graphs(plan.replayed.iter().rev()));

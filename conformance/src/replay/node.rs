@@ -41,6 +41,8 @@ pub struct NodeReport {
     pub probes: BTreeMap<&'static str, u64>,
     /// Scenarios of what the model leaves out.
     pub scenarios: u64,
+    /// Scenarios of the node at its full width.
+    pub wide: u64,
     /// What was seen.
     #[serde(skip)]
     pub tally: Tally,
@@ -51,13 +53,14 @@ pub struct NodeReport {
 impl NodeReport {
     /// Adds another thread's work.
     pub fn add(&mut self, other: &Self) {
-        let Self { traces, steps, steps_total, deliveries, crashes, probes, scenarios, .. } = other;
+        let Self { traces, steps, steps_total, deliveries, crashes, probes, .. } = other;
         self.traces += traces;
         self.steps += steps;
         self.steps_total += steps_total;
         self.deliveries += deliveries;
         self.crashes += crashes;
-        self.scenarios += scenarios;
+        self.scenarios += other.scenarios;
+        self.wide += other.wide;
         self.tally.add(&other.tally);
         for (name, count) in probes {
             *self.probes.entry(name).or_default() += count;

@@ -11,6 +11,7 @@ use crate::replay::core::schedule::SCHEDULES;
 use crate::replay::node::NodeReport;
 use crate::replay::plan::Promise;
 use crate::subject::tally::Tally;
+use crate::wide;
 use pbft_checker::check::{CheckReport, PropertyResult, Verdict};
 use pbft_checker::run::ExitCode;
 use pbft_model::Reductions;
@@ -240,6 +241,10 @@ impl ConformReport {
                 "scenarios beyond the model on core and node: {played:?} of {all:?}"
             ));
         }
+        let (played, all) = (self.node.wide, wide::names().count() as u64);
+        if played != all {
+            missing.push(format!("scenarios at the node's full width: {played} of {all}"));
+        }
         for probe in probe::teeth::toothless(probe::all_names()) {
             missing.push(format!("a probe that no bug was ever seen to fail: {probe}"));
         }
@@ -356,6 +361,14 @@ impl ConformReport {
         let (core, node) = (self.core.scenarios, self.node.scenarios);
         table.add_row([
             format!("core and node, {} scenarios beyond the model", core + node),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
+        table.add_row([
+            format!("node, {} scenarios at its full width", self.node.wide),
             String::new(),
             String::new(),
             String::new(),
