@@ -37,11 +37,18 @@ pub(super) const REPORTS: &[Handler] = &[
 pub(super) const EVIDENCE: &[Handler] = &[
     in_host!("evidence.rs", "Evidence::keep"),
     in_host!("evidence.rs", "Evidence::against"),
-    in_host!("evidence.rs", "Evidence::load"),
+    in_host!("frame.rs", "StatusReport::accused"),
     in_node!("store/transaction.rs", "Transaction::add_evidence"),
     in_node!("watch.rs", "Watch::on_evidence"),
     in_node!("driver.rs", "Driver::count_what_the_store_keeps"),
     in_host!("host.rs", "Host::step"),
+];
+
+pub(super) const SUSPICION: &[Handler] = &[
+    in_host!("host.rs", "Host::suspect"),
+    in_node!("inbox.rs", "Inbox::suspect"),
+    in_node!("driver.rs", "Driver::handle"),
+    in_node!("meter.rs", "Meter::on_standing"),
 ];
 
 pub(super) const VOTERS: &[Handler] = &[in_node!("voters.rs", "Voters::count")];
@@ -174,7 +181,7 @@ fn numbers(cluster: &Cluster<'_>, expected: &[u64; 9]) -> Outcome {
 
 /// An operator's suspicion is heard once, by one that votes.
 pub(super) fn suspicion(story: &Story) -> Outcome {
-    story.about("an operator suspects the primary twice, at one replica", REPORTS);
+    story.about("an operator suspects the primary twice, at one replica", SUSPICION);
     let cluster = Cluster::start(story, SPEC)?;
     let inbox = cluster.node(3)?.inbox.clone();
     expect(Kind::Reaction, "the first time", Some(Ok(View(1))), story.wait(inbox.suspect()))?;

@@ -26,6 +26,14 @@ pub(super) const CHANGES: &[Handler] = &[
     in_host!("perform.rs", "execute_one"),
 ];
 
+pub(super) const PANICS: &[Handler] = &[
+    in_host!("service.rs", "execute_or_undo"),
+    in_node!("state/mod.rs", "State::undo"),
+    in_node!("state/mod.rs", "State::begin_operation"),
+    in_host!("perform.rs", "execute_one"),
+    in_host!("perform.rs", "bounded"),
+];
+
 pub(super) const SERVED: &[Handler] = &[
     in_node!("store/kept.rs", "Kept::part"),
     in_node!("store/transaction.rs", "Transaction::store_checkpoint"),
@@ -213,7 +221,7 @@ fn three_a_batch(params: &mut Params) {
 
 /// What the service did before it panicked is taken back, and nothing else: neither what the batch did before nor after.
 pub(super) fn panics(story: &Story) -> Outcome {
-    story.about("a service that panics on the second of three requests", CHANGES);
+    story.about("a service that panics on the second of three requests", PANICS);
     let mut cluster = Cluster::start(story, Spec { replicas: 4, bounds: three_a_batch })?;
     let mut ledger = Ledger::new(RESULT);
     let operations = ["write 3 8 1", "write 1 7 2", "mess 1 3", "write 2 6 3"];
