@@ -53,7 +53,7 @@ impl Pairs for BTreeMap<Vec<u8>, Vec<u8>> {
     }
 
     fn remove(&mut self, key: &[u8]) -> bool {
-        BTreeMap::remove(self, key).is_some()
+        Self::remove(self, key).is_some()
     }
 
     fn count(&mut self, from: &[u8], to: Option<&[u8]>, most: usize) -> usize {

@@ -190,7 +190,8 @@ pub(super) fn fails(story: &Story) -> Outcome {
     cluster.ask(0, &request(1, 0, 1, "write 1 5 1"))?;
     cluster.run(|_| true)?;
     cluster.settle()?;
-    (cluster.said(0)?, cluster.marks(0)?);
+    cluster.said(0)?;
+    cluster.marks(0)?;
     cluster.node(0)?.disk.set_failing(true);
     cluster.ask(0, &request(1, 0, 2, "write 1 5 2"))?;
     let log = cluster.node(0)?.log.clone();

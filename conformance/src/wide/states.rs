@@ -166,7 +166,7 @@ pub(super) fn serves(
 pub(super) fn changes(story: &Story) -> Outcome {
     let mut cluster = Cluster::start(story, SPEC)?;
     let (mut ledger, mut states) = (Ledger::new(RESULT), BTreeMap::new());
-    for (seq, operation) in (1..).zip(operations()) {
+    for (seq, operation) in (1_u64..).zip(operations()) {
         story.about(&*operation, CHANGES);
         let asked = request(1 + (seq % 3) as u32, (seq % 9) as u16, seq, &operation);
         cluster.ask(0, &asked)?;
@@ -182,11 +182,11 @@ pub(super) fn changes(story: &Story) -> Outcome {
             let got = (report.last_executed.0, report.state);
             expect(Kind::State, "the state's digest", (seq, Some(ledger.digest())), got)?;
         }
-        if seq % 2 == 0 {
+        if seq.is_multiple_of(2) {
             states.insert(seq, ledger.checkpoint(seq));
             checkpoints(&mut cluster, &states, seq)?;
         }
-        if seq % 7 == 0 {
+        if seq.is_multiple_of(7) {
             story.about(format!("replica 2 starts again after {seq}"), SERVED);
             let disk = cluster.kill(2)?;
             cluster.start_one(2, &disk)?;
@@ -205,7 +205,7 @@ fn checkpoints(cluster: &mut Cluster<'_>, states: &BTreeMap<u64, Layout>, seq: u
     let digest = states.get(&seq).map(Layout::digest);
     let stable = (report.low_water_mark.0, report.checkpoint);
     expect(Kind::State, "the stable checkpoint", (seq, digest), stable)?;
-    if seq % 6 == 0 {
+    if seq.is_multiple_of(6) {
         for kept in [seq, seq - 2] {
             serves(cluster, 2, kept, states.get(&kept))?;
         }
