@@ -247,7 +247,7 @@ pub(super) fn put_off_together(story: &Story) -> Outcome {
     expect(Kind::Timer, "writes before the vote", after, syncs(&cluster)?)?;
     cluster.ask(0, &request(1, 0, 4, "write 1 2 3"))?;
     cluster.settle_one(0)?;
-    for letter in cluster.lose_all().iter().filter(|letter| letter.to == 1) {
+    for letter in &cluster.lose_all() {
         cluster.deliver(letter)?;
     }
     story.sleep(ms(1));
@@ -255,7 +255,15 @@ pub(super) fn put_off_together(story: &Story) -> Outcome {
     demand(Kind::Timer, "a vote is not written", voted > after)?;
     expect(Kind::Restart, "executed, on the disk", 3, executed(&cluster.node(1)?.disk)?)?;
     story.sleep(ms(50));
-    expect(Kind::Timer, "writes when all is written", voted, syncs(&cluster)?)
+    expect(Kind::Timer, "writes when all is written", voted, syncs(&cluster)?)?;
+    story.about("the fourth, which nothing takes along", PUT_OFF);
+    let fourth = cluster.run(|letter| !is_commit_to_1(&letter.message, letter.to))?;
+    let before = syncs(&cluster)?;
+    fourth.iter().try_for_each(|letter| cluster.deliver(letter))?;
+    story.sleep(ms(4));
+    expect(Kind::Timer, "writes after 4 ms", before, syncs(&cluster)?)?;
+    story.sleep(ms(2));
+    demand(Kind::Timer, "nothing was written after 6 ms", syncs(&cluster)? > before)
 }
 
 fn executed(disk: &MemoryDisk) -> Outcome<u64> {
