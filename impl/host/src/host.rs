@@ -292,7 +292,10 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         for effect in effects {
             self.perform(effect, watcher)?;
         }
-        while let Some(completion) = self.group.completions.pop_front() {
+        // A replica that has halted takes no answers.
+        while self.group.halt.is_none()
+            && let Some(completion) = self.group.completions.pop_front()
+        {
             let effects = self.observed(completion, watcher).map_err(HostError::Completion)?;
             for effect in effects {
                 self.perform(effect, watcher)?;
