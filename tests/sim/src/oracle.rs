@@ -66,8 +66,8 @@ pub struct Oracle {
     pub violation: Option<Violation>,
     /// The replica that is looked at.
     pub current: ReplicaId,
-    /// More than f replicas are faulty: then nothing is claimed but that nobody panics, holds too much, or changes by what
-    /// it rejects. What is broken beyond that is noted in [`Self::beyond`].
+    /// More than f replicas are faulty: then nothing is claimed but [`Rule::OF_ONE`]. What is broken beyond that is noted in
+    /// [`Self::beyond`].
     pub excess: bool,
     /// Rules that were broken while more than f replicas were faulty.
     pub beyond: Vec<Violation>,
@@ -108,9 +108,7 @@ impl Oracle {
 
     /// Notes the first violation.
     pub fn accuse(&mut self, rule: Rule, detail: impl FnOnce() -> String) {
-        let always =
-            [Rule::NoPanic, Rule::Memory, Rule::RejectionChangesNothing, Rule::HelpIsBounded];
-        if self.excess && !always.contains(&rule) {
+        if self.excess && !Rule::OF_ONE.contains(&rule) {
             if self.beyond.iter().all(|known| known.rule != rule) {
                 self.beyond.push(Violation { rule, detail: detail() });
             }
@@ -197,7 +195,7 @@ impl Oracle {
     /// The current process cannot go on, and no disk is to blame.
     pub fn on_failure(&mut self, why: &dyn std::error::Error) {
         let id = self.current;
-        self.accuse(Rule::NoHalt, || format!("{id} fails: {why}"));
+        self.accuse(Rule::NoFailure, || format!("{id} fails: {why}"));
     }
 
     /// A process whose replica has halted runs again.

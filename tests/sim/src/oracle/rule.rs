@@ -15,6 +15,19 @@ macro_rules! rules {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$rule),*];
 
+            /// What a correct replica keeps to whatever the others are, and however many of them are faulty.
+            pub const OF_ONE: &'static [Self] = &[
+                Self::NoEquivocation,
+                Self::Promise,
+                Self::Durable,
+                Self::Monotonic,
+                Self::RejectionChangesNothing,
+                Self::NoFailure,
+                Self::NoPanic,
+                Self::Memory,
+                Self::HelpIsBounded,
+            ];
+
             /// Its name.
             #[must_use]
             pub const fn name(self) -> &'static str {
@@ -65,6 +78,8 @@ rules! {
     NoHalt = "no-halt", "no correct replica stops while at most f are faulty";
     /// Halts after restarts.
     HaltIsFinal = "halt-is-final", "a replica that has halted does not run again, however often it is started";
+    /// Failures.
+    NoFailure = "no-failure", "a replica's process ends for its disk's sake, or because the replica has halted, and for no other reason";
     /// Panics.
     NoPanic = "no-panic", "nothing that arrives makes a step panic";
     /// Memory.
