@@ -249,10 +249,28 @@ pub(super) fn explain_failure(failure: &Failure, directory: &RunDir) {
     let commit = commit.unwrap_or_else(|| "unknown".to_owned());
     errln!("\n{:?} at commit {commit}: {}", failure.task, failure.violation);
     errln!("again: {}{}", failure.task.command(), switch::option());
-    let Some(shrunk) = make_small(&failure.task.plan()) else {
+    explain_plan(&failure.task.plan(), directory, &format!("case-{}.json", name(failure.task)));
+}
+
+/// Makes a list of events that breaks a rule small, and keeps it.
+pub(super) fn explain_events(
+    (plan, events): (&Plan, &[Event]),
+    violation: &Violation,
+    directory: &RunDir,
+    file: &str,
+) {
+    errln!("{} events break a rule; leaving out what is not needed", events.len());
+    let shrunk = shrink::shrink(plan, events, violation, Patience::default());
+    errln!("{}", show_small(&shrunk).table);
+    keep(&shrunk, directory, file);
+}
+
+/// Makes a failing run small, and keeps it.
+pub(super) fn explain_plan(plan: &Plan, directory: &RunDir, file: &str) {
+    let Some(shrunk) = make_small(plan) else {
         errln!("it does not fail again: something in it is not determined by the seed");
         return;
     };
     errln!("{}", show_small(&shrunk).table);
-    keep(&shrunk, directory, &format!("case-{}.json", name(failure.task)));
+    keep(&shrunk, directory, file);
 }

@@ -1,6 +1,7 @@
 //! The command line of `pbft-sim`.
 
 mod case;
+mod hunt;
 mod matrix;
 mod planted;
 mod seeds;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
     after_help = "Examples:
   cargo sim seeds --preset quick          every kind of fault and lie, in minutes
   cargo sim seeds --from 7 --count 100 --replicas 5
+  cargo sim hunt                          towards what no run has shown yet
   cargo sim replay 7                      one run, an event a line
   cargo sim shrink 7                      a failing run made small
   cargo sim twins --preset quick          one replica twice under one key
@@ -89,6 +91,18 @@ enum Command {
         #[arg(long, default_value_t = 4)]
         replicas: u32,
     },
+    /// Searches for runs that show what no run has shown yet: plans that do are kept, changed and run again.
+    ///
+    /// What is looked at are the correct replicas' states in the model's words, what else they hold, what they refuse, and
+    /// which steps follow one another. The search ends at the first run that breaks a rule, and makes it small.
+    #[command(after_help = "Examples:
+  cargo sim hunt                           two minutes
+  cargo sim hunt --minutes 60 --replicas 7 --seed 2
+  cargo sim hunt --compare                 random seeds beside it, in the same time of the processor
+  cargo sim hunt --runs-at-least 320       as long as it takes; the same seed gives the same runs
+
+Exit status: 0 holds, 1 a rule was broken, 2 wrong arguments.")]
+    Hunt(hunt::Arguments),
     /// Shows one run, an event a line and a column a replica.
     #[command(after_help = "Examples:
   cargo sim replay 7 --replicas 4
@@ -168,7 +182,7 @@ Exit status: 0 each is found, 1 one is not, 2 wrong arguments, 5 a list is refus
     },
     /// Looks for the bug that is on in this process, and prints the run that shows it as JSON.
     #[command(hide = true)]
-    Hunt {
+    LookForBug {
         /// The most runs of each kind.
         #[arg(long)]
         seeds: u64,
@@ -241,6 +255,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::PlantedBugs { bugs, all, seeds } => {
             planted::planted(&cli.common, &bugs, all, seeds)
         }
-        Command::Hunt { seeds } => planted::here(seeds),
+        Command::LookForBug { seeds } => planted::here(seeds),
+        Command::Hunt(arguments) => hunt::hunt(&cli.common, &arguments),
     }
 }

@@ -2,7 +2,7 @@
 //! by the oracle.
 //!
 //! ```text
-//! cargo bench --package pbft-tests --bench deliveries
+//! cargo bench --package pbft-sim --bench deliveries
 //! ```
 //!
 //! `recorded` is with every step recorded and held against the model, as in `cargo sim seeds`; `ed25519` is with
@@ -15,7 +15,8 @@ use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_
 use pbft_sim::fault::Plan;
 use pbft_sim::judge::{Judging, judge};
 use pbft_sim::keys::Scheme;
-use std::time::{Duration, Instant};
+use pbft_sim::processor::processor_time;
+use std::time::Duration;
 
 /// Runs of each measurement.
 const SEEDS: u64 = 20;
@@ -33,23 +34,16 @@ const KINDS: [Kind; 4] = [
 /// Time that this thread has had the processor.
 struct ProcessorTime;
 
-fn processor_time(begun: Instant) -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split(' ').next().and_then(|word| word.parse().ok());
-    nanoseconds.map_or_else(|| begun.elapsed(), Duration::from_nanos)
-}
-
 impl Measurement for ProcessorTime {
-    type Intermediate = (Instant, Duration);
+    type Intermediate = Duration;
     type Value = Duration;
 
     fn start(&self) -> Self::Intermediate {
-        let begun = Instant::now();
-        (begun, processor_time(begun))
+        processor_time()
     }
 
-    fn end(&self, (begun, before): Self::Intermediate) -> Duration {
-        processor_time(begun).saturating_sub(before)
+    fn end(&self, before: Duration) -> Duration {
+        processor_time().saturating_sub(before)
     }
 
     fn add(&self, one: &Duration, other: &Duration) -> Duration {

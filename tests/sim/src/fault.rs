@@ -394,7 +394,7 @@ impl Plan {
         }
     }
 
-    fn draw_fault(&self, rng: &mut Rng) -> Fault {
+    pub(crate) fn draw_fault(&self, rng: &mut Rng) -> Fault {
         let heal_at = self.heal_at.as_millis() as u64;
         let from = ms(rng.below(heal_at));
         let until = from + ms(50 + rng.below(heal_at / 2));

@@ -6,6 +6,7 @@ use super::driver::Run;
 use super::event::Event;
 use super::fault::Plan;
 use super::history::{self, Moment};
+use super::hunt::seen::{Seen, Sightings};
 use super::oracle::{Rule, Violation};
 use super::process::Down;
 use super::world::{Mode, World};
@@ -68,14 +69,30 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Violation> {
 /// Runs a plan to its end and judges it.
 #[must_use]
 pub fn judge(plan: &Plan, judging: Judging) -> Judged {
+    judged(plan, judging, None).0
+}
+
+/// The same, and what there was to see.
+#[must_use]
+pub fn judge_seen(plan: &Plan, judging: Judging) -> (Judged, Seen) {
+    let (judged, sightings) = judged(plan, judging, Some(Sightings::new(plan.n)));
+    (judged, sightings.map(|one| one.seen).unwrap_or_default())
+}
+
+fn judged(
+    plan: &Plan,
+    judging: Judging,
+    sightings: Option<Sightings>,
+) -> (Judged, Option<Sightings>) {
     let mode = Mode { record: judging.model, replay: false };
     let mut run = match Run::new(plan, mode, judging.keep) {
         Ok(run) => run,
         Err(error) => {
             let violation = Violation { rule: Rule::Progress, detail: error.to_string() };
-            return Judged { violation: Some(violation), ..Judged::default() };
+            return (Judged { violation: Some(violation), ..Judged::default() }, sightings);
         }
     };
+    run.world.sightings = sightings;
     let panicked = guarded(|| run.finish()).err();
     let violation = panicked.or(run.world.oracle.violation.take());
     let mut judged = Judged {
@@ -89,7 +106,7 @@ pub fn judge(plan: &Plan, judging: Judging) -> Judged {
     judge_world(&mut judged, plan, &run.world, judging);
     judged.coverage = std::mem::take(&mut run.world.coverage);
     judged.coverage.forgotten = run.world.oracle.forgotten;
-    judged
+    (judged, run.world.sightings.take())
 }
 
 /// What can be said of a world after its last event.

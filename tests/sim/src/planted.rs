@@ -239,7 +239,7 @@ pub fn hunt_all(
         bugs.len(),
         |index| {
             let (bug, begun) = (bugs[index], Instant::now());
-            let arguments = ["hunt", "--seeds", &seeds.to_string()];
+            let arguments = ["look-for-bug", "--seeds", &seeds.to_string()];
             let hunt = planted.ask::<Option<Found>>(Some(bug), arguments).map(|found| {
                 let seconds = begun.elapsed().as_secs_f64();
                 let end = found.as_ref().map_or("not found", |found| found.rule.name());

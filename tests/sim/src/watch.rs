@@ -2,6 +2,7 @@
 
 use super::coverage::Coverage;
 use super::disk::Image;
+use super::hunt::seen::Sightings;
 use super::oracle::Oracle;
 use pbft_core::evidence::Contradiction;
 use pbft_core::message::{Request, Signed};
@@ -19,6 +20,8 @@ pub struct Watch<'a> {
     pub oracle: Option<&'a mut Oracle>,
     /// What the run has exercised.
     pub coverage: &'a mut Coverage,
+    /// What a guided search sees of it.
+    pub sightings: Option<&'a mut Sightings>,
 }
 
 impl Watch<'_> {
@@ -45,6 +48,9 @@ impl Watch<'_> {
     ) {
         self.coverage.steps += 1;
         let Some(oracle) = &mut self.oracle else { return };
+        if let Some(sightings) = &mut self.sightings {
+            sightings.on_step(input, outcome, replica);
+        }
         if let Err(rejection) = outcome {
             self.coverage.rejected(rejection);
             if before.is_some_and(|before| before != replica) {

@@ -15,6 +15,7 @@ use super::disk::Disk;
 use super::event::{Event, Node};
 use super::fault::Plan;
 use super::history::Moment;
+use super::hunt::seen::Sightings;
 use super::keys::Keys;
 use super::memory::Memory;
 use super::oracle::{Oracle, Rule};
@@ -54,6 +55,8 @@ pub struct World {
     pub oracle: Oracle,
     /// What was exercised.
     pub coverage: Coverage,
+    /// What a guided search sees, if one looks.
+    pub sightings: Option<Sightings>,
     /// What correct clients saw.
     pub history: Vec<Moment>,
     /// The Byzantine clients.
@@ -157,6 +160,7 @@ impl World {
             output: Vec::new(),
             oracle: Oracle::new(plan.lying_clients.keys().copied().collect(), excess),
             coverage: Coverage::default(),
+            sightings: None,
             history: Vec::new(),
             lying_clients: plan.lying_clients.iter().map(lying_client).collect(),
             clients: (0..plan.clients).map(client).collect(),
@@ -307,7 +311,16 @@ impl World {
         let host = &mut self.hosts[index];
         self.oracle.current = host.id;
         let oracle = watched.then_some(&mut self.oracle);
-        let done = work(host, &mut Watch { oracle, coverage: &mut self.coverage });
+        let mut sightings = self.sightings.as_mut().filter(|_| watched);
+        if let Some(sightings) = &mut sightings {
+            sightings.current = index;
+        }
+        let mut watch =
+            Watch { oracle, coverage: &mut self.coverage, sightings: sightings.as_deref_mut() };
+        let done = work(host, &mut watch);
+        if let Some(sightings) = sightings {
+            sightings.on_event(index, host.replica());
+        }
         if watched && let Some(replica) = host.replica() {
             if host.is_settled() {
                 self.oracle.on_settled();

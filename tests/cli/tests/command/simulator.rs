@@ -42,6 +42,11 @@ fn the_page_on_reliability_has_the_rules_and_the_numbers() {
         let row = format!("| `{}` | {} |", rule.name(), rule.text());
         assert!(page.contains(&row), "{row}");
     }
+    let readme = std::fs::read_to_string(commands::root().join("README.md")).expect("the page");
+    assert!(readme.contains(&format!("; {} rules, agreement", Rule::ALL.len())), "rules");
+    for rule in Rule::OF_ONE {
+        assert!(page.contains(&format!("`{}`,", rule.name())), "{} holds alone", rule.name());
+    }
     assert!(page.contains(&format!("{} of them", Behaviour::ALL.len())), "strategies of liars");
     assert_eq!(ClientLie::ALL.len(), 11, "and what the page says of clients");
     for (name, _) in UNREACHABLE {
