@@ -2,8 +2,8 @@
 //!
 //! A cluster's *abstract state* is what the correct replicas are in the model's words: view, phase, certificates, what is
 //! final, what is executed. The model is bounded, a run is not; so the state is seen through a window of two numbers above
-//! what all of them have executed and of four views above the lowest. Digests are told apart and not named; neither are
-//! replicas named, but for the primary of the view.
+//! what all of them have executed and of four views above the lowest. Digests are told apart by when they are met, replicas
+//! not at all, but for the primary of a view.
 
 use crate::rng::fingerprint;
 use pbft_core::message::{Batch, Message};
