@@ -21,7 +21,8 @@
 //! *The other way round*: recorded runs of whole clusters, of any length, are behaviours of the model ([`validate`]).
 //!
 //! *What the model leaves out*, such as batches of more than one request and what is said again, is shown by scenarios with
-//! exact expectations ([`beyond`]), and so is what a replay of one input a step leaves out in the production node ([`wide`]).
+//! exact expectations ([`beyond`]); so is what a replay of one input a step leaves out in the production node ([`wide`]), and
+//! whatever lies between a node and the world: connections, the client library, files, recordings ([`door`]).
 //!
 //! What is not shown here: behaviour outside the bounds of model and scenarios, and time but for those scenarios.
 
@@ -29,6 +30,7 @@ pub mod beyond;
 pub mod cli;
 pub mod coverage;
 pub mod divergence;
+pub mod door;
 pub mod forge;
 pub mod job;
 mod panics;

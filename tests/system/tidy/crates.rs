@@ -214,6 +214,7 @@ const CONFORMANCE: [&str; 18] = [
     "beyond",
     "wide",
     "validate",
+    "door",
     "report",
     "job",
     "coverage",
