@@ -2,6 +2,7 @@
 
 use crate::beyond;
 use crate::divergence::Divergence;
+use crate::door;
 use crate::probe::handshake;
 use crate::refinement::vocabulary::replayable;
 use crate::replay::canary;
@@ -229,6 +230,10 @@ fn replay_node(
     let (mut report, mut found) = results.into_inner().unwrap_or_default();
     match handshake::run() {
         Ok(made) => report.probes.extend(made),
+        Err(divergence) => found.push(*divergence),
+    }
+    match door::run() {
+        Ok(played) => report.probes.extend(played),
         Err(divergence) => found.push(*divergence),
     }
     match beyond::at_nodes() {

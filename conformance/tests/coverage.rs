@@ -4,6 +4,7 @@ use pbft_checker::run::ExitCode;
 use pbft_conformance::coverage::clauses::{PAPER, clauses};
 use pbft_conformance::coverage::measured::Edges;
 use pbft_conformance::coverage::{CoverageReport, Measured, Recorded, excuses, judge};
+use pbft_conformance::door;
 use pbft_conformance::probe;
 use pbft_conformance::refinement::kind::ActionKind;
 use pbft_conformance::subject::tally::{Kind, Phase, Role, Seen};
@@ -36,7 +37,7 @@ fn full() -> Measured {
     };
     Measured {
         edges: vec![Edges { config: "n4-b0-v1-s1-d1".to_owned(), replayed: 7, total: 7 }],
-        probes: probe::all_names().map(|name| (name.to_owned(), 1)).collect(),
+        probes: probe::all_names().chain(door::names()).map(|name| (name.to_owned(), 1)).collect(),
         seen,
     }
 }

@@ -4,6 +4,7 @@ use pbft_checker::check::{CheckOptions, CheckReport, Verdict, check};
 use pbft_checker::run::Silent;
 use pbft_conformance::beyond;
 use pbft_conformance::divergence::{Difference, Divergence, Kind};
+use pbft_conformance::door;
 use pbft_conformance::probe;
 use pbft_conformance::probe::frame::FRAME_PROBES;
 use pbft_conformance::probe::handshake::HANDSHAKES;
@@ -49,7 +50,7 @@ fn parts() -> Parts {
     core.add(replayed);
     (core.walked_steps, core.walked_total, core.canaries) = (5, 5, 1);
     core.scenarios = beyond::names().count() as u64;
-    let probes = probe::at_the_node().map(|name| (name, 1)).collect();
+    let probes = probe::at_the_node().chain(door::names()).map(|name| (name, 1)).collect();
     let scenarios = beyond::count_at_nodes();
     let wide = wide::names().count() as u64;
     let node =
@@ -132,6 +133,9 @@ fn doing_less_than_everything_is_inconclusive() {
         }),
         ("a handshake that was never tried", |parts| {
             parts.node.probes.remove(HANDSHAKES[1].0);
+        }),
+        ("a scenario of the door that was never played", |parts| {
+            parts.node.probes.remove(door::names().next().expect("there are some"));
         }),
         ("a schedule that was never tried", |parts| {
             parts.core.schedules.remove("eager");

@@ -4,6 +4,7 @@ use super::clauses::{Clause, PAPER, clauses};
 use super::excuses;
 use super::measured::{Edges, Measured};
 use super::recorded::Recorded;
+use crate::door;
 use crate::probe;
 use crate::refinement::kind::ActionKind;
 use crate::subject::tally::{Phase, Role};
@@ -138,7 +139,7 @@ fn probes(measured: &Measured) -> Vec<Counted> {
         count: measured.probes.get(name).copied().unwrap_or_default(),
         excuse: None,
     };
-    probe::all_names().map(row).collect()
+    probe::all_names().chain(door::names()).map(row).collect()
 }
 
 fn rejections(measured: &Measured) -> Vec<Counted> {

@@ -103,7 +103,10 @@ fn kept<T: 'static>(connection: T) -> Outcome<Box<dyn std::any::Any>> {
 
 const WRONG: &[(&str, &str, Wrong)] = &[
     ("bytes that are no TLS", "not-tls", |door| kept(door.without_tls(b"GET / HTTP/1.1\r\n\r\n")?)),
-    ("who hangs up at once", "hung-up", |door| kept(drop(tcp(door.node.address)?))),
+    ("who hangs up at once", "hung-up", |door| {
+        drop(tcp(door.node.address)?);
+        kept(())
+    }),
     ("an earlier protocol", "wrong-version", |door| {
         kept(door.dial_with(&secret(PEER), &[b"pbft/2"])?.is_ok())
     }),
@@ -266,7 +269,8 @@ fn from_another_address(door: &Door) -> Outcome<End> {
     })?;
     let stream = stream.map_err(harness)?;
     stream.set_nonblocking(false).map_err(harness)?;
-    let mut end = End::over(stream, dialing(&secret(PEER), 0)?).map_err(harness)?;
+    let refused = |error: std::io::Error| Difference::new(Kind::Refused, error.to_string());
+    let mut end = End::over(stream, dialing(&secret(PEER), 0)?).map_err(refused)?;
     end.say(&hello(VERSION, door.cluster.id()));
     Ok(end)
 }
@@ -344,7 +348,10 @@ pub(super) fn dialing_end() -> Outcome {
     is("another word", "NoHello", trap.answers(b"good morning")?)?;
     is("an earlier protocol", "Protocol", trap.speaks(&[b"pbft/2"])?)?;
     is("no protocol", "Protocol", trap.speaks(&[])?)?;
-    let closed = trap.dialed(|_, stream| Ok(drop(stream)))?;
+    let closed = trap.dialed(|_, stream| {
+        drop(stream);
+        Ok(())
+    })?;
     is("an end that hangs up", "Io", name(&closed))?;
     let held = trap.dialed(|trap, stream| {
         trap.world.advance(DEADLINE + MOMENT)?;

@@ -101,6 +101,7 @@ const SCENARIOS: &[Scenario] = &[
             ACCEPT,
             SERVE_CLIENT,
             in_node!("inbox.rs", "Inbox::weighed_client_frame"),
+            TAKE,
         ],
         limits::of_clients,
     ),
@@ -124,6 +125,7 @@ const SCENARIOS: &[Scenario] = &[
             in_node!("transport/clients.rs", "ClientTable::leave"),
             in_node!("transport/clients.rs", "ClientTable::each"),
             in_node!("transport/mod.rs", "TcpNetwork::reply"),
+            in_node!("transport/mod.rs", "TcpNetwork::flush"),
             in_node!("transport/listener.rs", "Connected::drop"),
             SERVE_CLIENT,
         ],
@@ -192,7 +194,7 @@ const SCENARIOS: &[Scenario] = &[
     ),
     scenario(
         "a client and f+1 equal replies",
-        &[ON_REPLY, RECEIVE, ROUTE, in_node!("client/lane.rs", "Route::wait_for"), LANE],
+        &[ON_REPLY, RECEIVE, ROUTE, in_node!("client/lane.rs", "Route::wait_for"), LANE, STEP],
         client::equal_replies,
     ),
     scenario(

@@ -3,6 +3,7 @@
 use super::leads::Named;
 use crate::beyond;
 use crate::divergence::Divergence;
+use crate::door;
 use crate::probe::Probes;
 use crate::probe::handshake;
 use crate::probe::teeth::TEETH;
@@ -62,6 +63,7 @@ pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     }
     divergence = divergence.or_else(|| beyond::on_the_core().err().map(|divergence| *divergence));
     divergence = divergence.or_else(|| handshake::run().err().map(|divergence| *divergence));
+    divergence = divergence.or_else(|| door::run().err().map(|divergence| *divergence));
     if divergence.is_none() {
         divergence = hunter.in_nodes(&plan.node_traces(seed)?);
     }

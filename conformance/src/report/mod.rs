@@ -4,6 +4,7 @@ mod ci;
 
 use crate::beyond;
 use crate::divergence::Divergence;
+use crate::door;
 use crate::probe;
 use crate::refinement::kind::ActionKind;
 use crate::replay::core::ReplayReport;
@@ -208,7 +209,7 @@ impl ConformReport {
         if self.node.crashes == 0 {
             missing.push("no node crashed during the replay".to_owned());
         }
-        for probe in probe::at_the_node() {
+        for probe in probe::at_the_node().chain(door::names()) {
             if self.node.probes.get(probe).is_none_or(|count| *count == 0) {
                 missing.push(format!("never probed at the node: {probe}"));
             }
@@ -245,7 +246,7 @@ impl ConformReport {
         if played != all {
             missing.push(format!("scenarios at the node's full width: {played} of {all}"));
         }
-        for probe in probe::teeth::toothless(probe::all_names()) {
+        for probe in probe::teeth::toothless(probe::all_names().chain(door::names())) {
             missing.push(format!("a probe that no bug was ever seen to fail: {probe}"));
         }
         let all = (core.states_total, core.edges_total);
