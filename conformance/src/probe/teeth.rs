@@ -121,7 +121,7 @@ pub const TEETH: &[(&str, &str)] = &[
     ("what a client may ask for in a second", "credit-without-end"),
     ("who is silent for too long", "silent-peer-kept"),
     ("pauses between attempts to connect", "back-off-without-end"),
-    ("what a peer gets that was away", "taken-frames-stay"),
+    ("what a peer gets that was away", "queue-emptied-while-away"),
     ("what a peer gets whose queue was full", "newest-frame-dropped"),
     ("a client and f+1 equal replies", "request-sent-to-all"),
     ("a client and replicas that lie", "reply-signature-unchecked"),
