@@ -18,6 +18,7 @@ use crate::subject::world::World;
 use crate::walk::Trace;
 use crate::wide;
 use pbft_model as model;
+use pbft_plant::catalogue::Entry;
 use serde::{Deserialize, Serialize};
 use stateright::Model as _;
 use std::cell::LazyCell;
@@ -48,26 +49,21 @@ pub struct Found {
     pub seconds: f64,
 }
 
-/// Does with the bug that is on what the main job does with the code, cheapest first, until the bug shows: the corpus,
-/// the walks, what the model leaves out, the node's door, the traces through the node, the node at its full
-/// width, the graphs. With no bug on, the graphs are left out.
-pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
+/// Does with the bug that is on what the main job does with the code until the bug shows, and begins at `side`. With no
+/// bug on, the graphs are left out.
+pub fn hunt(bug: Option<&str>, side: Side, seed: u64) -> Result<Found, CorpusError> {
     let plan = Plan::quick();
     let started = Instant::now();
     let mut hunter = Hunter { seed, edges: 0 };
-    // Walks and ways to witnesses take longer to find than to follow.
-    let corpus = plan.corpus_traces()?;
-    let mut divergence = hunter.on_core(&corpus);
-    if divergence.is_none() {
-        divergence = hunter.on_core(&plan.core_traces(seed)?[corpus.len()..]);
+    let mut divergence = None;
+    for side in side.first() {
+        if divergence.is_none() {
+            divergence = match side {
+                Side::Core => hunter.at_the_core(&plan)?,
+                Side::Node => hunter.at_the_node(&plan)?,
+            };
+        }
     }
-    divergence = divergence.or_else(|| beyond::on_the_core().err().map(|divergence| *divergence));
-    divergence = divergence.or_else(|| handshake::run().err().map(|divergence| *divergence));
-    divergence = divergence.or_else(|| door::run().err().map(|divergence| *divergence));
-    if divergence.is_none() {
-        divergence = hunter.in_nodes(&plan.node_traces(seed)?);
-    }
-    divergence = divergence.or_else(|| wide::play().err().map(|divergence| *divergence));
     if bug.is_some() {
         // From the smallest on.
         divergence = divergence.or_else(|| hunter.in_graphs(plan.replayed.iter().rev()));
@@ -96,12 +92,59 @@ pub fn hunt(bug: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     })
 }
 
+/// Where a hunt begins: the bug is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// In the core.
+    Core,
+    /// In what stands around it.
+    Node,
+}
+
+impl Side {
+    /// Where this bug is.
+    pub fn of(entry: &Entry) -> Self {
+        match entry.hunks.iter().any(|hunk| hunk.path.starts_with("impl/core")) {
+            true => Self::Core,
+            false => Self::Node,
+        }
+    }
+
+    const fn first(self) -> [Self; 2] {
+        match self {
+            Self::Core => [Self::Core, Self::Node],
+            Self::Node => [Self::Node, Self::Core],
+        }
+    }
+}
+
 struct Hunter {
     seed: u64,
     edges: u64,
 }
 
 impl Hunter {
+    /// The corpus, the walks, and what the model leaves out.
+    fn at_the_core(&mut self, plan: &Plan) -> Result<Option<Divergence>, CorpusError> {
+        // Walks and ways to witnesses take longer to find than to follow.
+        let corpus = plan.corpus_traces()?;
+        let mut divergence = self.on_core(&corpus);
+        if divergence.is_none() {
+            divergence = self.on_core(&plan.core_traces(self.seed)?[corpus.len()..]);
+        }
+        Ok(divergence.or_else(|| beyond::on_the_core().err().map(|divergence| *divergence)))
+    }
+
+    /// The node's door, the node at its full width, and the traces through it.
+    fn at_the_node(&mut self, plan: &Plan) -> Result<Option<Divergence>, CorpusError> {
+        let scenarios = handshake::run().map(|_| 0).and_then(|_| wide::play());
+        let scenarios = scenarios.and_then(|_| door::run().map(|_| 0));
+        match scenarios {
+            Err(divergence) => Ok(Some(*divergence)),
+            Ok(_) => Ok(self.in_nodes(&plan.node_traces(self.seed)?)),
+        }
+    }
+
     fn on_core(&mut self, traces: &[Trace]) -> Option<Divergence> {
         traces.iter().find_map(|trace| {
             let config = replayable(&trace.config).ok()?;

@@ -6,7 +6,7 @@
 mod hunt;
 mod leads;
 
-pub use hunt::{Found, hunt};
+pub use hunt::{Found, Side, hunt};
 pub use leads::{Lead, Named};
 
 use crate::job::in_parallel;
@@ -154,7 +154,12 @@ pub fn hunt_all(
         |index| {
             let entry = index.checked_sub(1).map(|index| entries[index]);
             let bug = entry.map(|entry| &*entry.name);
-            let answer = planted.ask::<Found>(bug, ["hunt", "--seed", &seed.to_string()]);
+            let seed = seed.to_string();
+            let mut arguments = vec!["hunt", "--seed", &seed];
+            if entry.map(Side::of) == Some(Side::Node) {
+                arguments.push("--node");
+            }
+            let answer = planted.ask::<Found>(bug, arguments);
             if let Ok(Found { caught_by, seconds, .. }) = &answer {
                 let caught = caught_by.as_deref().unwrap_or("nothing");
                 errln!("{}: {caught}, {seconds:.1} s", bug.unwrap_or("without a bug"));
