@@ -10,6 +10,7 @@ use pbft_plant::switch::active_of;
 use pbft_plant::workspace::Kind;
 use thiserror::Error;
 
+use crate::sweep;
 use pbft_model::properties::PROPERTIES;
 use pbft_model::reduction::{Reductions, UnknownReduction};
 use pbft_model::{Config, ConfigError};
@@ -29,7 +30,14 @@ pub enum Fate {
         /// Length of the shortest counterexample.
         steps: usize,
     },
-    /// No property can be violated.
+    /// No property is violated, and something that must be seen is not: a search that is complete shows it nowhere.
+    Missing {
+        /// The witness, event or test of a property.
+        what: String,
+        /// The configuration, which is large enough for it.
+        config: Config,
+    },
+    /// No property can be violated, and everything that must be seen is.
     Equivalent {
         /// Why.
         reason: String,
@@ -76,12 +84,16 @@ pub enum RecordError {
 pub enum Unreadable {
     /// The sentence has another form.
     #[error(
-        "`caught: {0}` is neither `PROPERTY in STEPS steps at CONFIGURATION` nor `nothing at CONFIGURATION: REASON`"
+        "`caught: {0}` is none of `PROPERTY in STEPS steps at CONFIGURATION`, `witness NAME missing at CONFIGURATION` and \
+         `nothing at CONFIGURATION: REASON`"
     )]
     Form(String),
     /// There is no such property.
     #[error("there is no property `{0}`")]
     Property(String),
+    /// Nothing of this name must be seen.
+    #[error("there is no witness `{0}`")]
+    Witness(String),
     /// There is no such configuration.
     #[error("its configuration: {0}")]
     Config(#[from] ConfigError),
@@ -94,17 +106,25 @@ impl Fate {
     /// The configuration that is searched.
     #[must_use]
     pub const fn config(&self) -> &Config {
-        let (Self::Killed { config, .. } | Self::Equivalent { config, .. }) = self;
+        let (Self::Killed { config, .. }
+        | Self::Missing { config, .. }
+        | Self::Equivalent { config, .. }) = self;
         config
     }
 
-    /// The property whose violation is looked for; none for any of them.
+    /// The property whose violation is looked for; none for any of them, and for whatever must be seen.
     #[must_use]
     pub const fn by(&self) -> Option<&'static str> {
         match self {
             Self::Killed { by, .. } => Some(by),
-            Self::Equivalent { .. } => None,
+            Self::Missing { .. } | Self::Equivalent { .. } => None,
         }
+    }
+
+    /// Whether the mutant is found out.
+    #[must_use]
+    pub const fn is_found_out(&self) -> bool {
+        !matches!(self, Self::Equivalent { .. })
     }
 }
 
@@ -113,6 +133,7 @@ impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Killed { by, config, steps } => write!(f, "{by} in {steps} steps at {config}"),
+            Self::Missing { what, config } => write!(f, "witness {what} missing at {config}"),
             Self::Equivalent { reason, config } => write!(f, "nothing at {config}: {reason}"),
         }
     }
@@ -126,6 +147,13 @@ impl FromStr for Fate {
         if let Some(rest) = caught.strip_prefix("nothing at ") {
             let (config, reason) = rest.split_once(": ").ok_or_else(form)?;
             return Ok(Self::Equivalent { reason: reason.to_owned(), config: config.parse()? });
+        }
+        if let Some(rest) = caught.strip_prefix("witness ") {
+            let (what, config) = rest.split_once(" missing at ").ok_or_else(form)?;
+            let known = sweep::names().any(|name| name == what);
+            let what = known.then(|| what.to_owned());
+            let what = what.ok_or_else(|| Unreadable::Witness(rest.to_owned()))?;
+            return Ok(Self::Missing { what, config: config.parse()? });
         }
         let (by, rest) = caught.split_once(" in ").ok_or_else(form)?;
         let (steps, config) = rest.split_once(" steps at ").ok_or_else(form)?;
@@ -199,14 +227,17 @@ mod tests {
     fn a_fate_is_read_as_it_is_written() {
         for caught in [
             "agreement in 14 steps at n4-b0-v1-s1-d2",
+            "witness join-jump missing at n4-b0-v2-s1-d1",
             "nothing at n4-b0-v2-s1-d1: time is not modelled: nothing is lost but time",
         ] {
             assert_eq!(caught.parse::<Fate>().map(|fate| fate.to_string()), Ok(caught.to_owned()));
         }
         for (caught, why) in [
-            ("agreement", "is neither"),
-            ("agreement in few steps at n4-b0-v1-s1-d2", "is neither"),
-            ("nothing at n4-b0-v1-s1-d2", "is neither"),
+            ("agreement", "is none of"),
+            ("agreement in few steps at n4-b0-v1-s1-d2", "is none of"),
+            ("nothing at n4-b0-v1-s1-d2", "is none of"),
+            ("witness join-jump", "is none of"),
+            ("witness luck missing at n4-b0-v1-s1-d2", "no witness `luck"),
             ("luck in 2 steps at n4-b0-v1-s1-d2", "no property `luck`"),
             ("agreement in 2 steps at n3-b0-v1-s1-d2", "its configuration"),
         ] {

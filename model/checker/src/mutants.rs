@@ -38,25 +38,37 @@ pub struct Found {
     pub counterexample: Option<Trace>,
     /// The same as files, since no process without the mutant could make them.
     pub written: Option<Written>,
+    /// What must be seen and was not. It says something if the search is complete, and was for any property.
+    pub unseen: Vec<String>,
 }
 
 impl Found {
-    /// Searches for the shortest counterexample to a property, or to any, under the rules as they are in this process. An
-    /// error if the counterexample cannot be followed.
+    /// Searches for the shortest counterexample to a property, or to any, under the rules as they are in this process. In a
+    /// search for any it also notes what is not seen. An error if the counterexample cannot be followed.
     pub fn here(config: Config, property: Option<&str>) -> Result<Self, TraceError> {
         let model = Pbft::new(config).with_reductions(Reductions::ALL.without(unsound()));
         let started = Instant::now();
-        let search = shortest::violation(&model, property, &mut Silent);
+        let (search, unseen) = match property {
+            Some(_) => (shortest::violation(&model, property, &mut Silent), Vec::new()),
+            None => shortest::violation_or_unseen(&model, &mut Silent),
+        };
         let seconds = started.elapsed().as_secs_f64();
         let counterexample = search.found.as_ref().map(|path| Trace::new(&model, path));
         let written = counterexample.as_ref().map(Written::of).transpose()?;
         let (states, complete) = (search.unique_states, search.complete);
-        Ok(Self { states, complete, seconds, counterexample, written })
+        Ok(Self { states, complete, seconds, counterexample, written, unseen })
     }
 
     fn shows(&self, property: &str) -> bool {
         let shown = self.counterexample.iter().flat_map(|trace| &trace.shows);
         shown.into_iter().any(|one| one == property)
+    }
+
+    /// The properties violated, or what must be seen and is not.
+    fn finding(&self) -> Option<String> {
+        let shown = self.counterexample.as_ref().map(|trace| trace.shows.join(", "));
+        let unseen = (self.complete && !self.unseen.is_empty()).then(|| self.unseen.join(", "));
+        shown.or(unseen.map(|names| format!("missing {names}")))
     }
 }
 
@@ -69,13 +81,13 @@ pub struct MutantReport {
     pub rule: String,
     /// What is different in the rules.
     pub diff: String,
-    /// Whether a property was violated.
+    /// Whether a property was violated, or something that must be seen was not.
     pub killed: bool,
     /// Whether it is on record as equivalent.
     pub equivalent: bool,
-    /// The property that is on record, or the reason why there is none.
+    /// The property or what is missing, as on record, or the reason why there is none.
     pub expected: String,
-    /// The property found violated.
+    /// The property found violated, or what is missing.
     pub killed_by: Option<String>,
     /// The configuration searched.
     pub config: String,
@@ -105,9 +117,16 @@ impl MutantReport {
                 let killed_by = shows.then(|| (*by).to_owned());
                 ((*by).to_owned(), killed_by, shows && length == Some(*steps))
             }
+            Fate::Missing { what, .. } => {
+                let is_missing = found.complete && found.unseen.contains(what);
+                let expected = format!("missing {what}");
+                let killed_by = if is_missing { Some(expected.clone()) } else { found.finding() };
+                (expected, killed_by, is_missing && length.is_none())
+            }
             Fate::Equivalent { reason, .. } => {
-                let shown = found.counterexample.as_ref().map(|trace| trace.shows.join(", "));
-                (reason.clone(), shown, found.complete && length.is_none())
+                let finding = found.finding();
+                let nothing = found.complete && finding.is_none();
+                (reason.clone(), finding, nothing)
             }
         };
         Self {
@@ -115,7 +134,7 @@ impl MutantReport {
             rule: row.rule.clone(),
             diff,
             killed: killed_by.is_some(),
-            equivalent: row.fate.by().is_none(),
+            equivalent: !row.fate.is_found_out(),
             expected,
             killed_by,
             config: row.fate.config().to_string(),

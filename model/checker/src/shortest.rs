@@ -2,6 +2,7 @@
 
 use crate::bfs::{self, Limits, Search};
 use crate::run::Progress;
+use crate::sweep::Sweep;
 use crate::theorem::Theorem;
 use pbft_model::properties::PROPERTIES;
 use pbft_model::{Action, Pbft, State};
@@ -23,6 +24,19 @@ pub(crate) fn violation(
         asked.any(|one| !(one.holds)(model, state))
     };
     search(model, violates, progress)
+}
+
+/// Searches for a shortest path to a violation of any property, and says what must be seen and was not.
+pub(crate) fn violation_or_unseen(
+    model: &Pbft,
+    progress: &mut dyn Progress,
+) -> (Search<Action>, Vec<String>) {
+    let sweep = Sweep::new(model.clone(), None);
+    let limits = Limits { max_states: MAX_STATES, ..Limits::default() };
+    let search = bfs::search(&sweep, limits, |sweep, state| !sweep.visit(state), progress);
+    let unseen = sweep.must_be_seen().into_iter().filter(|(_, seen)| !seen);
+    let unseen = unseen.map(|(name, _)| name).collect();
+    (search, unseen)
 }
 
 /// Searches for a shortest path to a state that matches, as far as memory goes.

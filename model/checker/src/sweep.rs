@@ -37,8 +37,10 @@ pub(crate) struct Seen {
     pub(crate) begun: AtomicU64,
     /// Bit i is property i.
     violated: AtomicU64,
-    /// Bit i is what must be seen i: see [`Sweep::must_be_seen`].
+    /// Bit i is the witness i, and after the witnesses the test of a property: see [`Sweep::must_be_seen`].
     shown: AtomicU64,
+    /// Bit i is event i.
+    taken: AtomicU64,
     /// Set to end the search early: then no state has successors any more.
     pub(crate) stopped: AtomicBool,
     /// Where model and theorem differ, if somewhere.
@@ -61,16 +63,24 @@ impl Seen {
     }
 }
 
+/// What states show: a bit for each.
 const STATES: usize = WITNESSES.len() + PROPERTIES.len();
-const ALL: usize = STATES + EVENTS.len();
-const _: () = assert!(ALL <= u64::BITS as usize);
+const _: () = assert!(STATES < u64::BITS as usize && EVENTS.len() < u64::BITS as usize);
+
+/// The names of everything that may have to be seen: the witnesses, states that put each property to the test, the events.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    let witnesses = WITNESSES.iter().map(|one| one.name.to_owned());
+    let tests = PROPERTIES.iter().map(|one| format!("{} put to the test", one.name));
+    let events = EVENTS.iter().map(|one| one.name.to_owned());
+    witnesses.chain(tests).chain(events)
+}
 
 impl Sweep {
     /// A search that ends at a violation of one property, by its place in [`PROPERTIES`], or of any.
     pub(crate) fn new(pbft: Pbft, only: Option<usize>) -> Self {
         let sweep = Self { pbft, only, theorem: None, seen: Arc::default() };
         // What does not apply is marked from the start, so that it costs nothing.
-        for bit in (0..ALL).filter(|bit| !sweep.is_applicable(*bit)) {
+        for bit in (0..STATES + EVENTS.len()).filter(|bit| !sweep.is_applicable(*bit)) {
             sweep.mark(bit);
         }
         sweep
@@ -114,19 +124,25 @@ impl Sweep {
     }
 
     fn mark(&self, bit: usize) {
-        self.seen.shown.fetch_or(1 << bit, Ordering::Relaxed);
+        match bit.checked_sub(STATES) {
+            Some(event) => self.seen.taken.fetch_or(1 << event, Ordering::Relaxed),
+            None => self.seen.shown.fetch_or(1 << bit, Ordering::Relaxed),
+        };
+    }
+
+    fn is_marked(&self, bit: usize) -> bool {
+        let seen = |bits: &AtomicU64, bit: usize| bits.load(Ordering::Relaxed) & (1 << bit) != 0;
+        match bit.checked_sub(STATES) {
+            Some(event) => seen(&self.seen.taken, event),
+            None => seen(&self.seen.shown, bit),
+        }
     }
 
     /// Everything that some state or step must show where the configuration is large enough, with whether it was seen:
     /// the witnesses, states that put each property to the test, and the events.
     pub(crate) fn must_be_seen(&self) -> BTreeMap<String, bool> {
-        let shown = self.seen.shown.load(Ordering::Relaxed);
-        let witnesses = WITNESSES.iter().map(|one| one.name.to_owned());
-        let tests = PROPERTIES.iter().map(|one| format!("{} put to the test", one.name));
-        let events = EVENTS.iter().map(|one| one.name.to_owned());
-        let all = witnesses.chain(tests).chain(events).enumerate();
-        let applicable = all.filter(|(bit, _)| self.is_applicable(*bit));
-        applicable.map(|(bit, name)| (name, shown & (1 << bit) != 0)).collect()
+        let applicable = names().enumerate().filter(|(bit, _)| self.is_applicable(*bit));
+        applicable.map(|(bit, name)| (name, self.is_marked(bit))).collect()
     }
 
     /// Per property whether it is violated in some state that was visited.
@@ -148,7 +164,7 @@ impl Sweep {
     pub(crate) fn visit(&self, state: &State) -> bool {
         self.seen.visited.fetch_add(1, Ordering::Relaxed);
         let shown = self.seen.shown.load(Ordering::Relaxed);
-        if shown | !((1 << STATES) - 1) != u64::MAX {
+        if shown != (1 << STATES) - 1 {
             self.look(state, shown);
         }
         let mut violated = 0;
@@ -175,11 +191,11 @@ impl Sweep {
 
     /// Notes which events the actions show that were not seen before.
     pub(crate) fn look_at_steps(&self, state: &State, actions: &[Action]) {
-        let shown = self.seen.shown.load(Ordering::Relaxed) >> STATES;
-        if shown == (1 << EVENTS.len()) - 1 {
+        let taken = self.seen.taken.load(Ordering::Relaxed);
+        if taken == (1 << EVENTS.len()) - 1 {
             return;
         }
-        for (at, event) in EVENTS.iter().enumerate().filter(|(at, _)| shown & (1 << at) == 0) {
+        for (at, event) in EVENTS.iter().enumerate().filter(|(at, _)| taken & (1 << at) == 0) {
             if actions.iter().any(|action| (event.shown)(&self.pbft, state, action)) {
                 self.mark(STATES + at);
             }

@@ -58,7 +58,7 @@ fn the_claims_have_the_numbers_on_record() {
     assert!(safe.contains(&format!("{} properties", PROPERTIES.len() - 1)), "{safe}");
 
     let rows = record().expect("a record");
-    let killed = rows.iter().filter(|row| row.fate.by().is_some()).count();
+    let killed = rows.iter().filter(|row| row.fate.is_found_out()).count();
     let fails = claim(&readme, "The model can fail");
     let fates = format!("{} rules broken one by one: {killed} are", rows.len());
     assert!(fails.contains(&fates), "{fates}: {fails}");
