@@ -58,6 +58,21 @@ pub(crate) fn byzantine_leads(config: &Config) -> bool {
     leads_below(config, config.max_view().next())
 }
 
+/// Whether some view after the first has a Byzantine primary.
+pub(crate) fn byzantine_leads_later(config: &Config) -> bool {
+    views(config).skip(1).any(|view| !honest_leads(config, view))
+}
+
+/// Whether a Byzantine replica can say something in a view change.
+pub(crate) fn changes_view_among_byzantines(config: &Config) -> bool {
+    has_view_changes(config) && has_byzantine(config)
+}
+
+/// Whether a Byzantine replica can have certificates of two views for different requests at a slot.
+pub(crate) fn has_two_certificates(config: &Config) -> bool {
+    has_two_view_changes(config) && has_byzantine(config) && config.requests() >= 2
+}
+
 /// Whether a faulty primary has two slots in which to order one request.
 pub(crate) fn has_duplicates(config: &Config) -> bool {
     config.last_slot() >= Slot(2) && config.window() >= 2 && byzantine_leads(config)
@@ -68,6 +83,14 @@ pub(crate) fn has_checkpoints(config: &Config) -> bool {
     let enough =
         |interval| interval <= config.requests() || leads_below(config, config.max_view().next());
     config.checkpoint_interval().is_some_and(enough)
+}
+
+/// Whether something can be accepted above the first checkpoint by a replica that has not executed so far.
+pub(crate) fn has_slots_above_a_checkpoint(config: &Config) -> bool {
+    let above = |interval| config.last_slot() > Slot(interval) && config.window() > interval;
+    has_checkpoints(config)
+        && config.checkpoint_interval().is_some_and(above)
+        && (config.requests() >= 2 || byzantine_leads(config))
 }
 
 /// Whether a Byzantine replica is primary of a view below `view`.

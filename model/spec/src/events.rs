@@ -7,13 +7,15 @@
 use crate::Pbft;
 use crate::action::Action;
 use crate::bounds::{
-    always, byzantine_backs, byzantine_leads, has_byzantine, has_checkpoints, has_duplicates,
-    has_gap, has_honest_later_view, has_honest_view, has_two_view_changes, has_view_changes,
-    honest_leads, views, views_before_last,
+    always, byzantine_backs, byzantine_leads, byzantine_leads_later, changes_view_among_byzantines,
+    has_byzantine, has_checkpoints, has_duplicates, has_gap, has_honest_later_view,
+    has_honest_view, has_slots_above_a_checkpoint, has_two_certificates, has_two_view_changes,
+    has_view_changes, honest_leads, views, views_before_last,
 };
 use crate::config::Config;
 use crate::ids::{Slot, View};
-use crate::state::{State, Viewer};
+use crate::powers;
+use crate::state::State;
 use crate::value::Value;
 
 /// Something that a step of the search must show.
@@ -36,7 +38,7 @@ const fn event(
 }
 
 /// All events.
-pub const EVENTS: [Event; 37] = [
+pub const EVENTS: [Event; 53] = [
     event(
         "pre-prepare-in-view-0",
         |config| honest_leads(config, 0),
@@ -58,6 +60,13 @@ pub const EVENTS: [Event; 37] = [
         |config| byzantine_leads(config) && config.requests() >= 2,
         prepares_otherwise,
     ),
+    event(
+        "prepare-another-value-than-another-backup-in-later-view",
+        |config| byzantine_leads_later(config) && config.requests() >= 2,
+        |model, state, action| {
+            actor(state, action).view > View(0) && prepares_otherwise(model, state, action)
+        },
+    ),
     event("commit-by-primary", has_honest_view, |model, state, action| {
         matches!(action, Action::Commit { .. }) && is_primary(model, state, action)
     }),
@@ -68,12 +77,17 @@ pub const EVENTS: [Event; 37] = [
         matches!(action, Action::Commit { .. }) && actor(state, action).view > View(0)
     }),
     event("commit-on-honest-prepares", always, |model, state, action| {
-        matches!(action, Action::Commit { .. }) && !needs_byzantine_prepare(model, state, action)
+        matches!(action, Action::Commit { .. }) && !powers::needs_a_prepare(model, state, action)
     }),
     event(
         "commit-on-a-byzantine-prepare",
         |config| views(config).any(|view| byzantine_backs(config, view)),
-        needs_byzantine_prepare,
+        powers::needs_a_prepare,
+    ),
+    event(
+        "commit-on-a-byzantine-prepare-in-a-second-view",
+        |config| views(config).filter(|view| byzantine_backs(config, *view)).count() >= 2,
+        powers::needs_a_prepare_again,
     ),
     event("execute-by-primary", has_honest_view, |model, state, action| {
         matches!(action, Action::Execute { .. }) && is_primary(model, state, action)
@@ -89,9 +103,14 @@ pub const EVENTS: [Event; 37] = [
         view < actor(state, action).view
     }),
     event("execute-on-honest-commits", always, |model, state, action| {
-        matches!(action, Action::Execute { .. }) && !needs_byzantine_commit(model, state, action)
+        matches!(action, Action::Execute { .. }) && !powers::needs_a_commit(model, state, action)
     }),
-    event("execute-on-a-byzantine-commit", has_byzantine, needs_byzantine_commit),
+    event("execute-on-a-byzantine-commit", has_byzantine, powers::needs_a_commit),
+    event(
+        "execute-on-a-byzantine-commit-against-another",
+        |config| changes_view_among_byzantines(config) && config.requests() >= 2,
+        powers::needs_a_commit_against_another,
+    ),
     event("execute-null", has_gap, |_, _, action| {
         matches!(action, Action::Execute { value: Value::NULL, .. })
     }),
@@ -99,6 +118,15 @@ pub const EVENTS: [Event; 37] = [
         let Action::Execute { value, .. } = *action else { return false };
         actor(state, action).served.contains(value)
     }),
+    event(
+        "execute-what-a-later-request-made-obsolete",
+        |config| config.timestamps() > 1 && config.last_slot() >= Slot(2) && config.window() >= 2,
+        |_, state, action| {
+            let Action::Execute { value, .. } = *action else { return false };
+            let actor = actor(state, action);
+            actor.served.contains(value) && actor.applied.iter().all(|applied| applied != value)
+        },
+    ),
     event(
         "stabilise-by-primary",
         |config| has_checkpoints(config) && has_honest_view(config),
@@ -113,17 +141,29 @@ pub const EVENTS: [Event; 37] = [
         "stabilise-on-a-byzantine-checkpoint",
         |config| has_checkpoints(config) && has_byzantine(config),
         |model, state, action| {
-            let Action::Stabilise { slot, .. } = *action else { return false };
-            let digest = actor(state, action).sent.checkpoints[slot.index()];
-            let honest = model.clone().silenced();
-            digest.is_some_and(|digest| {
-                honest.checkpoint_votes(state, slot, digest) < honest.checkpoints_needed()
-            })
+            matches!(action, Action::Stabilise { .. })
+                && powers::needs_a_checkpoint(model, state, action)
+        },
+    ),
+    event(
+        "fetch-state-on-a-byzantine-checkpoint",
+        |config| has_checkpoints(config) && has_byzantine(config),
+        |model, state, action| {
+            matches!(action, Action::StateTransfer { .. })
+                && powers::needs_a_checkpoint(model, state, action)
         },
     ),
     event("fetch-state-while-active", has_checkpoints, |_, state, action| {
         matches!(action, Action::StateTransfer { .. }) && actor(state, action).active
     }),
+    event(
+        "fetch-state-below-an-accepted-slot",
+        has_slots_above_a_checkpoint,
+        |_, state, action| {
+            let Action::StateTransfer { slot, .. } = *action else { return false };
+            actor(state, action).accepted[slot.index() + 1..].iter().any(|value| value.is_some())
+        },
+    ),
     event(
         "fetch-state-while-changing-view",
         |config| has_checkpoints(config) && has_view_changes(config),
@@ -146,6 +186,11 @@ pub const EVENTS: [Event; 37] = [
         let Action::StartViewChange { to, .. } = *action else { return false };
         to > actor(state, action).view.next()
     }),
+    event(
+        "view-change-by-joining-a-byzantine",
+        |config| has_two_view_changes(config) && has_byzantine(config),
+        powers::needs_a_joiner,
+    ),
     event("view-change-with-a-certificate", has_view_changes, |_, state, action| {
         leaves_view(action) && actor(state, action).certificates.iter().any(Option::is_some)
     }),
@@ -174,22 +219,62 @@ pub const EVENTS: [Event; 37] = [
         "new-view-on-a-byzantine-view-change",
         |config| has_byzantine(config) && has_honest_later_view(config),
         |model, state, action| {
-            let Action::NewView { replica, outcome } = *action else { return false };
-            let view = state.replica(replica).view;
-            !model.clone().silenced().new_view_outcomes(state, view).contains(&outcome)
+            matches!(action, Action::NewView { .. })
+                && powers::needs_a_view_change(model, state, action)
         },
+    ),
+    event(
+        "new-view-on-a-certificate-that-only-a-byzantine-shows",
+        changes_view_among_byzantines,
+        powers::needs_a_certificate,
+    ),
+    event(
+        "new-view-on-a-certificate-that-a-byzantine-omits",
+        changes_view_among_byzantines,
+        powers::needs_an_omission,
+    ),
+    event(
+        "new-view-on-a-stale-certificate-of-a-byzantine",
+        has_two_certificates,
+        powers::needs_a_stale_certificate,
+    ),
+    event(
+        "new-view-on-the-better-of-two-certificates-of-a-byzantine",
+        has_two_certificates,
+        powers::needs_the_best_certificate,
+    ),
+    event(
+        "new-view-on-an-old-checkpoint-of-a-byzantine",
+        |config| has_checkpoints(config) && changes_view_among_byzantines(config),
+        powers::needs_an_old_checkpoint,
+    ),
+    event(
+        "new-view-on-a-checkpoint-that-only-a-byzantine-proves",
+        |config| has_checkpoints(config) && changes_view_among_byzantines(config),
+        powers::needs_a_checkpoint_proof,
     ),
     event("enter-view-of-honest-primary", has_honest_later_view, |model, _, action| {
         let Action::EnterView { view, .. } = *action else { return false };
         !model.is_byzantine(model.primary(view))
     }),
+    event("enter-view-of-byzantine-primary", byzantine_leads_later, |model, _, action| {
+        let Action::EnterView { view, .. } = *action else { return false };
+        model.is_byzantine(model.primary(view))
+    }),
     event(
-        "enter-view-of-byzantine-primary",
-        |config| views(config).skip(1).any(|view| !honest_leads(config, view)),
-        |model, _, action| {
-            let Action::EnterView { view, .. } = *action else { return false };
-            model.is_byzantine(model.primary(view))
-        },
+        "enter-view-by-another-new-view-than-another-backup",
+        byzantine_leads_later,
+        powers::enters_otherwise,
+    ),
+    event(
+        "enter-view-by-another-view-change-than-another-backup",
+        byzantine_leads_later,
+        powers::enters_on_another_claim,
+    ),
+    event(
+        "take-a-batch-that-a-byzantine-primary-withheld",
+        byzantine_leads,
+        powers::takes_a_withheld_batch,
     ),
     event("enter-view-without-having-asked", has_view_changes, |_, state, action| {
         let Action::EnterView { view, .. } = *action else { return false };
@@ -225,20 +310,4 @@ fn prepares_otherwise(model: &Pbft, state: &State, action: &Action) -> bool {
         let sent = state.sent(other).prepares[view.index()][slot.index()];
         other != replica && !sent.is_empty() && !sent.contains(value)
     })
-}
-
-fn needs_byzantine_prepare(model: &Pbft, state: &State, action: &Action) -> bool {
-    let Action::Commit { replica, slot } = *action else { return false };
-    let own = state.replica(replica);
-    let (viewer, value) = (Viewer::Replica(replica), own.accepted[slot.index()]);
-    let honest = model.clone().silenced();
-    honest.prepare_votes(state, viewer, own.view, slot).votes(value) < honest.prepares_needed()
-}
-
-fn needs_byzantine_commit(model: &Pbft, state: &State, action: &Action) -> bool {
-    let Action::Execute { replica, view, value } = *action else { return false };
-    let slot = state.replica(replica).last_executed.next();
-    let honest = model.clone().silenced();
-    let votes = honest.commit_votes(state, Viewer::Replica(replica), view, slot);
-    votes.votes(value) < honest.commits_needed()
 }

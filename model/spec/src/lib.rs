@@ -47,9 +47,10 @@
 //! [`batches`] that others know by their digests, who can prove what was executed, and whose timer runs.
 //!
 //! Nothing may hold merely because nothing happens. A complete search must have shown every state among the [`witnesses`],
-//! every kind of step in every role among the [`events`], and for each property a state that puts it to the test, where the
-//! bounds are large enough for them; otherwise it is inconclusive. What each rule is for is on record beside these sources: without
-//! it, or with another in its place, a property must be violated; and so must agreement with more than f Byzantine replicas.
+//! every kind of step in every role and every power of the adversary among the [`events`], and for each property a state
+//! that puts it to the test, where the bounds are large enough for them; otherwise it is inconclusive. What each rule and
+//! each power is for is on record beside these sources: without it, or with another in its place, a property must be
+//! violated or something is not seen; and agreement must be violated with more than f Byzantine replicas.
 //!
 //! [`reduction`] and [`dead`] make the state space smaller without changing what can happen. The crate `pbft-checker` does the
 //! searching.
@@ -73,6 +74,7 @@ pub mod events;
 pub mod ids;
 pub mod new_view;
 pub mod normal_case;
+pub(crate) mod powers;
 pub mod progress;
 pub mod properties;
 pub mod quorum;

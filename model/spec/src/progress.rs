@@ -77,13 +77,18 @@ impl Pbft {
         }
         // A quiescent state. Reductions rename replicas and requests, which may change who leads which view and what is
         // ordered first: try all states that this one stands for.
-        let plain = self.clone().with_reductions(Reductions::NONE);
-        let beyond = Self { config: self.config.beyond(), ..plain };
+        let beyond = self.beyond();
         let mut renamed: Vec<_> = self.renamings(state).collect();
         // Replicas that are alike make many of them equal.
         renamed.sort_unstable();
         renamed.dedup();
         renamed.iter().all(|start| Schedule::new(&beyond, start).settles())
+    }
+
+    /// The protocol in the bounds of the schedule.
+    fn beyond(&self) -> Self {
+        let plain = self.clone().with_reductions(Reductions::NONE);
+        Self { config: self.config.beyond(), ..plain }
     }
 
     /// Lets the replicas take steps in turn until none has any left but to begin a view or to wait for its timer.
@@ -210,10 +215,33 @@ impl<'a> Schedule<'a> {
 
     /// Whether every branch gets everything executed in time.
     fn settles(&self) -> bool {
+        self.goes_on(self.start.clone(), self.timeouts())
+    }
+
+    /// How often timers may run out.
+    fn timeouts(&self) -> u8 {
         let views = || self.silent.honest_states(self.start).map(|replica| replica.view.0);
         let between = views().max().unwrap_or(0) - views().min().unwrap_or(0);
-        let timeouts = between + self.silent.config.patience();
-        self.goes_on(self.start.clone(), timeouts)
+        between + self.silent.config.patience()
+    }
+
+    /// Whether some primary may come to different NEW-VIEWs, on the way to the first.
+    fn branches(&self) -> bool {
+        let mut state = self.start.clone();
+        let mut timeouts = self.timeouts();
+        loop {
+            self.silent.deliver_everything(&mut state);
+            let mut beginnings = self.silent.honest().map(|id| self.beginnings(&state, id));
+            if let Some(outcomes) = beginnings.find(|outcomes| !outcomes.is_empty()) {
+                return outcomes.len() > 1;
+            }
+            if !self.silent.join(&mut state) {
+                if timeouts == 0 || !self.silent.time_out(&mut state) {
+                    return false;
+                }
+                timeouts -= 1;
+            }
+        }
     }
 
     /// The same from a state on.
@@ -272,6 +300,11 @@ impl<'a> Schedule<'a> {
 /// Whether a state shows that the schedule has something to do: requests are outstanding, and nothing is deliverable.
 pub(crate) fn is_stuck_without_timers(model: &Pbft, state: &State) -> bool {
     !model.everything_is_served(state) && model.clone().silenced().first_delivery(state).is_none()
+}
+
+/// Whether a state shows that what the schedule comes to depends on what the Byzantine replicas have sent before it.
+pub(crate) fn depends_on_what_was_sent(model: &Pbft, state: &State) -> bool {
+    is_stuck_without_timers(model, state) && Schedule::new(&model.beyond(), state).branches()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::bounds::{always, has_checkpoints, has_view_changes};
 use crate::config::Config;
 use crate::ids::{MAX_SLOTS, ReplicaId, Slot, View};
 use crate::progress;
-use crate::state::{ReplicaState, State, Viewer};
+use crate::state::{ReplicaState, State, StateDigest, Viewer};
 use crate::value::{Value, ValueSet};
 
 /// A safety property: a name, what it says, and a predicate on states.
@@ -27,7 +27,7 @@ pub struct Property {
 }
 
 /// All properties.
-pub const PROPERTIES: [Property; 14] = [
+pub const PROPERTIES: [Property; 16] = [
     Property {
         name: "agreement",
         statement: "no two honest replicas execute different values at a slot, in whatever view",
@@ -170,6 +170,26 @@ pub const PROPERTIES: [Property; 14] = [
                 || config.requests() > config.last_slot().0
         },
         exercised: progress::is_stuck_without_timers,
+    },
+    Property {
+        name: "fetched-state",
+        statement: "a replica that fetched its state has what the decided values up to there make of it",
+        holds: fetched_state,
+        applicable: has_checkpoints,
+        exercised: |model, state| model.honest_states(state).any(has_fetched),
+    },
+    Property {
+        name: "votes-kept",
+        statement: "above h a replica has accepted what it voted for in its view and nothing else, and has the certificate of its last COMMIT",
+        holds: votes_kept,
+        applicable: always,
+        exercised: |model, state| {
+            let voted = |replica: &ReplicaState| {
+                let votes = &replica.sent.prepares[replica.view.index()];
+                replica.active && votes.iter().any(|values| !values.is_empty())
+            };
+            model.honest_states(state).any(voted)
+        },
     },
 ];
 
@@ -339,6 +359,54 @@ fn durable_before_sent(model: &Pbft, state: &State) -> bool {
             both.add(state.sent(id));
             both == on_disk
         })
+}
+
+/// Whether a replica came to where it is by state transfer, without having executed all that lies below.
+fn has_fetched(replica: &ReplicaState) -> bool {
+    let mut slots = Slot::GENESIS.until(replica.last_executed);
+    slots.any(|slot| replica.executed[slot.index()].is_none())
+}
+
+/// Says again what execution does: a request counts unless it or a later one of its client came before.
+fn fetched_state(model: &Pbft, state: &State) -> bool {
+    let decided = |slot: Slot| {
+        let mut values = model.honest_states(state).map(|one| one.executed[slot.index()]);
+        values.find(|value| value.is_some())
+    };
+    model.honest_states(state).filter(|one| has_fetched(one)).all(|replica| {
+        let mut made = StateDigest::default();
+        let mut last = [0; Value::MAX_CLIENTS as usize + 1];
+        for slot in Slot::GENESIS.until(replica.last_executed) {
+            let Some(value) = decided(slot) else { return false };
+            let Some(client) = value.client() else { continue };
+            let last = &mut last[usize::from(client)];
+            if *last < value.timestamp() {
+                *last = value.timestamp();
+                made.applied.push(value);
+                (1..=*last).for_each(|one| made.served.insert(Value::with_timestamp(client, one)));
+            }
+        }
+        replica.digest() == made
+    })
+}
+
+/// State transfer and restarts included. Of what all have executed the reduction may have forgotten who sent COMMIT.
+fn votes_kept(model: &Pbft, state: &State) -> bool {
+    let all_executed = |slot| model.honest_states(state).all(|one| one.last_executed >= slot);
+    model.honest_states(state).all(|replica| {
+        replica.low_water_mark.until(model.config().last_slot()).all(|slot| {
+            let at = slot.index();
+            let voted = replica.sent.prepares[replica.view.index()][at];
+            let accepted = replica.accepted[at];
+            let in_view = if accepted.is_none() { ValueSet::EMPTY } else { ValueSet::of(accepted) };
+            let has_accepted = !replica.active || voted == in_view;
+            let mut views = model.views().rev();
+            let last = views.find(|view| !replica.sent.commits[view.index()][at].is_empty());
+            let has_certificate = last
+                .is_none_or(|last| replica.certificates[at].is_some_and(|held| held.view >= last));
+            has_accepted && (has_certificate || all_executed(slot))
+        })
+    })
 }
 
 /// In terms of what is left to see: as long as the NEW-VIEW of a view may still be formed, no reduction has forgotten

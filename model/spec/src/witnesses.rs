@@ -5,12 +5,14 @@
 
 use crate::Pbft;
 use crate::bounds::{
-    always, byzantine_leads, has_checkpoints, has_gap, has_two_view_changes, has_view_changes,
+    always, byzantine_backs, byzantine_leads, changes_view_among_byzantines, has_byzantine,
+    has_checkpoints, has_gap, has_two_view_changes, has_view_changes, honest_leads, views,
 };
 use crate::config::Config;
 use crate::ids::{MAX_VIEWS, ReplicaId, Slot, View};
 use crate::state::{State, Viewer};
 use crate::value::Value;
+use crate::{powers, progress};
 
 /// Something that some reachable state must show.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +28,7 @@ pub struct Sometimes {
 }
 
 /// All witnesses.
-pub const WITNESSES: [Sometimes; 11] = [
+pub const WITNESSES: [Sometimes; 15] = [
     Sometimes {
         name: "executed",
         statement: "a request is executed",
@@ -111,6 +113,35 @@ pub const WITNESSES: [Sometimes; 11] = [
         statement: "a replica joins a view change more than one view ahead",
         applicable: has_two_view_changes,
         shown: join_jump,
+    },
+    Sometimes {
+        name: "two-values-by-prepares",
+        statement: "Byzantine backups send PREPARE for two values of a slot: one prepares, the other lacks one vote",
+        applicable: |config| {
+            let split = |view| !honest_leads(config, view) && byzantine_backs(config, view);
+            config.requests() >= 2 && views(config).any(split)
+        },
+        shown: powers::two_values_by_prepares,
+    },
+    Sometimes {
+        name: "waits-for-a-silent-vote",
+        statement: "requests are outstanding, and nothing goes on without the vote of a silent replica",
+        applicable: |config| {
+            has_byzantine(config) && (byzantine_leads(config) || has_view_changes(config))
+        },
+        shown: powers::waits_for_a_vote,
+    },
+    Sometimes {
+        name: "waits-for-a-silent-primary",
+        statement: "requests are outstanding, and a silent primary has proposed a request to some backups only",
+        applicable: byzantine_leads,
+        shown: powers::waits_for_a_primary,
+    },
+    Sometimes {
+        name: "view-change-before-silence",
+        statement: "what the next primary may come to depends on what silent replicas have sent before",
+        applicable: changes_view_among_byzantines,
+        shown: progress::depends_on_what_was_sent,
     },
 ];
 
