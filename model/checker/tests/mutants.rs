@@ -65,7 +65,7 @@ fn with_no_mutant_on_the_planted_build_searches_what_the_plain_one_does() {
 }
 
 /// Bounds from small to large. Where a mutant dies at the same bounds for several Byzantine positions, the record names
-/// the lowest. Of a mutant that dies elsewhere the record names a configuration of a preset.
+/// the lowest; or the first among those in a preset. Of a mutant that dies elsewhere it names one of a preset.
 const LADDER: [&str; 23] = [
     "n4-bX-v0-s1-d1",
     "n4-bX-v0-s1-d2",
@@ -96,16 +96,21 @@ const LADDER: [&str; 23] = [
 #[ignore = "minutes: cargo test --release -p pbft-checker -- --ignored"]
 fn the_record_names_the_smallest_configuration() {
     let mut wrong = Vec::new();
+    let presets = [Preset::Nightly, Preset::Theorem].map(Preset::entries).concat();
+    let presets: Vec<_> = presets.iter().map(|entry| entry.config.to_string()).collect();
     for row in rows() {
         let Fate::Killed { by, config: recorded, .. } = row.fate else { continue };
         let each = |bounds: &str| ["0", "1", "3"].map(|byzantine| bounds.replace('X', byzantine));
-        let mut names = LADDER.iter().flat_map(|bounds| each(bounds));
-        if !names.clone().any(|name| name == recorded.to_string()) {
+        let names = LADDER.iter().flat_map(|bounds| each(bounds));
+        let names: Vec<_> = names.collect();
+        if !names.contains(&recorded.to_string()) {
             continue;
         }
-        let finds = |name: &String| ask(Some(&row.name), name, by).counterexample.is_some();
-        let smallest = names.find(finds);
-        if smallest != Some(recorded.to_string()) {
+        let finds = |name: &&String| ask(Some(&row.name), name, by).counterexample.is_some();
+        let smallest = names.iter().find(finds).cloned();
+        let is_recorded = |found: Option<&String>| found == Some(&recorded.to_string());
+        let in_preset = || names.iter().filter(|name| presets.contains(*name)).find(finds);
+        if !is_recorded(smallest.as_ref()) && !is_recorded(in_preset()) {
             wrong.push((row.name, recorded, smallest));
         }
     }
