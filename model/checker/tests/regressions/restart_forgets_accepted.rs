@@ -1,4 +1,4 @@
-/// n4-b0-v0-s1-d2 --mutant restart-forgets-accepted: 11 steps to a state that violates agreement, certificate-uniqueness, client-reply
+/// n4-b0-v0-s1-d2 --mutant restart-forgets-accepted: 11 steps to a state that violates agreement, certificate-uniqueness, client-reply, votes-kept
 #[test]
 fn restart_forgets_accepted_broken_in_n4_b0_v0_s1_d2() {
     use pbft_checker::mutant_record;
@@ -18,7 +18,8 @@ fn restart_forgets_accepted_broken_in_n4_b0_v0_s1_d2() {
         "replica 2 Commit slot 1",
         "replica 3 Execute R2, committed in view 0",
     ];
-    const VIOLATED: [&str; 3] = ["agreement", "certificate-uniqueness", "client-reply"];
+    const VIOLATED: [&str; 4] =
+        ["agreement", "certificate-uniqueness", "client-reply", "votes-kept"];
     let model = Pbft::new("n4-b0-v0-s1-d2".parse().expect("a configuration"));
     match mutant_record::active() {
         Some("restart-forgets-accepted") => {
