@@ -283,7 +283,8 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         Ok(Some(Outgoing::new(refusal(&request.body, RefusalReason::Overloaded))?))
     }
 
-    /// Performs a step's effects, and feeds back what they bring about before anything else happens.
+    /// Performs a step's effects, and feeds back what they bring about before anything else happens. A replica that has
+    /// halted takes no answers.
     fn perform_all(
         &mut self,
         effects: Vec<Effect>,
@@ -292,7 +293,6 @@ impl<D: Disk, S: Service<D>> Host<D, S> {
         for effect in effects {
             self.perform(effect, watcher)?;
         }
-        // A replica that has halted takes no answers.
         while self.group.halt.is_none()
             && let Some(completion) = self.group.completions.pop_front()
         {
