@@ -4,7 +4,7 @@ use crate::coverage::command::{CoverageArguments, run_coverage};
 use crate::coverage::measured::{self, Measured};
 use crate::divergence::Divergence;
 use crate::job::{self, Options};
-use crate::planted::{self, PROGRAM, Side, refused};
+use crate::planted::{self, PROGRAM, refused};
 use crate::refinement::vocabulary::replayable;
 use crate::replay::core::{Counters, Replay};
 use crate::replay::corpus;
@@ -138,9 +138,9 @@ Exit status: 0 each is caught as its entry in impl/*/bugs.txt says, 1 one is not
     /// Looks for the bug that is on in this process, and prints what came of it as JSON.
     #[command(hide = true)]
     Hunt {
-        /// It is not in the core.
+        /// Begin with this scenario at the node.
         #[arg(long)]
-        node: bool,
+        begin: Option<String>,
     },
 }
 
@@ -178,8 +178,7 @@ fn run(cli: &Cli) -> ExitCode {
         }
         Some(Command::Corpus) => make_corpus(&cli.common),
         Some(Command::PlantedBugs { bugs, record }) => planted_bugs(&cli.common, bugs, *record),
-        Some(Command::Hunt { node: false }) => hunt_here(&cli.common, Side::Core),
-        Some(Command::Hunt { node: true }) => hunt_here(&cli.common, Side::Node),
+        Some(Command::Hunt { begin }) => hunt_here(&cli.common, begin.as_deref()),
     }
 }
 
@@ -481,12 +480,12 @@ fn in_full(build: &Planted, hunt: &planted::Hunt) -> String {
     )
 }
 
-fn hunt_here(common: &Common, side: Side) -> ExitCode {
+fn hunt_here(common: &Common, begin: Option<&str>) -> ExitCode {
     let bug = match active_bug() {
         Ok(bug) => bug,
         Err(error) => return usage(&error),
     };
-    match planted::hunt(bug.as_deref(), side, common.seed) {
+    match planted::hunt(bug.as_deref(), begin, common.seed) {
         Ok(found) => {
             Format::Json.print(&found, |_| String::new());
             ExitCode::Holds

@@ -162,11 +162,15 @@ pub(super) fn with_macs() -> Outcome {
     let mut four = Four::start("client_authentication = \"macs\"")?;
     four.executes(OPERATIONS)?;
     four.have_executed(0..4)?;
+    // A replica that is late takes what others prove, and looks at no MAC.
+    let mut checked = 0;
     for node in four.nodes.iter().flatten() {
         let refused = node.metrics.requests_refused.counts();
-        expect("nobody asks for a signature", 0, refused.iter().map(|one| one.1).sum::<u64>())?;
-        demand("MACs are looked at", node.metrics.macs_checked.get() >= OPERATIONS)?;
+        let asked = refused.iter().filter(|(reason, _)| *reason == "not-signed");
+        expect("nobody asks for a signature", 0, asked.map(|one| one.1).sum::<u64>())?;
+        checked += node.metrics.macs_checked.get();
     }
+    demand("MACs are looked at", checked >= OPERATIONS)?;
     (0..4).try_for_each(|id| four.stop(id))
 }
 

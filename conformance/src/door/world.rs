@@ -27,7 +27,7 @@ pub(super) type Outcome<T = ()> = Result<T, Difference>;
 
 /// What is waited for comes in milliseconds of the wall clock, or in seconds on a machine that has much to do. Without an
 /// answer for so long none comes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often every task has had its turn, and the sockets were looked at, before a scenario says that nothing comes.
 const ROUNDS: usize = 64;

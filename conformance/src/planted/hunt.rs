@@ -49,21 +49,24 @@ pub struct Found {
     pub seconds: f64,
 }
 
-/// Does with the bug that is on what the main job does with the code until the bug shows, and begins at `side`. With no
-/// bug on, the graphs are left out.
-pub fn hunt(bug: Option<&str>, side: Side, seed: u64) -> Result<Found, CorpusError> {
+/// Does with the bug that is on what the main job does with the code, cheapest first, until the bug shows: the corpus,
+/// the walks, what the model leaves out, the handshakes, the traces through the node, the node at its full width, its door,
+/// the graphs. Before all that comes the scenario at the node that this is to begin with. With no bug on, the graphs are left
+/// out.
+pub fn hunt(bug: Option<&str>, begin: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
     let plan = Plan::quick();
     let started = Instant::now();
     let mut hunter = Hunter { seed, edges: 0 };
-    let mut divergence = None;
-    for side in side.first() {
-        if divergence.is_none() {
-            divergence = match side {
-                Side::Core => hunter.at_the_core(&plan)?,
-                Side::Node => hunter.at_the_node(&plan)?,
-            };
-        }
+    let mut divergence = begin.and_then(in_scenario);
+    if divergence.is_none() {
+        divergence = hunter.at_the_core(&plan)?;
     }
+    divergence = divergence.or_else(|| handshake::run().err().map(|divergence| *divergence));
+    if divergence.is_none() {
+        divergence = hunter.in_nodes(&plan.node_traces(seed)?);
+    }
+    divergence = divergence.or_else(|| wide::play().err().map(|divergence| *divergence));
+    divergence = divergence.or_else(|| door::run().err().map(|divergence| *divergence));
     if bug.is_some() {
         // From the smallest on.
         divergence = divergence.or_else(|| hunter.in_graphs(plan.replayed.iter().rev()));
@@ -92,30 +95,15 @@ pub fn hunt(bug: Option<&str>, side: Side, seed: u64) -> Result<Found, CorpusErr
     })
 }
 
-/// Where a hunt begins: the bug is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// In the core.
-    Core,
-    /// In what stands around it.
-    Node,
+/// The scenario at the node that caught a bug on record: nothing shows the bug sooner.
+pub(super) fn on_record(entry: &Entry) -> Option<&'static str> {
+    let scenarios = wide::names().chain(door::names());
+    scenarios.into_iter().find(|name| entry.caught.contains(&format!("node, {name}: ")))
 }
 
-impl Side {
-    /// Where this bug is.
-    pub fn of(entry: &Entry) -> Self {
-        match entry.hunks.iter().any(|hunk| hunk.path.starts_with("impl/core")) {
-            true => Self::Core,
-            false => Self::Node,
-        }
-    }
-
-    const fn first(self) -> [Self; 2] {
-        match self {
-            Self::Core => [Self::Core, Self::Node],
-            Self::Node => [Self::Node, Self::Core],
-        }
-    }
+fn in_scenario(name: &str) -> Option<Divergence> {
+    let played = wide::play_named(name).and_then(|()| door::run_one(name));
+    played.err().map(|divergence| *divergence)
 }
 
 struct Hunter {
@@ -133,16 +121,6 @@ impl Hunter {
             divergence = self.on_core(&plan.core_traces(self.seed)?[corpus.len()..]);
         }
         Ok(divergence.or_else(|| beyond::on_the_core().err().map(|divergence| *divergence)))
-    }
-
-    /// The node's door, the node at its full width, and the traces through it.
-    fn at_the_node(&mut self, plan: &Plan) -> Result<Option<Divergence>, CorpusError> {
-        let scenarios = handshake::run().map(|_| 0).and_then(|_| wide::play());
-        let scenarios = scenarios.and_then(|_| door::run().map(|_| 0));
-        match scenarios {
-            Err(divergence) => Ok(Some(*divergence)),
-            Ok(_) => Ok(self.in_nodes(&plan.node_traces(self.seed)?)),
-        }
     }
 
     fn on_core(&mut self, traces: &[Trace]) -> Option<Divergence> {

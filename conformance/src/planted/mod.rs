@@ -6,7 +6,7 @@
 mod hunt;
 mod leads;
 
-pub use hunt::{Found, Side, hunt};
+pub use hunt::{Found, hunt};
 pub use leads::{Lead, Named};
 
 use crate::job::in_parallel;
@@ -148,6 +148,8 @@ pub fn hunt_all(
     let entries: Vec<&Entry> = entries.iter().filter(chosen).collect();
     let found = Mutex::new(Vec::new());
     let lock = || found.lock().unwrap_or_else(PoisonError::into_inner);
+    // Some hunts end by waiting in vain, which is no work.
+    let threads = threads.saturating_mul(NonZeroUsize::MIN.saturating_add(1));
     in_parallel(
         threads,
         entries.len() + 1,
@@ -156,8 +158,8 @@ pub fn hunt_all(
             let bug = entry.map(|entry| &*entry.name);
             let seed = seed.to_string();
             let mut arguments = vec!["hunt", "--seed", &seed];
-            if entry.map(Side::of) == Some(Side::Node) {
-                arguments.push("--node");
+            if let Some(scenario) = entry.and_then(hunt::on_record) {
+                arguments.extend(["--begin", scenario]);
             }
             let answer = planted.ask::<Found>(bug, arguments);
             if let Ok(Found { caught_by, seconds, .. }) = &answer {
