@@ -2,9 +2,9 @@
 //! another replica would not be where it is.
 //!
 //! The properties hold all the more with a weaker adversary. So each of its powers has an event or a witness here that is
-//! demanded where the bounds are large enough, and mutants of the list take the powers away one by one.
+//! demanded where the bounds are large enough, and that is lacking where the power is.
 //!
-//! Two powers change no step of the correct protocol, so only mutants need them. A Byzantine CHECKPOINT for another digest
+//! Two powers change no step of the correct protocol, so nothing here needs them. A Byzantine CHECKPOINT for another digest
 //! than the honest ones' is one of f, where q are needed. And batches that the Byzantine replicas withhold are kept by f+1
 //! others.
 

@@ -7,6 +7,7 @@
 mod admission;
 mod clients;
 mod evidence;
+mod sending;
 
 use super::behaviour::{Addressee, Behaviour, Liar, Utterance};
 use super::client::{Client, LyingClient};
@@ -28,7 +29,7 @@ use pbft_core::client::Patience;
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_core::{Footprint, Input, Membership, Params, Timer};
-use pbft_host::{Admitted, Alarm, Outgoing, Said, Unread, codec};
+use pbft_host::{Admitted, Alarm, Unread, codec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -118,8 +119,7 @@ impl World {
         let keys = keys.authenticating(plan.authentication);
         let verifier = keys.verifier();
         let params_of = |id: u32| Arc::new(params(plan, membership, ReplicaId(id)));
-        let twins: Vec<usize> = plan.twins.clone();
-        let ids = (0..plan.n as usize).chain(twins.iter().copied());
+        let ids = (0..plan.n as usize).chain(plan.twins.iter().copied());
         let mut files = BTreeMap::new();
         let mut hosts = Vec::new();
         for (index, id) in ids.enumerate() {
@@ -472,38 +472,5 @@ impl World {
         for (to, frame) in frames {
             self.send(Node::Host(index), to, Duration::ZERO, frame);
         }
-    }
-
-    /// The frames of what a correct process says, one a recipient.
-    fn frames(&self, index: usize, outgoing: Outgoing) -> Vec<(Node, Arc<[u8]>)> {
-        let (own, frame) = (self.hosts[index].id, Arc::from(outgoing.frame));
-        let to: Vec<Node> = match outgoing.said {
-            Said::All(_) => {
-                let others = (0..self.hosts.len()).filter(|to| self.hosts[*to].id != own);
-                others.map(Node::Host).collect()
-            }
-            Said::To(to, _) => {
-                let all = self.processes_of(to).into_iter().filter(|_| to != own);
-                all.map(Node::Host).collect()
-            }
-            Said::Client(client, _) => self.processes_of_client(client),
-        };
-        to.into_iter().map(|to| (to, Arc::clone(&frame))).collect()
-    }
-
-    fn send(&mut self, from: Node, to: Node, after: Duration, frame: Arc<[u8]>) {
-        if self.mode.replay {
-            self.sent.insert((from, to, fingerprint(23, &frame)));
-        }
-        self.output.push(Output::Frame { from, to, after, frame });
-    }
-
-    /// In a replay, a frame arrives if it was sent, or if its sender may say anything.
-    fn may_arrive(&self, from: Node, to: Node, frame: &[u8]) -> bool {
-        let anything = match from {
-            Node::Host(host) => self.faulty.contains(&host),
-            Node::Client(client) => self.lying_clients.contains_key(&client),
-        };
-        anything || self.sent.contains(&(from, to, fingerprint(23, frame)))
     }
 }

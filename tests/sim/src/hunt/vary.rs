@@ -144,7 +144,7 @@ fn vary_submissions(plan: &mut Plan, rng: &mut Rng) {
         1 => plan.submissions.iter_mut().for_each(|one| one.think = one.think * 3 / 2),
         2 => plan.submissions.truncate(count - count / 4),
         _ => {
-            let again: Vec<_> = plan.submissions.iter().take(count / 3).copied().collect();
+            let again: Vec<_> = plan.submissions.iter().take(count / 4).copied().collect();
             plan.submissions.extend(again);
             plan.submissions.truncate(SUBMISSIONS_MAX);
         }
