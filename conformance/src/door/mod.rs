@@ -2,8 +2,8 @@
 //!
 //! The replays put the production driver under a network that they hold in their hands, so they never see who is let in,
 //! what a frame may cost, what waits for a peer that is away, or what a client believes. Here whole nodes listen on
-//! loopback and dial ends that a scenario makes by hand ([`wire`]), the client library dials replicas that lie, and a
-//! cluster is recorded and validated. The clock of most nodes stands until the scenario moves it ([`world`]), so that
+//! loopback and dial ends that a scenario makes by hand (`wire.rs`), the client library dials replicas that lie, and a
+//! cluster is recorded and validated. The clock of most nodes stands until the scenario moves it (`world.rs`), so that
 //! pauses and deadlines are exact, and nothing depends on how busy the machine is.
 //!
 //! Whatever a scenario demands is written down in it, and follows from docs/wire.md, docs/configuration.md and the paper.

@@ -1,7 +1,7 @@
 //! The guided search: plans are changed towards what no run has shown yet.
 //!
 //! Random seeds show the same again and again. Here each run is looked at in the model's words ([`seen`]); a plan that
-//! has shown something new is kept, and kept plans are changed a little ([`vary`]) and run, the more often the more they
+//! has shown something new is kept, and kept plans are changed a little (`vary.rs`) and run, the more often the more they
 //! have shown for their cost. This is how fuzzers are steered by the code that they reach, with the states of a model in
 //! the place of the code (Gulcan et al., Model-guided fuzzing of distributed systems, 2024).
 //!
