@@ -174,6 +174,35 @@ pub struct Divergence {
 }
 
 impl Divergence {
+    /// One that a scenario found: no step of the model led to it.
+    pub fn in_scenario(
+        arm: Arm,
+        difference: Difference,
+        signpost: Signpost,
+        moment: Moment,
+        reproduce: String,
+    ) -> Box<Self> {
+        let Moment { replica, step, action, path } = moment;
+        Box::new(Self {
+            arm: arm.name(),
+            config: "n4".to_owned(),
+            seed: 0,
+            step,
+            replica,
+            action,
+            kind: difference.kind,
+            what: difference.what,
+            diff: difference.diff,
+            signpost,
+            probe: difference.probe,
+            path,
+            actions: Vec::new(),
+            shrunk_from: None,
+            reproduce,
+            explore: "beyond the model".to_owned(),
+        })
+    }
+
     /// What noticed the difference, in one line: the arm, and the probe or what was compared at which kind of step.
     pub fn catcher(&self) -> String {
         let Self { arm, kind, probe, .. } = self;

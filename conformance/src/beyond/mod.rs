@@ -144,10 +144,10 @@ fn play_one<'r>(
         let played = guarded(|| (scenario.play)(&mut stage)).flatten();
         played.map_err(|difference| stage.tell(difference))
     });
-    outcome.map_err(|difference| Box::new(divergence(arm, scenario.name, difference)))
+    outcome.map_err(|difference| divergence(arm, scenario.name, difference))
 }
 
-fn divergence(arm: Arm, name: &'static str, difference: Difference) -> Divergence {
+fn divergence(arm: Arm, name: &'static str, difference: Difference) -> Box<Divergence> {
     let difference = difference.by_probe("scenario", name);
     let begins = || format!("scenario: {name}");
     let moment = difference.moment.as_deref().cloned();
@@ -157,24 +157,9 @@ fn divergence(arm: Arm, name: &'static str, difference: Difference) -> Divergenc
         action: begins(),
         path: Vec::new(),
     });
-    Divergence {
-        arm: arm.name(),
-        signpost: difference.signpost(arm, None),
-        seed: 0,
-        step: moment.step,
-        replica: moment.replica,
-        action: moment.action,
-        path: moment.path,
-        kind: difference.kind,
-        what: difference.what,
-        diff: difference.diff,
-        probe: difference.probe,
-        shrunk_from: None,
-        actions: Vec::new(),
-        reproduce: "cargo test -p pbft-conformance --test beyond".to_owned(),
-        explore: "beyond the model".to_owned(),
-        config: "n4".to_owned(),
-    }
+    let signpost = difference.signpost(arm, None);
+    let again = "cargo test -p pbft-conformance --test beyond".to_owned();
+    Divergence::in_scenario(arm, difference, signpost, moment, again)
 }
 
 #[cfg(test)]

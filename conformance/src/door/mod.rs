@@ -20,7 +20,7 @@ mod run;
 mod wire;
 mod world;
 
-use crate::divergence::{Difference, Divergence};
+use crate::divergence::{Difference, Divergence, Moment};
 use crate::panics::guarded;
 use crate::signpost::{Arm, Clue, Handler, Rule, Signpost, in_core, in_host, in_node};
 use pbft_plant::switch;
@@ -416,30 +416,17 @@ pub fn run_one(name: &str) -> Result<(), Box<Divergence>> {
 
 fn play(scenario: &Scenario) -> Result<(), Box<Divergence>> {
     let outcome = guarded(scenario.play).flatten();
-    outcome.map_err(|difference| Box::new(divergence(scenario, difference)))
+    outcome.map_err(|difference| divergence(scenario, difference))
 }
 
-fn divergence(scenario: &Scenario, difference: Difference) -> Divergence {
+fn divergence(scenario: &Scenario, difference: Difference) -> Box<Divergence> {
     let Scenario { name, places, .. } = *scenario;
     let difference = difference.by_probe("scenario", name);
-    Divergence {
-        arm: Arm::Node.name(),
-        signpost: signpost(places, &difference),
-        seed: 0,
-        step: 1,
-        replica: 0,
-        action: format!("scenario: {name}"),
-        path: Vec::new(),
-        kind: difference.kind,
-        what: difference.what,
-        diff: difference.diff,
-        probe: difference.probe,
-        shrunk_from: None,
-        actions: Vec::new(),
-        reproduce: format!("cargo conform{}", switch::option()),
-        explore: "beyond the model".to_owned(),
-        config: "n4".to_owned(),
-    }
+    let signpost = signpost(places, &difference);
+    let action = format!("scenario: {name}");
+    let moment = Moment { replica: 0, step: 1, action, path: Vec::new() };
+    let again = format!("cargo conform{}", switch::option());
+    Divergence::in_scenario(Arm::Node, difference, signpost, moment, again)
 }
 
 /// What a scenario is about, and what was seen besides, such as a panic.

@@ -19,7 +19,7 @@ mod states;
 mod story;
 mod watch;
 
-use crate::divergence::{Difference, Divergence, Kind};
+use crate::divergence::{Difference, Divergence, Kind, Moment};
 use crate::panics::guarded;
 use crate::signpost::{Arm, Clue, Fact, Handler, Rule, Signpost};
 use story::{Outcome, Story};
@@ -97,37 +97,26 @@ pub fn play_named(name: &str) -> Result<(), Box<Divergence>> {
 }
 
 fn play_one(scenario: &Scenario) -> Result<(), Box<Divergence>> {
-    let told = |story: Option<&Story>, difference: Difference| {
-        Box::new(divergence(scenario, story, difference))
-    };
+    let told =
+        |story: Option<&Story>, difference: Difference| divergence(scenario, story, difference);
     let story = Story::begin(scenario.places).map_err(|difference| told(None, difference))?;
     let played = guarded(|| (scenario.play)(&story)).flatten();
     played.map_err(|difference| told(Some(&story), difference))
 }
 
-fn divergence(scenario: &Scenario, story: Option<&Story>, difference: Difference) -> Divergence {
+fn divergence(
+    scenario: &Scenario,
+    story: Option<&Story>,
+    difference: Difference,
+) -> Box<Divergence> {
     let difference = difference.by_probe("scenario", scenario.name);
     let mut path = story.map(Story::steps).unwrap_or_default();
     let (step, action) = (path.len().max(1), path.pop().unwrap_or_default());
-    let places = story.map_or(scenario.places, Story::places);
-    Divergence {
-        arm: Arm::Node.name(),
-        signpost: signpost(places, &difference),
-        seed: 0,
-        step,
-        replica: story.map_or(0, Story::replica) as u8,
-        action,
-        path,
-        kind: difference.kind,
-        what: difference.what,
-        diff: difference.diff,
-        probe: difference.probe,
-        shrunk_from: None,
-        actions: Vec::new(),
-        reproduce: "cargo test -p pbft-conformance --test wide".to_owned(),
-        explore: "beyond the model".to_owned(),
-        config: "n4".to_owned(),
-    }
+    let replica = story.map_or(0, Story::replica) as u8;
+    let signpost = signpost(story.map_or(scenario.places, Story::places), &difference);
+    let again = "cargo test -p pbft-conformance --test wide".to_owned();
+    let moment = Moment { replica, step, action, path };
+    Divergence::in_scenario(Arm::Node, difference, signpost, moment, again)
 }
 
 /// Where the story says that one should look; first of all, where the code panicked.
