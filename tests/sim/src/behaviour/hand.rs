@@ -47,8 +47,9 @@ pub struct Hand {
     view_changes: BTreeMap<(View, ReplicaId), Arc<Signed<ViewChange>>>,
 }
 
-fn bounded<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>) {
-    while map.len() > REMEMBERED {
+/// Forgets the first until there are no more than `most`.
+pub(crate) fn keep_last<K: Ord, V>(map: &mut BTreeMap<K, V>, most: usize) {
+    while map.len() > most {
         map.pop_first();
     }
 }
@@ -103,17 +104,17 @@ impl Hand {
                 let body = &proposal.pre_prepare.body;
                 self.see(body.view, body.seq);
                 self.proposals.insert((body.view, body.seq), Arc::clone(proposal));
-                bounded(&mut self.proposals);
+                keep_last(&mut self.proposals, REMEMBERED);
             }
             Message::Prepare(vote) => {
                 let Prepare { view, seq, digest, replica } = vote.body;
                 self.see(view, seq);
                 self.prepares.entry((view, seq, digest)).or_default().insert(replica, vote.clone());
-                bounded(&mut self.prepares);
+                keep_last(&mut self.prepares, REMEMBERED);
             }
             Message::ViewChange(one) => {
                 self.view_changes.insert((one.body.view, one.body.replica), Arc::clone(one));
-                bounded(&mut self.view_changes);
+                keep_last(&mut self.view_changes, REMEMBERED);
             }
             Message::NewView(one) if one.body.view < View(1 << 20) => {
                 self.view = self.view.max(one.body.view);
@@ -161,7 +162,7 @@ impl Hand {
         let other = self.other_batch(batch);
         if self.steady {
             self.others.insert(slot, Arc::clone(&other));
-            bounded(&mut self.others);
+            keep_last(&mut self.others, REMEMBERED);
         }
         other
     }

@@ -10,6 +10,7 @@ mod views;
 mod votes;
 
 pub use hand::Hand;
+pub(crate) use hand::keep_last;
 pub use noise::ELSEWHERE;
 
 use super::rng::Rng;

@@ -1,6 +1,7 @@
 //! Whoever holds all keys but one.
 
 use crate::bank::{Accounts, Operation};
+use crate::behaviour::keep_last;
 use crate::event::{Event, Node, TimerName};
 use crate::keys::{Keys, Scheme};
 use crate::rng::Rng;
@@ -100,18 +101,10 @@ impl Adversary {
             Ok(_) | Err(_) => {}
         }
         // What is far behind is of no use any more.
-        while self.orders.len() > 64 {
-            self.orders.pop_first();
-        }
-        while self.checkpoints.len() > 8 {
-            self.checkpoints.pop_first();
-        }
-        while self.view_changes.len() > 8 {
-            self.view_changes.pop_first();
-        }
-        while self.states.len() > 8 {
-            self.states.pop_first();
-        }
+        keep_last(&mut self.orders, 64);
+        keep_last(&mut self.checkpoints, 8);
+        keep_last(&mut self.view_changes, 8);
+        keep_last(&mut self.states, 8);
         let excess = self.wanted.len().saturating_sub(8);
         self.wanted.drain(..excess);
     }
