@@ -1,21 +1,16 @@
 //! `pbft-sim hunt`: the guided search.
 
 use super::case::{explain_events, explain_plan};
+use super::results::{self, Told};
 use super::{Common, usage};
 use clap::Args;
-use pbft_checker::run::{ExitCode, RunDir, RunRecord};
+use pbft_checker::run::ExitCode;
 use pbft_core::Membership;
-use pbft_output::errln;
 use pbft_sim::hunt::alone;
 use pbft_sim::hunt::{self, End, Hunt, Report, Shown};
 use pbft_sim::keys::Scheme;
-use serde::Serialize;
-use std::cell::Cell;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
-
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+use std::time::Duration;
 
 /// How long, and what.
 #[derive(Clone, Debug, Args)]
@@ -71,28 +66,12 @@ pub(super) fn hunt(common: &Common, arguments: &Arguments) -> ExitCode {
     let progress = |report: &Report| told.now_and_then(|| progress(report));
     let what = Hunt { seed, n, model: !arguments.without_model };
     let report = hunt::hunt(what, end, arguments.compare, common.run.threads(), &progress);
-    conclude(common, &report, to_text, |directory| {
+    results::keep(common, ("hunt", &report, true), to_text, |directory| {
         if let Some(finding) = report.findings.first() {
             explain_plan(&finding.plan, directory, &format!("case-hunt{}.json", finding.run));
         }
     });
     verdict(report.findings.is_empty())
-}
-
-/// Progress is told now and then.
-struct Told(Cell<Instant>);
-
-impl Told {
-    fn new() -> Self {
-        Self(Cell::new(Instant::now()))
-    }
-
-    fn now_and_then(&self, text: impl FnOnce() -> String) {
-        if self.0.get().elapsed() >= TELL_EVERY {
-            self.0.set(Instant::now());
-            errln!("{}", text());
-        }
-    }
 }
 
 fn progress(report: &Report) -> String {
@@ -101,30 +80,6 @@ fn progress(report: &Report) -> String {
         .ratio()
         .map_or(String::new(), |ratio| format!(", {ratio:.2} times as many as random seeds"));
     format!("{:.0} s, {runs} runs, {states} abstract states{ratio}", report.seconds)
-}
-
-/// Prints a report, keeps it, and has its findings explained.
-fn conclude<R: Serialize>(
-    common: &Common,
-    report: &R,
-    to_text: impl Fn(&R) -> String,
-    explain: impl FnOnce(&RunDir),
-) {
-    common.run.print(report, &to_text);
-    let record = RunRecord::new(vec!["hunt".to_owned()], None, report, true);
-    match RunDir::create(&common.run.runs, "sim") {
-        Ok(directory) => {
-            let written = directory
-                .write_json("run.json", &record)
-                .and_then(|_| directory.write("report.txt", &to_text(report)));
-            if let Err(error) = written {
-                errln!("{}: {error}", directory.path().display());
-            }
-            explain(&directory);
-            errln!("results in {}", directory.path().display());
-        }
-        Err(error) => errln!("no run directory: {error}; choose another with --runs DIR"),
-    }
 }
 
 const fn verdict(holds: bool) -> ExitCode {
@@ -144,7 +99,7 @@ fn alone(common: &Common, seed: u64, n: u32, time: Duration) -> ExitCode {
         });
     };
     let report = alone::hunt(seed, n, time, common.run.threads(), &progress);
-    conclude(common, &report, alone_to_text, |directory| {
+    results::keep(common, ("hunt", &report, true), alone_to_text, |directory| {
         for (number, finding) in report.findings.iter().take(1).enumerate() {
             let alone::Finding { plan, events, violation } = finding;
             let file = format!("case-alone{number}.json");

@@ -4,6 +4,7 @@ mod case;
 mod hunt;
 mod matrix;
 mod planted;
+mod results;
 mod seeds;
 
 use clap::{Args, Parser, Subcommand};

@@ -1,8 +1,9 @@
 //! `pbft-sim seeds`, `twins` and `merge`: many runs.
 
 use super::case::explain_failure;
+use super::results::{self, Told};
 use super::{Common, Extent, usage};
-use pbft_checker::run::{ExitCode, RunDir, RunRecord};
+use pbft_checker::run::{ExitCode, RunRecord};
 use pbft_core::Membership;
 use pbft_output::errln;
 use pbft_sim::campaign::{self, Campaign, Report, Seeds, Task};
@@ -10,11 +11,7 @@ use pbft_sim::coverage::Coverage;
 use pbft_sim::keys::Scheme;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
-
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// So many failing runs are made small; the others are listed.
 const EXPLAINED: usize = 2;
@@ -50,16 +47,12 @@ fn run(common: &Common, extent: &Extent, campaign: Campaign) -> ExitCode {
     if common.signatures != Scheme::Fast || common.store {
         return usage(&"--signatures ed25519 and --store are for `replay` and `shrink`");
     }
-    let told = Mutex::new(Instant::now());
-    let begun = Instant::now();
+    let (told, begun) = (Told::new(), Instant::now());
     let progress = |done: u64, of: u64| {
-        if let Ok(mut told) = told.try_lock()
-            && told.elapsed() >= TELL_EVERY
-        {
-            *told = Instant::now();
+        told.now_and_then(|| {
             let rate = done as f64 / begun.elapsed().as_secs_f64();
-            errln!("{done} of {of} runs, {rate:.0} a second");
-        }
+            format!("{done} of {of} runs, {rate:.0} a second")
+        });
     };
     let commit = RunRecord::new(Vec::new(), None, (), true).commit;
     let report = campaign::run(&campaign, extent.shard, common.run.threads(), commit, &progress);
@@ -78,24 +71,12 @@ fn write_report(report: &Report, path: &PathBuf) -> std::io::Result<()> {
 
 /// Prints a report, explains its first failures, and says what it amounts to.
 fn conclude(common: &Common, report: &Report) -> ExitCode {
-    common.run.print(report, to_text);
     let complete = report.missing().is_empty();
-    let record = RunRecord::new(vec![report.campaign.name.clone()], None, report, complete);
-    match RunDir::create(&common.run.runs, "sim") {
-        Ok(directory) => {
-            let written = directory
-                .write_json("run.json", &record)
-                .and_then(|_| directory.write("report.txt", &to_text(report)));
-            if let Err(error) = written {
-                errln!("{}: {error}", directory.path().display());
-            }
-            for failure in report.failures.iter().take(EXPLAINED) {
-                explain_failure(failure, &directory);
-            }
-            errln!("results in {}", directory.path().display());
+    results::keep(common, (&report.campaign.name, report, complete), to_text, |directory| {
+        for failure in report.failures.iter().take(EXPLAINED) {
+            explain_failure(failure, directory);
         }
-        Err(error) => errln!("no run directory: {error}; choose another with --runs DIR"),
-    }
+    });
     if !report.failures.is_empty() {
         ExitCode::Finding
     } else if report.runs == 0 || !complete {
