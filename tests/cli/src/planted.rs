@@ -3,6 +3,7 @@
 use super::Common;
 use pbft_checker::run::{ExitCode, Format};
 pub(super) use pbft_conformance::planted::refused;
+use pbft_plant::catalogue::Entry;
 use pbft_plant::tool::{Planted, ToolError};
 use pbft_plant::workspace::Kind;
 use pbft_sim::planted::{hunt, hunt_all, is_expected, to_text};
@@ -23,13 +24,13 @@ pub(super) fn planted(common: &Common, names: &[String], all: bool, seeds: u64) 
 fn hunted(common: &Common, names: &[String], all: bool, seeds: u64) -> Result<ExitCode, ToolError> {
     let planted = Planted::build(Kind::Bugs, PROGRAM.0, PROGRAM.1, names)?;
     let known = planted.catalogue().entries();
-    let chosen = |bug: &&str| match names {
-        [] => all || is_expected(bug),
-        _ => names.iter().any(|name| name == bug),
+    let chosen = |entry: &&Entry| match names {
+        [] => all || is_expected(entry),
+        _ => names.contains(&entry.name),
     };
-    let bugs: Vec<&str> = known.iter().map(|entry| &*entry.name).filter(chosen).collect();
+    let bugs: Vec<&Entry> = known.iter().filter(chosen).collect();
     let hunts = hunt_all(&planted, &bugs, seeds, common.run.threads())?;
-    common.run.print(&hunts, |hunts| to_text(hunts, known.len()));
+    common.run.print(&hunts, |hunts| to_text(hunts, known));
     let found = hunts.iter().filter(|hunt| hunt.found.is_some()).count();
     let as_expected = hunts.iter().all(|hunt| hunt.is_as_expected());
     Ok(match found >= FOUND_LEAST.min(bugs.len()) && as_expected {
