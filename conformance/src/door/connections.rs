@@ -2,10 +2,8 @@
 //! somebody may be silent, and what is not taken twice. The clock of the node stands unless it is moved.
 
 use super::wire::{End, Heard, STATUS, STATUS_REQUEST, request, request_frame};
-use super::world::{File, Outcome, Running, Start, World, await_that, counted, demand, expect};
+use super::world::{File, Hall, Outcome, await_that, counted, demand, expect};
 use pbft_core::types::{ClientId, Principal, ReplicaId};
-use pbft_node::config::Cluster;
-use pbft_node::store::MemoryDisk;
 use std::time::Duration;
 
 /// So many connections a client may have at a replica.
@@ -22,21 +20,7 @@ const CLIENT_IDLE: Duration = Duration::from_secs(600);
 
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// A cluster, and its replica 0.
-struct Hall {
-    world: World,
-    cluster: Cluster,
-    node: Running,
-}
-
 impl Hall {
-    fn open() -> Outcome<Self> {
-        let world = World::with_a_clock_that_stands()?;
-        let cluster = File::default().cluster()?;
-        let node = world.node(Start::fresh(&cluster, 0, &MemoryDisk::default()))?;
-        Ok(Self { world, cluster, node })
-    }
-
     fn greeted(&self, who: Principal) -> Outcome<End> {
         End::greeted(&self.cluster, self.node.address, who, 0)
     }
@@ -70,7 +54,7 @@ impl Hall {
 
 /// A client has eight connections; one more closes the oldest. What is said to it is said on each of them.
 pub(super) fn of_a_client() -> Outcome {
-    let hall = Hall::open()?;
+    let hall = Hall::open(File::default())?;
     let gauge = || hall.node.metrics.client_connections.get() as usize;
     let mut first = hall.client(1)?;
     hall.first_answer(&mut first)?;
@@ -102,7 +86,7 @@ pub(super) fn of_a_client() -> Outcome {
 
 /// A replica has one connection, its latest.
 pub(super) fn of_a_replica() -> Outcome {
-    let hall = Hall::open()?;
+    let hall = Hall::open(File::default())?;
     let gauge = || hall.node.metrics.peer_connections.get();
     let (mut first, mut other) = (hall.peer(2)?, hall.peer(3)?);
     await_that("two replicas", || gauge() == 2)?;
@@ -122,7 +106,7 @@ pub(super) fn of_a_replica() -> Outcome {
 
 /// The same frame of a client is taken once in 200 ms, over whichever connection.
 pub(super) fn repeats() -> Outcome {
-    let hall = Hall::open()?;
+    let hall = Hall::open(File::default())?;
     let (mut client, mut second) = (hall.client(1)?, hall.client(1)?);
     hall.first_answer(&mut client)?;
     hall.answer(&mut second)?;
@@ -161,7 +145,7 @@ pub(super) fn repeats() -> Outcome {
 pub(super) fn shares() -> Outcome {
     /// The fiftieth makes a second, and its bytes are too many.
     const FREE: usize = 49;
-    let hall = Hall::open()?;
+    let hall = Hall::open(File::default())?;
     let mut client = hall.client(1)?;
     hall.first_answer(&mut client)?;
     hall.world.advance(Duration::from_secs(10))?;
@@ -190,7 +174,7 @@ impl Hall {
 
 /// A replica that is silent for 30 seconds is gone, a client after ten minutes, and whoever speaks stays.
 pub(super) fn silence() -> Outcome {
-    let hall = Hall::open()?;
+    let hall = Hall::open(File::default())?;
     let (mut quiet, mut speaking, mut client) = (hall.peer(1)?, hall.peer(2)?, hall.client(1)?);
     await_that("they are there", || {
         let metrics = &hall.node.metrics;

@@ -2,13 +2,12 @@
 //! how long that may take; how many may try at a time, and how often from one address.
 
 use super::wire::{End, PROTOCOL, VERSION, accepting, dialing, hello, next, tcp};
-use super::world::{File, Outcome, Running, Start, World, await_that, counted, expect, harness};
+use super::world::{File, Hall, Outcome, World, await_that, counted, expect, harness};
 use crate::divergence::{Difference, Kind};
 use crate::subject::node::keys::secret;
 use pbft_core::types::{ClientId, Digest, Principal, ReplicaId};
 use pbft_node::config::Cluster;
 use pbft_node::keys::SecretKey;
-use pbft_node::store::MemoryDisk;
 use pbft_node::transport::{Connection, HandshakeError, connect};
 use rustls::ServerConfig;
 use std::io::Write as _;
@@ -25,21 +24,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// A moment, before or after something is due.
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// A cluster, and its replica 0.
-struct Door {
-    world: World,
-    cluster: Cluster,
-    node: Running,
+fn door() -> Outcome<Hall> {
+    Hall::open(File::default().with("operation_bytes_max = 1000"))
 }
 
-impl Door {
-    fn open() -> Outcome<Self> {
-        let world = World::with_a_clock_that_stands()?;
-        let cluster = File::default().with("operation_bytes_max = 1000").cluster()?;
-        let node = world.node(Start::fresh(&cluster, 0, &MemoryDisk::default()))?;
-        Ok(Self { world, cluster, node })
-    }
-
+impl Hall {
     fn refused(&self) -> Vec<(&'static str, u64)> {
         counted(&self.node.metrics.handshakes_refused)
     }
@@ -95,7 +84,7 @@ impl Door {
 }
 
 /// Somebody who is to be refused.
-type Wrong = fn(&Door) -> Outcome<Box<dyn std::any::Any>>;
+type Wrong = fn(&Hall) -> Outcome<Box<dyn std::any::Any>>;
 
 fn kept<T: 'static>(connection: T) -> Outcome<Box<dyn std::any::Any>> {
     Ok(Box::new(connection))
@@ -152,7 +141,7 @@ const WRONG: &[(&str, &str, Wrong)] = &[
 
 /// Each reason for which the end that listens refuses a connection.
 pub(super) fn refusals() -> Outcome {
-    let door = Door::open()?;
+    let door = door()?;
     for (what, reason, wrong) in WRONG {
         let before = door.refused();
         let _connection = wrong(&door)?;
@@ -165,7 +154,7 @@ pub(super) fn refusals() -> Outcome {
 
 /// A handshake has so much time: to begin, and to its last word.
 pub(super) fn deadline() -> Outcome {
-    let door = Door::open()?;
+    let door = door()?;
     let silent = tcp(door.node.address)?;
     let (mut slow, slower) = (door.dial()?, door.dial()?);
     slow.hears_hello(door.cluster.id())?;
@@ -184,7 +173,7 @@ pub(super) fn deadline() -> Outcome {
 /// 256 handshakes at a time; one more takes the place of the oldest.
 pub(super) fn crowd() -> Outcome {
     const AT_A_TIME: usize = 256;
-    let door = Door::open()?;
+    let door = door()?;
     let mut crowd = Vec::new();
     for _ in 0..AT_A_TIME {
         crowd.push(tcp(door.node.address)?);
@@ -213,7 +202,7 @@ pub(super) fn crowd() -> Outcome {
 pub(super) fn often() -> Outcome {
     const AT_ONCE: u64 = 256;
     const WAITING: u64 = 150;
-    let door = Door::open()?;
+    let door = door()?;
     let greet = |client| {
         let who = Principal::Client(ClientId(client));
         let mut end = End::over(tcp(door.node.address)?, dialing(&secret(who), 0)?);
@@ -244,12 +233,12 @@ pub(super) fn often() -> Outcome {
     door.node.stop(&door.world)
 }
 
-fn refusals_of_often(door: &Door) -> Vec<(&'static str, u64)> {
+fn refusals_of_often(door: &Hall) -> Vec<(&'static str, u64)> {
     door.refused().into_iter().filter(|(reason, _)| *reason == "too-often").collect()
 }
 
 /// Says the first word of TLS, which is worth a turn, and waits for nothing.
-fn half_greeted(door: &Door) -> Outcome<TcpStream> {
+fn half_greeted(door: &Hall) -> Outcome<TcpStream> {
     let tls = Arc::new(dialing(&secret(PEER), 0)?);
     let name = rustls::pki_types::ServerName::try_from("replica").map_err(harness)?;
     let mut words = rustls::ClientConnection::new(tls, name).map_err(harness)?;
@@ -260,7 +249,7 @@ fn half_greeted(door: &Door) -> Outcome<TcpStream> {
     Ok(stream)
 }
 
-fn from_another_address(door: &Door) -> Outcome<End> {
+fn from_another_address(door: &Hall) -> Outcome<End> {
     let to = door.node.address;
     let stream = door.world.block(async move {
         let socket = tokio::net::TcpSocket::new_v4()?;
@@ -359,7 +348,7 @@ pub(super) fn dialing_end() -> Outcome {
         Ok(())
     });
     is("an end that is silent", "Deadline", name(&held?))?;
-    let door = Door::open()?;
+    let door = door()?;
     let (to, tls) = (door.node.address.to_string(), dialing(&SecretKey::from_seed(&[9; 32]), 0)?);
     let id = door.cluster.id();
     let unknown = door.world.block(async move { connect(&to, Arc::new(tls), id, 64).await })?;

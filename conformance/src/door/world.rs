@@ -296,3 +296,20 @@ impl File {
         Cluster::parse(&self.text(), Path::new("cluster.toml")).map_err(harness)
     }
 }
+
+/// A cluster, and its replica 0, whose clock stands.
+pub(super) struct Hall {
+    pub(super) world: World,
+    pub(super) cluster: Cluster,
+    pub(super) node: Running,
+}
+
+impl Hall {
+    /// Starts the replica of the cluster that this file says.
+    pub(super) fn open(file: File) -> Outcome<Self> {
+        let world = World::with_a_clock_that_stands()?;
+        let cluster = file.cluster()?;
+        let node = world.node(Start::fresh(&cluster, 0, &MemoryDisk::default()))?;
+        Ok(Self { world, cluster, node })
+    }
+}
