@@ -36,6 +36,11 @@ pub fn replayable(name: &str) -> Result<model::Config, String> {
     if config.timestamps() > 1 {
         return Err(format!("`{name}`: a replay has one request of each client; leave `-t` out"));
     }
+    if config.operations() > 1 {
+        return Err(format!(
+            "`{name}`: a replay has one request for each timestamp; leave `-o` out"
+        ));
+    }
     let fits = config.checkpoint_interval().is_none()
         || (window.is_multiple_of(interval) && window >= 2 * interval);
     match fits {

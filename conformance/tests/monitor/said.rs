@@ -10,7 +10,7 @@ pub(crate) fn digest(value: Value) -> ShortDigest {
 }
 
 pub(crate) fn batch(value: Value) -> Vec<format::RequestId> {
-    let request = |client| format::RequestId(u32::from(client), 0, u64::from(value.timestamp()));
+    let request = |client| format::RequestId(u32::from(client), 0, u64::from(value.number()));
     value.client().map(request).into_iter().collect()
 }
 

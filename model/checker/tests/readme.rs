@@ -97,8 +97,9 @@ fn the_claim_names_the_bounds_that_are_searched() {
     let most = |bound: fn(&Config) -> u8| quick.iter().map(bound).max().map_or(0, usize::from);
     let (views, slots) = (most(|config| config.max_view().0) + 1, most(|c| c.last_slot().0));
     let requests = most(Config::timestamps);
+    assert!(quick.iter().any(|one| one.operations() > 1), "one operation for each timestamp");
     claims(&format!(
-        "up to {} views, {} slots, {} requests a client, checkpoints and fetched state, crashes",
+        "up to {} views, {} slots, {} requests a client (also with one timestamp), checkpoints and fetched state, crashes",
         word(views),
         word(slots),
         word(requests)

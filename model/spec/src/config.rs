@@ -1,9 +1,10 @@
 //! The bounds of one model, and the names they go by.
 //!
 //! `n4-b0-v2-s1-d2` is four replicas of which replica 0 is Byzantine (`bnone`: none is; `b01`: replicas 0 and 1), views
-//! 0 to 2, one slot, and two clients with one request each. `-t2` gives each client a second request, `-k1` adds a
-//! checkpoint every slot and `-l2` sets the window, which is twice the checkpoint interval unless said; `-r` adds
-//! crashes: a step and its write to the disk are two things, and a replica may restart between them.
+//! 0 to 2, one slot, and two clients with one request each. `-t2` gives each client a second request, `-o2` one that has
+//! the timestamp of the first (a correct client sends none such). `-k1` adds a checkpoint every slot, and `-l2` sets the
+//! window, which is twice the checkpoint interval unless said. `-r` adds crashes: a step and its write to the disk are two
+//! things, and a replica may restart between them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,6 +27,7 @@ pub struct Config {
     slots: u8,
     clients: u8,
     timestamps: u8,
+    operations: u8,
     interval: Option<u8>,
     window: u8,
     restarts: bool,
@@ -44,8 +46,10 @@ pub struct Bounds<'a> {
     pub slots: u8,
     /// Number of clients.
     pub clients: u8,
-    /// Requests of each client, 1 or 2; 0 stands for 1.
+    /// Timestamps that each client uses, 1 or 2; 0 stands for 1.
     pub timestamps: u8,
+    /// Requests that each client sends with its one timestamp, 1 or 2; 0 stands for 1.
+    pub operations: u8,
     /// Checkpoint interval K.
     pub interval: Option<u8>,
     /// Window L, where it is not 2K.
@@ -118,8 +122,14 @@ impl Config {
         within("v (highest view)", max_view, 0, Self::MAX_VIEW)?;
         within("s (slots)", slots, 1, Self::MAX_SLOTS)?;
         let timestamps = bounds.timestamps.max(1);
-        within("t (requests of each client)", timestamps, 1, 2)?;
-        let most = if timestamps == 2 { Value::MAX_CLIENTS_OF_TWO } else { Value::MAX_CLIENTS };
+        within("t (timestamps of each client)", timestamps, 1, 2)?;
+        let operations = bounds.operations.max(1);
+        within("o (requests with one timestamp)", operations, 1, 3 - timestamps)?;
+        let most = if timestamps * operations == 2 {
+            Value::MAX_CLIENTS_OF_TWO
+        } else {
+            Value::MAX_CLIENTS
+        };
         within("d (clients)", clients, 1, most)?;
         let (interval, window) = match bounds.interval {
             None => (None, slots),
@@ -138,6 +148,7 @@ impl Config {
             slots,
             clients,
             timestamps,
+            operations,
             interval,
             window,
             restarts,
@@ -211,16 +222,35 @@ impl Config {
         self.clients
     }
 
-    /// Requests of each client, 1 or 2.
+    /// Timestamps that each client uses, 1 or 2.
     #[must_use]
     pub const fn timestamps(&self) -> u8 {
         self.timestamps
     }
 
+    /// Requests that each client sends with one timestamp, 1 or 2. A correct client sends one.
+    #[must_use]
+    pub const fn operations(&self) -> u8 {
+        self.operations
+    }
+
+    /// Requests of each client, 1 or 2.
+    #[must_use]
+    pub const fn requests_each(&self) -> u8 {
+        self.timestamps * self.operations
+    }
+
+    /// The timestamp of a request; 0 for what is none.
+    #[must_use]
+    pub const fn timestamp(&self, value: Value) -> u8 {
+        let number = value.number();
+        if number > self.timestamps { self.timestamps } else { number }
+    }
+
     /// Number of requests, of all clients together.
     #[must_use]
     pub const fn requests(&self) -> u8 {
-        self.clients * self.timestamps
+        self.clients * self.requests_each()
     }
 
     /// Whether replicas crash and restart.
@@ -275,6 +305,9 @@ impl fmt::Display for Config {
         if self.timestamps != 1 {
             write!(f, "-t{}", self.timestamps)?;
         }
+        if self.operations != 1 {
+            write!(f, "-o{}", self.operations)?;
+        }
         if let Some(interval) = self.interval {
             write!(f, "-k{interval}")?;
             if self.window != 2 * interval {
@@ -307,6 +340,7 @@ struct Fields {
     s: Option<u8>,
     d: Option<u8>,
     t: Option<u8>,
+    o: Option<u8>,
     k: Option<u8>,
     l: Option<u8>,
     r: Option<()>,
@@ -349,11 +383,12 @@ impl Fields {
             's' => set(&mut self.s, number(rest)?),
             'd' => set(&mut self.d, number(rest)?),
             't' => set(&mut self.t, number(rest)?),
+            'o' => set(&mut self.o, number(rest)?),
             'k' => set(&mut self.k, number(rest)?),
             'l' => set(&mut self.l, number(rest)?),
             'r' if rest.is_empty() => set(&mut self.r, ()),
             'r' => Err("nothing follows `r`"),
-            _ => Err("not a field; fields are n, b, v, s, d, t, k, l and r"),
+            _ => Err("not a field; fields are n, b, v, s, d, t, o, k, l and r"),
         }
     }
 }
@@ -375,7 +410,10 @@ impl FromStr for Config {
             return Err(missing("k (checkpoint interval), without which l has no meaning"));
         }
         if fields.t == Some(0) {
-            within("t (requests of each client)", 0, 1, 2)?;
+            within("t (timestamps of each client)", 0, 1, 2)?;
+        }
+        if fields.o == Some(0) {
+            within("o (requests with one timestamp)", 0, 1, 2)?;
         }
         Self::new(Bounds {
             replicas: fields.n.ok_or_else(|| missing("n (replicas)"))?,
@@ -384,6 +422,7 @@ impl FromStr for Config {
             slots: fields.s.ok_or_else(|| missing("s (slots)"))?,
             clients: fields.d.ok_or_else(|| missing("d (clients)"))?,
             timestamps: fields.t.unwrap_or(1),
+            operations: fields.o.unwrap_or(1),
             interval: fields.k,
             window: fields.l,
             restarts: fields.r.is_some(),
@@ -401,13 +440,13 @@ mod tests {
         fn names_round_trip(
             replicas in 4u8..=7, byzantine in proptest::collection::btree_set(0u8..7, 0..4),
             max_view in 0u8..=4, slots in 1u8..=3, clients in 1u8..=3, timestamps in 1u8..=2,
-            interval in proptest::option::of(1u8..=3), window in proptest::option::of(1u8..=6),
+            operations in 1u8..=2, interval in proptest::option::of(1u8..=3), window in proptest::option::of(1u8..=6),
             restarts in proptest::bool::ANY,
         ) {
             let byzantine: Vec<u8> = byzantine.into_iter().collect();
             let bounds = Bounds {
-                replicas, byzantine: &byzantine, max_view, slots, clients, timestamps, interval, window,
-                restarts,
+                replicas, byzantine: &byzantine, max_view, slots, clients, timestamps, operations, interval,
+                window, restarts,
             };
             if let Ok(config) = Config::new(bounds) {
                 prop_assert_eq!(config.to_string().parse::<Config>(), Ok(config));
@@ -415,7 +454,7 @@ mod tests {
         }
 
         #[test]
-        fn no_name_panics(name in "[nbvsdtklr0-9-]{0,24}") {
+        fn no_name_panics(name in "[nbvsdtoklr0-9-]{0,24}") {
             if let Ok(config) = name.parse::<Config>() {
                 prop_assert_eq!(config.to_string().parse::<Config>(), Ok(config));
             }
@@ -432,8 +471,12 @@ mod tests {
             ("n4-b0-v2-s4-d2", "s (slots) is 4"),
             ("n4-b0-v2-s1-d0", "d (clients) is 0"),
             ("n4-b0-v2-s1-d3-t2", "d (clients) is 3"),
-            ("n4-b0-v2-s1-d1-t0", "t (requests of each client) is 0"),
-            ("n4-b0-v2-s1-d1-t3", "t (requests of each client) is 3"),
+            ("n4-b0-v2-s1-d1-t0", "t (timestamps of each client) is 0"),
+            ("n4-b0-v2-s1-d1-t3", "t (timestamps of each client) is 3"),
+            ("n4-b0-v2-s1-d1-o0", "o (requests with one timestamp) is 0"),
+            ("n4-b0-v2-s1-d1-o3", "o (requests with one timestamp) is 3"),
+            ("n4-b0-v2-s1-d1-t2-o2", "o (requests with one timestamp) is 2"),
+            ("n4-b0-v2-s1-d3-o2", "d (clients) is 3"),
             ("n4-b012-v2-s1-d2", "b (number of Byzantine replicas) is 3"),
             ("n4-b10-v2-s1-d2", "ascending"),
             ("n4-b00-v2-s1-d2", "ascending"),

@@ -38,7 +38,7 @@ const fn event(
 }
 
 /// All events.
-pub const EVENTS: [Event; 53] = [
+pub const EVENTS: [Event; 54] = [
     event(
         "pre-prepare-in-view-0",
         |config| honest_leads(config, 0),
@@ -123,8 +123,15 @@ pub const EVENTS: [Event; 53] = [
         |config| config.timestamps() > 1 && config.last_slot() >= Slot(2) && config.window() >= 2,
         |_, state, action| {
             let Action::Execute { value, .. } = *action else { return false };
-            let actor = actor(state, action);
-            actor.served.contains(value) && actor.applied.iter().all(|applied| applied != value)
+            was_never_applied(value, actor(state, action))
+        },
+    ),
+    event(
+        "execute-another-operation-of-an-answered-timestamp",
+        |config| config.operations() > 1 && config.last_slot() >= Slot(2) && config.window() >= 2,
+        |_, state, action| {
+            let Action::Execute { value, .. } = *action else { return false };
+            was_never_applied(value, actor(state, action))
         },
     ),
     event(
@@ -289,6 +296,10 @@ pub const EVENTS: [Event; 53] = [
 /// The replica that takes the step, before it.
 fn actor<'a>(state: &'a State, action: &Action) -> &'a crate::ReplicaState {
     state.replica(action.replica())
+}
+
+fn was_never_applied(answered: Value, actor: &crate::ReplicaState) -> bool {
+    actor.served.contains(answered) && actor.applied.iter().all(|applied| applied != answered)
 }
 
 fn is_primary(model: &Pbft, state: &State, action: &Action) -> bool {

@@ -26,7 +26,7 @@
 //! *The network is what was sent* ([`state`]): a set for each honest replica that only grows. An action is enabled when
 //! the messages that it needs exist. Loss, delay, duplication and reordering are in there without an action for each.
 //!
-//! *Clients are their requests* ([`value`]), one or two of each. They exist from the start: a faulty client need not wait for
+//! *Clients are their requests* ([`value`]), one or two of each, with two timestamps or with one. They exist from the start: a faulty client need not wait for
 //! its first answer before it sends the second. The reply table belongs to the state that a checkpoint covers.
 //!
 //! *The adversary has no steps* ([`adversary`]). The Byzantine replicas are any set of up to f. Their votes count wherever
@@ -186,10 +186,9 @@ impl Pbft {
     /// All clients' requests.
     pub fn requests(&self) -> impl Iterator<Item = Value> + use<> {
         let config = self.config;
-        let of = move |timestamp| {
-            (1..=config.clients()).map(move |client| Value::with_timestamp(client, timestamp))
-        };
-        (1..=config.timestamps()).flat_map(of)
+        let of =
+            move |number| (1..=config.clients()).map(move |client| Value::numbered(client, number));
+        (1..=config.requests_each()).flat_map(of)
     }
 
     /// Whether the action is enabled in the state.

@@ -186,10 +186,21 @@ impl Pbft {
         let answered = replica.served.contains(value);
         if value != Value::NULL && !answered {
             replica.applied.push(value);
-            replica.answer(value);
+            self.answer(replica, value);
         }
         if self.config.is_checkpoint(slot) {
             replica.sent.checkpoints[slot.index()] = Some(replica.digest());
+        }
+    }
+
+    /// Enters an answer in the reply table: other requests of the client that are not later are obsolete (§4.1).
+    fn answer(&self, replica: &mut ReplicaState, value: Value) {
+        replica.served.insert(value);
+        let timestamp = self.config.timestamp(value);
+        for other in self.requests().filter(|other| other.client() == value.client()) {
+            if self.config.timestamp(other) <= timestamp {
+                replica.served.insert(other);
+            }
         }
     }
 
@@ -217,13 +228,5 @@ impl ReplicaState {
         let value = self.accepted[slot.index()];
         self.certificates[slot.index()] = Some(Certificate { view: self.view, value });
         self.sent.commits[self.view.index()][slot.index()].insert(value);
-    }
-
-    /// Enters an answer in the reply table: earlier requests of the client are obsolete (§4.1).
-    fn answer(&mut self, value: Value) {
-        self.served.insert(value);
-        if let (Some(client), 2) = (value.client(), value.timestamp()) {
-            self.served.insert(Value::request(client));
-        }
     }
 }

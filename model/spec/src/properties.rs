@@ -54,11 +54,11 @@ pub const PROPERTIES: [Property; 16] = [
     },
     Property {
         name: "client-order",
-        statement: "the requests of a client are applied in the order of their timestamps",
+        statement: "the requests of a client are applied in the order of their timestamps, one of each",
         holds: client_order,
-        applicable: |config| config.timestamps() > 1,
+        applicable: |config| config.requests_each() > 1,
         exercised: |model, state| {
-            let second = |value: Value| value.timestamp() > 1;
+            let second = |value: Value| value.number() > 1;
             model.honest_states(state).any(|replica| replica.applied.iter().any(second))
         },
     },
@@ -253,8 +253,9 @@ fn client_order(model: &Pbft, state: &State) -> bool {
         let mut last = [0; Value::MAX_CLIENTS as usize + 1];
         replica.applied.iter().all(|value| {
             let Some(client) = value.client() else { return true };
-            let before = std::mem::replace(&mut last[usize::from(client)], value.timestamp());
-            before <= value.timestamp()
+            let timestamp = model.config().timestamp(value);
+            let before = std::mem::replace(&mut last[usize::from(client)], timestamp);
+            before < timestamp
         })
     })
 }
@@ -380,10 +381,13 @@ fn fetched_state(model: &Pbft, state: &State) -> bool {
             let Some(value) = decided(slot) else { return false };
             let Some(client) = value.client() else { continue };
             let last = &mut last[usize::from(client)];
-            if *last < value.timestamp() {
-                *last = value.timestamp();
+            let timestamp = |one: Value| model.config().timestamp(one);
+            if *last < timestamp(value) {
+                *last = timestamp(value);
                 made.applied.push(value);
-                (1..=*last).for_each(|one| made.served.insert(Value::with_timestamp(client, one)));
+                let own =
+                    (1..=model.config().requests_each()).map(|one| Value::numbered(client, one));
+                own.filter(|one| timestamp(*one) <= *last).for_each(|one| made.served.insert(one));
             }
         }
         replica.digest() == made

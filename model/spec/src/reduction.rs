@@ -345,7 +345,7 @@ impl Naming {
                 // A client that the configuration does not have keeps its name.
                 let renamed = self.clients[usize::from(client)];
                 let client = if renamed == 0 { client } else { renamed };
-                *name = Value::with_timestamp(client, name.timestamp());
+                *name = Value::numbered(client, name.number());
             }
         }
         Some(names)

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// The content of a PRE-PREPARE, which stands for its digest as well.
 ///
 /// A value is nothing, the null batch, one request of one client, or a request that no client signed. A request is a
-/// client and a timestamp, 1 or 2. The second request of a client exists from the start too: a correct client sends it
-/// when the first is answered, a faulty one whenever it likes.
+/// client and its number, 1 or 2. The second request of a client exists from the start too: a correct client sends it
+/// when the first is answered, a faulty one whenever it likes. What its timestamp is, [`crate::Config::timestamp`] says.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -32,10 +32,10 @@ impl Value {
         Self(client + 1)
     }
 
-    /// The request of a client with a timestamp, 1 or 2.
+    /// A request of a client, its first or its second.
     #[must_use]
-    pub const fn with_timestamp(client: u8, timestamp: u8) -> Self {
-        Self(client + 1 + (timestamp - 1) * Self::MAX_CLIENTS)
+    pub const fn numbered(client: u8, number: u8) -> Self {
+        Self(client + 1 + (number - 1) * Self::MAX_CLIENTS)
     }
 
     /// The client whose request this is, from 1.
@@ -48,9 +48,9 @@ impl Value {
         }
     }
 
-    /// The timestamp of the request; 0 for what is none.
+    /// Which of its client's requests it is, from 1; 0 for what is none.
     #[must_use]
-    pub const fn timestamp(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self.0 {
             2..=4 => 1,
             5..=6 => 2,
@@ -80,7 +80,7 @@ impl Value {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (*self, self.client()) {
-            (_, Some(client)) if self.timestamp() == 2 => write!(f, "R{client}.2"),
+            (_, Some(client)) if self.number() == 2 => write!(f, "R{client}.2"),
             (_, Some(client)) => write!(f, "R{client}"),
             (Self::NONE, None) => write!(f, "–"),
             (Self::NULL, None) => write!(f, "null"),
@@ -227,19 +227,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_a_client_and_a_timestamp() {
+    fn a_request_is_a_client_and_a_number() {
         for client in 1..=Value::MAX_CLIENTS {
-            for timestamp in 1..=2 {
-                if timestamp == 2 && client > Value::MAX_CLIENTS_OF_TWO {
+            for number in 1..=2 {
+                if number == 2 && client > Value::MAX_CLIENTS_OF_TWO {
                     continue;
                 }
-                let value = Value::with_timestamp(client, timestamp);
-                assert_eq!((value.client(), value.timestamp()), (Some(client), timestamp));
+                let value = Value::numbered(client, number);
+                assert_eq!((value.client(), value.number()), (Some(client), number));
                 assert!(value.0 < Value::FORGED.0);
             }
         }
-        assert_eq!(Value::with_timestamp(2, 1), Value::request(2));
-        assert_eq!(Value::with_timestamp(2, 2).to_string(), "R2.2");
+        assert_eq!(Value::numbered(2, 1), Value::request(2));
+        assert_eq!(Value::numbered(2, 2).to_string(), "R2.2");
     }
 
     #[test]

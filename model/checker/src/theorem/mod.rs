@@ -19,6 +19,7 @@ use pbft_proof::theory::Theory;
 
 use pbft_model::Pbft;
 use pbft_model::action::Action;
+use pbft_model::config::Config;
 use pbft_model::ids::{MAX_REPLICAS, MAX_SLOTS, ReplicaId, Slot, View};
 use pbft_model::state::{ReplicaState, State, StateDigest};
 use pbft_model::value::{Applied, Value, ValueSet};
@@ -311,7 +312,7 @@ impl Theorem {
                 taking.holds(id.0.into(), slot.0.into(), held.view.0.into());
             }
             if let Some(signed) = state.sent(id).checkpoints[slot.index()] {
-                if state_after(decided, slot) != Some(signed) {
+                if state_after(self.pbft.config(), decided, slot) != Some(signed) {
                     return Err(Difference::OtherState { replica: id, slot });
                 }
                 taking.signs(id.0.into(), checkpoint_at(slot));
@@ -439,7 +440,7 @@ fn checkpoint_at(slot: Slot) -> Signed {
 
 /// The state of service and reply table after the decided batches up to a slot: each request once, and none that is
 /// older than its client's last.
-fn state_after(decided: &Decided, slot: Slot) -> Option<StateDigest> {
+fn state_after(config: &Config, decided: &Decided, slot: Slot) -> Option<StateDigest> {
     let (mut applied, mut served) = (Applied::default(), ValueSet::EMPTY);
     let mut last = [0; Value::MAX_CLIENTS as usize + 1];
     for earlier in Slot::GENESIS.until(slot) {
@@ -449,12 +450,16 @@ fn state_after(decided: &Decided, slot: Slot) -> Option<StateDigest> {
         }
         let Some(client) = value.client() else { continue };
         let last = &mut last[usize::from(client)];
-        if value.timestamp() > *last {
+        let timestamp = config.timestamp(value);
+        if timestamp > *last {
             applied.push(value);
-            for timestamp in *last + 1..=value.timestamp() {
-                served.insert(Value::with_timestamp(client, timestamp));
+            for number in 1..=config.requests_each() {
+                let other = Value::numbered(client, number);
+                if config.timestamp(other) <= timestamp {
+                    served.insert(other);
+                }
             }
-            *last = value.timestamp();
+            *last = timestamp;
         }
     }
     Some(StateDigest { applied, served })

@@ -363,7 +363,7 @@ fn more_byzantine_replicas_than_f_are_found_out_at_once() {
 #[test]
 fn each_preset_is_listed_with_the_counts_on_record() {
     let bench = Bench::new();
-    for (preset, least, unknown) in [("quick", 73, 0), ("nightly", 109, 0), ("deep", 121, 12)] {
+    for (preset, least, unknown) in [("quick", 82, 0), ("nightly", 118, 0), ("deep", 130, 12)] {
         let output = bench.run(&format!("check --list --preset {preset} --format json"));
         let json: Json = serde_json::from_slice(&output.stdout).expect("JSON");
         let configurations = json.as_array().expect("a list");
