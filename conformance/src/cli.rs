@@ -4,7 +4,9 @@ use crate::coverage::command::{CoverageArguments, run_coverage};
 use crate::coverage::measured::{self, Measured};
 use crate::divergence::Divergence;
 use crate::job::{self, Options};
-use crate::planted::{self, PROGRAM, refused};
+use crate::planted::command::{hunt_here, planted_bugs};
+use crate::planted::mutants::command::{MutantsArguments, run_mutants};
+use crate::planted::{PROGRAM, Parts, refused};
 use crate::refinement::vocabulary::replayable;
 use crate::replay::core::{Counters, Replay};
 use crate::replay::corpus;
@@ -17,14 +19,13 @@ use crate::validate::command::{ExplainArguments, ValidateArguments, run_explain,
 use crate::walk::{Trace, walk};
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use pbft_checker::report::ReportArgs;
-use pbft_checker::run::{ExitCode, Format, RunDir, RunRecord, Stderr, say};
+use pbft_checker::run::{ExitCode, RunDir, RunRecord, Stderr, say};
 use pbft_checker::run_args::{RunArgs, usage};
 use pbft_checker::trace::mermaid::sequence_diagram;
 use pbft_checker::trace::write_trace;
 use pbft_model as model;
 use pbft_output::errln;
-use pbft_plant::switch::active_bug;
-use pbft_plant::tool::{self, Planted};
+use pbft_plant::tool;
 use pbft_plant::workspace::Kind;
 use stateright::Model as _;
 use std::io::{self, Read as _};
@@ -135,12 +136,25 @@ Exit status: 0 each is caught as its entry in impl/*/bugs.txt says, 1 one is not
         #[arg(long)]
         record: bool,
     },
+    /// Has each mutant that cargo-mutants makes of core and host on, and looks whether conformance notices it.
+    #[command(after_help = "Examples:
+  cargo mutants-of-code                          all of them: hours
+  cargo mutants-of-code Replica::on_commit       those whose names contain this
+  cargo mutants-of-code --shard 2/8              a part, for several machines
+  cargo mutants-of-code --resume runs/…-mutants  what an interrupted run has left
+
+Exit status: 0 each is noticed, or its reason is in impl/survivors.txt; 1 one survives without a reason, 2 wrong arguments,
+3 not all were tried, 5 there is no build with them.")]
+    Mutants(MutantsArguments),
     /// Looks for the bug that is on in this process, and prints what came of it as JSON.
     #[command(hide = true)]
     Hunt {
         /// Begin with this scenario at the node.
         #[arg(long)]
         begin: Option<String>,
+        /// Only these parts.
+        #[arg(long, value_enum, default_value_t = Parts::All)]
+        only: Parts,
     },
 }
 
@@ -177,8 +191,13 @@ fn run(cli: &Cli) -> ExitCode {
             run_coverage(arguments, &Plan::quick(), &options, cli.common.run.format)
         }
         Some(Command::Corpus) => make_corpus(&cli.common),
-        Some(Command::PlantedBugs { bugs, record }) => planted_bugs(&cli.common, bugs, *record),
-        Some(Command::Hunt { begin }) => hunt_here(&cli.common, begin.as_deref()),
+        Some(Command::PlantedBugs { bugs, record }) => {
+            planted_bugs(bugs, *record, cli.common.seed, &cli.common.run)
+        }
+        Some(Command::Hunt { begin, only }) => hunt_here(begin.as_deref(), *only, cli.common.seed),
+        Some(Command::Mutants(arguments)) => {
+            run_mutants(arguments, cli.common.seed, &cli.common.run)
+        }
     }
 }
 
@@ -442,54 +461,4 @@ fn make_corpus(common: &Common) -> ExitCode {
         }
     }
     if made.is_empty() { ExitCode::Inconclusive } else { ExitCode::Holds }
-}
-
-fn planted_bugs(common: &Common, names: &[String], record: bool) -> ExitCode {
-    let hunted = planted::hunt_all(names, common.seed, common.run.threads());
-    let (build, teeth) = match hunted {
-        Ok(hunted) => hunted,
-        Err(error) => return refused(&error),
-    };
-    if record {
-        for hunt in &teeth.hunts {
-            let Some(caught) = &hunt.found.caught_by else { continue };
-            if let Err(error) = build.record(&hunt.bug, caught) {
-                return refused(&error);
-            }
-        }
-    }
-    common.run.print(&teeth, |teeth| match &teeth.hunts[..] {
-        [one] => format!("{}{}", in_full(&build, one), planted::to_text(teeth)),
-        _ => planted::to_text(teeth),
-    });
-    let caught = teeth.hunts.iter().all(|hunt| hunt.found.caught_by.is_some());
-    match teeth.hold() || (record && caught) {
-        true => ExitCode::Holds,
-        false => ExitCode::Finding,
-    }
-}
-
-/// A bug as its diff, and the report that it leads to.
-fn in_full(build: &Planted, hunt: &planted::Hunt) -> String {
-    let diff = build.diff(&hunt.bug).unwrap_or_else(|error| error.to_string());
-    format!(
-        "{diff}
-{}
-",
-        hunt.found.report.as_deref().unwrap_or_default()
-    )
-}
-
-fn hunt_here(common: &Common, begin: Option<&str>) -> ExitCode {
-    let bug = match active_bug() {
-        Ok(bug) => bug,
-        Err(error) => return usage(&error),
-    };
-    match planted::hunt(bug.as_deref(), begin, common.seed) {
-        Ok(found) => {
-            Format::Json.print(&found, |_| String::new());
-            ExitCode::Holds
-        }
-        Err(error) => usage(&error),
-    }
 }

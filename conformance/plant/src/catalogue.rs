@@ -146,6 +146,9 @@ pub enum Mistake {
     /// A source file that mutants are made of is no Rust.
     #[error("the file cannot be parsed: {0}")]
     NotRust(#[from] syn::Error),
+    /// The program that makes mutants does not do it.
+    #[error("cargo mutants makes none: {0}")]
+    NoMutants(String),
 }
 
 const FIELDS: [&str; 4] = ["what", "rule", "caught", "without"];
@@ -173,6 +176,13 @@ impl Catalogue {
             self.entries.push(entry);
         }
         Ok(())
+    }
+
+    /// The same without those of these names.
+    #[must_use]
+    pub fn without(mut self, names: &[String]) -> Self {
+        self.entries.retain(|entry| !names.contains(&entry.name));
+        self
     }
 
     /// Entries that are in no list. Their names differ.

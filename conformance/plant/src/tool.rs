@@ -8,9 +8,13 @@ use crate::switch::{SwitchError, active_bug, active_of, command, planted_build};
 use crate::workspace::{Kind, Workspace, WorkspaceError};
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether a program has ended.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Why a tool does not run with a bug on.
 #[derive(Debug, thiserror::Error)]
@@ -152,12 +156,22 @@ impl Planted {
         name: &str,
         asked: &[impl AsRef<str>],
     ) -> Result<Self, ToolError> {
-        let workspace = workspace()?;
-        let catalogue = workspace.catalogue(kind)?;
+        let catalogue = catalogue(kind)?;
         let unknown = asked.iter().find(|bug| catalogue.entry(bug.as_ref()).is_none());
         if let Some(bug) = unknown {
             return Err(ToolError::NoBug(bug.as_ref().to_owned()));
         }
+        Self::build_of(kind, catalogue, package, name)
+    }
+
+    /// Builds it with these bugs and no others.
+    pub fn build_of(
+        kind: Kind,
+        catalogue: Catalogue,
+        package: &str,
+        name: &str,
+    ) -> Result<Self, ToolError> {
+        let workspace = workspace()?;
         let program = Program { package, name, target: Target::Program, profile: Profile::Release };
         let program = build(&workspace, kind, &catalogue, program)?;
         Ok(Self { root: workspace.root, program, catalogue })
@@ -182,6 +196,40 @@ impl Planted {
             let said = lines.into_iter().rev().collect::<Vec<_>>().join("\n");
             let (bug, end) = (bug.map(str::to_owned), format!("{}; {error}", output.status));
             ToolError::Said { bug, end, said }
+        })
+    }
+
+    /// The same, for at most so long. Nothing is returned where that is over.
+    pub fn ask_within<T: DeserializeOwned>(
+        &self,
+        bug: Option<&str>,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        limit: Duration,
+    ) -> Result<Option<T>, ToolError> {
+        let mut command = command(&self.program, bug);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut running = command.spawn().map_err(|error| self.failed(error))?;
+        let stdout = running.stdout.take();
+        let said = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut said)).map(|_| said)
+        });
+        let started = Instant::now();
+        let status = loop {
+            match running.try_wait().map_err(|error| self.failed(error))? {
+                Some(status) => break status,
+                None if started.elapsed() < limit => std::thread::sleep(TICK),
+                None => {
+                    let ended = running.kill().and_then(|()| running.wait());
+                    return ended.map(|_| None).map_err(|error| self.failed(error));
+                }
+            }
+        };
+        let said = said.join().unwrap_or_else(|_| Ok(Vec::new()));
+        let said = said.map_err(|error| self.failed(error))?;
+        serde_json::from_slice(&said).map(Some).map_err(|error| {
+            let (bug, end) = (bug.map(str::to_owned), format!("{status}; {error}"));
+            ToolError::Said { bug, end, said: String::from_utf8_lossy(&said).into_owned() }
         })
     }
 

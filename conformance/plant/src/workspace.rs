@@ -60,10 +60,12 @@ pub enum Kind {
     Mutants,
     /// Mutants that are made from the specification, without a list: see [`crate::generate`].
     Generated,
+    /// Mutants that cargo-mutants makes of the production code.
+    Listed,
 }
 
 impl Kind {
-    /// All of them.
+    /// All that need no other program.
     pub const ALL: [Self; 3] = [Self::Bugs, Self::Mutants, Self::Generated];
 
     /// The kind of a mutant by its name: only those that are made by rule name a file and a function.
@@ -77,6 +79,7 @@ impl Kind {
             Self::Bugs => "bugs",
             Self::Mutants => "mutants",
             Self::Generated => "mutants made by rule",
+            Self::Listed => "mutants of cargo-mutants",
         }
     }
 
@@ -86,6 +89,7 @@ impl Kind {
             Self::Bugs => "bugs",
             Self::Mutants => "mutants",
             Self::Generated => "generated",
+            Self::Listed => "listed",
         }
     }
 }
@@ -170,6 +174,7 @@ impl Workspace {
     pub fn catalogue(&self, kind: Kind) -> Result<Catalogue, CatalogueError> {
         match kind {
             Kind::Generated => generate::buildable(&self.root),
+            Kind::Listed => generate::listed(&self.root),
             Kind::Bugs | Kind::Mutants => Catalogue::read(&self.root, &self.lists(kind)),
         }
     }

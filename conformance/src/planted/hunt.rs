@@ -49,25 +49,35 @@ pub struct Found {
     pub seconds: f64,
 }
 
+/// Which parts of a hunt are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Parts {
+    /// All.
+    All,
+    /// All but the graphs.
+    Scenarios,
+    /// The graphs.
+    Graphs,
+}
+
 /// Does with the bug that is on what the main job does with the code, cheapest first, until the bug shows: the corpus,
 /// the walks, what the model leaves out, the handshakes, the traces through the node, the node at its full width, its door,
 /// the graphs. Before all that comes the scenario at the node that this is to begin with. With no bug on, the graphs are left
 /// out.
-pub fn hunt(bug: Option<&str>, begin: Option<&str>, seed: u64) -> Result<Found, CorpusError> {
+pub fn hunt(
+    bug: Option<&str>,
+    begin: Option<&str>,
+    parts: Parts,
+    seed: u64,
+) -> Result<Found, CorpusError> {
     let plan = Plan::quick();
     let started = Instant::now();
     let mut hunter = Hunter { seed, edges: 0 };
     let mut divergence = begin.and_then(in_scenario);
-    if divergence.is_none() {
-        divergence = hunter.at_the_core(&plan)?;
+    if divergence.is_none() && parts != Parts::Graphs {
+        divergence = hunter.in_scenarios(&plan)?;
     }
-    divergence = divergence.or_else(|| handshake::run().err().map(|divergence| *divergence));
-    if divergence.is_none() {
-        divergence = hunter.in_nodes(&plan.node_traces(seed)?);
-    }
-    divergence = divergence.or_else(|| wide::play().err().map(|divergence| *divergence));
-    divergence = divergence.or_else(|| door::run().err().map(|divergence| *divergence));
-    if bug.is_some() {
+    if bug.is_some() && parts != Parts::Scenarios {
         // From the smallest on.
         divergence = divergence.or_else(|| hunter.in_graphs(plan.replayed.iter().rev()));
     }
@@ -112,6 +122,17 @@ struct Hunter {
 }
 
 impl Hunter {
+    /// All but the graphs.
+    fn in_scenarios(&mut self, plan: &Plan) -> Result<Option<Divergence>, CorpusError> {
+        let mut divergence = self.at_the_core(plan)?;
+        divergence = divergence.or_else(|| handshake::run().err().map(|divergence| *divergence));
+        if divergence.is_none() {
+            divergence = self.in_nodes(&plan.node_traces(self.seed)?);
+        }
+        divergence = divergence.or_else(|| wide::play().err().map(|divergence| *divergence));
+        Ok(divergence.or_else(|| door::run().err().map(|divergence| *divergence)))
+    }
+
     /// The corpus, the walks, and what the model leaves out.
     fn at_the_core(&mut self, plan: &Plan) -> Result<Option<Divergence>, CorpusError> {
         // Walks and ways to witnesses take longer to find than to follow.

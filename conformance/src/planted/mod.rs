@@ -3,10 +3,12 @@
 //!
 //! A bug is on in a process of its own: a planted build of this program, with the hidden command `hunt`.
 
+pub mod command;
 mod hunt;
 mod leads;
+pub mod mutants;
 
-pub use hunt::{Found, hunt};
+pub use hunt::{Found, Parts, hunt};
 pub use leads::{Lead, Named};
 
 use crate::job::in_parallel;

@@ -19,6 +19,7 @@ pub mod check;
 pub mod cli;
 pub mod estimate;
 pub mod explore;
+pub mod finished;
 pub mod generated;
 pub mod golden;
 pub mod graph;

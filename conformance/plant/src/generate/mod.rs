@@ -8,6 +8,7 @@
 //! the number of the place: `rules.rs:accept:check-1-passes`. What the compiler does not take is on record in the file
 //! [`RECORD`], beside what the search made of all the others.
 
+mod listed;
 mod operators;
 mod sources;
 
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub(crate) use listed::listed;
 pub use operators::Operator;
 pub use sources::{FILES, FUNCTIONS, LeftOut};
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::finished::Finished;
 use super::{ResultArgs, describe, print_json};
 use crate::check::{CheckOptions, CheckReport, Verdict, check};
 use crate::estimate::Estimate;
+use crate::finished::Finished;
 use crate::mutant_record::active;
 use crate::preset::{Entry, Preset};
 use crate::report::{CheckSummary, check_report};

@@ -11,8 +11,8 @@ use pbft_output::errln;
 use pbft_plant::build::BuildError;
 use pbft_plant::tool::{Planted, ToolError};
 
-use super::finished::Finished;
 use super::{Failure, ResultArgs, describe, print_json};
+use crate::finished::Finished;
 use crate::generated::record::{self, Row};
 use crate::generated::{self, Fate, Report, search};
 use crate::output;

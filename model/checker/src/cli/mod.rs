@@ -2,7 +2,6 @@
 
 mod check;
 mod explore;
-mod finished;
 mod generated;
 mod graph;
 mod list;

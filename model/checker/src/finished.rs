@@ -1,19 +1,19 @@
 //! The results of a run so far: a line of JSON for each piece of work, written when it is finished.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::describe;
 use crate::run::{RunDir, build};
 
 const FILE: &str = "finished.jsonl";
 
 /// The file of a run that is under way.
-pub(super) struct Finished {
+#[derive(Debug)]
+pub struct Finished {
     file: File,
     path: PathBuf,
     build: String,
@@ -28,26 +28,26 @@ struct Line<T> {
 
 impl Finished {
     /// An empty file in a run directory.
-    pub(super) fn create(directory: &RunDir) -> Result<Self, String> {
+    pub fn create(directory: &RunDir) -> Result<Self, String> {
         let path = directory.path().join(FILE);
-        let file = File::create(&path).map_err(describe("creating", &path))?;
+        let file = File::create(&path).map_err(|error| failed("creating", &path, &error))?;
         Ok(Self { file, path, build: build() })
     }
 
     /// Adds a result.
-    pub(super) fn add<T: Serialize>(&mut self, report: &T) -> Result<(), String> {
+    pub fn add<T: Serialize>(&mut self, report: &T) -> Result<(), String> {
         let line = Line { build: self.build.clone(), report };
         let mut text = serde_json::to_string(&line).map_err(|error| error.to_string())?;
         text.push('\n');
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(describe("writing", &self.path))
+        written.map_err(|error| failed("writing", &self.path, &error))
     }
 
     /// The results in the directory of an earlier run. Those of another build are not believed, and a last line that was
     /// cut off is left out.
-    pub(super) fn read<T: DeserializeOwned>(directory: &Path) -> Result<Vec<T>, String> {
+    pub fn read<T: DeserializeOwned>(directory: &Path) -> Result<Vec<T>, String> {
         let path = directory.join(FILE);
-        let text = fs::read_to_string(&path).map_err(describe("reading", &path))?;
+        let text = fs::read_to_string(&path).map_err(|error| failed("reading", &path, &error))?;
         let this = build();
         let mut reports = Vec::new();
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
@@ -63,4 +63,8 @@ impl Finished {
         }
         Ok(reports)
     }
+}
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> String {
+    format!("{what} {}: {error}", path.display())
 }
