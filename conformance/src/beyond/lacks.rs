@@ -96,6 +96,25 @@ pub(super) fn given_enough(stage: &mut Stage<'_>) -> Outcome {
     Ok(())
 }
 
+/// Batches of a kilobyte, and a share between two ticks into which one of them fits, and not two.
+pub(super) fn large(params: &mut Params) {
+    (params.checkpoint_interval, params.window, params.pipeline) = (100, 200, 4);
+    params.batch_requests_max = 1;
+    params.help_bytes_max = 3000;
+}
+
+/// The batch beside a commit certificate counts like any other bytes.
+pub(super) fn large_certificates(stage: &mut Stage<'_>) -> Outcome {
+    for lane in 0..4 {
+        stage.ask(0, &stage.request(lane, 1, 1000))?;
+    }
+    stage.settle(|_| true)?;
+    // A certificate has three COMMITs of 148 bytes, and a request of some 1,100: two of them fit, the third does not.
+    let two = ["COMMITTED 1", "COMMITTED 2"];
+    stage.answers(2, status(3, 0, true, 0, 0), &two)?;
+    stage.answers(2, status(3, 0, true, 0, 2), &["COMMITTED 3", "COMMITTED 4"])
+}
+
 /// What is held of the four stages, piece by piece.
 pub(super) fn held_in_a_view(stage: &mut Stage<'_>) -> Outcome {
     let lost = four_stages(stage)?;

@@ -132,6 +132,34 @@ pub(super) fn lost(stage: &mut Stage<'_>) -> Outcome {
     votes_again(stage)
 }
 
+/// A view begins while it abstains: it hears of it, and does not enter.
+pub(super) fn a_view_begins(stage: &mut Stage<'_>) -> Outcome {
+    for lane in 0..4 {
+        stage.ask(0, &stage.request(lane, 1, 1))?;
+    }
+    stage.settle(|_| true)?;
+    let params = stage.replica(LOST)?.params().clone();
+    let durable = starts_from(&params, &[(0, 0, 4), (1, 0, 4)]);
+    let durable = durable.map_err(|why| Difference::new(Kind::Refused, why.to_string()))?;
+    stage.replace(LOST, durable)?;
+    catch_up(stage, |_| true)?;
+    abstains(stage, 4)?;
+    for at in 0..LOST {
+        stage.demand(at, &Delivery::Suspect)?;
+    }
+    stage.settle(|_| true)?;
+    expect("the view of another", (1, true), {
+        let status = stage.replica(0)?.status();
+        (status.view.0, status.active)
+    })?;
+    catch_up(stage, |_| true)?;
+    abstains(stage, 4)?;
+    // It executes what is final there, and still says nothing that binds it.
+    stage.ask(1, &stage.request(4, 1, 1))?;
+    catch_up(stage, |_| true)?;
+    abstains(stage, 5)
+}
+
 /// The next view begins with it. It counts itself among those that want the view: it may have said so before.
 fn votes_again(stage: &mut Stage<'_>) -> Outcome {
     for at in 0..LOST {

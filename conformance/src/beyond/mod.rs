@@ -8,11 +8,14 @@
 
 mod bounds;
 mod checkpoints;
+mod disk;
 pub(crate) mod label;
 mod lacks;
 mod liars;
 mod memory;
 mod ordering;
+mod patience;
+mod spent;
 mod stage;
 mod views;
 
@@ -66,6 +69,7 @@ const SCENARIOS: &[Scenario] = &[
     both("what O orders is ordered", ordering::short_window, ordering::what_o_orders_is_ordered),
     both("what a peer in this view lacks", lacks::bounds, lacks::lacks_in_a_view),
     both("a peer that was given enough", lacks::sparing, lacks::given_enough),
+    both("large certificates, a share at a time", lacks::large, lacks::large_certificates),
     both("what is held in a view", lacks::bounds, lacks::held_in_a_view),
     both("what a peer lacks after a restart", lacks::bounds, lacks::lacks_after_a_restart),
     both("what a peer in another view lacks", lacks::bounds, lacks::lacks_of_a_view),
@@ -78,7 +82,14 @@ const SCENARIOS: &[Scenario] = &[
     both("more VIEW-CHANGEs than a quorum", lacks::bounds, views::more_than_a_quorum),
     both("VIEW-CHANGEs for a later view", lacks::bounds, views::later_view),
     both("patience, and what a view did", lacks::bounds, views::patience),
+    both("a primary that becomes slow", patience::bounds, patience::slow_at_last),
+    both("a request that is left out", patience::bounds, patience::left_out),
+    both("patience when all goes well", patience::calm, patience::floor),
+    core("two primaries that are fast", patience::bounds, patience::two_are_fast),
+    core("a timestamp that is spent", lacks::bounds, spent::words),
+    core("batches of views that were left", lacks::bounds, disk::keeps_bodies),
     core("a lost memory", memory::bounds, memory::lost),
+    core("a view that begins without a memory", memory::bounds, memory::a_view_begins),
     core("what a service completes", lacks::bounds, memory::completions),
     core("two certificates for one number", lacks::bounds, memory::conflicting_certificates),
     core("another state than a NEW-VIEW proves", lacks::bounds, memory::diverged),

@@ -62,7 +62,7 @@ impl Member<'_> {
     }
 }
 
-/// The cluster: four replicas, on the core or in production nodes.
+/// The cluster, on the core or in production nodes.
 pub(super) struct Stage<'r> {
     pub vocabulary: Vocabulary,
     members: Vec<Member<'r>>,
@@ -80,7 +80,12 @@ pub(super) struct Stage<'r> {
 impl<'r> Stage<'r> {
     /// Four core replicas.
     pub(super) fn on_the_core(bounds: fn(&mut Params)) -> Outcome<Self> {
-        let vocabulary = Vocabulary::with_params(four()?, Arc::new(SealKeys), bounds);
+        Self::of(FOUR, bounds)
+    }
+
+    /// Core replicas, as many as the configuration has.
+    pub(super) fn of(config: &str, bounds: fn(&mut Params)) -> Outcome<Self> {
+        let vocabulary = Vocabulary::with_params(named(config)?, Arc::new(SealKeys), bounds);
         let host = |id| Member::Core(Box::new(CoreHost::new(&vocabulary, model::ReplicaId(id))));
         let members = (0..vocabulary.config.replicas()).map(host).collect();
         Ok(Self::with(vocabulary, members))
@@ -88,7 +93,7 @@ impl<'r> Stage<'r> {
 
     /// Four production nodes.
     pub(super) fn at_nodes(runtime: &'r Runtime, bounds: fn(&mut Params)) -> Outcome<Self> {
-        let config = four()?;
+        let config = named(FOUR)?;
         let keys = Arc::new(NodeKeys::new(config.replicas()));
         let vocabulary = Vocabulary::with_params(config, keys, |params| {
             adjust(params);
@@ -381,9 +386,12 @@ impl<'r> Stage<'r> {
     }
 }
 
-fn four() -> Outcome<model::Config> {
+/// The configuration of most scenarios. Its bounds on views and slots do not bind them.
+const FOUR: &str = "n4-bnone-v0-s1-d1";
+
+fn named(config: &str) -> Outcome<model::Config> {
     let harness = |error: model::ConfigError| Difference::new(Kind::Harness, error.to_string());
-    "n4-bnone-v0-s1-d1".parse().map_err(harness)
+    config.parse().map_err(harness)
 }
 
 /// A delivery, and what exactly is delivered.

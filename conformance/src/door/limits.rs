@@ -20,12 +20,26 @@ const VOTE: usize = 4 + 8 + 8 + 32 + 4 + 64;
 /// A CHECKPOINT without its kind: number, digest, replica, signature.
 const CHECKPOINT: usize = 8 + 32 + 4 + 64;
 
-/// The kinds whose length follows from the number of replicas: their place in the list of messages, and the most bytes.
+/// Numbers that a VIEW-CHANGE may speak of: the window, however few the pipeline has.
+const WINDOW: usize = 128;
+
+/// A prepared certificate: the PRE-PREPARE, and a list of two PREPAREs.
+const CERTIFICATE: usize = 3 * (VOTE - 4) + 8;
+
+/// A VIEW-CHANGE without its kind: view, h, C, P, replica, signature.
+const VIEW_CHANGE: usize = 8 + 8 + (8 + 3 * CHECKPOINT) + (8 + WINDOW * CERTIFICATE) + 4 + 64;
+
+/// A NEW-VIEW without its kind: view, V, O, replica, signature.
+const NEW_VIEW: usize = 8 + (8 + 3 * VIEW_CHANGE) + (8 + WINDOW * (VOTE - 4)) + 4 + 64;
+
+/// The kinds whose length follows from the number of replicas and the window: their place in the list of messages, and the most bytes.
 const KINDS: &[(&str, u32, usize)] = &[
     ("request", 0, AROUND + OPERATION),
     ("PREPARE", 2, VOTE),
     ("COMMIT", 3, VOTE),
     ("CHECKPOINT", 4, 4 + CHECKPOINT),
+    ("VIEW-CHANGE", 5, 4 + VIEW_CHANGE),
+    ("NEW-VIEW", 6, 4 + NEW_VIEW),
     ("STATUS", 7, 4 + 4 + 8 + 1 + 8 + 8 + 64),
     ("stable certificate", 9, 4 + 8 + 3 * CHECKPOINT),
     ("question for a batch", 10, 4 + 32),
@@ -38,7 +52,7 @@ const BETWEEN_REPLICAS: usize = 4 + 8 + 4 + 4 + 8 + (64 << 20);
 fn opened() -> Outcome<(World, Cluster, Running)> {
     let world = World::with_a_clock_that_runs()?;
     let setting = format!("operation_bytes_max = {OPERATION}");
-    let cluster = File::default().with(&setting).cluster()?;
+    let cluster = File::default().with(&setting).with("pipeline = 4").cluster()?;
     let node = world.node(Start::fresh(&cluster, 0, &MemoryDisk::default()))?;
     Ok((world, cluster, node))
 }

@@ -7,6 +7,7 @@ use crate::signpost::Fact;
 use crate::signpost::deeds::Field;
 use crate::signpost::given::Given;
 use crate::subject::{Restarted, Subject};
+use pbft_core::Footprint;
 use pbft_core::message::Message;
 
 /// A crash and a restart change nothing that the protocol knows, and an unfinished VIEW-CHANGE is repeated.
@@ -15,12 +16,19 @@ pub(crate) fn compare_restart<S: Subject>(
     subject: &mut S,
 ) -> Result<(), Difference> {
     let vocabulary = place.source.vocabulary;
-    let before = subject.summary();
+    let (before, held) = (subject.summary(), subject.footprint());
     let restarted = subject.after_restart(vocabulary);
     let restarted = restarted.map_err(|difference| difference.given(Given::Start))?;
-    let Some(Restarted { summary: after, said }) = restarted else {
+    let Some(Restarted { summary: after, footprint, said }) = restarted else {
         return Ok(());
     };
+    let kept = |of: &Footprint| [("bodies", of.bodies), ("replies", of.replies)];
+    if before == after && kept(&held) != kept(&footprint) {
+        let diff = vec![format!("- {:?}", kept(&held)), format!("+ {:?}", kept(&footprint))];
+        let wrong = Difference::new(Kind::Restart, "a restart forgets what is to be served");
+        let wrong = wrong.with_diff(diff).given(Given::Start);
+        return Err(wrong.with(Fact::Restarted).with(Fact::Field(Field::Held)));
+    }
     if before == after {
         let as_before = repeating::check_said(place, &said);
         as_before.map_err(|wrong| wrong.with(Fact::Restarted).given(Given::Start))?;

@@ -6,8 +6,10 @@ use crate::refinement::keys::Keys;
 use crate::refinement::layout::{self, Statements, batch_digest, each_statement};
 use crate::refinement::vocabulary::Vocabulary;
 use crate::signpost::Fact;
+use crate::signpost::deeds::Field;
 use crate::signpost::given::Given;
 use crate::subject::Observation;
+use pbft_core::Durable;
 use pbft_core::message::{Message, Reply, Signed};
 use pbft_core::types::{Digest, Principal, ReplicaId, Signature};
 
@@ -22,6 +24,25 @@ pub fn check(
         check_message(vocabulary, replica, message)?;
     }
     seen.replies.iter().try_for_each(|reply| check_reply(vocabulary, reply))
+}
+
+/// Looks at a disk: nothing on it is at or below the last stable checkpoint (§4.3), where it would stay for ever.
+pub fn check_disk(durable: &Durable) -> Result<(), Difference> {
+    let low = durable.low_water_mark;
+    let lowest = [
+        ("a PRE-PREPARE", durable.accepted.keys().next()),
+        ("a prepared certificate", durable.prepared.keys().next()),
+        ("a commit certificate", durable.committed.keys().next()),
+        ("batches of views that were left", durable.bodies.keys().next()),
+    ];
+    let mut stale = lowest.into_iter().filter_map(|(what, seq)| Some((what, seq?)));
+    match stale.find(|(_, seq)| **seq <= low) {
+        None => Ok(()),
+        Some((what, seq)) => {
+            let what = format!("the disk holds {what} for {seq}, and {low} is stable");
+            Err(Difference::new(Kind::State, what).with(Fact::Field(Field::Held)))
+        }
+    }
 }
 
 fn check_message(

@@ -11,7 +11,7 @@ use crate::subject::disk::{Disk, DiskError, Open, State};
 use crate::subject::{Observation, Restarted, Subject, audit};
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Principal};
-use pbft_core::{Durable, Effect, Input, Rejection, Replica, Summary, Timer};
+use pbft_core::{Durable, Effect, Footprint, Input, Rejection, Replica, Summary, Timer};
 use pbft_host::{Ended, Host, HostError, Outgoing, Parts, Said, Service, Watcher};
 use pbft_model as model;
 use std::sync::Arc;
@@ -204,12 +204,17 @@ impl Subject for CoreHost {
         if let Ok(Ok(seen)) = &stepped {
             self.timer.delivered(delivery);
             audit::check(vocabulary, self.replica().params().replica, seen)?;
+            audit::check_disk(pbft_host::Disk::durable(self.host.disk()))?;
         }
         stepped
     }
 
     fn summary(&self) -> Summary {
         self.replica().summary()
+    }
+
+    fn footprint(&self) -> Footprint {
+        self.replica().footprint()
     }
 
     fn history(&self) -> Vec<model::Value> {
@@ -221,7 +226,8 @@ impl Subject for CoreHost {
         let (again, seen) = Self::open(vocabulary, own, self.host.disk().clone())?;
         let sends = seen.sends.into_iter().map(|(_, message)| message);
         let said = seen.broadcasts.into_iter().chain(sends).collect();
-        Ok(Some(Restarted { summary: again.summary(), said }))
+        let (summary, footprint) = (again.summary(), again.footprint());
+        Ok(Some(Restarted { summary, footprint, said }))
     }
 
     fn is_timer_running(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::statement;
 use crate::subject::tally::Tally;
 use pbft_core::message::{Message, Reply, Signed};
 use pbft_core::types::{ClientId, ReplicaId, SeqNum};
-use pbft_core::{Rejection, Summary};
+use pbft_core::{Footprint, Rejection, Summary};
 use pbft_host::frame::ReplicaFrame;
 use pbft_model as model;
 use std::collections::BTreeSet;
@@ -34,6 +34,9 @@ pub trait Subject {
 
     /// Its protocol state.
     fn summary(&self) -> Summary;
+
+    /// How much it holds.
+    fn footprint(&self) -> Footprint;
 
     /// The operations that its service applied.
     fn history(&self) -> Vec<model::Value>;
@@ -71,6 +74,10 @@ impl Subject for Counted<'_> {
         self.subject.summary()
     }
 
+    fn footprint(&self) -> Footprint {
+        self.subject.footprint()
+    }
+
     fn history(&self) -> Vec<model::Value> {
         self.subject.history()
     }
@@ -93,6 +100,8 @@ impl Subject for Counted<'_> {
 pub struct Restarted {
     /// Its protocol state.
     pub summary: Summary,
+    /// How much it holds.
+    pub footprint: Footprint,
     /// What it says when it starts.
     pub said: Vec<Message>,
 }

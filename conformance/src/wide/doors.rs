@@ -349,6 +349,34 @@ pub(super) fn half_believed(story: &Story) -> Outcome {
     expect(Kind::Reaction, "how that is counted", 1, counted)
 }
 
+/// A backup cannot hand on what convinces it alone. It does not take such a request, and no timer runs for it; the primary
+/// orders it.
+pub(super) fn only_at_the_primary(story: &Story) -> Outcome {
+    story.about("a request with an authenticator, at replicas that do not lead", MACS);
+    let mut cluster = Cluster::start(story, four())?;
+    let good = tagged(four(), 1, "say 5")?;
+    for at in 1..4 {
+        cluster.ask(at, &good)?;
+        cluster.settle_one(at)?;
+        expect(Kind::Messages, "what is said", Vec::<String>::new(), cluster.said(at)?)?;
+        let replica = cluster.replica(at)?;
+        let waits = (replica.footprint().pending, replica.is_view_timer_running());
+        expect(Kind::Accepted, "requests that wait, and the timer", (0, false), waits)?;
+    }
+    for (at, client, frame) in &cluster.told {
+        let ReplicaFrame::Refused { timestamp, reason, .. } = frame else {
+            return Err(Difference::new(Kind::Messages, format!("replica {at} says {frame:?}")));
+        };
+        let told = (client.0, timestamp.0, *reason);
+        expect(Kind::Messages, "what the client is told", (1, 1, RefusalReason::NotSigned), told)?;
+    }
+    expect(Kind::Messages, "how many tell it", 3, cluster.told.len())?;
+    cluster.ask(0, &good)?;
+    cluster.run(|_| true)?;
+    let executed = (0..4).map(|at| cluster.results(at).len()).collect::<Vec<_>>();
+    expect(Kind::Execution, "answers of each", vec![1; 4], executed)
+}
+
 /// Seven replicas are as many as have room for their tags in the place of a signature, and keys are of one pair in one cluster.
 pub(super) fn tags_of_seven(story: &Story) -> Outcome {
     story.about("authenticators for seven replicas", MACS);

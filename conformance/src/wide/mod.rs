@@ -17,6 +17,8 @@ mod reads;
 mod space;
 mod states;
 mod story;
+mod targets;
+mod votes;
 mod watch;
 
 use crate::divergence::{Difference, Divergence, Kind, Moment};
@@ -61,15 +63,25 @@ const SCENARIOS: &[Scenario] = &[
     scenario("clients that are told why", doors::REFUSALS, doors::told_why),
     scenario("authenticators", doors::MACS, doors::authenticators),
     scenario("a request that some believe", doors::MACS, doors::half_believed),
+    scenario("authenticators at backups", doors::MACS, doors::only_at_the_primary),
     scenario("authenticators for seven", doors::MACS, doors::tags_of_seven),
     scenario("a panic in a batch", states::PANICS, states::panics),
     scenario("a state that changes", states::CHANGES, states::changes),
     scenario("a state that is fetched", states::FETCHED, states::transfer),
+    scenario("a state, a share at a time", targets::SHARES, targets::a_share_at_a_time),
+    scenario("a state that moves on and back", targets::MOVING, targets::there_and_back),
     scenario("queries", reads::QUERIES, reads::queries),
+    scenario("queries in turns", reads::QUERIES, reads::queries_in_turns),
     scenario("reports and numbers", reads::REPORTS, reads::reports),
     scenario("an operator's suspicion", reads::SUSPICION, reads::suspicion),
     scenario("evidence", reads::EVIDENCE, reads::evidence),
     scenario("who votes", reads::VOTERS, reads::voters),
+    scenario("votes of a view that is left", votes::SURPLUS, votes::of_a_view_that_is_left),
+    scenario("votes after a full disk", votes::SURPLUS, votes::after_a_full_disk),
+    scenario("a late vote and another", votes::SURPLUS, votes::against_another),
+    scenario("all votes in one group", votes::GROUPED, votes::in_one_group),
+    scenario("STATUS after an execution", votes::GROUPED, votes::status_after_execution),
+    scenario("a replica that must halt", votes::HALTS, votes::must_halt),
     scenario("a lost memory, in a node", lost::MEMORY, lost::memory),
     scenario("stores in files", lost::FILES, lost::files),
     scenario("writes that were lost", lost::FILES, lost::lost_writes),

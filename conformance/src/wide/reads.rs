@@ -1,6 +1,6 @@
 //! What clients and operators read: answers to queries, reports, positions and numbers.
 
-use super::cluster::{Cluster, Letter, Spec, request, sealed};
+use super::cluster::{CLUSTER, Cluster, Letter, Spec, request, sealed};
 use super::pages::Ledger;
 use super::story::{Outcome, Story, demand, expect, harness};
 use crate::divergence::Kind;
@@ -11,9 +11,14 @@ use pbft_core::{Membership, Params, Standing};
 use pbft_node::codec;
 use pbft_node::frame::{RefusalReason, StatusReport};
 use pbft_node::inbox::Life;
+use pbft_node::queries::Queries;
+use pbft_node::service::{Service, ServiceId};
+use pbft_node::state::{State, StateView};
+use pbft_node::store::{Identity, MemoryDisk, Store};
 use pbft_node::voters::{Missing, Said, Voters};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub(super) const QUERIES: &[Handler] = &[
@@ -207,6 +212,47 @@ fn prepare(of: u32, digest: u8) -> Message {
     Message::Prepare(sealed(Prepare { view, seq, digest, replica: ReplicaId(of) }))
 }
 
+/// A service that takes its time for each query, and counts how many it has at a time.
+#[derive(Default)]
+struct Slow {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Service for Slow {
+    fn id(&self) -> ServiceId {
+        ServiceId::new("slow", 1)
+    }
+
+    fn execute(&self, _: &mut State<'_>, _: ClientId, _: &[u8]) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn query(&self, _: &mut StateView, _: ClientId, query: &[u8]) -> Vec<u8> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(50));
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        query.to_vec()
+    }
+}
+
+/// However many queries come at once, two are answered at a time, and all in the end.
+pub(super) fn queries_in_turns(story: &Story) -> Outcome {
+    story.about("six queries at once, of a service that takes its time", QUERIES);
+    let identity = Identity::new(CLUSTER, ReplicaId(0));
+    let store = Store::in_memory(&MemoryDisk::default(), identity).map_err(harness)?;
+    let service = Arc::new(Slow::default());
+    let known: Arc<dyn Service> = Arc::clone(&service) as _;
+    let queries = Queries::new(known, store.reader(), 100);
+    let asked = (1..=6).map(|client| queries.answer(ClientId(client), vec![client as u8]));
+    let answers = story.wait(futures_util::future::join_all(asked));
+    let expected: Vec<_> = (1..=6).map(|client| Ok((SeqNum(0), vec![client]))).collect();
+    expect(Kind::Reaction, "the answers", expected, answers)?;
+    let most = service.most.load(Ordering::SeqCst);
+    demand(Kind::Reaction, "more than two are answered at a time", (1..=2).contains(&most))
+}
+
 /// Two statements that contradict each other are kept, once a matter, and name their signer: in the report and the numbers, and
 /// after a restart.
 pub(super) fn evidence(story: &Story) -> Outcome {
@@ -271,6 +317,12 @@ pub(super) fn voters(_: &Story) -> Outcome {
     ]);
     expect(Kind::Reaction, "who does not, and why", &missing, known.missing())?;
     expect(Kind::Reaction, "a quorum of seven", (5, false), (known.quorum(), known.are_enough()))?;
+    // Of four, two vote in view 0, one is ahead, and one is silent.
+    let four = Membership::new(4).map_err(harness)?;
+    let all: Vec<Said> = vec![votes(0), votes(0), votes(3), Err("silent".to_owned())];
+    let known = Voters::count(four, (0..).map(ReplicaId).zip(all));
+    let got = (known.voting().len(), known.are_enough());
+    expect(Kind::Reaction, "voters of the view that most vote in", (2, false), got)?;
     for (voters, enough) in [(4, false), (5, true)] {
         let silent = (voters..7).map(|_| Err("silent".to_owned()));
         let known = said((0..voters).map(|_| votes(1)).chain(silent).collect())?;

@@ -55,9 +55,9 @@ pub(super) const FETCHED: &[Handler] = &[
 ];
 
 /// The longest result: shorter than what is said in place of one that is too long.
-const RESULT: usize = 50;
+pub(super) const RESULT: usize = 50;
 
-fn bounds(params: &mut Params) {
+pub(super) fn bounds(params: &mut Params) {
     (params.checkpoint_interval, params.window) = (2, 4);
     (params.batch_requests_max, params.result_bytes_max) = (1, RESULT);
     params.status_interval = Duration::from_millis(100);
@@ -241,7 +241,7 @@ pub(super) fn panics(story: &Story) -> Outcome {
 }
 
 /// Executes requests everywhere but at replica 3, which hears nothing.
-fn without_3(
+pub(super) fn without_3(
     cluster: &mut Cluster<'_>,
     ledger: &mut Ledger,
     operations: &[(u64, &str)],
@@ -266,14 +266,14 @@ fn asked_for(said: &[String]) -> BTreeMap<u32, usize> {
     chunks
 }
 
-fn is_chunk(letter: &Letter) -> bool {
+pub(super) fn is_chunk(letter: &Letter) -> bool {
     match &letter.message {
         Message::StateData(data) => letter.to == 3 && data.part != StatePart::Manifest,
         _ => false,
     }
 }
 
-fn tick(cluster: &mut Cluster<'_>, arrives: impl Fn(&Letter) -> bool) -> Outcome {
+pub(super) fn tick(cluster: &mut Cluster<'_>, arrives: impl Fn(&Letter) -> bool) -> Outcome {
     cluster.story.sleep(Duration::from_millis(100));
     cluster.run(arrives).map(drop)
 }

@@ -19,7 +19,7 @@ use crate::subject::node::wire::Wire;
 use crate::subject::{Observation, Restarted, Subject};
 use pbft_core::message::Message;
 use pbft_core::types::{ClientId, Principal, ReplicaId};
-use pbft_core::{Input, Params, Rejection, Replica, Summary, Timer};
+use pbft_core::{Footprint, Input, Params, Rejection, Replica, Summary, Timer};
 use pbft_model as model;
 use pbft_node::codec;
 use pbft_node::driver::{Driver, DriverError, Parts};
@@ -381,11 +381,14 @@ impl Subject for NodeHost<'_> {
     }
 
     fn summary(&self) -> Summary {
-        let watched = self.watch.lock();
-        match &watched.replica {
+        match &self.watch.lock().replica {
             Some(replica) => replica.summary(),
             None => unreachable!("a node's replica is known from its start"),
         }
+    }
+
+    fn footprint(&self) -> Footprint {
+        self.watch.lock().replica.as_ref().map(Replica::footprint).unwrap_or_default()
     }
 
     fn history(&self) -> Vec<model::Value> {
@@ -399,7 +402,7 @@ impl Subject for NodeHost<'_> {
         }
         self.crash_in = CRASH_EVERY;
         let said = self.restart(vocabulary)?;
-        Ok(Some(Restarted { summary: self.summary(), said }))
+        Ok(Some(Restarted { summary: self.summary(), footprint: self.footprint(), said }))
     }
 
     fn is_timer_running(&self) -> bool {
