@@ -195,7 +195,6 @@ impl Pbft {
 
     /// Enters an answer in the reply table: other requests of the client that are not later are obsolete (§4.1).
     fn answer(&self, replica: &mut ReplicaState, value: Value) {
-        replica.served.insert(value);
         let timestamp = self.config.timestamp(value);
         for other in self.requests().filter(|other| other.client() == value.client()) {
             if self.config.timestamp(other) <= timestamp {
