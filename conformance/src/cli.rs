@@ -8,7 +8,9 @@ use crate::planted::command::{hunt_here, planted_bugs};
 use crate::planted::mutants::command::{MutantsArguments, run_mutants};
 use crate::planted::{PROGRAM, Parts, refused};
 use crate::refinement::vocabulary::replayable;
-use crate::replay::core::{Counters, Replay};
+use crate::replay::carry::command::{CarryArguments, run_carry};
+use crate::replay::core::Replay;
+use crate::replay::core::command::{ReplayArguments, run_replay};
 use crate::replay::corpus;
 use crate::replay::grain::Walked;
 use crate::replay::node::{self, NodeReport};
@@ -78,15 +80,7 @@ struct Common {
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Replays every edge of one configuration on the core.
-    Replay {
-        /// The configuration: n4-b0-v1-s1-d2 is four replicas, replica 0 Byzantine, views 0 to 1, one slot, two
-        /// values; -k1 adds checkpoints at every slot.
-        #[arg(long, value_parser = replayable)]
-        config: model::Config,
-        /// Take every edge under every schedule, not one in 64.
-        #[arg(long)]
-        every_schedule: bool,
-    },
+    Replay(ReplayArguments),
     /// Replays random walks of one configuration through the production node.
     Node {
         /// The configuration.
@@ -96,6 +90,8 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         walks: u64,
     },
+    /// Replays random walks of one configuration on the core, on which replicas are given more than they need.
+    Carry(CarryArguments),
     /// Replays one trace, as a run directory keeps it beside a divergence, on the core and through the node.
     Trace {
         /// The file: JSON with `config`, `origin` and `actions`, or a counterexample of the model as ITF JSON. One of a
@@ -179,10 +175,9 @@ fn here_or_elsewhere(cli: &Cli) -> u8 {
 fn run(cli: &Cli) -> ExitCode {
     match &cli.command {
         None => main_job(cli),
-        Some(Command::Replay { config, every_schedule }) => {
-            replay(&cli.common, *config, *every_schedule)
-        }
+        Some(Command::Replay(one)) => run_replay(one, cli.common.seed, cli.common.run.format),
         Some(Command::Node { config, walks }) => node(&cli.common, *config, *walks),
+        Some(Command::Carry(one)) => run_carry(one, cli.common.seed, cli.common.run.format),
         Some(Command::Trace { file }) => replay_file(&cli.common, file),
         Some(Command::Validate(arguments)) => run_validate(arguments, cli.common.run.format),
         Some(Command::Explain(arguments)) => run_explain(arguments),
@@ -278,33 +273,6 @@ fn picture(run: &RunDir, index: usize, divergence: &Divergence) -> io::Result<Pa
     let diagram = sequence_diagram(&trace, &model).map_err(io::Error::other)?;
     run.write(&format!("divergence-{index}.mmd"), &diagram)?;
     write_trace(run, &format!("divergence-{index}"), &trace)
-}
-
-fn replay(common: &Common, config: model::Config, every_schedule: bool) -> ExitCode {
-    let mut replay = Replay::new(config, common.seed);
-    if every_schedule {
-        replay = replay.under_all_schedules();
-    }
-    let (report, divergence) = replay.run(&Counters::default());
-    let divergence = divergence.map(|found| shrink(&found));
-    common.run.print(&(&report, &divergence), |(report, divergence)| {
-        let rate = report.edges as f64 / report.seconds;
-        let summary = format!(
-            "{}: {} states, {} edges, {} of them under every schedule, {} inputs, {:.1} s, {rate:.0} edges/s\n",
-            report.config,
-            report.states,
-            report.edges,
-            report.scheduled,
-            report.steps,
-            report.seconds
-        );
-        divergence.iter().fold(summary, |text, divergence| format!("{text}{divergence}\n"))
-    });
-    match (divergence, report.complete) {
-        (Some(_), _) => ExitCode::Finding,
-        (None, true) => ExitCode::Holds,
-        (None, false) => ExitCode::Inconclusive,
-    }
 }
 
 fn node(common: &Common, config: model::Config, walks: u64) -> ExitCode {

@@ -6,12 +6,14 @@ use crate::door;
 use crate::probe::handshake;
 use crate::refinement::vocabulary::replayable;
 use crate::replay::canary;
+use crate::replay::carry::product::ProductReport;
+use crate::replay::carry::walks::CarryReport;
 use crate::replay::core::step::Work;
 use crate::replay::core::{Counters, Replay};
 use crate::replay::corpus::CorpusError;
-use crate::replay::grain::Walked;
+use crate::replay::grain::{Behind, Walked};
 use crate::replay::node::{self, NodeReport};
-use crate::replay::plan::Plan;
+use crate::replay::plan::{Plan, WALK_STEPS};
 use crate::replay::shrink::shrink;
 use crate::report::{ConformReport, CoreReport};
 use crate::subject::tally::Tally;
@@ -104,15 +106,18 @@ fn replay_core(
     progress.begin("replay on the core");
     in_parallel(
         options.threads,
-        plan.replayed.len(),
+        plan.behind.len() + plan.replayed.len(),
         |index| {
-            let config = plan.replayed[index];
+            let behind = plan.behind.get(index);
+            let config = *behind.unwrap_or_else(|| &plan.replayed[index - plan.behind.len()]);
             let mut replay = Replay::new(config, options.seed);
-            if plan.scheduled.contains(&config) {
+            if behind.is_some() {
+                replay = replay.behind_first_slot();
+            } else if plan.scheduled.contains(&config) {
                 replay = replay.under_all_schedules();
             }
             let (mut report, divergence) = replay.run(&counters);
-            let total = count(&config);
+            let total = count(config, behind.is_some());
             report.edges_total = total.1;
             lock(&reports).insert(index, (report, total));
             lock(&found).extend(divergence);
@@ -136,7 +141,8 @@ fn replay_core(
     progress.end();
     let traces = plan.core_traces(options.seed)?;
     core.walked_total = traces.iter().map(|trace| trace.actions.len() as u64).sum();
-    core.walked_steps = walk_core(&traces, options, progress, divergences, &mut core.tally);
+    core.walked_steps = walk_core(&traces, options, progress, divergences, &mut core);
+    carry_core(plan, options, progress, divergences, &mut core);
     (core.canaries, core.blind_spots) =
         canary::release(|step, world| step.replay(world, &mut Work::default()));
     match beyond::on_the_core() {
@@ -148,9 +154,14 @@ fn replay_core(
 }
 
 /// States and edges of a graph, counted by an engine that the replay shares nothing with but the model.
-fn count(config: &model::Config) -> (u64, u64) {
-    let walked = Walked { model: model::Pbft::new(*config) };
-    let all = search(&walked, Limits::default(), |_, _| false, &mut Silent);
+fn count(config: model::Config, behind: bool) -> (u64, u64) {
+    let all = if behind {
+        let (behind, _) = Behind::first_slot(config);
+        search(&behind, Limits::default(), |_, _| false, &mut Silent)
+    } else {
+        let walked = Walked { model: model::Pbft::new(config) };
+        search(&walked, Limits::default(), |_, _| false, &mut Silent)
+    };
     (all.unique_states, all.edges)
 }
 
@@ -159,11 +170,11 @@ fn walk_core(
     options: &Options,
     progress: &mut dyn Progress,
     divergences: &mut Vec<Divergence>,
-    tally: &mut Tally,
+    core: &mut CoreReport,
 ) -> u64 {
     let steps = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
-    let seen = Mutex::new(tally);
+    let seen = Mutex::new(core);
     progress.begin("random walks on the core");
     in_parallel(
         options.threads,
@@ -172,10 +183,13 @@ fn walk_core(
             let trace = &traces[index];
             let Ok(config) = replayable(&trace.config) else { return };
             let replay = Replay::new(config, options.seed);
-            let mut tally = Tally::default();
-            match replay.follow_counted(&trace.actions, &mut tally) {
+            let (mut tally, mut landmarks) = (Tally::default(), BTreeMap::new());
+            match replay.follow_counted(&trace.actions, &mut tally, &mut landmarks) {
                 Ok(replayed) => {
-                    lock(&seen).add(&tally);
+                    let mut core = lock(&seen);
+                    core.tally.add(&tally);
+                    core.add_landmarks(&landmarks);
+                    drop(core);
                     steps.fetch_add(replayed, Ordering::Relaxed);
                 }
                 Err(divergence) => lock(&found).push(*divergence),
@@ -188,6 +202,53 @@ fn walk_core(
     found.truncate(1);
     divergences.extend(found);
     steps.into_inner() as u64
+}
+
+/// The walks with leftovers, and the graphs of pairs, the largest of which come first.
+fn carry_core(
+    plan: &Plan,
+    options: &Options,
+    progress: &mut dyn Progress,
+    divergences: &mut Vec<Divergence>,
+    core: &mut CoreReport,
+) {
+    let walks = plan.carried_walks(options.seed);
+    (core.carried_total, core.paired_total) = (walks.len() as u64, plan.paired.len() as u64);
+    let (counters, found) = (Counters::default(), Mutex::new(Vec::new()));
+    let done = Mutex::new((CarryReport::default(), BTreeMap::new()));
+    progress.begin("walks with leftovers, and pairs");
+    in_parallel(
+        options.threads,
+        plan.paired.len() + walks.len(),
+        |index| match plan.paired.get(index) {
+            Some((config, ways, on_record)) => {
+                let replay = Replay::new(*config, options.seed);
+                let (report, divergence) = replay.product(*ways, &counters);
+                let report = ProductReport { on_record: *on_record, ..report };
+                lock(&done).1.insert(index, report);
+                lock(&found).extend(divergence);
+            }
+            None => {
+                let (config, seed) = walks[index - plan.paired.len()];
+                let (report, divergence) = Replay::new(config, seed).carry_along(seed, WALK_STEPS);
+                lock(&done).0.add(&report);
+                lock(&found).extend(divergence);
+            }
+        },
+        || {
+            progress.tick(&Counts {
+                unique: counters.states.load(Ordering::Relaxed),
+                edges: counters.edges.load(Ordering::Relaxed),
+                depth: 0,
+                queue: None,
+            });
+        },
+    );
+    progress.end();
+    let (carried, paired) = done.into_inner().unwrap_or_default();
+    core.tally.add(&carried.work.tally);
+    (core.carried, core.paired) = (carried, paired.into_values().collect());
+    divergences.extend(found.into_inner().unwrap_or_default().into_iter().take(1).map(|one| *one));
 }
 
 fn replay_node(

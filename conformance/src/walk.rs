@@ -32,6 +32,23 @@ fn weight(action: &model::Action) -> u64 {
     }
 }
 
+/// One of the actions, the likelier the more it weighs; `None` if none weighs anything.
+pub(crate) fn choose(chance: &mut Chance, actions: &[model::Action]) -> Option<model::Action> {
+    let total: u64 = actions.iter().map(weight).sum();
+    if total == 0 {
+        return None;
+    }
+    let mut left = chance.below(total);
+    let chosen = actions.iter().find(|action| match left.checked_sub(weight(action)) {
+        Some(rest) => {
+            left = rest;
+            false
+        }
+        None => true,
+    });
+    chosen.copied()
+}
+
 /// A random walk of at most `steps` steps on what `walked` allows.
 pub fn walk<M>(walked: &M, config: &model::Config, seed: u64, steps: usize) -> Trace
 where
@@ -44,19 +61,7 @@ where
     while trace.len() < steps {
         actions.clear();
         walked.actions(&state, &mut actions);
-        let total: u64 = actions.iter().map(weight).sum();
-        if total == 0 {
-            break;
-        }
-        let mut left = chance.below(total);
-        let chosen = actions.iter().find(|action| match left.checked_sub(weight(action)) {
-            Some(rest) => {
-                left = rest;
-                false
-            }
-            None => true,
-        });
-        let Some(&action) = chosen else { break };
+        let Some(action) = choose(&mut chance, &actions) else { break };
         let Some(next) = walked.next_state(&state, action) else { break };
         trace.push(action);
         state = next;

@@ -7,6 +7,8 @@ use pbft_conformance::coverage::{CoverageReport, Measured, Recorded, excuses, ju
 use pbft_conformance::door;
 use pbft_conformance::probe;
 use pbft_conformance::refinement::kind::ActionKind;
+use pbft_conformance::replay::carry::leftover::Leftover;
+use pbft_conformance::replay::landmark::Landmark;
 use pbft_conformance::subject::tally::{Kind, Phase, Role, Seen};
 use pbft_core::RejectionKind;
 use std::path::PathBuf;
@@ -37,6 +39,8 @@ fn full() -> Measured {
     };
     Measured {
         edges: vec![Edges { config: "n4-b0-v1-s1-d1".to_owned(), replayed: 7, total: 7 }],
+        landmarks: Landmark::ALL.map(|landmark| (landmark.name().to_owned(), 1)).into(),
+        leftovers: Leftover::ALL.map(|kind| (kind.name().to_owned(), 1)).into(),
         probes: probe::all_names().chain(door::names()).map(|name| (name.to_owned(), 1)).collect(),
         seen,
     }
@@ -65,11 +69,17 @@ fn everything_exercised_is_covered() {
 #[test]
 fn each_thing_that_is_zero_is_named() {
     type Change = fn(&mut Measured, &mut Recorded);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 9] = [
         ("n4-b0-v1-s1-d1: 6 of 7 edges", |measured, _| measured.edges[0].replayed = 6),
         ("no edge was replayed", |measured, _| measured.edges.clear()),
         ("no replica replayed Execute in its later view", |measured, _| {
             measured.seen.steps.retain(|(k, _)| *k != kind(ActionKind::Execute, Phase::LaterView));
+        }),
+        ("no edge of graphs and walks is O above min-s", |measured, _| {
+            measured.landmarks.remove("O above min-s");
+        }),
+        ("never left over: a vote after its quorum", |measured, _| {
+            measured.leftovers.insert("a vote after its quorum".to_owned(), 0);
         }),
         ("never probed: a PREPARE of the primary", |measured, _| {
             measured.probes.remove("a PREPARE of the primary");

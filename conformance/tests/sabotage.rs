@@ -41,10 +41,14 @@ fn plan(traces: &[Trace]) -> Plan {
         promise: Promise::default(),
         checked: vec![config()],
         replayed: vec![config()],
+        behind: Vec::new(),
         scheduled: vec![config()],
         walked: Vec::new(),
         witnessed: Vec::new(),
+        carried: Vec::new(),
+        paired: Vec::new(),
         core_walks: 0,
+        carried_walks: 0,
         node_walks: 0,
     }
 }

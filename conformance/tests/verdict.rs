@@ -9,8 +9,12 @@ use pbft_conformance::probe;
 use pbft_conformance::probe::frame::FRAME_PROBES;
 use pbft_conformance::probe::handshake::HANDSHAKES;
 use pbft_conformance::refinement::kind::ActionKind;
+use pbft_conformance::replay::carry::leftover::Leftover;
+use pbft_conformance::replay::carry::product::ProductReport;
+use pbft_conformance::replay::carry::walks::{self, CarryReport};
 use pbft_conformance::replay::core::ReplayReport;
 use pbft_conformance::replay::core::schedule::SCHEDULES;
+use pbft_conformance::replay::landmark::Landmark;
 use pbft_conformance::replay::node::NodeReport;
 use pbft_conformance::replay::plan::Promise;
 use pbft_conformance::report::{ConformReport, Conformity, CoreReport};
@@ -41,6 +45,8 @@ fn parts() -> Parts {
         complete: true,
         actions: ActionKind::REPLAYED.into_iter().map(|kind| (kind, 1)).collect(),
         probes: probe::names().map(|name| (name, 1)).collect(),
+        declined: 1,
+        landmarks: Landmark::ALL.map(|landmark| (landmark.name(), 20)).into(),
         scheduled: 20,
         schedules: SCHEDULES.into_iter().map(|name| (name, 20)).collect(),
         ..ReplayReport::default()
@@ -49,6 +55,13 @@ fn parts() -> Parts {
         CoreReport { edges_total: 20, states_total: replayed.states, ..CoreReport::default() };
     core.add(replayed);
     (core.walked_steps, core.walked_total, core.canaries) = (5, 5, 1);
+    let leftover = |kind: Leftover| (kind.name(), walks::Given { given: 2, stayed: 1 });
+    let leftovers = Leftover::ALL.map(leftover).into();
+    core.carried = CarryReport { walks: 3, leftovers, ..CarryReport::default() };
+    let on_record = (7, 9);
+    let complete = true;
+    let pairs = ProductReport { states: 7, edges: 9, on_record, complete, ..Default::default() };
+    (core.carried_total, core.paired_total, core.paired) = (3, 1, vec![pairs]);
     core.scenarios = beyond::names().count() as u64;
     let probes = probe::at_the_node().chain(door::names()).map(|name| (name, 1)).collect();
     let scenarios = beyond::count_at_nodes();
@@ -108,7 +121,7 @@ fn a_finding_is_a_finding() {
 #[test]
 fn doing_less_than_everything_is_inconclusive() {
     type Change = fn(&mut Parts);
-    let changes: [(&str, Change); 22] = [
+    let changes: [(&str, Change); 30] = [
         ("no model was checked", |parts| parts.model.clear()),
         ("a limit on the search", |parts| parts.model[0].verdict = Verdict::Inconclusive),
         ("an edge that was not replayed", |parts| parts.core.edges_replayed -= 1),
@@ -140,6 +153,23 @@ fn doing_less_than_everything_is_inconclusive() {
         ("a schedule that was never tried", |parts| {
             parts.core.schedules.remove("eager");
         }),
+        ("an edge on which rules meet that no graph has", |parts| {
+            parts.core.landmarks.remove(Landmark::NullInNewView.name());
+        }),
+        ("no request of a client that has a later one", |parts| parts.core.declined = 0),
+        ("a leftover that was never given", |parts| {
+            parts.core.carried.leftovers.remove(Leftover::VoteAgain.name());
+        }),
+        ("a leftover that never stayed", |parts| {
+            let gone = walks::Given { given: 2, stayed: 0 };
+            parts.core.carried.leftovers.insert(Leftover::EarlyVote.name(), gone);
+        }),
+        ("a walk with leftovers that was not made", |parts| parts.core.carried.walks -= 1),
+        ("a graph of pairs that is not there", |parts| parts.core.paired_total += 1),
+        ("a graph of pairs that was not walked whole", |parts| {
+            parts.core.paired[0].complete = false;
+        }),
+        ("other pairs than on record", |parts| parts.core.paired[0].states += 1),
         ("a scenario that was not played on the core", |parts| parts.core.scenarios -= 1),
         ("no scenario at the node", |parts| parts.node.scenarios = 0),
         ("a scenario at the node's full width", |parts| parts.node.wide -= 1),
@@ -155,7 +185,7 @@ fn doing_less_than_everything_is_inconclusive() {
 
 #[test]
 fn a_run_is_held_to_what_its_preset_promises() {
-    let kept = Promise { edges: 20, scheduled: 20, traces: 1 };
+    let kept = Promise { edges: 20, two_slots: 20, scheduled: 20, traces: 1 };
     let hold = |promise| {
         let mut report = decide(|_| {});
         report.hold_to(&promise);
@@ -163,6 +193,7 @@ fn a_run_is_held_to_what_its_preset_promises() {
     };
     assert_eq!(hold(kept), (Conformity::Holds, 0));
     assert_eq!(hold(Promise { edges: 21, ..kept }), (Conformity::Inconclusive, 1));
+    assert_eq!(hold(Promise { two_slots: 21, ..kept }), (Conformity::Inconclusive, 1));
     assert_eq!(hold(Promise { scheduled: 21, ..kept }), (Conformity::Inconclusive, 1));
     assert_eq!(hold(Promise { traces: 2, ..kept }), (Conformity::Inconclusive, 1));
 }
@@ -194,6 +225,9 @@ fn the_json_has_the_fields_that_programs_read() {
         "/model/0/witnesses/executed",
         "/core/edges_total",
         "/core/edges_replayed",
+        "/core/landmarks/O above min-s",
+        "/core/carried/leftovers/a vote after its quorum/given",
+        "/core/paired/0/states",
         "/core/steps",
         "/core/negative_probes",
         "/core/seconds",

@@ -22,7 +22,7 @@ mod views;
 use crate::divergence::{Difference, Divergence, Kind, Moment};
 use crate::panics::guarded;
 use crate::replay::node;
-use crate::signpost::Arm;
+use crate::signpost::{Arm, Clue, Handler, in_core};
 use pbft_core::Params;
 use stage::{Outcome, Stage};
 
@@ -40,6 +40,14 @@ struct Scenario {
     arms: Arms,
     bounds: fn(&mut Params),
     play: fn(&mut Stage<'_>) -> Outcome,
+    /// What has a part in it, beside what was given to the replicas.
+    places: &'static [Handler],
+}
+
+impl Scenario {
+    const fn about(self, places: &'static [Handler]) -> Self {
+        Self { places, ..self }
+    }
 }
 
 const fn both(
@@ -47,7 +55,7 @@ const fn both(
     bounds: fn(&mut Params),
     play: fn(&mut Stage<'_>) -> Outcome,
 ) -> Scenario {
-    Scenario { name, arms: Arms::Both, bounds, play }
+    Scenario { name, arms: Arms::Both, bounds, play, places: &[] }
 }
 
 const fn core(
@@ -57,6 +65,9 @@ const fn core(
 ) -> Scenario {
     Scenario { arms: Arms::Core, ..both(name, bounds, play) }
 }
+
+const PACE: &[Handler] =
+    &[in_core!("pace.rs", "Pace::executed"), in_core!("pace.rs", "Pace::allowed")];
 
 const SCENARIOS: &[Scenario] = &[
     both("a batch holds what waits", ordering::small_batches, ordering::batches_hold_what_waits),
@@ -69,7 +80,8 @@ const SCENARIOS: &[Scenario] = &[
     both("what O orders is ordered", ordering::short_window, ordering::what_o_orders_is_ordered),
     both("what a peer in this view lacks", lacks::bounds, lacks::lacks_in_a_view),
     both("a peer that was given enough", lacks::sparing, lacks::given_enough),
-    both("large certificates, a share at a time", lacks::large, lacks::large_certificates),
+    both("large certificates, a share at a time", lacks::large, lacks::large_certificates)
+        .about(&[in_core!("size.rs", "committed"), in_core!("budget.rs", "Budget::give")]),
     both("what is held in a view", lacks::bounds, lacks::held_in_a_view),
     both("what a peer lacks after a restart", lacks::bounds, lacks::lacks_after_a_restart),
     both("what a peer in another view lacks", lacks::bounds, lacks::lacks_of_a_view),
@@ -82,14 +94,21 @@ const SCENARIOS: &[Scenario] = &[
     both("more VIEW-CHANGEs than a quorum", lacks::bounds, views::more_than_a_quorum),
     both("VIEW-CHANGEs for a later view", lacks::bounds, views::later_view),
     both("patience, and what a view did", lacks::bounds, views::patience),
-    both("a primary that becomes slow", patience::bounds, patience::slow_at_last),
-    both("a request that is left out", patience::bounds, patience::left_out),
-    both("patience when all goes well", patience::calm, patience::floor),
-    core("two primaries that are fast", patience::bounds, patience::two_are_fast),
-    core("a timestamp that is spent", lacks::bounds, spent::words),
-    core("batches of views that were left", lacks::bounds, disk::keeps_bodies),
+    both("a primary that becomes slow", patience::bounds, patience::slow_at_last).about(PACE),
+    both("a request that is left out", patience::bounds, patience::left_out)
+        .about(&[in_core!("participation.rs", "Peers::have_overtaken")]),
+    both("patience when all goes well", patience::calm, patience::floor)
+        .about(&[in_core!("timer.rs", "ViewTimer::on_calm")]),
+    core("two primaries that are fast", patience::bounds, patience::two_are_fast).about(PACE),
+    core("a timestamp that is spent", lacks::bounds, spent::words)
+        .about(&[in_core!("client.rs", "ClientLane::on_spent")]),
+    core("batches of views that were left", lacks::bounds, disk::keeps_bodies).about(&[
+        in_core!("bodies.rs", "Bodies::keep"),
+        in_core!("durable.rs", "Durable::apply_stable"),
+    ]),
     core("a lost memory", memory::bounds, memory::lost),
-    core("a view that begins without a memory", memory::bounds, memory::a_view_begins),
+    core("a view that begins without a memory", memory::bounds, memory::a_view_begins)
+        .about(&[in_core!("view_change.rs", "Replica::follow_awaited")]),
     core("what a service completes", lacks::bounds, memory::completions),
     core("two certificates for one number", lacks::bounds, memory::conflicting_certificates),
     core("another state than a NEW-VIEW proves", lacks::bounds, memory::diverged),
@@ -155,10 +174,11 @@ fn play_one<'r>(
         let played = guarded(|| (scenario.play)(&mut stage)).flatten();
         played.map_err(|difference| stage.tell(difference))
     });
-    outcome.map_err(|difference| divergence(arm, scenario.name, difference))
+    outcome.map_err(|difference| divergence(arm, scenario, difference))
 }
 
-fn divergence(arm: Arm, name: &'static str, difference: Difference) -> Box<Divergence> {
+fn divergence(arm: Arm, scenario: &Scenario, difference: Difference) -> Box<Divergence> {
+    let name = scenario.name;
     let difference = difference.by_probe("scenario", name);
     let begins = || format!("scenario: {name}");
     let moment = difference.moment.as_deref().cloned();
@@ -168,7 +188,12 @@ fn divergence(arm: Arm, name: &'static str, difference: Difference) -> Box<Diver
         action: begins(),
         path: Vec::new(),
     });
-    let signpost = difference.signpost(arm, None);
+    let mut signpost = difference.signpost(arm, None);
+    let clue = |handler: &Handler| {
+        let why = "has a part in what the story is about".to_owned();
+        Clue { handler: *handler, why }
+    };
+    signpost.look_at.extend(scenario.places.iter().map(clue));
     let again = "cargo test -p pbft-conformance --test beyond".to_owned();
     Divergence::in_scenario(arm, difference, signpost, moment, again)
 }

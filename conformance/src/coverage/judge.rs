@@ -7,6 +7,8 @@ use super::recorded::Recorded;
 use crate::door;
 use crate::probe;
 use crate::refinement::kind::ActionKind;
+use crate::replay::carry::leftover::Leftover;
+use crate::replay::landmark::Landmark;
 use crate::subject::tally::{Phase, Role};
 use pbft_checker::run::ExitCode;
 use pbft_core::RejectionKind;
@@ -70,6 +72,10 @@ pub struct CoverageReport {
     pub edges: Vec<Edges>,
     /// The actions.
     pub actions: Vec<ActionRow>,
+    /// The kinds of edges that the graphs must have.
+    pub landmarks: Vec<Counted>,
+    /// The kinds of what the walks leave over.
+    pub leftovers: Vec<Counted>,
     /// The probes, reactions and frames.
     pub probes: Vec<Counted>,
     /// The reasons to refuse an input.
@@ -104,7 +110,9 @@ pub fn judge(measured: &Measured, recorded: Option<&Recorded>) -> CoverageReport
     let mut report = CoverageReport {
         edges: measured.edges.clone(),
         actions: actions(measured, recorded),
-        probes: probes(measured),
+        landmarks: all_of(Landmark::ALL.map(Landmark::name), &measured.landmarks),
+        leftovers: all_of(Leftover::ALL.map(Leftover::name), &measured.leftovers),
+        probes: all_of(probe::all_names().chain(door::names()), &measured.probes),
         rejections: rejections(measured),
         clauses: clauses(PAPER).iter().map(|clause| clause_row(clause, measured)).collect(),
         recorded_steps: recorded.map(|recorded| recorded.steps),
@@ -133,13 +141,17 @@ fn actions(measured: &Measured, recorded: Option<&Recorded>) -> Vec<ActionRow> {
     ActionKind::REPLAYED.into_iter().map(row).collect()
 }
 
-fn probes(measured: &Measured) -> Vec<Counted> {
+/// How often each of these was counted.
+fn all_of(
+    names: impl IntoIterator<Item = &'static str>,
+    counts: &BTreeMap<String, u64>,
+) -> Vec<Counted> {
     let row = |name: &str| Counted {
         name: name.to_owned(),
-        count: measured.probes.get(name).copied().unwrap_or_default(),
+        count: counts.get(name).copied().unwrap_or_default(),
         excuse: None,
     };
-    probe::all_names().chain(door::names()).map(row).collect()
+    names.into_iter().map(row).collect()
 }
 
 fn rejections(measured: &Measured) -> Vec<Counted> {
@@ -220,6 +232,12 @@ fn missing(report: &CoverageReport) -> Vec<String> {
         }
     }
     let zero = |row: &&Counted| row.count == 0 && row.excuse.is_none();
+    for row in report.landmarks.iter().filter(zero) {
+        missing.push(format!("no edge of graphs and walks is {}", row.name));
+    }
+    for row in report.leftovers.iter().filter(zero) {
+        missing.push(format!("never left over: {}", row.name));
+    }
     for row in report.probes.iter().filter(zero) {
         missing.push(format!("never probed: {}", row.name));
     }

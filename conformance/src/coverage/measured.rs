@@ -25,6 +25,12 @@ pub struct Edges {
 pub struct Measured {
     /// Each graph that was replayed edge by edge.
     pub edges: Vec<Edges>,
+    /// Edges of each kind that the graphs must have, by name.
+    #[serde(default)]
+    pub landmarks: BTreeMap<String, u64>,
+    /// What the walks left over, by name.
+    #[serde(default)]
+    pub leftovers: BTreeMap<String, u64>,
     /// Probes, reactions and frames, by name.
     pub probes: BTreeMap<String, u64>,
     /// Steps, refusals and effects.
@@ -45,6 +51,15 @@ impl Measured {
         }
         let mut tally = core.tally.clone();
         tally.add(&node.tally);
-        Self { edges: edges.collect(), probes, seen: tally.seen() }
+        let landmarks = core.landmarks.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        let leftovers = core.carried.leftovers.iter();
+        let leftovers = leftovers.map(|(name, count)| ((*name).to_owned(), count.given));
+        Self {
+            edges: edges.collect(),
+            landmarks: landmarks.collect(),
+            leftovers: leftovers.collect(),
+            probes,
+            seen: tally.seen(),
+        }
     }
 }

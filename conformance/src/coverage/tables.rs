@@ -56,6 +56,8 @@ impl CoverageReport {
 
     fn tables(&self) -> Vec<Table> {
         let mut tables = vec![self.edges(), self.actions()];
+        tables.push(counted("Edges on which rules meet", "edge", &self.landmarks));
+        tables.push(counted("What walks leave over", "leftover", &self.leftovers));
         tables.push(counted("Probes, reactions and frames", "probe", &self.probes));
         tables.push(counted("Reasons to refuse an input", "rejection", &self.rejections));
         tables.push(self.clauses());

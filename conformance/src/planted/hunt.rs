@@ -9,11 +9,13 @@ use crate::probe::handshake;
 use crate::probe::teeth::TEETH;
 use crate::refinement::keys::SealKeys;
 use crate::refinement::vocabulary::{Vocabulary, replayable};
+use crate::replay::carry::leftover::Leftover;
 use crate::replay::core::step::{Step, Work};
 use crate::replay::core::{Counters, Replay};
 use crate::replay::corpus::CorpusError;
 use crate::replay::node::{self, NodeReport};
-use crate::replay::plan::Plan;
+use crate::replay::plan::{Plan, WALK_STEPS};
+use crate::signpost::Arm;
 use crate::subject::world::World;
 use crate::walk::Trace;
 use crate::wide;
@@ -62,7 +64,8 @@ pub enum Parts {
 
 /// Does with the bug that is on what the main job does with the code, cheapest first, until the bug shows: the corpus,
 /// the walks, what the model leaves out, the handshakes, the traces through the node, the node at its full width, its door,
-/// the graphs. Before all that comes the scenario at the node that this is to begin with. With no bug on, the graphs are left
+/// the graphs, the walks with leftovers, the graphs of pairs. Before all that comes the scenario at the node, or the walks,
+/// that this is to begin with. With no bug on, the graphs are left
 /// out.
 pub fn hunt(
     bug: Option<&str>,
@@ -74,12 +77,22 @@ pub fn hunt(
     let started = Instant::now();
     let mut hunter = Hunter { seed, edges: 0 };
     let mut divergence = begin.and_then(in_scenario);
+    if begin.is_some_and(is_leftover) {
+        divergence = hunter.with_leftovers(&plan);
+    }
     if divergence.is_none() && parts != Parts::Graphs {
         divergence = hunter.in_scenarios(&plan)?;
     }
     if bug.is_some() && parts != Parts::Scenarios {
         // From the smallest on.
         divergence = divergence.or_else(|| hunter.in_graphs(plan.replayed.iter().rev()));
+        divergence = divergence.or_else(|| hunter.behind_first_slot(&plan));
+    }
+    if parts != Parts::Graphs {
+        divergence = divergence.or_else(|| hunter.with_leftovers(&plan));
+    }
+    if bug.is_some() && parts != Parts::Scenarios {
+        divergence = divergence.or_else(|| hunter.in_pairs(&plan));
     }
     let seconds = started.elapsed().as_secs_f64();
     let caught_by = divergence.as_ref().map(Divergence::catcher);
@@ -105,10 +118,18 @@ pub fn hunt(
     })
 }
 
-/// The scenario at the node that caught a bug on record: nothing shows the bug sooner.
+/// The scenario at the node that caught a bug on record, or the leftover that did: nothing shows the bug sooner.
 pub(super) fn on_record(entry: &Entry) -> Option<&'static str> {
-    let scenarios = wide::names().chain(door::names());
-    scenarios.into_iter().find(|name| entry.caught.contains(&format!("node, {name}: ")))
+    let scenarios = wide::names().chain(door::names()).map(|name| (Arm::Node, name));
+    let leftovers = Leftover::ALL.map(|kind| (Arm::Core, kind.name()));
+    let mut all = scenarios.chain(leftovers);
+    let is_it =
+        |(arm, name): &(Arm, &str)| entry.caught.contains(&format!("{}, {name}: ", arm.name()));
+    all.find(is_it).map(|(_, name)| name)
+}
+
+fn is_leftover(name: &str) -> bool {
+    Leftover::ALL.iter().any(|kind| kind.name() == name)
 }
 
 fn in_scenario(name: &str) -> Option<Divergence> {
@@ -161,6 +182,35 @@ impl Hunter {
             self.count(trace, found.as_ref());
             found
         })
+    }
+
+    fn behind_first_slot(&mut self, plan: &Plan) -> Option<Divergence> {
+        plan.behind.iter().find_map(|config| {
+            let replay = Replay::new(*config, self.seed).behind_first_slot();
+            let (report, found) = replay.run(&Counters::default());
+            self.edges += report.edges;
+            found
+        })
+    }
+
+    fn with_leftovers(&mut self, plan: &Plan) -> Option<Divergence> {
+        let found = plan.carried_walks(self.seed).into_iter().find_map(|(config, seed)| {
+            let (report, found) = Replay::new(config, seed).carry_along(seed, WALK_STEPS);
+            self.edges += report.steps;
+            found
+        });
+        found.map(|found| *found)
+    }
+
+    fn in_pairs(&mut self, plan: &Plan) -> Option<Divergence> {
+        // From the smallest on.
+        let found = plan.paired.iter().rev().find_map(|(config, ways, _)| {
+            let (report, found) =
+                Replay::new(*config, self.seed).product(*ways, &Counters::default());
+            self.edges += report.edges;
+            found
+        });
+        found.map(|found| *found)
     }
 
     fn count(&mut self, trace: &Trace, found: Option<&Divergence>) {

@@ -37,7 +37,7 @@ fn asking<'a>(
     subject: &mut dyn Subject,
 ) -> Option<Result<Asking<'a>, Difference>> {
     let vocabulary = scene.place.source.vocabulary;
-    let value = scene.place.before().served.iter().next()?;
+    let value = scene.place.last_answered()?;
     let request = Arc::clone(vocabulary.request(value)?);
     let seen = match subject.deliver(vocabulary, &scene.request(value)?) {
         Ok(outcome) => outcome.ok()?,

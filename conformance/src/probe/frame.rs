@@ -235,7 +235,7 @@ fn another_clients_request(
 /// A request below its lane's last, and another one with its last timestamp, is not only refused: its client learns why.
 fn refusal_is_told(place: &Place<'_>, node: &mut NodeHost<'_>) -> Option<Result<(), Difference>> {
     let vocabulary = place.source.vocabulary;
-    let served = place.before().served.iter().next()?;
+    let served = place.last_answered()?;
     let executed: Request = vocabulary.request(served)?.body.clone();
     let (client, lane, last) = (executed.client, executed.lane, executed.timestamp);
     let earlier = Request { timestamp: Timestamp(0), ..executed.clone() };

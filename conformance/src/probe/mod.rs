@@ -383,6 +383,14 @@ impl Place<'_> {
         low.until(high).map(|slot| (slot, self.before().accepted[slot.index()]))
     }
 
+    /// The last answered request of the first client that has an answer.
+    fn last_answered(&self) -> Option<model::Value> {
+        let served = self.before().served;
+        let client = served.iter().next()?.client();
+        let of_client = served.iter().filter(|value| value.client() == client);
+        of_client.max_by_key(|value| value.number())
+    }
+
     /// The earliest checkpoint that the replica took and still has, and its state.
     fn kept_checkpoint(&self) -> Option<(model::Slot, model::StateDigest)> {
         let before = self.before();

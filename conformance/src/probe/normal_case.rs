@@ -204,7 +204,7 @@ fn instead_of_the_executed(
     change: impl FnOnce(&mut Request),
     kind: RejectionKind,
 ) -> Option<Probe> {
-    let served = place.before().served.iter().next()?;
+    let served = place.last_answered()?;
     let mut body = place.source.vocabulary.request(served)?.body.clone();
     change(&mut body);
     let request = place.source.vocabulary.sign(body);

@@ -178,7 +178,7 @@ fn reply_is_repeated(
     scene: &Scene<'_>,
     subject: &mut dyn Subject,
 ) -> Option<Result<(), Difference>> {
-    let value = scene.place.before().served.iter().next()?;
+    let value = scene.place.last_answered()?;
     let request = scene.place.source.vocabulary.request(value)?.body.clone();
     let replies = subject.summary().replies;
     let last = replies.last(request.client, request.lane)?.clone();
@@ -415,7 +415,7 @@ fn older_request_is_not_executed(
 ) -> Option<Result<(), Difference>> {
     let (place, before) = (&scene.place, scene.place.before());
     let next = before.last_executed.next();
-    let served = before.served.iter().next().filter(|_| place.slots().any(|(at, _)| at == next))?;
+    let served = place.last_answered().filter(|_| place.slots().any(|(at, _)| at == next))?;
     let vocabulary = place.source.vocabulary;
     let mut body = vocabulary.request(served)?.body.clone();
     body.timestamp = Timestamp(0);

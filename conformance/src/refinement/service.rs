@@ -13,15 +13,19 @@ use std::sync::Arc;
 /// Where the history is kept in the node's state.
 const KEY: &[u8] = b"history";
 
-/// The operation of a client's one request.
-pub fn operation(client: u8) -> Vec<u8> {
-    vec![client]
+/// The operation of a client's request with this timestamp.
+pub fn operation(client: u8, timestamp: u8) -> Vec<u8> {
+    match timestamp {
+        1 => vec![client],
+        _ => vec![client, timestamp],
+    }
 }
 
 /// The value whose operation this is.
 pub fn value(operation: &[u8]) -> Value {
     match operation {
         [client @ 1..=Value::MAX_CLIENTS] => Value::request(*client),
+        [client @ 1..=Value::MAX_CLIENTS_OF_TWO, 2] => Value::numbered(*client, 2),
         _ => Value::FORGED,
     }
 }

@@ -9,7 +9,7 @@
 //! | `certificates` | `Summary::prepared`, each digest translated |
 //! | `executed` above h | `Summary::committed`, each digest translated: what proves it to others |
 //! | `applied` | the service's history |
-//! | `served` | the clients in `Summary::replies` |
+//! | `served` | the last timestamps in `Summary::replies`, and those below them |
 //! | `sent.checkpoints` above h | `Summary::checkpoints` |
 //! | the rest of `sent` | not in the replica: the network. Compared message by message, see [`super::message`] |
 //! | `executed` up to h | a history that no rule reads: compared at each `Effect::Execute` |
@@ -108,8 +108,10 @@ impl Local {
         let mut applied = model::Applied::default();
         history.iter().for_each(|value| applied.push(*value));
         let mut served = model::ValueSet::EMPTY;
-        for (client, _, _) in summary.replies.iter() {
-            served.insert(model::Value::request(client.0 as u8));
+        for (client, _, last) in summary.replies.iter() {
+            for timestamp in 1..=last.timestamp.0.min(2) as u8 {
+                served.insert(model::Value::numbered(client.0 as u8, timestamp));
+            }
         }
         let checkpoints = summary.checkpoints.iter();
         Ok(Self {

@@ -2,7 +2,7 @@
 //!
 //! | model | core |
 //! |---|---|
-//! | `Value::request(c)` | the batch of client c's one request: lane 0, timestamp 1, operation `[c]` |
+//! | `Value::numbered(c, t)` | the batch of client c's t-th request: lane 0, timestamp t, an operation of its own |
 //! | `Value::NULL` | the null batch |
 //! | `Value::FORGED` | a batch whose request no client signed |
 //! | `StateDigest` | the digest of the manifest of reply table and history |
@@ -22,8 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Reads a configuration's name, and refuses what cannot be replayed. The core has no parameters for a window of less
-/// than two checkpoint intervals. Crashes are no steps of a replay: they are injected between steps. And each client
-/// has one request.
+/// than two checkpoint intervals. Crashes are no steps of a replay: they are injected between steps.
 pub fn replayable(name: &str) -> Result<model::Config, String> {
     let config: model::Config =
         name.parse().map_err(|error: model::ConfigError| error.to_string())?;
@@ -32,9 +31,6 @@ pub fn replayable(name: &str) -> Result<model::Config, String> {
         return Err(format!(
             "`{name}`: crashes are injected between the steps of a replay; leave `-r` out"
         ));
-    }
-    if config.timestamps() > 1 {
-        return Err(format!("`{name}`: a replay has one request of each client; leave `-t` out"));
     }
     if config.operations() > 1 {
         return Err(format!(
@@ -101,26 +97,25 @@ impl Vocabulary {
             values: BTreeMap::new(),
             keys,
         };
-        for client in 1..=config.clients() {
-            let request = vocabulary.make_request(client);
-            let value = model::Value::request(client);
+        for value in model::Pbft::new(config).requests() {
+            let request = vocabulary.make_request(value.client().unwrap_or(1), value.number());
             vocabulary.requests.insert(value, Arc::new(request.clone()));
             vocabulary.define(value, Batch { requests: vec![request] });
         }
-        let mut forged = vocabulary.make_request(1);
-        forged.body.timestamp = Timestamp(2);
+        let mut forged = vocabulary.make_request(1, config.timestamps());
+        forged.body.timestamp.0 += 1;
         vocabulary.define(model::Value::FORGED, Batch { requests: vec![forged] });
         vocabulary.define(model::Value::NULL, Batch::default());
         vocabulary
     }
 
-    fn make_request(&self, client: u8) -> Signed<Request> {
+    fn make_request(&self, client: u8, timestamp: u8) -> Signed<Request> {
         let id = ClientId(u32::from(client));
-        let operation = service::operation(client);
+        let operation = service::operation(client, timestamp);
         let body = Request {
             client: id,
             lane: Lane(0),
-            timestamp: Timestamp(1),
+            timestamp: Timestamp(u64::from(timestamp)),
             session: Session::default(),
             operation,
         };
@@ -206,9 +201,14 @@ impl Vocabulary {
         verify(&self.params[0], &*self.keys.verifier(), message)
     }
 
-    /// The reply table of a model state.
+    /// The reply table of a model state: of each client the request that was applied last.
     fn replies(&self, state: &model::StateDigest) -> Vec<layout::Reply> {
+        let is_last = |position: usize, value: model::Value| {
+            let mut later = state.applied.iter().skip(position + 1);
+            !later.any(|later| later.client() == value.client())
+        };
         let applied = state.applied.iter().enumerate();
+        let applied = applied.filter(|&(position, value)| is_last(position, value));
         let replies = applied.filter_map(|(position, value)| {
             let body = &self.request(value)?.body;
             let (client, lane, timestamp) = (body.client, body.lane, body.timestamp);

@@ -5,6 +5,10 @@
 //! step. The model has StartViewChange and NewView for that, with a state between them in which the code never
 //! rests. The replay therefore walks the graph without these jumps, and replays each of them, wherever it is
 //! enabled, as the pair that it is.
+//!
+//! And where the core does less than the model allows. A primary that has ordered a client's second request orders the
+//! first no more: the client has given it up. The
+//! replay leaves these edges out too, and holds the core to declining each of them.
 
 use pbft_model as model;
 use stateright::Model;
@@ -39,11 +43,35 @@ impl Walked {
         }
     }
 
+    /// Whether the action orders a request whose client has a later one ordered in the view, which the core declines.
+    fn is_declined(&self, state: &model::State, action: &model::Action) -> bool {
+        let model::Action::PrePrepare { replica, value, .. } = *action else { return false };
+        let mut ordered = state.replica(replica).accepted.iter();
+        ordered.any(|other| other.client() == value.client() && other.number() > value.number())
+    }
+
     /// The jumps that are enabled in `state` and not walked.
     pub fn composed(&self, state: &model::State) -> Vec<model::Action> {
+        self.enabled(state, |action| self.is_composed(state, action))
+    }
+
+    /// The requests that the model's primary may order in `state`, and the core's declines.
+    pub fn declined(&self, state: &model::State) -> Vec<model::Action> {
+        // Nobody has a later request where each client has one.
+        match self.model.config().timestamps() {
+            1 => Vec::new(),
+            _ => self.enabled(state, |action| self.is_declined(state, action)),
+        }
+    }
+
+    fn enabled(
+        &self,
+        state: &model::State,
+        which: impl Fn(&model::Action) -> bool,
+    ) -> Vec<model::Action> {
         let mut actions = Vec::new();
         self.model.actions(state, &mut actions);
-        actions.retain(|action| self.is_composed(state, action));
+        actions.retain(which);
         actions
     }
 
@@ -70,6 +98,61 @@ impl Walked {
     }
 }
 
+/// The part of a graph that lies behind one state: where all of a configuration is too much, and what is looked for is far
+/// from the start.
+#[derive(Clone, Debug)]
+pub struct Behind {
+    /// The graph.
+    pub walked: Walked,
+    /// The state.
+    pub state: model::State,
+}
+
+impl Behind {
+    /// Where the first slot is executed everywhere, in view 0 with the first request, and nothing else was done; and the way
+    /// there.
+    pub fn first_slot(config: model::Config) -> (Self, Vec<model::Action>) {
+        let walked = Walked { model: model::Pbft::new(config) };
+        let (mut state, mut way) = (model::State::initial(&config), Vec::new());
+        let is_of_it = |action: &model::Action| match *action {
+            model::Action::PrePrepare { slot, value, .. }
+            | model::Action::Prepare { slot, value, .. } => {
+                (slot, value) == (model::Slot(1), model::Value::request(1))
+            }
+            model::Action::Commit { slot, .. } => slot == model::Slot(1),
+            model::Action::Execute { .. } => true,
+            _ => false,
+        };
+        let mut actions = Vec::new();
+        loop {
+            actions.clear();
+            walked.actions(&state, &mut actions);
+            let next = actions.iter().copied().find(is_of_it);
+            let after = next.and_then(|action| Some((action, walked.next_state(&state, action)?)));
+            let Some((action, after)) = after else { return (Self { walked, state }, way) };
+            way.push(action);
+            state = after;
+        }
+    }
+}
+
+impl Model for Behind {
+    type State = model::State;
+    type Action = model::Action;
+
+    fn init_states(&self) -> Vec<Self::State> {
+        vec![self.state.clone()]
+    }
+
+    fn actions(&self, state: &Self::State, actions: &mut Vec<Self::Action>) {
+        self.walked.actions(state, actions);
+    }
+
+    fn next_state(&self, state: &Self::State, action: Self::Action) -> Option<Self::State> {
+        self.walked.next_state(state, action)
+    }
+}
+
 impl Model for Walked {
     type State = model::State;
     type Action = model::Action;
@@ -80,7 +163,8 @@ impl Model for Walked {
 
     fn actions(&self, state: &Self::State, actions: &mut Vec<Self::Action>) {
         self.model.actions(state, actions);
-        actions.retain(|action| !self.is_composed(state, action));
+        actions
+            .retain(|action| !self.is_composed(state, action) && !self.is_declined(state, action));
     }
 
     fn next_state(&self, state: &Self::State, action: Self::Action) -> Option<Self::State> {

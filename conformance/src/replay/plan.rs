@@ -1,6 +1,7 @@
 //! What each preset does: which configurations are checked, which are replayed on the core and under which schedules, and
 //! which traces go through the node.
 
+use crate::replay::carry::product::Ways;
 use crate::replay::corpus::{self, CorpusError};
 use crate::replay::grain::Walked;
 use crate::walk::{Trace, walk, witnesses};
@@ -31,6 +32,8 @@ const CHECKED: &[&str] = &[
 /// graphs have ten million edges and more; walks reach into those.
 const REPLAYED: &[&str] = &[
     "n4-bnone-v1-s1-d2-k1",
+    "n4-b3-v0-s2-d1-t2",
+    "n4-b0-v0-s2-d1-t2",
     "n4-b1-v2-s1-d1",
     "n4-b0-v2-s1-d1",
     "n4-b3-v2-s1-d1",
@@ -44,6 +47,11 @@ const REPLAYED: &[&str] = &[
     "n4-b1-v1-s1-d2",
     "n4-b3-v1-s1-d2",
 ];
+
+/// Of these every edge that lies behind the first slot is replayed on the core, see
+/// [`crate::replay::grain::Behind`]: whole they are too large.
+const BEHIND: &[&str] =
+    &["n4-b0-v1-s2-d1-t2", "n4-b1-v1-s2-d1-k1", "n4-b1-v1-s2-d1-t2", "n4-b3-v1-s2-d1-t2"];
 
 /// Every edge of these is taken under every schedule before a release: a Byzantine replica in each position, two slots
 /// whose messages overtake one another, checkpoints, and five replicas, where a quorum is not 2f+1.
@@ -75,12 +83,32 @@ const WALKED: &[&str] = &[
     "n7-b1-v1-s1-d2-k1",
 ];
 
+/// Random walks that carry leftovers along go here: two slots, checkpoints and view changes, two requests of a client, and
+/// other sizes of a group.
+const CARRIED: &[&str] = &[
+    "n4-b0-v2-s2-d2-k1",
+    "n4-b1-v2-s2-d2-k1",
+    "n4-b3-v2-s2-d2-k2",
+    "n4-bnone-v2-s2-d2-k1",
+    "n4-bnone-v1-s2-d2",
+    "n4-b1-v1-s2-d2-t2-k1",
+    "n5-b4-v1-s2-d2-k1",
+    "n7-b1-v1-s2-d2-k1",
+];
+
+/// Graphs of pairs that are walked whole, see [`crate::replay::carry::product`]: pairs and edges on record.
+const PAIRED: &[(&str, Ways, u64, u64)] = &[
+    ("n4-b3-v0-s1-d1", Ways::Selections, 29_141, 99_353),
+    ("n4-b0-v0-s1-d1", Ways::Selections, 9_751, 34_000),
+    ("n4-b3-v0-s1-d1", Ways::Leftovers, 8_966, 21_306),
+];
+
 /// The shortest way to each witness is looked for here.
 const WITNESSED: &[&str] =
     &["n4-b0-v1-s1-d2-k1", "n4-b0-v1-s2-d1", "n4-b1-v1-s1-d2-k1", "n4-b3-v2-s1-d1"];
 
 /// Steps of a walk, at most: most walks run dry earlier.
-const WALK_STEPS: usize = 60;
+pub const WALK_STEPS: usize = 60;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize)]
@@ -100,11 +128,17 @@ pub enum Preset {
 pub struct Promise {
     /// Edges replayed on the core.
     pub edges: u64,
+    /// Of these, edges with two slots in use.
+    pub two_slots: u64,
     /// Edges taken under every schedule.
     pub scheduled: u64,
     /// Traces through the node.
     pub traces: u64,
 }
+
+/// What each preset promises: they replay the same graphs.
+const PROMISE: Promise =
+    Promise { edges: 10_000_000, two_slots: 2_000_000, scheduled: 10_000, traces: 200 };
 
 /// What is done.
 #[derive(Clone, Debug)]
@@ -117,14 +151,22 @@ pub struct Plan {
     pub checked: Vec<model::Config>,
     /// Replayed on the core, every edge.
     pub replayed: Vec<model::Config>,
-    /// Of these, every edge under every schedule.
+    /// Replayed on the core, every edge behind the first slot.
+    pub behind: Vec<model::Config>,
+    /// Of the former, every edge under every schedule.
     pub scheduled: Vec<model::Config>,
     /// Walked at random.
     pub walked: Vec<model::Config>,
     /// Searched for witnesses.
     pub witnessed: Vec<model::Config>,
+    /// Walked at random, with leftovers.
+    pub carried: Vec<model::Config>,
+    /// Walked as pairs of a model's state and the core's, every edge; the pairs and edges that there are.
+    pub paired: Vec<(model::Config, Ways, (u64, u64))>,
     /// Walks of each configuration through the core.
     pub core_walks: u64,
+    /// Walks of each configuration with leftovers.
+    pub carried_walks: u64,
     /// Walks of each configuration through the node.
     pub node_walks: u64,
 }
@@ -133,22 +175,31 @@ fn parse(names: &[&str]) -> Vec<model::Config> {
     names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
+fn parse_paired(all: &[(&str, Ways, u64, u64)]) -> Vec<(model::Config, Ways, (u64, u64))> {
+    let parsed = all.iter().filter_map(|(name, ways, pairs, edges)| {
+        Some((name.parse().ok()?, *ways, (*pairs, *edges)))
+    });
+    parsed.collect()
+}
+
 impl Plan {
     /// What a preset does.
     pub fn of(preset: Preset) -> Self {
         match preset {
             Preset::Quick => Self::quick(),
             Preset::Release => Self {
-                promise: Promise { edges: 1_000_000, scheduled: 1_000_000, traces: 2_000 },
+                promise: Promise { scheduled: 1_000_000, traces: 2_000, ..PROMISE },
                 scheduled: parse(SCHEDULED),
                 core_walks: 600,
+                carried_walks: 1_200,
                 node_walks: 160,
                 ..Self::quick()
             },
             Preset::Nightly => Self {
-                promise: Promise { edges: 10_000_000, scheduled: 10_000_000, traces: 10_000 },
+                promise: Promise { scheduled: 10_000_000, traces: 10_000, ..PROMISE },
                 scheduled: parse(REPLAYED),
                 core_walks: 6_000,
+                carried_walks: 12_000,
                 node_walks: 800,
                 ..Self::quick()
             },
@@ -158,14 +209,18 @@ impl Plan {
     /// What `cargo conform` does.
     pub fn quick() -> Self {
         Self {
-            promise: Promise { edges: 100_000, scheduled: 10_000, traces: 200 },
+            promise: PROMISE,
             corpus: corpus::COMMITTED.to_owned(),
             checked: parse(CHECKED),
             replayed: parse(REPLAYED),
+            behind: parse(BEHIND),
             scheduled: Vec::new(),
             walked: parse(WALKED),
             witnessed: parse(WITNESSED),
+            carried: parse(CARRIED),
+            paired: parse_paired(PAIRED),
             core_walks: 150,
+            carried_walks: 300,
             node_walks: 15,
         }
     }
@@ -194,6 +249,15 @@ impl Plan {
         Ok(traces)
     }
 
+    /// The walks with leftovers: in which configuration, from which seed.
+    pub fn carried_walks(&self, seed: u64) -> Vec<(model::Config, u64)> {
+        let first = seed.wrapping_mul(1_000_003).wrapping_add(1 << 33);
+        let numbers = (0..self.carried_walks).map(|number| first.wrapping_add(number));
+        numbers
+            .flat_map(|number| self.carried.iter().map(move |config| (*config, number)))
+            .collect()
+    }
+
     fn walks(&self, seed: u64, each: u64) -> Vec<Trace> {
         let one = |config: &model::Config, number| {
             let walked = Walked { model: model::Pbft::new(*config) };
@@ -216,7 +280,10 @@ mod tests {
         let plan = Plan::quick();
         assert_eq!(plan.checked.len(), CHECKED.len());
         assert_eq!(plan.replayed.len(), REPLAYED.len());
+        assert_eq!(plan.behind.len(), BEHIND.len());
         assert_eq!(plan.walked.len(), WALKED.len());
         assert_eq!(plan.witnessed.len(), WITNESSED.len());
+        assert_eq!(plan.carried.len(), CARRIED.len());
+        assert_eq!(plan.paired.len(), PAIRED.len());
     }
 }

@@ -1,6 +1,8 @@
 //! The result of the main job as a report for continuous integration: a suite an arm, a case a configuration.
 
 use crate::divergence::Divergence;
+use crate::replay::carry::product::ProductReport;
+use crate::replay::core::ReplayReport;
 use crate::report::ConformReport;
 use crate::signpost::{Handler, Signpost};
 use pbft_checker::check::Verdict;
@@ -57,7 +59,7 @@ impl ConformReport {
     fn core_suite(&self) -> Suite {
         let core = &self.core;
         let cases = core.configurations.iter().map(|one| {
-            let is_here = |found: &&Divergence| found.arm == "core" && found.config == one.config;
+            let is_here = |found: &&Divergence| found.arm == "core" && is_of(one, found);
             let found = self.divergences.iter().find(is_here);
             let outcome = match found {
                 Some(found) => failed(&found.what, &found.to_string()),
@@ -73,7 +75,7 @@ impl ConformReport {
         });
         let mut cases: Vec<_> = cases.collect();
         let known = |found: &&Divergence| {
-            found.arm == "core" && core.configurations.iter().all(|one| one.config != found.config)
+            found.arm == "core" && !core.configurations.iter().any(|one| is_of(one, found))
         };
         let found = self.divergences.iter().find(known);
         let walks = match found {
@@ -89,19 +91,45 @@ impl ConformReport {
             seconds: 0.0,
             facts: found.map(facts).unwrap_or_default(),
         });
+        cases.push(self.carried_case());
+        cases.extend(core.paired.iter().map(|one| self.paired_case(one)));
         let properties = [
             ("edges", core.edges_replayed),
             ("edges under every schedule", core.edges_scheduled),
             ("inputs", core.steps),
             ("probes", core.negative_probes),
         ];
+        let landmarks = core.landmarks.iter().map(|(name, count)| (*name, *count));
+        let leftovers = core.carried.leftovers.iter().map(|(name, one)| (*name, one.given));
+        let properties = properties.into_iter().chain(landmarks).chain(leftovers);
         let properties = properties.map(|(name, count)| (name.to_owned(), count.to_string()));
         Suite {
             name: "core".to_owned(),
             seconds: core.seconds,
-            properties: properties.to_vec(),
+            properties: properties.collect(),
             cases,
         }
+    }
+
+    fn carried_case(&self) -> Case {
+        let carried = &self.core.carried;
+        let missing: Vec<_> = carried.missing().collect();
+        let outcome = match &missing[..] {
+            [] if carried.walks == self.core.carried_total && carried.walks > 0 => Outcome::Passed,
+            [] => inconclusive("not every walk with leftovers was made"),
+            missing => inconclusive(&missing.join("; ")),
+        };
+        let name = "walks with leftovers".to_owned();
+        Case { name, outcome, seconds: 0.0, facts: Vec::new() }
+    }
+
+    fn paired_case(&self, one: &ProductReport) -> Case {
+        let outcome = match one.complete && (one.states, one.edges) == one.on_record {
+            true => Outcome::Passed,
+            false => inconclusive("not the pairs and edges that are on record"),
+        };
+        let name = format!("pairs {}", one.config);
+        Case { name, outcome, seconds: one.seconds, facts: Vec::new() }
     }
 
     fn node_suite(&self) -> Suite {
@@ -145,6 +173,11 @@ impl ConformReport {
             cases: vec![case],
         }
     }
+}
+
+/// Whether a divergence may have been seen in this graph, or the part of it that was walked.
+fn is_of(graph: &ReplayReport, found: &Divergence) -> bool {
+    graph.config.split(',').next() == Some(&*found.config)
 }
 
 /// Where a divergence was seen, and where it leads, each by its name.

@@ -1,24 +1,27 @@
 //! The result of the main job: one verdict, as a table or as one JSON object.
 
 mod ci;
+mod text;
 
 use crate::beyond;
 use crate::divergence::Divergence;
 use crate::door;
 use crate::probe;
 use crate::refinement::kind::ActionKind;
+use crate::replay::carry::product::ProductReport;
+use crate::replay::carry::walks::CarryReport;
 use crate::replay::core::ReplayReport;
 use crate::replay::core::schedule::SCHEDULES;
+use crate::replay::landmark::Landmark;
 use crate::replay::node::NodeReport;
 use crate::replay::plan::Promise;
 use crate::subject::tally::Tally;
 use crate::wide;
-use pbft_checker::check::{CheckReport, PropertyResult, Verdict};
+use pbft_checker::check::{CheckReport, Verdict};
 use pbft_checker::run::ExitCode;
 use pbft_model::Reductions;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// Whether the model holds and the code conforms to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,10 +63,22 @@ pub struct CoreReport {
     pub schedules: BTreeMap<&'static str, u64>,
     /// Jumps replayed together with their NEW-VIEW.
     pub composed: u64,
+    /// Requests that the model's primary may order, and the core's declined.
+    pub declined: u64,
+    /// Edges of each kind that the graphs must have.
+    pub landmarks: BTreeMap<&'static str, u64>,
     /// Steps of the model replayed along the corpus and random walks.
     pub walked_steps: u64,
     /// Steps that the corpus and the walks have.
     pub walked_total: u64,
+    /// Walks with leftovers.
+    pub carried: CarryReport,
+    /// Walks with leftovers that there are.
+    pub carried_total: u64,
+    /// Graphs of pairs.
+    pub paired: Vec<ProductReport>,
+    /// Graphs of pairs that there are.
+    pub paired_total: u64,
     /// Wrong steps that the comparison was shown, and noticed.
     pub canaries: u64,
     /// Wrong steps that it did not notice.
@@ -88,11 +103,20 @@ pub struct CoreReport {
 }
 
 impl CoreReport {
+    /// Adds edges on which rules meet.
+    pub fn add_landmarks(&mut self, landmarks: &BTreeMap<&'static str, u64>) {
+        for (landmark, count) in landmarks {
+            *self.landmarks.entry(landmark).or_default() += count;
+        }
+    }
+
     /// Adds a configuration's replay.
     pub fn add(&mut self, report: ReplayReport) {
         self.edges_replayed += report.edges;
         self.states_visited += report.states;
         self.composed += report.composed;
+        self.declined += report.declined;
+        self.add_landmarks(&report.landmarks);
         self.steps += report.steps;
         self.negative_probes += report.probes.values().sum::<u64>();
         for (action, count) in &report.actions {
@@ -150,9 +174,13 @@ impl ConformReport {
 
     /// Holds the run to what its preset promises.
     pub fn hold_to(&mut self, promise: &Promise) {
-        let Promise { edges, scheduled, traces } = *promise;
+        let Promise { edges, two_slots, scheduled, traces } = *promise;
+        let graphs = self.core.configurations.iter();
+        let in_two: u64 =
+            graphs.filter_map(|one| one.landmarks.get(Landmark::TwoSlots.name())).sum();
         let done = [
             (self.core.edges_replayed, edges, "edges were replayed"),
+            (in_two, two_slots, "edges have two slots in use"),
             (self.core.edges_scheduled, scheduled, "edges were taken under every schedule"),
             (self.node.traces, traces, "traces went through the node"),
         ];
@@ -254,6 +282,15 @@ impl ConformReport {
         if all != done || all.1 == 0 || core.configurations.iter().any(|one| !one.complete) {
             missing.push(format!("replayed {done:?} states and edges of {all:?}"));
         }
+        for landmark in Landmark::ALL.map(Landmark::name) {
+            if core.landmarks.get(landmark).is_none_or(|count| *count == 0) {
+                missing.push(format!("no edge of graphs and walks is {landmark}"));
+            }
+        }
+        if core.declined == 0 {
+            missing.push("no request was declined whose client had a later one".to_owned());
+        }
+        self.missing_leftovers(missing);
         for action in ActionKind::REPLAYED {
             if core.actions.get(&action).is_none_or(|count| *count == 0) {
                 missing.push(format!("no {action} was replayed"));
@@ -271,126 +308,25 @@ impl ConformReport {
         }
     }
 
-    /// The table, the divergences and the verdict, for people.
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        let _ = writeln!(text, "{}", self.model_table());
-        let _ = writeln!(text, "{}", self.replay_table());
-        for divergence in &self.divergences {
-            let _ = writeln!(text, "{divergence}\n");
+    /// What replicas hold beside the model's state must have been carried along, and whole graphs of it walked.
+    fn missing_leftovers(&self, missing: &mut Vec<String>) {
+        let core = &self.core;
+        missing.extend(core.carried.missing());
+        if core.carried.walks != core.carried_total || core.carried_total == 0 {
+            let (done, all) = (core.carried.walks, core.carried_total);
+            missing.push(format!("{done} of {all} walks with leftovers were made"));
         }
-        for check in self.model.iter().filter(|check| check.counterexample.is_some()) {
-            let _ = writeln!(text, "{}: see `pbft-model check --config {0}`", check.config);
+        let walked = core.paired.iter().filter(|one| one.complete).count() as u64;
+        if walked != core.paired_total || walked == 0 {
+            let all = core.paired_total;
+            missing.push(format!("{walked} of {all} graphs of pairs were walked"));
         }
-        for reason in &self.reasons {
-            let _ = writeln!(text, "not shown: {reason}");
-        }
-        let verdict = match self.verdict {
-            Conformity::Holds => {
-                "HOLDS: the model is safe at these bounds, and the code takes its steps"
+        for one in core.paired.iter().filter(|one| one.complete) {
+            let (found, known) = ((one.states, one.edges), one.on_record);
+            if found != known {
+                let config = &one.config;
+                missing.push(format!("{config}: {found:?} pairs and edges, {known:?} on record"));
             }
-            Conformity::Finding => "DOES NOT HOLD",
-            Conformity::Inconclusive => "INCONCLUSIVE",
-        };
-        let _ = writeln!(text, "{verdict} ({:.0} s, seed {})", self.seconds, self.seed);
-        text
-    }
-
-    fn model_table(&self) -> comfy_table::Table {
-        let mut table = table(&[
-            "model",
-            "states",
-            "edges",
-            "complete",
-            "collision",
-            "properties",
-            "witnesses",
-        ]);
-        for check in &self.model {
-            let held = check.properties_that(PropertyResult::Holds).count();
-            let shown = check.witnesses.values().filter(|shown| **shown).count();
-            table.add_row([
-                check.config.to_string(),
-                check.unique_states.to_string(),
-                check.edges.to_string(),
-                if check.complete { "yes" } else { "NO" }.to_owned(),
-                format!("{:.0e}", check.collision_bound),
-                format!("{held}/{} hold", check.properties.len()),
-                format!("{shown}/{}", check.witnesses.len()),
-            ]);
         }
-        table
     }
-
-    fn replay_table(&self) -> comfy_table::Table {
-        let mut table = table(&["replayed", "states", "edges", "inputs", "probes", "edges/s"]);
-        for one in &self.core.configurations {
-            table.add_row([
-                format!("core {}", one.config),
-                one.states.to_string(),
-                one.edges.to_string(),
-                one.steps.to_string(),
-                one.probes.values().sum::<u64>().to_string(),
-                format!("{:.0}", one.edges as f64 / one.seconds),
-            ]);
-        }
-        let tried: u64 = self.core.schedules.values().sum();
-        table.add_row([
-            format!("core, {tried} other schedules"),
-            String::new(),
-            self.core.edges_scheduled.to_string(),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
-        table.add_row([
-            "core, jumps with their NEW-VIEW".to_owned(),
-            String::new(),
-            self.core.composed.to_string(),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
-        table.add_row([
-            "core, random walks".to_owned(),
-            String::new(),
-            self.core.walked_steps.to_string(),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
-        let (core, node) = (self.core.scenarios, self.node.scenarios);
-        table.add_row([
-            format!("core and node, {} scenarios beyond the model", core + node),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
-        table.add_row([
-            format!("node, {} scenarios at its full width", self.node.wide),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
-        table.add_row([
-            format!("node, {} traces, {} crashes", self.node.traces, self.node.crashes),
-            String::new(),
-            self.node.steps.to_string(),
-            self.node.deliveries.to_string(),
-            String::new(),
-            String::new(),
-        ]);
-        table
-    }
-}
-
-fn table(header: &[&str]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(header);
-    table
 }

@@ -351,7 +351,10 @@ impl Field {
                 in_core!("checkpoint.rs", "Checkpoints::truncate"),
             ],
             Self::Replies | Self::Applied => &[ON_EXECUTED, ON_INSTALLED],
-            Self::Held => &[in_core!("footprint.rs", "Replica::footprint")],
+            Self::Held => &[
+                in_core!("footprint.rs", "Replica::footprint"),
+                in_core!("durable.rs", "Durable::apply_stable"),
+            ],
             Self::OwnViewChange => &[START_VIEW_CHANGE],
         }
     }

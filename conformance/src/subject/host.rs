@@ -14,6 +14,7 @@ use pbft_core::types::{ClientId, Principal};
 use pbft_core::{Durable, Effect, Footprint, Input, Rejection, Replica, Summary, Timer};
 use pbft_host::{Ended, Host, HostError, Outgoing, Parts, Said, Service, Watcher};
 use pbft_model as model;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 type Histories = Disk<Vec<model::Value>>;
@@ -92,6 +93,11 @@ impl CoreHost {
         let resumed = self.group(Host::resume)?.map_err(harness);
         self.timer.restarted();
         resumed
+    }
+
+    /// All that it is: the replica, its disk, and what its timer depends on.
+    pub fn whole(&self) -> impl Debug + '_ {
+        (self.host.replica(), self.host.disk(), &self.timer)
     }
 
     /// The replica as it is now.

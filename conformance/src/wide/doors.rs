@@ -4,7 +4,7 @@ use super::cluster::{CLUSTER, Cluster, Spec, asking, client, framed, replica, re
 use super::story::{Outcome, Story, demand, expect, harness};
 use crate::divergence::{Difference, Kind};
 use crate::refinement::layout::request_digest;
-use crate::signpost::{Handler, in_host, in_node};
+use crate::signpost::{Handler, in_core, in_host, in_node};
 use crate::subject::node::keys::secret;
 use futures_util::FutureExt as _;
 use pbft_core::crypto::{Signer as _, Statement, Verifier as _};
@@ -39,6 +39,8 @@ pub(super) const REFUSALS: &[Handler] = &[
 ];
 
 pub(super) const MACS: &[Handler] = &[
+    in_core!("authenticators.rs", "MustSign::check_proof"),
+    in_host!("frame.rs", "RefusalReason::of"),
     in_node!("mac.rs", "MacKeys::verify"),
     in_node!("mac.rs", "MacKeys::authenticate"),
     in_node!("mac.rs", "MacKeys::new"),

@@ -147,7 +147,8 @@ pub fn hunt_mutants(asked: &Asked, kept: Finished) -> Result<Mutants, MutantsErr
     let open: Vec<Entry> = open.collect();
     if !open.is_empty() {
         let refused = known.iter().filter(|report| report.fate == Fate::Refused);
-        let (planted, refused) = built(refused.map(|report| report.name.clone()).collect())?;
+        let refused = refused.map(|report| report.name.clone()).collect();
+        let (planted, refused) = built(&chosen, refused)?;
         in_parallel(
             asked.threads,
             open.len(),
@@ -204,11 +205,14 @@ fn chosen(asked: &Asked, all: Catalogue) -> Catalogue {
     all.without(&others)
 }
 
-/// A build with all that compile, and the names of those that do not. The compiler finds some mistakes only where there are
+/// A build with all of these that compile, and the names of those that do not. The compiler finds some mistakes only where there are
 /// no others.
-fn built(mut refused: Vec<String>) -> Result<(Planted, Vec<String>), ToolError> {
+fn built(
+    chosen: &Catalogue,
+    mut refused: Vec<String>,
+) -> Result<(Planted, Vec<String>), ToolError> {
     loop {
-        let catalogue = tool::catalogue(Kind::Listed)?.without(&refused);
+        let catalogue = chosen.clone().without(&refused);
         match Planted::build_of(Kind::Listed, catalogue, PROGRAM.0, PROGRAM.1) {
             Ok(planted) => return Ok((planted, refused)),
             Err(ToolError::Build(BuildError::Refused(more))) => {

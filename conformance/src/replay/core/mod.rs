@@ -1,6 +1,7 @@
 //! Model → core, every edge: walks the model's whole reachable graph depth first with a stack of replicas, so
 //! that each edge costs one step of one replica.
 
+pub mod command;
 pub mod compare;
 pub mod schedule;
 pub mod step;
@@ -14,16 +15,19 @@ use crate::refinement::kind::ActionKind;
 use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::Vocabulary;
 use crate::refinement::vocabulary::replica_id;
+use crate::replay::carry::product::Ways;
 use crate::replay::core::step::{Step, Work};
-use crate::replay::grain::Walked;
+use crate::replay::grain::{Behind, Walked};
+use crate::replay::landmark::Edge;
 use crate::signpost::Arm;
 use crate::subject::tally::Tally;
 use crate::subject::world::World;
+use clap::ValueEnum as _;
 use pbft_model as model;
 use pbft_plant::switch;
 use serde::Serialize;
 use stateright::Model;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,20 +46,24 @@ pub struct ReplayReport {
     pub edges_total: u64,
     /// Jumps replayed together with their NEW-VIEW, see [`crate::replay::grain`].
     pub composed: u64,
+    /// Requests that the model's primary may order, and the core's declined, see [`crate::replay::grain`].
+    pub declined: u64,
+    /// Edges of each kind that the graphs must have, see [`crate::replay::landmark`].
+    pub landmarks: BTreeMap<&'static str, u64>,
     /// Edges that were taken under every schedule.
     pub scheduled: u64,
     /// Schedules tried, by name.
-    pub schedules: std::collections::BTreeMap<&'static str, u64>,
+    pub schedules: BTreeMap<&'static str, u64>,
     /// Inputs given to replicas.
     pub steps: u64,
     /// Inputs that had to be refused, or to change nothing, by probe.
-    pub probes: std::collections::BTreeMap<&'static str, u64>,
+    pub probes: BTreeMap<&'static str, u64>,
     /// Whether the whole graph was walked.
     pub complete: bool,
     /// Wall-clock seconds.
     pub seconds: f64,
     /// Edges by action.
-    pub actions: std::collections::BTreeMap<ActionKind, u64>,
+    pub actions: BTreeMap<ActionKind, u64>,
     /// What was seen.
     #[serde(skip)]
     pub tally: Tally,
@@ -81,7 +89,12 @@ pub struct Replay {
     command: String,
     /// One edge in so many is taken under every schedule.
     one_in: u64,
+    /// The way to where the walk begins.
+    way: Vec<model::Action>,
 }
+
+/// What is said of a graph of which only what lies behind the first slot is walked.
+const BEHIND: &str = ", behind slot 1";
 
 /// One edge in so many is taken under every schedule, unless all are.
 pub const SCHEDULED_ONE_IN: u64 = 64;
@@ -108,7 +121,16 @@ impl Replay {
         let command = format!("cargo conform replay --config {config} --seed {seed}{planted}");
         let model = model::Pbft::new(config);
         let walked = Walked { model: model.clone() };
-        Self { model, walked, vocabulary, seed, command, one_in: SCHEDULED_ONE_IN }
+        let (one_in, way) = (SCHEDULED_ONE_IN, Vec::new());
+        Self { model, walked, vocabulary, seed, command, one_in, way }
+    }
+
+    /// Only what lies behind the first slot, see [`Behind::first_slot`].
+    #[must_use]
+    pub fn behind_first_slot(self) -> Self {
+        let command = format!("{} --behind-first-slot", self.command);
+        let (_, way) = Behind::first_slot(*self.model.config());
+        Self { command, way, ..self }
     }
 
     /// The same, with every edge taken under every schedule, see [`crate::replay::core::schedule`].
@@ -128,8 +150,9 @@ impl Replay {
     /// Walks the whole graph, or until the first divergence, or until `counters.stop`.
     pub fn run(&self, counters: &Counters) -> (ReplayReport, Option<Divergence>) {
         let started = Instant::now();
-        let mut report =
-            ReplayReport { config: self.model.config().to_string(), ..ReplayReport::default() };
+        let behind = if self.way.is_empty() { "" } else { BEHIND };
+        let config = format!("{}{behind}", self.model.config());
+        let mut report = ReplayReport { config, ..ReplayReport::default() };
         let divergence = self.walk(counters, &mut report);
         report.seconds = started.elapsed().as_secs_f64();
         (report, divergence)
@@ -139,10 +162,13 @@ impl Replay {
         let mut walk = Walk { visited: HashSet::new(), work: Work::default(), report };
         let mut stack: Vec<Frame> = Vec::new();
         let mut path: Vec<model::Action> = Vec::new();
-        for state in self.model.init_states() {
-            walk.visited.insert(fingerprint(&state));
-            stack.push(self.frame(state, World::new(&self.vocabulary)));
-        }
+        let (state, world) = match self.beginning(&mut walk.work) {
+            Ok(beginning) => beginning,
+            Err(divergence) => return Some(*divergence),
+        };
+        path.extend(&self.way);
+        walk.visited.insert(fingerprint(&state));
+        stack.push(self.frame(state, world));
         walk.report.states = walk.visited.len() as u64;
         let mut divergence = None;
         while let Some(frame) = stack.last_mut() {
@@ -176,6 +202,23 @@ impl Replay {
         divergence
     }
 
+    /// Where the walk begins.
+    fn beginning(&self, work: &mut Work) -> Result<(model::State, World), Box<Divergence>> {
+        let mut state = model::State::initial(self.model.config());
+        let mut world = World::new(&self.vocabulary);
+        for (at, action) in self.way.iter().enumerate() {
+            let differs =
+                |difference| Box::new(self.divergence(&self.way[..at], *action, difference));
+            let after = self.model.next_state(&state, *action);
+            let no_next = || Difference::new(Kind::Harness, "the model's action has no next state");
+            let after = after.ok_or_else(no_next).map_err(differs)?;
+            let choice = self.choice(fingerprint(&state), action);
+            let step = self.step(&state, action, &after, choice);
+            (world, state) = (step.replay(&world, work).map_err(differs)?, after.clone());
+        }
+        Ok((state, world))
+    }
+
     /// Replays one edge; the frame of the state that it leads to, if that is new.
     fn edge(
         &self,
@@ -194,6 +237,9 @@ impl Replay {
             walk.report.scheduled += 1;
         }
         walk.report.edges += 1;
+        let (before, restarted) = (&frame.state, step.is_after_restart());
+        let edge = Edge { before, action: &action, after: &after, restarted };
+        edge.count(&mut walk.report.landmarks);
         *walk.report.actions.entry(ActionKind::of(&action)).or_default() += 1;
         if !walk.visited.insert(fingerprint(&after)) {
             return Ok(None);
@@ -205,6 +251,10 @@ impl Replay {
         }
         for jump in self.walked.composed(&after) {
             self.replay_composed(&after, &world, &jump, choice, walk)?;
+        }
+        for order in self.walked.declined(&after) {
+            self.step(&after, &order, &after, choice).is_declined(&world, &mut walk.work)?;
+            walk.report.declined += 1;
         }
         Ok(Some(self.frame(after, world)))
     }
@@ -257,14 +307,15 @@ impl Replay {
 
     /// Replays one path, each step as on its edge, and counts the steps.
     pub fn follow(&self, actions: &[model::Action]) -> Result<usize, Box<Divergence>> {
-        self.follow_counted(actions, &mut Tally::default())
+        self.follow_counted(actions, &mut Tally::default(), &mut BTreeMap::new())
     }
 
-    /// The same, and counts what was seen.
+    /// The same, and counts what was seen, and the landmarks.
     pub fn follow_counted(
         &self,
         actions: &[model::Action],
         tally: &mut Tally,
+        landmarks: &mut BTreeMap<&'static str, u64>,
     ) -> Result<usize, Box<Divergence>> {
         let mut state = model::State::initial(self.model.config());
         let mut world = World::new(&self.vocabulary);
@@ -293,6 +344,8 @@ impl Replay {
             let choice = self.choice(fingerprint(&state), action);
             let step = self.step(&state, action, &after, choice);
             let next = step.replay(&world, &mut work).map_err(differs)?;
+            let restarted = step.is_after_restart();
+            Edge { before: &state, action, after: &after, restarted }.count(landmarks);
             if self.is_scheduled(choice) {
                 step.under_all(&world, &mut work).map_err(differs)?;
             }
@@ -311,6 +364,20 @@ impl Replay {
         let nobody = model::Action::Restart { replica: model::ReplicaId(0) };
         let difference = Difference::new(Kind::Harness, "an empty trace shows nothing");
         Divergence { actions: Vec::new(), ..self.divergence(&[], nobody, difference) }
+    }
+
+    /// The command that walks along one seed with leftovers.
+    pub(crate) fn again_with_leftovers(&self, seed: u64) -> String {
+        let (config, planted) = (self.model.config(), switch::option());
+        format!("cargo conform carry --config {config} --walks 1 --seed {seed}{planted}")
+    }
+
+    /// The command that walks through the graph of pairs.
+    pub(crate) fn again_in_pairs(&self, ways: Ways) -> String {
+        let (config, planted) = (self.model.config(), switch::option());
+        let ways = ways.to_possible_value().map(|ways| ways.get_name().to_owned());
+        let ways = ways.unwrap_or_default();
+        format!("cargo conform carry --config {config} --pairs {ways}{planted}")
     }
 
     fn frame(&self, state: model::State, world: World) -> Frame {

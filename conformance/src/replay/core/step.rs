@@ -8,6 +8,7 @@ use crate::refinement::message::Sent;
 use crate::refinement::network::Network;
 use crate::refinement::pick::Pick;
 use crate::refinement::vocabulary::{Vocabulary, replica_id, seq};
+use crate::replay::core::compare::compare_state;
 use crate::signpost::Fact;
 use crate::signpost::given::Given;
 use crate::subject::host::CoreHost;
@@ -54,11 +55,16 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// Whether the replica is started again before it takes the step.
+    pub fn is_after_restart(&self) -> bool {
+        self.choice.is_multiple_of(RESTART_EVERY)
+    }
+
     /// Takes the step in `world`: the world after it, or how code and model differ.
     pub fn replay(&self, world: &World, work: &mut Work) -> Result<World, Difference> {
         let replica = self.action.replica();
         let mut host = CoreHost::clone(world.host(replica));
-        let restarted = self.choice.is_multiple_of(RESTART_EVERY);
+        let restarted = self.is_after_restart();
         if restarted {
             host.restart().map_err(|difference| difference.given(Given::Start))?;
         }
@@ -118,6 +124,28 @@ impl Step<'_> {
         Ok((sent, script.pick))
     }
 
+    /// The step is one that the model allows and the core declines: nothing may come of what it needs.
+    pub(crate) fn is_declined(&self, world: &World, work: &mut Work) -> Result<(), Difference> {
+        let mut host = CoreHost::clone(world.host(self.action.replica()));
+        let source = Source { vocabulary: self.vocabulary, network: &world.network };
+        let pick = Pick::seeded(self.choice);
+        let script = Script { model: self.model, state: self.before, source, pick };
+        let actor = Actor { timer_running: host.is_timer_running() };
+        let deliveries = script.deliveries(self.action, actor);
+        for delivery in deliveries.map_err(|missing| harness(&missing))? {
+            work.steps += 1;
+            let outcome = host.deliver(self.vocabulary, &delivery)?;
+            work.tally.outcome(&outcome);
+            match outcome {
+                Err(Rejection::OldTimestamp { .. }) => {}
+                Err(other) => return Err(refused(&delivery, &other)),
+                Ok(seen) if seen.is_silent() => {}
+                Ok(seen) => return Err(early(&seen, &delivery)),
+            }
+        }
+        compare_state(self.vocabulary, self.before, self.action.replica(), &host)
+    }
+
     pub(crate) fn deliver<S: Subject>(
         &self,
         subject: &mut S,
@@ -153,7 +181,7 @@ impl Step<'_> {
     }
 
     /// What peers send when they are asked. Of several that are asked for the same part of a state, the first answers.
-    fn answers(&self, seen: &Observation) -> Vec<Delivery> {
+    pub(crate) fn answers(&self, seen: &Observation) -> Vec<Delivery> {
         let own = replica_id(self.action.replica());
         let peer = self.vocabulary.membership().others(own).next().unwrap_or(own);
         let batches = seen.broadcasts.iter().filter_map(|message| match message {
@@ -229,7 +257,7 @@ fn harness(missing: &Missing) -> Difference {
     Difference::new(Kind::Harness, missing.to_string())
 }
 
-fn early(seen: &Observation, delivery: &Delivery) -> Difference {
+pub(crate) fn early(seen: &Observation, delivery: &Delivery) -> Difference {
     let mut diff = vec!["- nothing yet".to_owned()];
     diff.extend(seen.broadcasts.iter().map(|message| format!("+ broadcast {}", message.kind())));
     diff.extend(seen.executed.iter().map(|(seq, _)| format!("+ execute {seq}")));
