@@ -122,14 +122,7 @@ fn replay_core(
             lock(&reports).insert(index, (report, total));
             lock(&found).extend(divergence);
         },
-        || {
-            progress.tick(&Counts {
-                unique: counters.states.load(Ordering::Relaxed),
-                edges: counters.edges.load(Ordering::Relaxed),
-                depth: 0,
-                queue: None,
-            });
-        },
+        || tell(progress, &counters),
     );
     let mut core = CoreReport::default();
     for (report, (states, edges)) in reports.into_inner().unwrap_or_default().into_values() {
@@ -151,6 +144,15 @@ fn replay_core(
     }
     core.seconds = started.elapsed().as_secs_f64();
     Ok(core)
+}
+
+fn tell(progress: &mut dyn Progress, counters: &Counters) {
+    progress.tick(&Counts {
+        unique: counters.states.load(Ordering::Relaxed),
+        edges: counters.edges.load(Ordering::Relaxed),
+        depth: 0,
+        queue: None,
+    });
 }
 
 /// States and edges of a graph, counted by an engine that the replay shares nothing with but the model.
@@ -235,14 +237,7 @@ fn carry_core(
                 lock(&found).extend(divergence);
             }
         },
-        || {
-            progress.tick(&Counts {
-                unique: counters.states.load(Ordering::Relaxed),
-                edges: counters.edges.load(Ordering::Relaxed),
-                depth: 0,
-                queue: None,
-            });
-        },
+        || tell(progress, &counters),
     );
     progress.end();
     let (carried, paired) = done.into_inner().unwrap_or_default();

@@ -55,9 +55,9 @@ pub(super) const FETCHED: &[Handler] = &[
 ];
 
 /// The longest result: shorter than what is said in place of one that is too long.
-pub(super) const RESULT: usize = 50;
+const RESULT: usize = 50;
 
-pub(super) fn bounds(params: &mut Params) {
+fn bounds(params: &mut Params) {
     (params.checkpoint_interval, params.window) = (2, 4);
     (params.batch_requests_max, params.result_bytes_max) = (1, RESULT);
     params.status_interval = Duration::from_millis(100);
@@ -240,6 +240,19 @@ pub(super) fn panics(story: &Story) -> Outcome {
     Ok(())
 }
 
+/// A cluster with a checkpoint of many chunks at 2, and what its state is.
+pub(super) fn filled(story: &Story) -> Outcome<(Cluster<'_>, Ledger)> {
+    let mut cluster = Cluster::start(story, SPEC)?;
+    let mut ledger = Ledger::new(RESULT);
+    for (time, operation) in [(1, "fill 0 60 1 8000"), (2, "write 90 12 1")] {
+        let asked = request(1, 0, time, operation);
+        cluster.ask(0, &asked)?;
+        cluster.run(|_| true)?;
+        ledger.execute(&asked.body);
+    }
+    Ok((cluster, ledger))
+}
+
 /// Executes requests everywhere but at replica 3, which hears nothing.
 pub(super) fn without_3(
     cluster: &mut Cluster<'_>,
@@ -282,14 +295,7 @@ pub(super) fn tick(cluster: &mut Cluster<'_>, arrives: impl Fn(&Letter) -> bool)
 /// then it has the state, goes on with the others, and serves it.
 pub(super) fn transfer(story: &Story) -> Outcome {
     story.about("a replica that falls behind", FETCHED);
-    let mut cluster = Cluster::start(story, SPEC)?;
-    let mut ledger = Ledger::new(RESULT);
-    for (time, operation) in [(1, "fill 0 60 1 8000"), (2, "write 90 12 1")] {
-        let asked = request(1, 0, time, operation);
-        cluster.ask(0, &asked)?;
-        cluster.run(|_| true)?;
-        ledger.execute(&asked.body);
-    }
+    let (mut cluster, mut ledger) = filled(story)?;
     let before = ledger.checkpoint(2);
     let later = [
         (3, "write 5 8100 2"),

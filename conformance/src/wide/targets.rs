@@ -3,7 +3,7 @@
 
 use super::cluster::{Cluster, Letter, Spec, request};
 use super::pages::Ledger;
-use super::states::{self, RESULT, is_chunk, tick, without_3};
+use super::states::{filled, is_chunk, tick, without_3};
 use super::story::{Outcome, Story, demand, expect};
 use crate::divergence::Kind;
 use crate::signpost::{Handler, in_core, in_node};
@@ -66,14 +66,7 @@ pub(super) const MOVING: &[Handler] = &[
 /// that.
 pub(super) fn there_and_back(story: &Story) -> Outcome {
     story.about("a state that others change while it is fetched", MOVING);
-    let mut cluster = Cluster::start(story, Spec { replicas: 4, bounds: states::bounds })?;
-    let mut ledger = Ledger::new(RESULT);
-    for (time, operation) in [(1, "fill 0 60 1 8000"), (2, "write 90 12 1")] {
-        let asked = request(1, 0, time, operation);
-        cluster.ask(0, &asked)?;
-        cluster.run(|_| true)?;
-        ledger.execute(&asked.body);
-    }
+    let (mut cluster, mut ledger) = filled(story)?;
     // The chunk with page 0 never arrives, so that no state is whole; the one with page 40 is as it was two states before.
     // A state is served until there are two later ones.
     let targets: [&[(u64, &str)]; 3] = [
