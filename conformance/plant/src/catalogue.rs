@@ -178,10 +178,10 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The same without those of these names.
+    /// Those of them that are wanted.
     #[must_use]
-    pub fn without(mut self, names: &[String]) -> Self {
-        self.entries.retain(|entry| !names.contains(&entry.name));
+    pub fn only(mut self, is_wanted: impl FnMut(&Entry) -> bool) -> Self {
+        self.entries.retain(is_wanted);
         self
     }
 

@@ -197,12 +197,8 @@ fn chosen(asked: &Asked, all: Catalogue) -> Catalogue {
     let is_named = |entry: &Entry| {
         asked.names.is_empty() || asked.names.iter().any(|name| entry.name.contains(name))
     };
-    let named = all.entries().iter().filter(|entry| is_named(entry)).enumerate();
-    let named = named.filter(|(place, _)| asked.shard.has(*place));
-    let named: BTreeSet<String> = named.map(|(_, entry)| entry.name.clone()).collect();
-    let others = all.entries().iter().filter(|entry| !named.contains(&entry.name));
-    let others: Vec<String> = others.map(|entry| entry.name.clone()).collect();
-    all.without(&others)
+    let mut place = 0..;
+    all.only(|entry| is_named(entry) && place.next().is_some_and(|place| asked.shard.has(place)))
 }
 
 /// A build with all of these that compile, and the names of those that do not. The compiler finds some mistakes only where there are
@@ -212,7 +208,7 @@ fn built(
     mut refused: Vec<String>,
 ) -> Result<(Planted, Vec<String>), ToolError> {
     loop {
-        let catalogue = chosen.clone().without(&refused);
+        let catalogue = chosen.clone().only(|entry| !refused.contains(&entry.name));
         match Planted::build_of(Kind::Listed, catalogue, PROGRAM.0, PROGRAM.1) {
             Ok(planted) => return Ok((planted, refused)),
             Err(ToolError::Build(BuildError::Refused(more))) => {
