@@ -5,6 +5,7 @@
 //! same states and edges, under two hash seeds.
 
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use stateright::Model;
 
@@ -71,6 +72,46 @@ where
     result.unique_states = frontier.parents.len() as u64;
     result.found = matching.map(|at| frontier.path_to(model, at));
     result
+}
+
+/// Counts states and edges under each seed, until `stop`: as many searches as there are seeds, which share the work of
+/// taking steps and nothing else. Each has its own set of what it has visited, and goes on only from what it found itself.
+pub fn count<M, const N: usize>(model: &M, seeds: [u64; N], stop: &AtomicBool) -> [(u64, u64); N]
+where
+    M: Model,
+    M::State: Hash,
+{
+    let mut counts = [(0, 0); N];
+    let mut visited = seeds.map(|seed| (seed, FingerprintSet::new()));
+    // By which of the searches a state that one of them comes to is found.
+    let mut visit = |state: &M::State, by: [bool; N], counts: &mut [(u64, u64); N]| {
+        std::array::from_fn::<bool, N, _>(|search| {
+            let (seed, visited) = &mut visited[search];
+            let is_new = by[search] && visited.insert(fingerprint(*seed, state));
+            counts[search].0 += u64::from(is_new);
+            is_new
+        })
+    };
+    let mut level = Vec::new();
+    for state in model.init_states() {
+        let by = visit(&state, [true; N], &mut counts);
+        level.push((state, by));
+    }
+    let mut actions = Vec::new();
+    while !level.is_empty() && !stop.load(Ordering::Relaxed) {
+        for (state, by) in std::mem::take(&mut level) {
+            model.actions(&state, &mut actions);
+            for action in actions.drain(..) {
+                let Some(next) = model.next_state(&state, action) else { continue };
+                (0..N).for_each(|search| counts[search].1 += u64::from(by[search]));
+                let by = visit(&next, by, &mut counts);
+                if by.contains(&true) {
+                    level.push((next, by));
+                }
+            }
+        }
+    }
+    counts
 }
 
 /// The current level, with enough memory of the earlier ones to find the way back.

@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::bfs::{self, Limits, SEEDS};
+use crate::bfs::{self, SEEDS};
 use crate::golden;
 use crate::mutant_record::{active, unsound};
 use crate::run::{Counts, ExitCode, Progress, peak_memory};
@@ -203,7 +203,7 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
     let sweep = Sweep::new(pbft.clone(), only).with_theorem(theorem.clone());
     let started = Instant::now();
     progress.begin(&config.to_string());
-    let searched = search(&sweep, options, progress);
+    let (searched, second_opinion) = search_twice(&pbft, &sweep, options, progress);
     let seconds = started.elapsed().as_secs_f64();
     progress.end();
     let difference = sweep.seen.difference();
@@ -248,13 +248,10 @@ pub fn check(config: &Config, options: CheckOptions, progress: &mut dyn Progress
         theorem_steps: sweep.theorem_steps(),
         control: options.control,
         golden: golden::counts(config).filter(|_| complete && is_on_record(&options)),
-        second_opinion: Vec::new(),
+        second_opinion: second_opinion.filter(|_| complete).into_iter().flatten().collect(),
         remarks,
         counterexample,
     };
-    if complete && options.second_opinion {
-        report.second_opinion = second_opinion(&pbft, progress);
-    }
     compare_counts(&mut report);
     report.verdict = verdict(&report);
     report
@@ -332,20 +329,24 @@ fn search(sweep: &Sweep, options: CheckOptions, progress: &mut dyn Progress) -> 
     }
 }
 
-/// Counts states and edges with the second engine, under both seeds.
-fn second_opinion(pbft: &Pbft, progress: &mut dyn Progress) -> Vec<(u64, u64)> {
-    progress.begin(&format!("{}, second opinion", pbft.config()));
-    let count = |seed| {
-        let limits = Limits { seed, ..Limits::default() };
-        let own = bfs::search(pbft, limits, |_, _| false, &mut crate::run::Silent);
-        (own.unique_states, own.edges)
-    };
-    let counts = thread::scope(|scope| {
-        let each = SEEDS.map(|seed| scope.spawn(move || count(seed)));
-        each.into_iter().map(|one| one.join().unwrap_or_default()).collect()
-    });
-    progress.end();
-    counts
+/// Searches with Stateright and, if it is asked for, counts states and edges with the second engine at the same time,
+/// under both seeds.
+fn search_twice(
+    pbft: &Pbft,
+    sweep: &Sweep,
+    options: CheckOptions,
+    progress: &mut dyn Progress,
+) -> (Searched, Option<[(u64, u64); 2]>) {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let counting = || bfs::count(pbft, SEEDS, &stop);
+        let counting = options.second_opinion.then(|| scope.spawn(counting));
+        let searched = search(sweep, options, progress);
+        // Nothing is compared with half a search.
+        stop.store(!searched.whole, Ordering::Relaxed);
+        let counts = counting.map(|counting| counting.join().unwrap_or_default());
+        (searched, counts)
+    })
 }
 
 /// Remarks on counts that differ from those on record or from the second engine's.

@@ -4,6 +4,7 @@ use pbft_checker::bfs::{self, Limits, SEEDS};
 use pbft_checker::check::{CheckOptions, Verdict, check};
 use pbft_checker::run::Silent;
 use pbft_model::{Config, Pbft, Reductions, State};
+use std::sync::atomic::AtomicBool;
 
 fn config(name: &str) -> Config {
     name.parse().expect("a valid name")
@@ -17,13 +18,17 @@ fn both_engines_find_the_same_states_and_edges_under_both_seeds() {
             let stateright = check(&config(name), options, &mut Silent);
             assert!(stateright.complete, "{name}");
             let model = Pbft::new(config(name)).with_reductions(reductions);
+            let expected = (stateright.unique_states, stateright.edges);
             for seed in SEEDS {
                 let limits = Limits { seed, ..Limits::default() };
                 let own = bfs::search(&model, limits, |_, _| false, &mut Silent);
                 assert!(own.complete, "{name}");
-                let counts = (own.unique_states, own.edges);
-                assert_eq!(counts, (stateright.unique_states, stateright.edges), "{name}");
+                assert_eq!((own.unique_states, own.edges), expected, "{name}");
             }
+            let counted = bfs::count(&model, SEEDS, &AtomicBool::new(false));
+            assert_eq!(counted, [expected; 2], "{name}");
+            let stopped = bfs::count(&model, SEEDS, &AtomicBool::new(true));
+            assert_eq!(stopped, [(1, 0); 2], "{name}");
         }
     }
 }
