@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::draw::{Layout, violated};
-use super::story::{Step, Story};
+use super::story::{Quorum, Step, Story};
 use crate::mutant_record::active;
 use pbft_model::action::Action;
 use pbft_model::ids::Slot;
@@ -47,8 +47,24 @@ pub(super) fn chip(story: &Story<'_>, action: Action, before: &State) -> String 
     }
 }
 
-/// What a step is called in the picture. A space is where it may be broken.
-pub(super) fn label(story: &Story<'_>, at: usize, action: Action) -> String {
+/// What a step is called in the picture, with the quorum if that is too small. A space is where it may be broken.
+pub(super) fn label(
+    story: &Story<'_>,
+    at: usize,
+    action: Action,
+    short: Option<&Quorum>,
+) -> String {
+    let name = name(story, at, action);
+    match short {
+        None => name,
+        Some(Quorum { voters, needed, .. }) => {
+            let name = name.replace("- ", "-").replace(' ', "\u{a0}");
+            format!("{name} {}\u{a0}of\u{a0}{needed}!", voters.len())
+        }
+    }
+}
+
+fn name(story: &Story<'_>, at: usize, action: Action) -> String {
     let id = action.replica();
     let sent = |state: &State| state.replica(id).sent.checkpoints;
     match action {
@@ -76,15 +92,15 @@ pub(super) fn content(
     before: &State,
     after: &ReplicaState,
 ) -> String {
-    let id = action.replica();
+    let before = before.replica(action.replica());
     match action {
         Action::PrePrepare { slot, value, .. } | Action::Prepare { slot, value, .. } => {
-            layout.value(slot, value)
+            layout.vote(before.view, slot, value)
         }
         Action::Commit { slot, .. } => {
-            layout.value(slot, before.replica(id).accepted[slot.index()])
+            layout.vote(before.view, slot, before.accepted[slot.index()])
         }
-        Action::Execute { value, .. } => layout.value(after.last_executed, value),
+        Action::Execute { view, value, .. } => layout.vote(view, after.last_executed, value),
         Action::Stabilise { slot, .. } | Action::StateTransfer { slot, .. } => slot.to_string(),
         Action::StartViewChange { to, .. } => {
             let prepared = after.sent.view_changes[to.index()].map(|sent| sent.prepared);
