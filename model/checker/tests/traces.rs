@@ -10,7 +10,7 @@ use pbft_checker::trace::mermaid::sequence_diagram;
 use pbft_checker::trace::read::BYTES_MAX;
 use pbft_checker::trace::shrink::{ShrinkError, shrink};
 use pbft_checker::trace::{Trace, TraceError, itf};
-use pbft_model::{Action, Pbft, State};
+use pbft_model::{Pbft, State};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use stateright::Model;

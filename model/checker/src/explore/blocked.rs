@@ -173,3 +173,71 @@ impl Asked<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stateright::Model;
+
+    use super::*;
+
+    /// PREPAREs of honest backups that match, and those of Byzantine backups, which are there for the asking.
+    fn prepares(model: &Pbft, state: &State, id: ReplicaId, slot: Slot) -> u8 {
+        let one = state.replica(id);
+        let value = one.accepted[slot.index()];
+        let said = |voter: ReplicaId| {
+            let sent = state.sent(voter).prepares[one.view.index()][slot.index()];
+            model.is_byzantine(voter) || sent.contains(value)
+        };
+        let all = (0..model.config().replicas()).map(ReplicaId);
+        all.filter(|voter| *voter != model.primary(one.view) && said(*voter)).count() as u8
+    }
+
+    /// Every step is enabled or has a reason, and none has both; PREPAREs are missing exactly where too few were sent.
+    #[test]
+    fn what_is_blocked_is_what_is_not_enabled() {
+        let config: Config = "n4-b0-v1-s1-d2-k1".parse().expect("a configuration");
+        let model = Pbft::new(config);
+        let (mut open, mut seen) = (model.init_states(), std::collections::HashSet::new());
+        let mut named = std::collections::BTreeSet::new();
+        while seen.len() < 4000 {
+            // Here and there, so that near and far states are among them.
+            let state = open.swap_remove(seen.len() * 7919 % open.len());
+            if !seen.insert(state.clone()) {
+                continue;
+            }
+            let mut enabled = Vec::new();
+            model.actions(&state, &mut enabled);
+            let blocked = blocked(&model, &state, &enabled);
+            for id in model.honest() {
+                let here = |event: &str| {
+                    blocked.iter().find(|one| one.replica == id.0 && one.event == event)
+                };
+                let commit = Action::Commit { replica: id, slot: Slot(1) };
+                let reason = here("Commit slot 1");
+                assert_eq!(reason.is_none(), enabled.contains(&commit), "{id}: {state:?}");
+                let unmet = reason.and_then(|one| one.unmet);
+                let few = prepares(&model, &state, id, Slot(1)) < config.quorums().prepares();
+                assert!(unmet != Some(Unmet::PreparesMissing) || few, "{id}: {state:?}");
+                let leave = Action::StartViewChange { replica: id, to: View(1) };
+                let later = state.replica(id).view < View(1);
+                assert_eq!(
+                    here("StartViewChange to view 1").is_none() && later,
+                    enabled.contains(&leave)
+                );
+            }
+            named.extend(blocked.iter().filter_map(|one| one.unmet));
+            let next = enabled.iter().filter_map(|action| model.next_state(&state, *action));
+            open.extend(next);
+        }
+        for unmet in [
+            Unmet::PreparesMissing,
+            Unmet::CommitsMissing,
+            Unmet::CheckpointsMissing,
+            Unmet::Inactive,
+            Unmet::NotAQuorum,
+            Unmet::PreparedBefore,
+        ] {
+            assert!(named.contains(&unmet), "{unmet:?} among {named:?}");
+        }
+    }
+}

@@ -56,7 +56,10 @@ function markDiagram() {
   showStep();
 }
 
-/** Scrolls the diagram, only as far as it takes to see the step in view with the ones beside it. */
+/**
+ * Turns the diagram like a page where the step in view, or the one beside it, is out of sight: the next steps in the same
+ * direction scroll nothing.
+ */
 function showStep() {
   const frame = byId('diagram');
   const ground = byId('lanes').querySelector(`.column[data-step="${at}"]`);
@@ -68,9 +71,9 @@ function showStep() {
   const left = byId('heads').getBoundingClientRect().right;
   const right = frame.getBoundingClientRect().left + frame.clientWidth;
   if (box.left - box.width < left) {
-    frame.scrollLeft += box.left - box.width - left;
-  } else if (box.right + box.width > right) {
     frame.scrollLeft += box.right + box.width - right;
+  } else if (box.right + box.width > right) {
+    frame.scrollLeft += box.left - box.width - left;
   }
 }
 
