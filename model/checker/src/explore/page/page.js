@@ -166,13 +166,17 @@ function drawLinks(whole) {
   if (others.length) {
     links.push(menu('others', 'Others', others.map((one) => link(one.exchanged, image(one)))));
   }
-  links.push(menu('files', 'Take away', source.files().map(([form, name, href]) => {
+  const files = source.files().map(([form, name, href]) => {
     const made = element('a', '', form);
     made.href = href;
     made.download = name;
     made.dataset.form = form;
     return made;
-  })));
+  });
+  if (about.mutant) {
+    files.push(element('span', 'faint', 'a test: cargo trace ITF-FILE --to test'));
+  }
+  links.push(menu('files', 'Take away', files));
   byId('links').replaceChildren(...links);
   open.forEach((id) => byId(id)?.setAttribute('open', ''));
 }
