@@ -166,11 +166,11 @@ impl Asked<'_> {
         let asked = self.one.sent.view_changes[self.one.view.index()].is_some();
         rules::begin(self.role, asked)?;
         let outcomes = self.model.new_view_outcomes(self.state, self.one.view);
-        let reachable = |low| rules::has_state(self.one.last_executed, low);
-        outcomes.iter().fold(Err(Unmet::NotAQuorum), |verdict, outcome| {
-            // That of the first V that the primary could use, and otherwise of the last.
-            verdict.or_else(|_: Unmet| reachable(outcome.min_s))
-        })
+        // Of several it may take any: it lacks the state for all of them, or something that has no name in the rules.
+        let mut reached =
+            outcomes.iter().map(|outcome| rules::has_state(self.one.last_executed, outcome.min_s));
+        let first = reached.next().unwrap_or(Err(Unmet::NotAQuorum));
+        if reached.any(|one| one.is_ok()) { Ok(()) } else { first }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::trace::changes::messages;
 use pbft_model::Pbft;
-use pbft_model::ids::{ReplicaId, Slot, View};
+use pbft_model::ids::{ReplicaId, Slot};
 use pbft_model::state::{ReplicaState, Sent, State};
 
 /// A state as the page shows it.
@@ -77,7 +77,8 @@ fn network(model: &Pbft, before: Option<&State>, state: &State) -> Vec<Message> 
     all.into_values().collect()
 }
 
-/// The variables of one replica in the paper's words, the same for every replica of a configuration.
+/// The variables of one replica in the paper's words, the same for every replica of a configuration. Views and slots are
+/// written as in the diagram: `v0 2:R1` is R1 at slot 2 in view 0.
 fn rows(state: &State, id: ReplicaId) -> Vec<(&'static str, Vec<String>)> {
     let one = state.replica(id);
     let mut rows = [own(one), sent(&one.sent)].concat();
@@ -116,7 +117,9 @@ fn own(one: &ReplicaState) -> Vec<(&'static str, Vec<String>)> {
         ("log", by_slot(accepted, |value| value.is_some().then(|| value.to_string()))),
         (
             "prepared certificates",
-            by_slot(certificates, |held| held.map(|held| format!("{}, {}", held.value, held.view))),
+            by_slot(certificates, |held| {
+                held.map(|held| format!("{} of v{}", held.value, held.view.0))
+            }),
         ),
         ("executed", by_slot(executed, |value| value.is_some().then(|| value.to_string()))),
         ("service", set(values(&mut applied.iter()))),
@@ -133,7 +136,7 @@ fn sent(sent: &Sent) -> Vec<(&'static str, Vec<String>)> {
                 let values: Vec<_> = values.iter().map(|value| value.to_string()).collect();
                 (!values.is_empty()).then(|| values.join(", "))
             });
-            said.into_iter().map(move |line| format!("{}, {line}", View(view as u8)))
+            said.into_iter().map(move |line| format!("v{view} {line}"))
         });
         views.collect()
     };
@@ -149,12 +152,12 @@ fn sent(sent: &Sent) -> Vec<(&'static str, Vec<String>)> {
 fn by_slot<T>(items: &[T], text: impl Fn(&T) -> Option<String>) -> Vec<String> {
     let there = items.iter().enumerate();
     let there = there.filter_map(|(at, item)| Some((Slot::at(at), text(item)?)));
-    there.map(|(slot, text)| format!("{slot}: {text}")).collect()
+    there.map(|(slot, text)| format!("{}:{text}", slot.0)).collect()
 }
 
 fn by_view<T: ToString>(items: &[Option<T>]) -> Vec<String> {
     let there = items.iter().enumerate().filter_map(|(view, item)| Some((view, item.as_ref()?)));
-    there.map(|(view, item)| format!("{}: {}", View(view as u8), item.to_string())).collect()
+    there.map(|(view, item)| format!("v{view} {}", item.to_string())).collect()
 }
 
 /// Where one place holds something else than the memory.
