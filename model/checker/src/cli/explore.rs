@@ -93,9 +93,7 @@ pub(super) fn run(args: &ExploreArgs) -> Result<ExitCode, Failure> {
     errln!("{} (end with ^C)", told(&opening));
     errln!("Witnesses to look for: {}", names.join(", "));
     if args.classic {
-        let classic = Classic::at(&opening, args.address)?;
-        show(args, &classic.link());
-        classic.run();
+        Classic::at(&opening, args.address)?.run(|link| show(args, link))?;
     } else {
         let explorer = Explorer::bind(opening, args.address)?;
         show(args, &explorer.link());

@@ -4,7 +4,9 @@
 //! its search in the background and not from the state in view, so that it could say that a property holds where it is
 //! violated. What a step violates stands with what it changes instead.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
 
 use stateright::Model;
 
@@ -14,6 +16,9 @@ use pbft_model::action::Action;
 use pbft_model::reduction::Reductions;
 use pbft_model::state::State;
 use pbft_model::{Pbft, properties};
+
+/// How often to look whether it listens.
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 /// The model as Stateright's Explorer serves it, at an address that was free a moment ago.
 #[derive(Clone, Debug)]
@@ -37,15 +42,21 @@ impl Classic {
         Ok(Self { model, address, fragment: opening.fragment() })
     }
 
-    /// The link to where it opens.
-    #[must_use]
-    pub fn link(&self) -> String {
-        format!("http://{}/{}", self.address, self.fragment)
-    }
-
-    /// Serves until the process ends.
-    pub fn run(self) {
-        self.model.checker().serve(self.address);
+    /// Serves until the process ends, and tells the link as soon as somebody listens there.
+    pub fn run(self, ready: impl FnOnce(&str)) -> Result<(), ExploreError> {
+        let Self { model, address, fragment } = self;
+        let server = thread::spawn(move || {
+            model.checker().serve(address);
+        });
+        while let Err(source) = TcpStream::connect(address) {
+            if server.is_finished() {
+                return Err(ExploreError::listening(address, source));
+            }
+            thread::sleep(BETWEEN_TRIES);
+        }
+        ready(&format!("http://{address}/{fragment}"));
+        let _ = server.join();
+        Ok(())
     }
 }
 

@@ -81,9 +81,10 @@ fn network(model: &Pbft, before: Option<&State>, state: &State) -> Vec<Message> 
 /// written as in the diagram: `v0 2:R1` is R1 at slot 2 in view 0.
 fn rows(state: &State, id: ReplicaId) -> Vec<(&'static str, Vec<String>)> {
     let one = state.replica(id);
-    let mut rows = [own(one), sent(&one.sent)].concat();
+    let all = |one: &ReplicaState| [own(one), sent(&one.sent)].concat();
+    let mut rows = all(one);
     if let Some(disk) = state.disks.get(id.index()) {
-        rows.push(("on disk", differing(own(disk), own(one))));
+        rows.push(("on disk", differing(all(disk), all(one))));
     }
     if let Some(wire) = state.wire.get(id.index()) {
         rows.push(("on the network", differing(sent(wire), sent(&one.sent))));
