@@ -336,21 +336,27 @@ fn draw_forged(body: &mut Canvas, layout: Layout, at: Point, said: &str, message
 
 fn draw_node(body: &mut Canvas, story: &Story<'_>, layout: Layout, at: usize, step: &Step) {
     let wrong = story.first_violation() == Some(at);
-    let short = step.quorum.as_ref().filter(|quorum| quorum.is_short());
-    let mut class = "step".to_owned();
-    for (name, is) in [("now", layout.is_last(at)), ("wrong", wrong), ("short", short.is_some())] {
-        if is {
-            class = format!("{class} {name}");
-        }
-    }
-    body.open(&class, at + 1, &tooltip(story, at, step));
+    let class = match (layout.is_last(at), wrong) {
+        (true, true) => "step now wrong",
+        (true, false) => "step now",
+        (false, true) => "step wrong",
+        (false, false) => "step",
+    };
+    body.open(class, at + 1, &tooltip(story, at, step));
     let here = layout.node(at, step.action.replica());
     let after = story.states[at + 1].replica(step.action.replica());
+    let mut label = label(story, at, step.action);
+    if let Some(quorum) = step.quorum.as_ref().filter(|quorum| quorum.is_short()) {
+        // In the place of the label's first line, which has one line for itself then.
+        label = label.replace("- ", "-").replace(' ', "\u{a0}");
+        let counted = format!("{} of {}!", quorum.voters.len(), quorum.needed);
+        body.text("short", Point::new(here.x, here.y - 31.5), &counted);
+    }
     body.node(Node {
         at: here,
         room: layout.grid.column,
         number: &(at + 1).to_string(),
-        label: &label(story, at, step.action, short),
+        label: &label,
         content: &content(layout, step.action, &story.states[at], after),
         chip: &chip(story, step.action, &story.states[at]),
         wrong,

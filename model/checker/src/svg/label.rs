@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::draw::{Layout, violated};
-use super::story::{Quorum, Step, Story};
+use super::story::{Step, Story};
 use crate::mutant_record::active;
 use pbft_model::action::Action;
 use pbft_model::ids::Slot;
@@ -47,24 +47,8 @@ pub(super) fn chip(story: &Story<'_>, action: Action, before: &State) -> String 
     }
 }
 
-/// What a step is called in the picture, with the quorum if that is too small. A space is where it may be broken.
-pub(super) fn label(
-    story: &Story<'_>,
-    at: usize,
-    action: Action,
-    short: Option<&Quorum>,
-) -> String {
-    let name = name(story, at, action);
-    match short {
-        None => name,
-        Some(Quorum { voters, needed, .. }) => {
-            let name = name.replace("- ", "-").replace(' ', "\u{a0}");
-            format!("{name} {}\u{a0}of\u{a0}{needed}!", voters.len())
-        }
-    }
-}
-
-fn name(story: &Story<'_>, at: usize, action: Action) -> String {
+/// What a step is called in the picture. A space is where it may be broken.
+pub(super) fn label(story: &Story<'_>, at: usize, action: Action) -> String {
     let id = action.replica();
     let sent = |state: &State| state.replica(id).sent.checkpoints;
     match action {
