@@ -204,7 +204,8 @@ impl<'a> Story<'a> {
         let sent = |one: &Sent| one.prepares[view.index()][slot.index()].contains(value);
         let sent_at = self.sent_at(primary, sent);
         // Only a bug makes a backup take a PRE-PREPARE that the primary did not send.
-        let forger = self.byzantine().next().filter(|_| sent_at.is_none());
+        let from_nobody = sent_at.is_none() && !self.model.is_byzantine(primary);
+        let forger = self.byzantine().next().filter(|_| from_nobody);
         Message {
             kind: Kind::PrePrepare,
             from: forger.unwrap_or(primary),
