@@ -160,7 +160,7 @@ impl Site {
             return Ok(Reply::json(&Next::of(model, &state)));
         }
         let export = address.strip_prefix("/.export/").and_then(|rest| rest.split_once('/'));
-        let form = |name: &str| Form::all().find(|form| form.name() == name);
+        let form = |name: &str| Form::ALL.into_iter().find(|form| form.name() == name);
         let Some((form, indices)) = export.and_then(|(name, rest)| Some((form(name)?, rest)))
         else {
             return Err(Reply::text(404, "There is no such page."));

@@ -72,7 +72,7 @@ impl About {
             witnesses: shown
                 .map(|one| Statement { name: one.name, statement: one.statement })
                 .collect(),
-            forms: Form::all().map(Form::name).collect(),
+            forms: Form::ALL.map(Form::name).to_vec(),
         }
     }
 }

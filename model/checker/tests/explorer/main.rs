@@ -82,6 +82,10 @@ fn a_mutant_opens_at_its_counterexample() {
     );
     assert_eq!(about["fragment"], format!("#/steps/{}", served.opens_at()));
     assert_eq!(about["opens_at"], "Counterexample");
+    let test = get(served.address, &format!("/.export/test/{}", served.opens_at()));
+    assert!(test.body.contains("fn p_omitted_broken_in_n4_b0_v1_s1_d2()"), "{}", test.body);
+    let demanded = "if let Ok(last) = follow(&model, &STEPS) {";
+    assert!(test.body.contains(demanded) && test.head.contains("p-omitted.rs"), "{}", test.body);
     let diff = about["diff"].as_str().expect("the mutant as a diff");
     assert!(
         diff.starts_with("@@ model/spec/src/") && diff.contains("\n- ") && diff.contains("\n+ ")

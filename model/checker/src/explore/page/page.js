@@ -173,9 +173,6 @@ function drawLinks(whole) {
     made.dataset.form = form;
     return made;
   });
-  if (about.mutant) {
-    files.push(element('span', 'faint', 'a test: cargo trace ITF-FILE --to test'));
-  }
   links.push(menu('files', 'Take away', files));
   byId('links').replaceChildren(...links);
   open.forEach((id) => byId(id)?.setAttribute('open', ''));
