@@ -49,7 +49,7 @@ pub(super) struct ExploreArgs {
     /// Open at the shortest counterexample to this property [default with --mutant: to any]
     #[arg(long, value_name = "NAME", value_parser = property)]
     property: Option<&'static str>,
-    /// A recorded path (.trace.itf.json of a run directory): opens at its end, without another search
+    /// A recorded path (.trace.itf.json of a run directory, - is standard input): opens at its end, without another search
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "mutant", "property"])]
     trace: Option<PathBuf>,
     /// Where to listen; port 0 takes one that is free

@@ -298,6 +298,7 @@ fn the_page_is_one_file_that_names_nothing_outside() {
     assert_eq!(page.matches("</script>").count(), 4);
     let (_, data) = page.split_once("id=\"data\">").expect("data");
     let (data, _) = data.split_once("</script>").expect("an end");
+    assert!(!data.contains('<'), "markup in the data could end its element");
     let data: Json = serde_json::from_str(data).expect("JSON");
     assert_eq!(data["next"].as_array().map(Vec::len), Some(frames(&data["view"]).len()));
     assert_eq!(data["files"].as_array().map(Vec::len), Some(4));
