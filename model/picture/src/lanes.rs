@@ -81,10 +81,14 @@ impl Canvas {
         self.rect(class, at, width, LANE - 4.0, 4.0);
     }
 
-    /// Axis and name of a lane.
-    pub fn axis(&mut self, grid: Grid, lane: usize, name: &str) {
+    /// The axis of a lane.
+    pub fn axis(&mut self, grid: Grid, lane: usize) {
         let axis = grid.top(lane) + AXIS;
         self.line("axis", Point::new(grid.head, axis), Point::new(grid.end(), axis));
+    }
+
+    /// The name of a lane.
+    pub fn name(&mut self, grid: Grid, lane: usize, name: &str) {
         self.text("name", Point::new(10.0, grid.top(lane) + 26.0), name);
     }
 

@@ -1,14 +1,17 @@
 //! `pbft-model explore`: the states in a browser.
 
 use pbft_output::errln;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::Failure;
-use crate::explore::{ExploreError, Explorer, Opening};
+use super::check::property;
+use super::trace::page_of;
+use super::{Failure, describe};
+use crate::explore::{self, Classic, ExploreError, Explorer, Opening};
 use crate::mutants;
 use crate::run::{ExitCode, Stderr, say};
 use crate::trace::{Trace, TraceError};
@@ -23,6 +26,12 @@ Examples:
                                                  at the shortest counterexample in another configuration
   pbft-model explore --trace runs/…/n4-b0-v1-s1-d2.trace.itf.json
                                                  at the end of a path that a run recorded
+  pbft-model explore --mutant p-omitted --property agreement
+                                                 at the shortest way to a violation of that property
+  pbft-model explore --mutant p-omitted --export page.html
+                                                 the page as one file, for whoever has no server
+  pbft-model explore --trace - --export - < n4-b0-v1-s1-d2.trace.itf.json > page.html
+                                                 the same of a path on standard input
   pbft-model explore --config n4-b0-v1-s1-d2 --address 127.0.0.1:0
                                                  on any port that is free
 
@@ -34,11 +43,14 @@ pub(super) struct ExploreArgs {
     /// The configuration; with --mutant alone, the one on record for it
     #[arg(long, value_name = "NAME", required_unless_present_any = ["mutant", "trace"])]
     config: Option<Config>,
-    /// A mutant to have on, in a build of its own: opens at the shortest counterexample
+    /// A mutant to have on, in a build of its own: opens at the shortest counterexample, the one of `check`
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
-    /// A recorded path (.trace.itf.json of a run directory): opens at its end, without another search
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "mutant"])]
+    /// Open at the shortest counterexample to this property [default with --mutant: to any]
+    #[arg(long, value_name = "NAME", value_parser = property)]
+    property: Option<&'static str>,
+    /// A recorded path (.trace.itf.json of a run directory, - is standard input): opens at its end, without another search
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "mutant", "property"])]
     trace: Option<PathBuf>,
     /// Where to listen; port 0 takes one that is free
     #[arg(long, default_value = "127.0.0.1:3000")]
@@ -46,6 +58,12 @@ pub(super) struct ExploreArgs {
     /// Open the page in the browser
     #[arg(long)]
     open: bool,
+    /// Serve nothing, and write the page with its path into one file that needs no server; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "open", "classic"])]
+    export: Option<PathBuf>,
+    /// Serve Stateright's own page, which shows states as Rust prints them
+    #[arg(long)]
+    classic: bool,
 }
 
 impl ExploreArgs {
@@ -58,8 +76,11 @@ impl ExploreArgs {
     }
 }
 
-/// Serves the Explorer until the process ends.
+/// Serves the Explorer until the process ends, or writes its page.
 pub(super) fn run(args: &ExploreArgs) -> Result<ExitCode, Failure> {
+    if let Some(file) = &args.export {
+        return export(args, file);
+    }
     let opening = opening(args)?;
     if !args.address.ip().is_loopback() {
         errln!("warning: {} can be reached from other computers", args.address);
@@ -69,14 +90,49 @@ pub(super) fn run(args: &ExploreArgs) -> Result<ExitCode, Failure> {
         .filter(|one| (one.applicable)(opening.model().config()))
         .map(|one| one.name)
         .collect();
-    errln!("Explorer of {}, at {} (end with ^C)", opening.model().config(), opening.what());
+    errln!("{} (end with ^C)", told(&opening));
     errln!("Witnesses to look for: {}", names.join(", "));
-    let explorer = Explorer::bind(opening, args.address)?;
-    say(&format_args!("{}\n", explorer.link()));
-    if args.open {
-        open(&explorer.link());
+    if args.classic {
+        Classic::at(&opening, args.address)?.run(|link| show(args, link))?;
+    } else {
+        let explorer = Explorer::bind(opening, args.address)?;
+        show(args, &explorer.link());
+        explorer.run();
     }
-    explorer.run();
+    Ok(ExitCode::Holds)
+}
+
+/// What is explored, where it opens, and what is wrong there.
+fn told(opening: &Opening) -> String {
+    let violates = match opening.violates().join(", ") {
+        none if none.is_empty() => none,
+        names => format!(", which violates {names}"),
+    };
+    format!("Explorer of {}, at {}{violates}", opening.model().config(), opening.what())
+}
+
+fn show(args: &ExploreArgs, link: &str) {
+    say(&format_args!("{link}\n"));
+    if args.open {
+        open(link);
+    }
+}
+
+/// Writes the page with the path that it would open at. That of a trace may be of a mutant: then another process writes it.
+fn export(args: &ExploreArgs, file: &Path) -> Result<ExitCode, Failure> {
+    let page = if let Some(trace) = &args.trace {
+        page_of(trace)?
+    } else {
+        let opening = opening(args)?;
+        errln!("{}", told(&opening));
+        explore::page(&opening)?
+    };
+    if file == Path::new("-") {
+        say(&page);
+    } else {
+        fs::write(file, page).map_err(describe("writing", file))?;
+        errln!("written: {}", file.display());
+    }
     Ok(ExitCode::Holds)
 }
 
@@ -97,9 +153,9 @@ fn opening(args: &ExploreArgs) -> Result<Opening, Failure> {
     let Some(config) = args.config.or_else(recorded) else {
         return Err("no configuration: name one with --config".to_owned().into());
     };
-    Ok(match args.mutant {
-        Some(_) => Opening::at_counterexample(config, &mut Stderr::new()),
-        None => Opening::at_start(config),
+    Ok(match (&args.mutant, args.property) {
+        (None, None) => Opening::at_start(config),
+        (_, property) => Opening::at_counterexample(config, property, &mut Stderr::new()),
     })
 }
 

@@ -114,7 +114,7 @@ enum Subcommands {
     /// Visit every reachable state and evaluate every property in it
     #[command(after_help = CHECK_EXAMPLES)]
     Check(check::CheckArgs),
-    /// Walk through the states in a browser (Stateright Explorer)
+    /// Walk through the states in a browser, or write a path as a page
     Explore(explore::ExploreArgs),
     /// Walk at random, beyond the bounds that can be searched exhaustively
     #[command(after_help = SIMULATE_EXAMPLES)]

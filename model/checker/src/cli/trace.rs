@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Failure, describe, print_json};
+use crate::explore::{self, Opening};
 use crate::mutants::{self, TellError};
 use crate::run::{ExitCode, say};
 use crate::trace::compare::{Followed, compare};
@@ -35,6 +36,8 @@ Whatever the file says is computed again: steps that the model does not allow, a
 Examples:
   pbft-model trace FILE                            step by step, with what each step changes
   pbft-model trace FILE --to svg --output path.svg a picture
+  pbft-model trace FILE --to html --output path.html
+                                                   the Explorer's page of it in one file
   pbft-model trace FILE --to test                  a Rust test that takes the same steps
   pbft-model trace shrink FILE --output short.json without the steps that do not matter
   pbft-model trace diff FILE short.json            the first step at which two traces differ
@@ -106,6 +109,8 @@ enum Form {
     Itf,
     /// A Rust test that takes the same steps
     Test,
+    /// The Explorer's page in one file, which needs no server
+    Html,
     /// JSON with the steps alone
     Json,
 }
@@ -189,6 +194,11 @@ pub(super) fn follow(args: &FollowArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Holds)
 }
 
+/// The Explorer's page of a trace.
+pub(super) fn page_of(file: &Path) -> Result<String, Failure> {
+    form(&File::read(file)?, Form::Html)
+}
+
 fn form(file: &File<'_>, form: Form) -> Result<String, Failure> {
     let Some(mutant) = &file.elsewhere else {
         return form_here(&file.trace()?, form);
@@ -214,6 +224,10 @@ fn form_here(trace: &Trace, form: Form) -> Result<String, Failure> {
         }
         Form::Itf => itf::write(trace).map_err(|error| error.to_string())?,
         Form::Test => test_source::rust_test(trace).map_err(|error| error.to_string())?,
+        Form::Html => {
+            let opening = Opening::at_trace(&model, trace).map_err(|error| error.to_string())?;
+            explore::page(&opening)?
+        }
         Form::Json => serde_json::to_string(trace).map_err(|error| error.to_string())? + "\n",
     })
 }

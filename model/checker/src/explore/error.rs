@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+use crate::trace::TraceError;
+
 /// Why the Explorer cannot open, and what to do.
 #[derive(Debug, Error)]
 pub enum ExploreError {
@@ -27,10 +29,20 @@ pub enum ExploreError {
         /// The reason.
         source: io::Error,
     },
-    /// Stateright's Explorer, which serves the states, did not come up.
-    #[error("Stateright's Explorer did not start on a loopback port: {reason}; try again")]
-    Backend {
-        /// The reason.
-        reason: String,
-    },
+    /// The path cannot be written down.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// The page cannot be written.
+    #[error("the page cannot be written: {0}")]
+    Page(String),
+}
+
+impl ExploreError {
+    /// Why an address cannot be listened on.
+    pub(super) fn listening(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address },
+            _ => Self::Listen { address, source },
+        }
+    }
 }

@@ -7,19 +7,25 @@ use std::{io, thread};
 use serde::Serialize;
 use tiny_http::{Header, Method, Request, Response, Server};
 
-use super::backend::Backend;
-use super::opening::Opening;
-use super::view::{About, PathView};
-use super::{Explorable, ExploreError};
+use super::ExploreError;
+use super::export::Form;
+use super::next::Next;
+use super::opening::{Opening, What};
+use super::view::{About, PathView, path};
 
 /// Requests answered at once. There is one reader, whose browser asks for a few things together.
 const WORKERS: usize = 4;
 /// Longest path that is followed. No configuration has a longer one without a loop.
 const MAX_STEPS: usize = 1000;
 
-const PAGE: &str = include_str!("page/index.html");
-const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+pub(super) const PAGE: &str = include_str!("page/index.html");
+pub(super) const STYLE: &str = include_str!("page/page.css");
+/// The scripts by their names, in the order in which they run.
+pub(super) const SCRIPTS: [(&str, &str); 3] = [
+    ("/source.js", include_str!("page/source.js")),
+    ("/diagram.js", include_str!("page/diagram.js")),
+    ("/page.js", include_str!("page/page.js")),
+];
 const ICON: &str = include_str!("page/icon.svg");
 
 /// The page may load what this server serves and nothing else. The diagram carries its own style sheet.
@@ -37,7 +43,6 @@ pub struct Explorer {
 /// What is served.
 struct Site {
     opening: Opening,
-    backend: Backend,
 }
 
 /// An answer before it is sent.
@@ -45,25 +50,19 @@ struct Reply {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
+    /// The name under which a browser keeps it, if it is to be kept.
+    file_name: Option<String>,
 }
 
 impl Explorer {
     /// Listens on an address; port 0 takes one that is free.
     pub fn bind(opening: Opening, address: SocketAddr) -> Result<Self, ExploreError> {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ExploreError::InUse { address },
-            _ => ExploreError::Listen { address, source },
-        };
+        let failed = |source| ExploreError::listening(address, source);
         let listener = TcpListener::bind(address).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let backend = Backend::start(&Explorable::new(opening.model.clone()))?;
         let server = Server::from_listener(listener, None)
             .map_err(|source| ExploreError::Listen { address, source: io::Error::other(source) })?;
-        Ok(Self {
-            server: Arc::new(server),
-            address: bound,
-            site: Arc::new(Site { opening, backend }),
-        })
+        Ok(Self { server: Arc::new(server), address: bound, site: Arc::new(Site { opening }) })
     }
 
     /// The address that it listens on.
@@ -114,6 +113,12 @@ fn answer(site: &Site, request: Request) {
             response.add_header(header);
         }
     }
+    if let Some(name) = reply.file_name {
+        let value = format!("attachment; filename=\"{name}\"");
+        if let Ok(header) = Header::from_bytes("Content-Disposition", value) {
+            response.add_header(header);
+        }
+    }
     let _ = request.respond(response);
 }
 
@@ -133,45 +138,39 @@ impl Site {
         match path {
             "/" => Reply::ok("text/html; charset=utf-8", PAGE),
             "/page.css" => Reply::ok("text/css; charset=utf-8", STYLE),
-            "/page.js" => Reply::ok("text/javascript; charset=utf-8", SCRIPT),
             "/icon.svg" => Reply::ok("image/svg+xml", ICON),
             "/.about" => Reply::json(&About::of(&self.opening)),
-            "/.status" => self.ask_stateright(path),
-            _ => {
-                if let Some(indices) = path.strip_prefix("/.view/") {
-                    self.view(indices)
-                } else if let Some(indices) = path.strip_prefix("/.states/") {
-                    match parse(indices) {
-                        Ok(_) => self.ask_stateright(path),
-                        Err(reply) => reply,
-                    }
-                } else {
-                    Reply::text(404, "There is no such page.")
-                }
-            }
+            _ => self.rest(path).unwrap_or_else(|reply| reply),
         }
     }
 
-    fn view(&self, indices: &str) -> Reply {
-        let indices = match parse(indices) {
-            Ok(indices) => indices,
-            Err(reply) => return reply,
+    /// A script, or what is said of the path that an address names.
+    fn rest(&self, address: &str) -> Result<Reply, Reply> {
+        if let Some((_, script)) = SCRIPTS.iter().find(|(name, _)| *name == address) {
+            return Ok(Reply::ok("text/javascript; charset=utf-8", script));
+        }
+        let model = &self.opening.model;
+        let found = |indices: &str| path(model, &parse(indices)?).ok_or_else(Reply::no_such_path);
+        if let Some(indices) = address.strip_prefix("/.view/") {
+            let (actions, _) = found(indices)?;
+            return Ok(Reply::json(&PathView::of(model, &actions)));
+        }
+        if let Some(indices) = address.strip_prefix("/.next/") {
+            let (_, state) = found(indices)?;
+            return Ok(Reply::json(&Next::of(model, &state)));
+        }
+        let export = address.strip_prefix("/.export/").and_then(|rest| rest.split_once('/'));
+        let form = |name: &str| Form::ALL.into_iter().find(|form| form.name() == name);
+        let Some((form, indices)) = export.and_then(|(name, rest)| Some((form(name)?, rest)))
+        else {
+            return Err(Reply::text(404, "There is no such page."));
         };
-        PathView::at(&self.opening.model, &indices)
-            .map_or_else(Reply::no_such_path, |view| Reply::json(&view))
-    }
-
-    fn ask_stateright(&self, path: &str) -> Reply {
-        match self.backend.get(path) {
-            Ok(answer) if answer.status == 200 => {
-                Reply { status: 200, content_type: "application/json", body: answer.body }
-            }
-            Ok(answer) if answer.status == 404 => Reply::no_such_path(),
-            Ok(answer) => Reply::text(answer.status, &String::from_utf8_lossy(&answer.body)),
-            Err(error) => {
-                Reply::text(502, &format!("Stateright's Explorer does not answer: {error}"))
-            }
-        }
+        let (actions, _) = found(indices)?;
+        let what = if actions == self.opening.actions { self.opening.what } else { What::Trace };
+        let opening = Opening { actions, what, model: model.clone() };
+        let body = form.write(&opening).map_err(|error| Reply::text(500, &error.to_string()))?;
+        let file_name = Some(form.file_name(model));
+        Ok(Reply { file_name, ..Reply::ok(form.content_type(), &body) })
     }
 }
 
@@ -190,12 +189,11 @@ fn parse(indices: &str) -> Result<Vec<usize>, Reply> {
 
 impl Reply {
     fn ok(content_type: &'static str, body: &str) -> Self {
-        Self { status: 200, content_type, body: body.as_bytes().to_vec() }
+        Self { status: 200, content_type, body: body.as_bytes().to_vec(), file_name: None }
     }
 
     fn text(status: u16, message: &str) -> Self {
-        let body = message.as_bytes().to_vec();
-        Self { status, content_type: "text/plain; charset=utf-8", body }
+        Self { status, ..Self::ok("text/plain; charset=utf-8", message) }
     }
 
     fn no_such_path() -> Self {
@@ -203,8 +201,8 @@ impl Reply {
     }
 
     fn json<T: Serialize>(value: &T) -> Self {
-        match serde_json::to_vec(value) {
-            Ok(body) => Self { status: 200, content_type: "application/json", body },
+        match serde_json::to_string(value) {
+            Ok(body) => Self::ok("application/json", &body),
             Err(error) => Self::text(500, &error.to_string()),
         }
     }

@@ -5,9 +5,9 @@ use std::fmt;
 use crate::mutant_record::{active, row, unsound};
 use crate::run::Progress;
 use crate::shortest;
-use crate::trace::{NotEnabled, Trace};
+use crate::trace::{NotEnabled, Trace, end};
 use pbft_model::reduction::Reductions;
-use pbft_model::{Action, Config, Pbft};
+use pbft_model::{Action, Config, Pbft, properties};
 
 /// A model and the path to open it at.
 #[derive(Clone, Debug)]
@@ -77,23 +77,20 @@ impl Opening {
         })
     }
 
-    /// Opens at the last step of a shortest counterexample to the property on record for the mutant that is on, or else to
-    /// any; at the start where the search finds none.
+    /// Opens at the last step of a shortest counterexample to a property, or to any: the one that a check finds under the
+    /// same rules. At the start where the search finds none.
     #[must_use]
-    pub fn at_counterexample(config: Config, progress: &mut dyn Progress) -> Self {
+    pub fn at_counterexample(
+        config: Config,
+        property: Option<&str>,
+        progress: &mut dyn Progress,
+    ) -> Self {
         let start = Self::at_start(config);
         let reduced = start.model.clone().with_reductions(Reductions::ALL.without(unsound()));
-        let recorded = active().and_then(|name| row(name).ok().flatten());
-        let by = recorded.and_then(|row| row.fate.by());
-        let what = by.unwrap_or("any property");
+        let what = property.unwrap_or("any property");
         progress.begin(&format!("searching {config} for a violation of {what}"));
-        let mut found = shortest::violation(&reduced, by, progress);
+        let found = shortest::violation(&reduced, property, progress);
         progress.end();
-        if found.found.is_none() && by.is_some() {
-            progress.begin(&format!("searching {config} for a violation of any other property"));
-            found = shortest::violation(&reduced, None, progress);
-            progress.end();
-        }
         match found.found {
             None if found.complete => Self { what: What::NoCounterexample, ..start },
             None => Self { what: What::NoCounterexampleYet, ..start },
@@ -103,6 +100,13 @@ impl Opening {
                 ..start
             },
         }
+    }
+
+    /// The properties that the state it opens at violates.
+    #[must_use]
+    pub fn violates(&self) -> Vec<&'static str> {
+        let last = end(&self.model, &self.actions);
+        last.map_or_else(Vec::new, |state| properties::violated(&self.model, &state))
     }
 
     /// The configuration on record for a mutant: the smallest in which it is found out.

@@ -3,16 +3,19 @@
 use serde::Serialize;
 use stateright::Model;
 
+use super::export::Form;
 use super::mirror::mirrors;
+use super::next::detail;
 use super::opening::{Opening, fragment};
+use super::panel::Panel;
 use crate::mutant_record::{active, row};
 use crate::{svg, trace};
-use pbft_model::Pbft;
 use pbft_model::action::Action;
 use pbft_model::ids::{ReplicaId, View};
-use pbft_model::properties::{self, PROPERTIES};
+use pbft_model::properties::PROPERTIES;
 use pbft_model::state::State;
-use pbft_model::witnesses::WITNESSES;
+use pbft_model::witnesses::{self, WITNESSES};
+use pbft_model::{Pbft, properties};
 
 /// What is explored, and where to open it.
 #[derive(Debug, Serialize)]
@@ -27,6 +30,10 @@ pub(super) struct About {
     opens_at: &'static str,
     fragment: String,
     replicas: Vec<Replica>,
+    properties: Vec<Statement>,
+    witnesses: Vec<Statement>,
+    /// The forms in which a path can be had.
+    forms: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,12 +43,20 @@ struct Replica {
     byzantine: bool,
 }
 
+/// What a property demands, or a witness shows.
+#[derive(Debug, Serialize)]
+struct Statement {
+    name: &'static str,
+    statement: &'static str,
+}
+
 impl About {
     pub(super) fn of(opening: &Opening) -> Self {
         let model = &opening.model;
         let mutant = active();
         let row = mutant.and_then(|name| row(name).ok().flatten());
         let (rule, diff) = row.map(|row| (row.rule, row.diff)).unzip();
+        let shown = WITNESSES.iter().filter(|one| (one.applicable)(model.config()));
         Self {
             config: model.config().to_string(),
             mutant: mutant.map(str::to_owned),
@@ -50,6 +65,14 @@ impl About {
             opens_at: opening.what.name(),
             fragment: opening.fragment(),
             replicas: (0..model.config().replicas()).map(|id| replica(model, id)).collect(),
+            properties: PROPERTIES
+                .iter()
+                .map(|one| Statement { name: one.name, statement: one.statement })
+                .collect(),
+            witnesses: shown
+                .map(|one| Statement { name: one.name, statement: one.statement })
+                .collect(),
+            forms: Form::ALL.map(Form::name).to_vec(),
         }
     }
 }
@@ -66,31 +89,27 @@ fn replica(model: &Pbft, id: u8) -> Replica {
     Replica { name: id.to_string(), role, byzantine: model.is_byzantine(id) }
 }
 
-/// A path and the state that it leads to.
+/// A path, with everything about each of its states.
 #[derive(Debug, Serialize)]
 pub(super) struct PathView {
-    steps: Vec<StepView>,
-    /// What the last step changed.
-    changes: Vec<String>,
-    properties: Vec<Statement>,
-    witnesses: Vec<Statement>,
+    /// The initial state, and the state after each step.
+    frames: Vec<Frame>,
     mirrors: Vec<Image>,
     svg: String,
 }
 
+/// A state, and the step that led to it.
 #[derive(Debug, Serialize)]
-struct StepView {
+struct Frame {
     action: String,
-    /// What the state after it violates.
+    detail: String,
+    /// What the step changed.
+    changes: Vec<String>,
+    /// What the state violates.
     violated: Vec<&'static str>,
-}
-
-/// A property or a witness, evaluated on the last state.
-#[derive(Debug, Serialize)]
-struct Statement {
-    name: &'static str,
-    statement: &'static str,
-    holds: bool,
+    /// The witnesses that it shows.
+    shows: Vec<&'static str>,
+    panel: Panel,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,58 +118,60 @@ struct Image {
     fragment: String,
 }
 
-impl PathView {
-    /// The path with these indices: of the initial state, then of each action among those enabled. None if there is no such path.
-    pub(super) fn at(model: &Pbft, indices: &[usize]) -> Option<Self> {
-        let (initial, rest) = indices.split_first()?;
-        let mut state = model.init_states().into_iter().nth(*initial)?;
-        let mut view = Self {
-            steps: Vec::new(),
+impl Frame {
+    fn initial(model: &Pbft, state: &State) -> Self {
+        Self {
+            action: "initial state".to_owned(),
+            detail: String::new(),
             changes: Vec::new(),
-            properties: Vec::new(),
-            witnesses: Vec::new(),
-            mirrors: Vec::new(),
-            svg: String::new(),
-        };
-        let mut actions = Vec::new();
-        for index in rest {
-            let action = nth_action(model, &state, *index)?;
-            let next = model.next_state(&state, action)?;
-            view.changes = trace::diff(model, &state, &next);
-            let violated = properties::violated(model, &next);
-            view.steps.push(StepView { action: action.to_string(), violated });
-            actions.push(action);
-            state = next;
+            violated: properties::violated(model, state),
+            shows: witnesses::shown(model, state),
+            panel: Panel::of(model, None, state),
         }
-        view.properties = PROPERTIES
-            .iter()
-            .map(|one| Statement {
-                name: one.name,
-                statement: one.statement,
-                holds: (one.holds)(model, &state),
-            })
-            .collect();
-        view.witnesses = WITNESSES
-            .iter()
-            .filter(|one| (one.applicable)(model.config()))
-            .map(|one| Statement {
-                name: one.name,
-                statement: one.statement,
-                holds: (one.shown)(model, &state),
-            })
-            .collect();
-        let images = mirrors(model, &actions).into_iter();
-        let image = |actions: &[Action]| fragment(model, actions);
-        view.mirrors = images
-            .map(|one| Image { fragment: image(&one.actions), exchanged: one.exchanged })
-            .collect();
-        view.svg = svg::swim_lanes(model, &actions);
-        Some(view)
+    }
+
+    fn after(model: &Pbft, before: &State, action: &Action, state: &State) -> Self {
+        Self {
+            action: action.to_string(),
+            detail: detail(model, before, action),
+            changes: trace::diff(model, before, state),
+            panel: Panel::of(model, Some(before), state),
+            ..Self::initial(model, state)
+        }
     }
 }
 
-fn nth_action(model: &Pbft, state: &State, index: usize) -> Option<Action> {
-    let mut enabled = Vec::new();
-    model.actions(state, &mut enabled);
-    enabled.get(index).copied()
+impl PathView {
+    /// A path whose steps are enabled.
+    pub(super) fn of(model: &Pbft, actions: &[Action]) -> Self {
+        let mut state = State::initial(model.config());
+        let mut frames = vec![Frame::initial(model, &state)];
+        for action in actions {
+            let next = model.stepped(&state, *action);
+            frames.push(Frame::after(model, &state, action, &next));
+            state = next;
+        }
+        let image = |actions: &[Action]| fragment(model, actions);
+        let images = mirrors(model, actions).into_iter();
+        let mirrors = images
+            .map(|one| Image { fragment: image(&one.actions), exchanged: one.exchanged })
+            .collect();
+        Self { frames, mirrors, svg: svg::walk(model, actions) }
+    }
+}
+
+/// The steps with these indices, and the state that they lead to: the index of the initial state, then of each action among
+/// those enabled. None if there is no such path.
+pub(super) fn path(model: &Pbft, indices: &[usize]) -> Option<(Vec<Action>, State)> {
+    let (initial, rest) = indices.split_first()?;
+    let mut state = model.init_states().into_iter().nth(*initial)?;
+    let mut actions = Vec::new();
+    for index in rest {
+        let mut enabled = Vec::new();
+        model.actions(&state, &mut enabled);
+        let action = *enabled.get(*index)?;
+        state = model.next_state(&state, action)?;
+        actions.push(action);
+    }
+    Some((actions, state))
 }

@@ -76,15 +76,15 @@ pub(super) fn content(
     before: &State,
     after: &ReplicaState,
 ) -> String {
-    let id = action.replica();
+    let before = before.replica(action.replica());
     match action {
         Action::PrePrepare { slot, value, .. } | Action::Prepare { slot, value, .. } => {
-            layout.value(slot, value)
+            layout.vote(before.view, slot, value)
         }
         Action::Commit { slot, .. } => {
-            layout.value(slot, before.replica(id).accepted[slot.index()])
+            layout.vote(before.view, slot, before.accepted[slot.index()])
         }
-        Action::Execute { value, .. } => layout.value(after.last_executed, value),
+        Action::Execute { view, value, .. } => layout.vote(view, after.last_executed, value),
         Action::Stabilise { slot, .. } | Action::StateTransfer { slot, .. } => slot.to_string(),
         Action::StartViewChange { to, .. } => {
             let prepared = after.sent.view_changes[to.index()].map(|sent| sent.prepared);

@@ -6,10 +6,11 @@
 
 mod draw;
 mod label;
-mod story;
+pub(crate) mod story;
 
 pub use pbft_picture::{STYLE, definitions};
 
+use draw::Purpose;
 use pbft_model::Pbft;
 use pbft_model::action::Action;
 use story::Story;
@@ -21,7 +22,17 @@ use story::Story;
 /// it executed. Properties that the last state violates are named below.
 #[must_use]
 pub fn swim_lanes(model: &Pbft, actions: &[Action]) -> String {
-    draw::document(&Story::new(model, actions))
+    draw::document(&Story::new(model, actions), Purpose::Still)
+}
+
+/// The same for a page that walks along the path.
+///
+/// What belongs to a step or to the state after it is in a group with the number of the step: its ground (`column`), the
+/// messages it used (`uses`), its node (`step`), what was executed by then (`ending`). The names of the lanes (`heads`) have a
+/// ground of their own, so that they can stay where they are while the rest is scrolled.
+#[must_use]
+pub fn walk(model: &Pbft, actions: &[Action]) -> String {
+    draw::document(&Story::new(model, actions), Purpose::Walk)
 }
 
 #[cfg(test)]

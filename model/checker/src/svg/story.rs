@@ -9,15 +9,15 @@
 use stateright::Model;
 
 use crate::trace;
-use pbft_model::Pbft;
 use pbft_model::action::Action;
 use pbft_model::ids::{ReplicaId, Slot, View};
 use pbft_model::state::{NewView, Sent, State, Viewer};
 use pbft_model::value::Value;
+use pbft_model::{Pbft, properties};
 
 /// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     PrePrepare,
     Prepare,
     Commit,
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::PrePrepare,
         Self::Prepare,
         Self::Commit,
@@ -37,7 +37,7 @@ impl Kind {
     ];
 
     /// The class of its arrows.
-    pub(super) const fn class(self) -> &'static str {
+    pub(crate) const fn class(self) -> &'static str {
         match self {
             Self::PrePrepare => "pre-prepare",
             Self::Prepare => "prepare",
@@ -49,7 +49,7 @@ impl Kind {
     }
 
     /// Its name in the paper.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::PrePrepare => "PRE-PREPARE",
             Self::Prepare => "PREPARE",
@@ -63,63 +63,66 @@ impl Kind {
 
 /// A message that a step used.
 #[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) kind: Kind,
-    pub(super) from: ReplicaId,
+pub(crate) struct Message {
+    pub(crate) kind: Kind,
+    pub(crate) from: ReplicaId,
     /// The step that sent it, from 0. None where a Byzantine replica sent it, which needs no step.
-    pub(super) sent_at: Option<usize>,
+    pub(crate) sent_at: Option<usize>,
     /// What it says, beside its kind.
-    pub(super) content: String,
+    pub(crate) content: String,
 }
 
 /// A quorum that a step needed.
 #[derive(Clone, Debug)]
-pub(super) struct Quorum {
+pub(crate) struct Quorum {
     /// What it is of.
-    pub(super) of: &'static str,
+    pub(crate) of: &'static str,
     /// Its members, by id.
-    pub(super) voters: Vec<ReplicaId>,
+    pub(crate) voters: Vec<ReplicaId>,
     /// How many the protocol demands.
-    pub(super) needed: u8,
+    pub(crate) needed: u8,
 }
 
 impl Quorum {
     /// Whether a correct replica would have waited for more.
-    pub(super) fn is_short(&self) -> bool {
+    pub(crate) fn is_short(&self) -> bool {
         self.voters.len() < usize::from(self.needed)
     }
 }
 
 /// One step of the path.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
-    pub(super) action: Action,
+pub(crate) struct Step {
+    pub(crate) action: Action,
     /// The messages of others that it used.
-    pub(super) uses: Vec<Message>,
+    pub(crate) uses: Vec<Message>,
     /// The VIEW-CHANGEs behind the NEW-VIEW of a Byzantine primary, where it used one.
-    pub(super) behind: Vec<Message>,
-    pub(super) quorum: Option<Quorum>,
+    pub(crate) behind: Vec<Message>,
+    pub(crate) quorum: Option<Quorum>,
     /// What it changed, a line each.
-    pub(super) changes: Vec<String>,
+    pub(crate) changes: Vec<String>,
+    /// What the state after it violates.
+    pub(crate) violated: Vec<&'static str>,
 }
 
 /// A path with everything that a picture of it needs.
-pub(super) struct Story<'a> {
-    pub(super) model: &'a Pbft,
-    pub(super) steps: Vec<Step>,
+pub(crate) struct Story<'a> {
+    pub(crate) model: &'a Pbft,
+    pub(crate) steps: Vec<Step>,
     /// The states between the steps: one more than there are steps.
-    pub(super) states: Vec<State>,
+    pub(crate) states: Vec<State>,
 }
 
 impl<'a> Story<'a> {
     /// Follows the actions from the start. Their guards are not evaluated.
-    pub(super) fn new(model: &'a Pbft, actions: &[Action]) -> Self {
+    pub(crate) fn new(model: &'a Pbft, actions: &[Action]) -> Self {
         let initial = State::initial(model.config());
         let mut story = Self { model, steps: Vec::new(), states: vec![initial] };
         for action in actions {
             let Some(next) = model.next_state(story.last(), *action) else { break };
             let mut step = story.explain(*action);
             step.changes = trace::diff(model, story.last(), &next);
+            step.violated = properties::violated(model, &next);
             story.states.push(next);
             story.steps.push(step);
         }
@@ -127,8 +130,13 @@ impl<'a> Story<'a> {
     }
 
     /// The state at the end.
-    pub(super) fn last(&self) -> &State {
+    pub(crate) fn last(&self) -> &State {
         &self.states[self.states.len() - 1]
+    }
+
+    /// The first step after which something is violated.
+    pub(crate) fn first_violation(&self) -> Option<usize> {
+        self.steps.iter().position(|step| !step.violated.is_empty())
     }
 
     /// What an action uses, taken in the last state so far.
@@ -139,6 +147,7 @@ impl<'a> Story<'a> {
             behind: Vec::new(),
             quorum: None,
             changes: Vec::new(),
+            violated: Vec::new(),
         };
         let replica = self.last().replica(action.replica());
         match action {
@@ -195,7 +204,8 @@ impl<'a> Story<'a> {
         let sent = |one: &Sent| one.prepares[view.index()][slot.index()].contains(value);
         let sent_at = self.sent_at(primary, sent);
         // Only a bug makes a backup take a PRE-PREPARE that the primary did not send.
-        let forger = self.byzantine().next().filter(|_| sent_at.is_none());
+        let from_nobody = sent_at.is_none() && !self.model.is_byzantine(primary);
+        let forger = self.byzantine().next().filter(|_| from_nobody);
         Message {
             kind: Kind::PrePrepare,
             from: forger.unwrap_or(primary),

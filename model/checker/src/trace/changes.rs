@@ -4,7 +4,7 @@ use std::fmt;
 
 use pbft_model::Pbft;
 use pbft_model::ids::{MAX_SLOTS, MAX_VIEWS, ReplicaId, Slot, View};
-use pbft_model::state::{ReplicaState, State};
+use pbft_model::state::{ReplicaState, Sent, State};
 use pbft_model::value::ValueSet;
 
 /// One thing that differs between two states.
@@ -33,7 +33,7 @@ pub fn changes(model: &Pbft, before: &State, after: &State) -> Vec<Change> {
         let replica = ReplicaId(index as u8);
         let mut add = |sends: bool, text| changes.push(Change { replica, sends, text });
         local_changes(old, new, &mut |text| add(false, text));
-        messages(model, replica, old, new, &mut |text| add(true, text));
+        messages(model, replica, &old.sent, &new.sent, &mut |text| add(true, text));
     }
     changes
 }
@@ -75,15 +75,15 @@ fn local_changes(old: &ReplicaState, new: &ReplicaState, add: &mut impl FnMut(St
     }
 }
 
-fn messages(
+/// The messages of a replica that are in one set and not in an earlier one.
+pub(crate) fn messages(
     model: &Pbft,
     id: ReplicaId,
-    old: &ReplicaState,
-    new: &ReplicaState,
+    old: &Sent,
+    new: &Sent,
     add: &mut impl FnMut(String),
 ) {
     let added = |old: ValueSet, new: ValueSet| ValueSet(new.0 & !old.0);
-    let (old, new) = (&old.sent, &new.sent);
     for view in (0..MAX_VIEWS).map(|view| View(view as u8)) {
         let at = view.index();
         if let (None, Some(sent)) = (&old.view_changes[at], &new.view_changes[at]) {

@@ -22,6 +22,7 @@ use thiserror::Error;
 
 pub use self::changes::diff;
 pub use self::read::TraceError;
+use crate::explore::{self, Opening};
 use crate::mutant_record::active;
 use crate::run::RunDir;
 use crate::{output, svg};
@@ -200,8 +201,18 @@ impl Written {
     }
 }
 
-/// Writes a trace into a run directory as ITF JSON, as text and as a picture, and returns where the first of them is.
+/// The longest path of which a run directory gets a page: it says of every state what can follow.
+const PAGE_STEPS_MAX: usize = 100;
+
+/// Writes a trace into a run directory as ITF JSON, as text, as a picture and as the Explorer's page, and returns where the first
+/// of them is.
 pub fn write_trace(directory: &RunDir, name: &str, trace: &Trace) -> io::Result<PathBuf> {
+    if trace.actions.len() <= PAGE_STEPS_MAX {
+        let model = trace.model().map_err(io::Error::other)?;
+        let opening = Opening::at_trace(&model, trace).map_err(io::Error::other)?;
+        let page = explore::page(&opening).map_err(io::Error::other)?;
+        directory.write(&format!("{name}.trace.html"), &page)?;
+    }
     Written::of(trace).map_err(io::Error::other)?.keep(directory, name)
 }
 

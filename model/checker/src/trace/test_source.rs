@@ -3,17 +3,21 @@
 use std::fmt::Write;
 
 use super::{Trace, TraceError, follow};
+use crate::mutant_record::active;
 use pbft_model::{Pbft, properties};
 
 /// The source of a test of this crate that takes the steps of the trace.
 ///
 /// Of a mutant's trace: with the mutant on (`cargo plant test --mutants`) every step is enabled and the last state violates
 /// what the trace shows; with none on the protocol refuses the step at which the mutant leaves it. The second half is found
-/// out here, where no mutant is on; the first is what the trace says. Otherwise: every step is enabled and the last
+/// out here, where no mutant is on; the first is what the trace says. Where the mutant is on, that step is not known: then
+/// the test demands that the protocol refuses some step or ends well. Of a path of the protocol: every step is enabled and the last
 /// state violates nothing; or, for a violation of the protocol itself, the test fails until the protocol refuses a step or ends
 /// well.
 pub fn rust_test(trace: &Trace) -> Result<String, TraceError> {
-    TraceError::if_of_others(None)?;
+    if active().is_some() {
+        TraceError::if_of_others(trace.mutant.as_deref())?;
+    }
     let labels: Vec<_> = trace.actions.iter().map(ToString::to_string).collect();
     let labels: Vec<_> = labels.iter().map(String::as_str).collect();
     let model = trace.model()?;
@@ -63,6 +67,11 @@ fn of_the_protocol(trace: &Trace, model: &Pbft, labels: &[&str]) -> Result<Strin
 
 fn of_a_mutant(mutant: &str, model: &Pbft, labels: &[&str]) -> String {
     let without = match follow(model, labels) {
+        _ if active().is_some() => {
+            "            if let Ok(last) = follow(&model, &STEPS) {\n                \
+             assert!(properties::violated(&model, &last).is_empty());\n            }\n"
+                .to_owned()
+        }
         Err(refused) => format!(
             "            let refused = follow(&model, &STEPS).expect_err(\"the protocol refuses it\");\n            \
              assert_eq!(refused.step, {});\n",

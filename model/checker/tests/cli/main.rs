@@ -51,6 +51,7 @@ fn a_violation_exits_with_1_and_says_how_to_look_at_it() {
     assert_eq!(last[1], format!("again:   cargo trace {file}"));
     assert_eq!(last[0], format!("explore: cargo explore --trace {file}"));
     assert!(read(&bench.file_of_run(".trace.txt")).contains("1. replica 1 Prepare R1 at slot 1"));
+    assert!(read(&bench.file_of_run(".trace.html")).starts_with("<!doctype html>"));
     let svg = read(&bench.file_of_run(".trace.svg"));
     assert!(
         Document::parse(&svg)

@@ -5,6 +5,7 @@
 
 #[path = "../explorer/http.rs"]
 mod http;
+mod layout;
 #[path = "../explorer/server.rs"]
 mod server;
 mod webdriver;
@@ -22,8 +23,10 @@ const WIDTH: u32 = 1400;
 const HEIGHT: u32 = 900;
 
 /// The mutant whose counterexample is opened, and how long that is at least: more than the picture finds easy.
-const MUTANT: &str = "p-omitted";
+const MUTANT: [&str; 4] = ["--mutant", "p-omitted", "--property", "agreement"];
 const STEPS_MIN: usize = 12;
+/// A counterexample without a mutant: one Byzantine replica more than is tolerated.
+const CONTROL: [&str; 4] = ["--config", "n4-b01-v1-s1-d2", "--property", "agreement"];
 
 /// A browser, unless there is none and none is required.
 fn browser() -> Option<Browser> {
@@ -111,10 +114,12 @@ fn is_clean(browser: &Browser, served: &Served) {
 /// Demands that the whole diagram is in view, without any scrolling, and can be read.
 fn diagram_is_in_view(browser: &Browser) {
     let measures = browser.evaluate(
-        "const box = document.querySelector('#diagram svg').getBoundingClientRect();
+        "const lanes = document.getElementById('lanes');
+         const [left, right] = [document.getElementById('heads'), lanes].map((one) => one.getBoundingClientRect());
+         const box = { left: left.left, top: right.top, right: right.right, bottom: right.bottom };
          const frame = document.querySelector('#diagram');
-         const labels = [...document.querySelectorAll('#diagram .label')];
-         const scale = box.width / document.querySelector('#diagram svg').viewBox.baseVal.width;
+         const labels = [...lanes.querySelectorAll('.label')];
+         const scale = right.width / lanes.viewBox.baseVal.width;
          return {
            box: [box.left, box.top, box.right, box.bottom],
            page: [innerWidth, innerHeight],
@@ -139,7 +144,7 @@ fn diagram_is_in_view(browser: &Browser) {
 #[test]
 fn a_counterexample_and_its_mirror_image_are_shown_as_violations() {
     let Some(browser) = browser() else { return };
-    let served = Served::start(&["--mutant", MUTANT]);
+    let served = Served::start(&MUTANT);
     let last = served.opens_at().to_owned();
     assert!(last.matches('/').count() >= STEPS_MIN);
     browser.open(&served.link);
@@ -156,11 +161,20 @@ fn a_counterexample_and_its_mirror_image_are_shown_as_violations() {
     assert_eq!(nodes, last.matches('/').count());
     screenshot(&browser, "explorer-counterexample.png");
 
+    let marked = text(&browser, "#panel .changed mark");
+    assert!(
+        !marked.is_empty() && text(&browser, "#state-title").to_lowercase().contains("after step")
+    );
+
     // On the step before, nothing is executed differently yet.
     browser.press(&[LEFT]);
     wait_for(&browser, &shorter(&last, 1));
     assert_eq!(mark(&browser, "agreement"), "✓ holds");
     diagram_is_in_view(&browser);
+    assert_eq!(
+        browser.evaluate("return document.querySelectorAll('#diagram .step.future').length"),
+        1
+    );
 
     // The mirror image is another path, and violates the same.
     browser.press(&[RIGHT]);
@@ -183,7 +197,7 @@ fn a_counterexample_and_its_mirror_image_are_shown_as_violations() {
 #[test]
 fn the_address_alone_leads_to_the_counterexample() {
     let Some(browser) = browser() else { return };
-    let served = Served::start(&["--mutant", MUTANT]);
+    let served = Served::start(&CONTROL);
     browser.open(&format!("http://{}/", served.address));
     wait_for(&browser, served.opens_at());
     assert_eq!(mark(&browser, "agreement"), "✗ VIOLATED");
@@ -199,7 +213,7 @@ fn the_address_alone_leads_to_the_counterexample() {
 #[test]
 fn the_keyboard_walks_the_path_and_takes_actions() {
     let Some(browser) = browser() else { return };
-    let served = Served::start(&["--mutant", MUTANT]);
+    let served = Served::start(&CONTROL);
     let last = served.opens_at().to_owned();
     browser.open(&served.link);
     wait_for(&browser, &last);
@@ -249,7 +263,7 @@ fn the_correct_protocol_is_walked_by_its_actions() {
         let before = shown(&browser);
         browser.evaluate(&format!(
             "const buttons = [...document.querySelectorAll('#actions button')];
-             buttons.find((one) => one.firstChild.textContent === '{action}').click()"
+             buttons.find((one) => one.querySelector('.action').textContent === '{action}').click()"
         ));
         browser
             .wait_until(&format!("document.documentElement.dataset.shown.startsWith('{before}/')"));

@@ -115,11 +115,25 @@ impl Browser {
         // What the browser shows before the first page is its own affair.
         browser.open("about:blank");
         browser.log("performance");
-        // The size of the page, not of a window around it.
+        browser.resize(width, height);
+        browser
+    }
+
+    /// Gives the page another size; it has that, not a window around it.
+    pub(crate) fn resize(&self, width: u32, height: u32) {
         let page =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        browser.devtools("Emulation.setDeviceMetricsOverride", page);
-        browser
+        self.devtools("Emulation.setDeviceMetricsOverride", page);
+        // The page has heard of it when it draws the frame after the next.
+        self.command(
+            "execute/async",
+            &json!({"script": "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))", "args": []}),
+        );
+    }
+
+    /// Goes back in the history of the window.
+    pub(crate) fn back(&self) {
+        self.command("back", &json!({}));
     }
 
     fn post(&self, path: &str, body: &Json) -> Json {

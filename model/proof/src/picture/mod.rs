@@ -197,10 +197,12 @@ impl Scene {
         }
         let y = grid.top(lane) + 43.0;
         let Some(id) = who else {
-            body.axis(grid, lane, "certificates");
+            body.axis(grid, lane);
+            body.name(grid, lane, "certificates");
             return body.text("role", Point::new(10.0, y), "for all to see");
         };
-        body.axis(grid, lane, &format!("replica {}", label(id)));
+        body.axis(grid, lane);
+        body.name(grid, lane, &format!("replica {}", label(id)));
         let quorums = self.of("member", 0, id).map(|fact| label(&fact.arguments[1]));
         let quorums: Vec<String> = quorums.collect();
         let plural = if quorums.len() == 1 { "quorum" } else { "quorums" };

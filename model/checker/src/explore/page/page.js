@@ -1,38 +1,20 @@
 'use strict';
 
 // The path in view is the beginning of a longer one: `route` is all of it, `at` the number of its steps in view.
-// Both are lists of indices as in Stateright's links: the initial state, then an action among those enabled, and so on.
+// Routes are lists of indices as in Stateright's links: the initial state, then an action among those enabled, and so on.
+// Everything that is shown of a path was computed by the program that serves the page, or that wrote it into a file.
 let about;
 let route = [0];
 let at = 0;
 let drawing = 0;
-let drawn = { route, at };
+/** What is on the page: the route, what is known of it, and the elements that depend on the step in view. */
+let shown = { route, at };
+/** Paths that the page has links to: whoever asks for the beginning of one is shown all of it. */
+let known = [];
 
-/** The smallest scale at which the diagram can be read. */
-const SCALE_MIN = 0.8;
-
-const views = new Map();
 const byId = (id) => document.getElementById(id);
-
-/** The answer of the server as JSON. */
-async function get(address) {
-  const response = await fetch(address);
-  if (!response.ok) {
-    throw new Error(await response.text());
-  }
-  return response.json();
-}
-
-/** What the server says of a path; asked once. */
-function view(indices) {
-  const key = indices.join('/');
-  if (!views.has(key)) {
-    const answer = get(`/.view/${key}`);
-    answer.catch(() => views.delete(key));
-    views.set(key, answer);
-  }
-  return views.get(key);
-}
+const held = byId('data') && JSON.parse(byId('data').textContent);
+const source = held ? heldSource() : serverSource();
 
 /** An element with a class, text and children. Text is never read as markup. */
 function element(name, className, ...content) {
@@ -65,38 +47,46 @@ async function follow() {
     return;
   }
   if (!isPrefix(asked, route)) {
-    const opening = indicesOf(about.fragment);
-    route = isPrefix(asked, opening) ? opening : asked;
+    route = known.find((one) => isPrefix(asked, one)) ?? asked;
   }
   at = asked.length - 1;
   const mine = ++drawing;
-  const inView = route.slice(0, at + 1);
   try {
-    const answers = [view(route), view(inView), get(`/.states/${inView.join('/')}`)];
-    const [whole, here, next] = await Promise.all(answers);
+    const [whole, next] = await Promise.all([source.view(route), source.next(asked)]);
     if (mine === drawing) {
-      draw(whole, here, next);
-      drawn = { route, at };
+      draw(whole, next);
       byId('failure').hidden = true;
     }
   } catch (error) {
     if (mine === drawing) {
       // What is on the page is still the path before.
-      ({ route, at } = drawn);
+      ({ route, at } = shown);
       byId('failure').textContent = `This path cannot be shown: ${error.message}`;
       byId('failure').hidden = false;
     }
   }
 }
 
-function draw(whole, here, next) {
+function draw(whole, next) {
+  if (shown.whole !== whole) {
+    const first = whole.frames.findIndex((frame) => frame.violated.length);
+    shown = { whole, first };
+    drawSteps(whole, first);
+    drawDiagram(whole);
+  }
+  Object.assign(shown, { route, at });
+  known = [indicesOf(about.fragment), ...whole.mirrors.map((one) => indicesOf(one.fragment))];
+  const here = whole.frames[at];
   drawVerdict(here);
-  drawLinks(here);
-  drawSteps(whole);
-  drawDiagram(here);
+  drawWalk();
+  drawLinks(whole);
+  markSteps();
+  markDiagram();
+  drawPanel(whole, here);
   drawChanges(here.changes, at === 0 ? 'Nothing yet: the initial state.' : 'Nothing.');
   drawProperties(here);
   drawNext(here, next);
+  drawBlocked(next.blocked);
   document.title = `${verdictOf(here)} · step ${at} of ${route.length - 1} · ${about.config}`;
   document.documentElement.dataset.shown = route.slice(0, at + 1).join('/');
 }
@@ -119,93 +109,144 @@ function drawAbout() {
   }
 }
 
-function violatedIn(here) {
-  return here.properties.filter((property) => !property.holds);
-}
-
 function verdictOf(here) {
-  const names = violatedIn(here).map((property) => property.name);
-  return names.length
-    ? `✗ VIOLATED: ${names.join(', ')}`
-    : `✓ all ${here.properties.length} properties hold here`;
+  return here.violated.length
+    ? `✗ VIOLATED: ${here.violated.join(', ')}`
+    : `✓ all ${about.properties.length} properties hold here`;
 }
 
 function drawVerdict(here) {
   const verdict = byId('verdict');
   verdict.textContent = verdictOf(here);
-  verdict.className = violatedIn(here).length ? 'violated' : 'holds';
+  verdict.className = here.violated.length ? 'violated' : 'holds';
 }
 
-function link(text, fragment) {
+function drawWalk() {
+  const last = route.length - 1;
+  byId('position').textContent = `step ${at} of ${last}`;
+  byId('back').disabled = byId('to-start').disabled = at === 0;
+  byId('on').disabled = byId('to-end').disabled = at === last;
+  byId('to-violation').hidden = shown.first < 0;
+  byId('to-violation').disabled = shown.first === at;
+}
+
+function link(text, indices) {
   const made = element('a', '', text);
-  made.href = fragment;
-  if (fragment === fragmentOf(route.slice(0, at + 1))) {
+  made.href = fragmentOf(indices);
+  if (at + 1 === indices.length && isPrefix(indices, route)) {
     made.setAttribute('aria-current', 'page');
   }
+  made.addEventListener('click', (event) => {
+    event.preventDefault();
+    go(indices);
+  });
   return made;
 }
 
-function drawLinks(here) {
-  const links = [link('Start', fragmentOf([0]))];
+function menu(id, title, items) {
+  const made = element('details', '', element('summary', '', title), element('div', '', ...items));
+  made.id = id;
+  return made;
+}
+
+function drawLinks(whole) {
+  const open = new Set([...byId('links').querySelectorAll('[open]')].map((one) => one.id));
+  const links = [link('Start', [0])];
   if (about.fragment !== fragmentOf([0])) {
-    links.push(link(about.opens_at, about.fragment));
+    links.push(link(about.opens_at, indicesOf(about.fragment)));
   }
-  const [first, ...others] = here.mirrors;
+  // The image of the step in view; the rest of the image lies ahead.
+  const image = (one) => indicesOf(one.fragment).slice(0, at + 1);
+  const [first, ...others] = at > 0 ? whole.mirrors : [];
   if (first) {
-    const mirror = link(`Mirror image: ${first.exchanged}`, first.fragment);
+    const mirror = link(`Mirror image: ${first.exchanged}`, image(first));
     mirror.id = 'mirror';
     links.push(mirror);
   }
   if (others.length) {
-    const list = element('div', '', ...others.map((one) => link(one.exchanged, one.fragment)));
-    links.push(element('details', '', element('summary', '', 'Others'), list));
+    links.push(menu('others', 'Others', others.map((one) => link(one.exchanged, image(one)))));
   }
+  const files = source.files().map(([form, name, href]) => {
+    const made = element('a', '', form);
+    made.href = href;
+    made.download = name;
+    made.dataset.form = form;
+    return made;
+  });
+  links.push(menu('files', 'Take away', files));
   byId('links').replaceChildren(...links);
+  open.forEach((id) => byId(id)?.setAttribute('open', ''));
 }
 
-function drawSteps(whole) {
-  const labels = [{ action: 'initial state', violated: [] }, ...whole.steps];
-  const items = labels.map((step, number) => {
-    const button = element('button', number > at ? 'ahead' : '');
-    button.append(element('span', 'number', String(number)), element('span', '', step.action));
-    if (step.violated.length) {
-      const mark = element('span', 'bad', '✗');
-      mark.title = `violated: ${step.violated.join(', ')}`;
+/** Lets an element of a step lead there, and bring out the messages that it used. */
+function leadsTo(made, number) {
+  made.addEventListener('click', () => jump(number));
+  made.addEventListener('mouseenter', () => light(number, true));
+  made.addEventListener('mouseleave', () => light(number, false));
+}
+
+function drawSteps(whole, first) {
+  const items = whole.frames.map(({ action, detail, violated }, number) => {
+    const said = element('span', 'said', action);
+    if (detail) {
+      said.append(element('span', 'faint', ` · ${detail}`));
+    }
+    const button = element('button', '', element('span', 'number', String(number)), said);
+    if (violated.length) {
+      const mark = element('span', 'bad', number === first ? '✗ first' : '✗');
+      mark.title = `violated: ${violated.join(', ')}`;
       button.append(mark);
     }
-    if (number === at) {
-      button.setAttribute('aria-current', 'step');
-    }
-    button.addEventListener('click', () => jump(number));
-    button.addEventListener('mouseenter', () => light(number, true));
-    button.addEventListener('mouseleave', () => light(number, false));
+    button.classList.toggle('first', number === first);
+    leadsTo(button, number);
     return element('li', '', button);
   });
   byId('steps').replaceChildren(...items);
-  items[at].scrollIntoView({ block: 'nearest' });
 }
 
-function drawDiagram(here) {
-  const parsed = new DOMParser().parseFromString(here.svg, 'image/svg+xml');
-  const svg = document.adoptNode(parsed.documentElement);
-  for (const step of svg.querySelectorAll('.step')) {
-    const number = Number(step.dataset.step);
-    step.addEventListener('click', () => jump(number));
-    step.addEventListener('mouseenter', () => light(number, true));
-    step.addEventListener('mouseleave', () => light(number, false));
+function markSteps() {
+  [...byId('steps').children].forEach(({ firstChild: button }, number) => {
+    button.classList.toggle('ahead', number > at);
+    if (number === at) {
+      button.setAttribute('aria-current', 'step');
+      // Within the list only: the page itself stays where it is.
+      const list = byId('steps');
+      const top = button.offsetTop - list.offsetTop;
+      const bottom = top + button.offsetHeight - list.clientHeight;
+      list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom));
+    } else {
+      button.removeAttribute('aria-current');
+    }
+  });
+}
+
+function drawPanel(whole, { panel }) {
+  byId('state-title').textContent = at === 0 ? 'Initial state' : `State after step ${at}`;
+  const honest = about.replicas.filter((replica) => !replica.byzantine);
+  const head = element('tr', '', element('th', ''), ...honest.map((one) => element('th', '', one.name)));
+  // Rows that stay empty along the whole path are left out; the others stay where they are.
+  const used = (row) => whole.frames.some((frame) => frame.panel.rows[row].cells.some((cell) => cell.lines.length));
+  const rows = panel.rows.filter((_, row) => used(row)).map(({ name, cells }) => (
+    element('tr', '', element('th', '', name), ...cells.map(drawCell))
+  ));
+  byId('panel').replaceChildren(element('thead', '', head), element('tbody', '', ...rows));
+  byId('network').replaceChildren(...panel.network.map(({ text, from, new: isNew }) => {
+    const said = element('span', '', text, element('span', 'faint', ` from ${from.join(', ')}`));
+    return element('li', '', isNew ? element('mark', '', said) : said);
+  }));
+  if (!panel.network.length) {
+    byId('network').append(element('li', 'faint', 'None.'));
   }
-  // A long path scrolls rather than becomes too small to read; its end is what matters.
-  svg.style.minWidth = `${svg.viewBox.baseVal.width * SCALE_MIN}px`;
-  const frame = byId('diagram');
-  frame.classList.toggle('tall', about.replicas.length > 5);
-  frame.replaceChildren(svg);
-  frame.scrollLeft = frame.scrollWidth;
 }
 
-/** Makes the messages that a step used stand out. */
-function light(number, on) {
-  const uses = document.querySelector(`#diagram .uses[data-step="${number}"]`);
-  uses?.classList.toggle('lit', on);
+function drawCell({ lines, was }) {
+  const content = lines.length ? lines.map((line) => element('div', '', line)) : [element('div', 'faint', '–')];
+  if (!was) {
+    return element('td', '', ...content);
+  }
+  const made = element('td', 'changed', element('mark', '', ...content));
+  made.title = `before: ${was.join('; ') || '–'}`;
+  return made;
 }
 
 function drawChanges(changes, none, title = 'What changed') {
@@ -218,55 +259,63 @@ function drawChanges(changes, none, title = 'What changed') {
 }
 
 function drawProperties(here) {
-  const sorted = [...violatedIn(here), ...here.properties.filter((property) => property.holds)];
+  const fails = ({ name }) => here.violated.includes(name);
+  const sorted = [...about.properties.filter(fails), ...about.properties.filter((one) => !fails(one))];
   byId('properties').replaceChildren(...sorted.map((property) => {
-    const item = element('li', property.holds ? 'holds' : 'violated');
+    const bad = fails(property);
+    const item = element('li', bad ? 'violated' : 'holds');
     item.dataset.property = property.name;
     item.append(
-      property.holds ? element('span', 'good', '✓ holds') : element('span', 'bad', '✗ VIOLATED'),
-      element('p', '', element('b', property.holds ? '' : 'bad', property.name),
+      bad ? element('span', 'bad', '✗ VIOLATED') : element('span', 'good', '✓ holds'),
+      element('p', '', element('b', bad ? 'bad' : '', property.name),
         element('span', 'statement', ` ${property.statement}`)),
     );
     return item;
   }));
-  const shown = here.witnesses.filter((witness) => witness.holds).map((witness) => {
+  const seen = about.witnesses.filter(({ name }) => here.shows.includes(name)).map((witness) => {
     const chip = element('li', 'chip', witness.name);
     chip.title = witness.statement;
     return chip;
   });
-  byId('witnesses').replaceChildren(...(shown.length ? shown : [element('li', 'faint', 'None of the witnesses.')]));
+  byId('witnesses').replaceChildren(...(seen.length ? seen : [element('li', 'faint', 'None of the witnesses.')]));
+}
+
+/** Lists under the name of each replica. */
+function byReplica(items, make) {
+  return about.replicas.flatMap(({ name, role }, id) => {
+    const own = items.map((item, index) => [item, index]).filter(([item]) => item.replica === id);
+    const title = element('h3', '', name, element('span', '', ` ${role}`));
+    return own.length ? [title, ...own.map(([item, index]) => make(item, index))] : [];
+  });
 }
 
 function drawNext(here, next) {
-  const groups = new Map();
-  for (const { action, outcome, actionIndex } of next) {
-    if (!outcome) {
-      continue;
-    }
-    const effect = JSON.parse(outcome);
-    const button = actionButton(action, effect, actionIndex, here);
-    groups.set(effect.replica, [...(groups.get(effect.replica) ?? []), button]);
-  }
-  const made = [...groups].sort(([one], [other]) => one - other).flatMap(([replica, buttons]) => {
-    const { name, role } = about.replicas[replica];
-    return [element('h3', '', name, element('span', '', ` ${role}`)), ...buttons];
-  });
+  const made = byReplica(next.actions, (step, index) => actionButton(step, index, here));
   byId('actions').replaceChildren(...(made.length ? made : [element('p', 'faint', 'None: nothing can happen any more.')]));
 }
 
-function actionButton(action, effect, index, here) {
-  const { name } = about.replicas[effect.replica];
-  const button = element('button', '', element('span', '', action.replace(`${name} `, '')));
-  const already = new Set(violatedIn(here).map((property) => property.name));
-  const violates = effect.violated.filter((property) => !already.has(property));
+function actionButton(step, index, here) {
+  const { name } = about.replicas[step.replica];
+  const said = element('span', 'said', element('span', 'action', step.action.replace(`${name} `, '')));
+  if (step.detail) {
+    said.append(element('span', 'faint', ` · ${step.detail}`));
+  }
+  const button = element('button', '', said);
+  const violates = step.violated.filter((property) => !here.violated.includes(property));
   if (violates.length) {
     button.append(element('span', 'note bad', `✗ violates ${violates.join(', ')}`));
   } else if (route[at + 1] === index) {
     button.append(element('span', 'note faint', 'next in the path'));
   }
-  const preview = () => drawChanges(effect.changes, 'Nothing.', 'What would change');
+  const target = [...route.slice(0, at + 1), index];
+  const preview = () => drawChanges(step.changes, 'Nothing.', 'What would change');
   const restore = () => drawChanges(here.changes, 'Nothing.');
-  button.addEventListener('click', () => go([...route.slice(0, at + 1), index]));
+  if (source.mayGo(target)) {
+    button.addEventListener('click', () => go(target));
+  } else {
+    button.setAttribute('aria-disabled', 'true');
+    button.title = 'This file has one path only. Run `cargo explore` to go elsewhere.';
+  }
   button.addEventListener('mouseenter', preview);
   button.addEventListener('mouseleave', restore);
   button.addEventListener('focus', preview);
@@ -274,8 +323,27 @@ function actionButton(action, effect, index, here) {
   return button;
 }
 
+function drawBlocked(blocked) {
+  const [title, list] = byId('blocked').children;
+  title.textContent = `Not enabled, and why (${blocked.length})`;
+  list.replaceChildren(...byReplica(blocked, ({ event, unmet, why, section }) => {
+    const place = section ? ` (§${section})` : '';
+    const item = element('p', 'blocked', element('b', '', event), ` ${why}${place}`);
+    if (unmet) {
+      item.append(' ', element('code', '', unmet));
+    }
+    return item;
+  }));
+}
+
+/** Shows a path. Along the one in view the browser's history stays as it is, so that Back leaves the page. */
 function go(indices) {
-  location.hash = fragmentOf(indices);
+  if (isPrefix(indices, route)) {
+    history.replaceState(null, '', fragmentOf(indices));
+    follow();
+  } else {
+    location.hash = fragmentOf(indices);
+  }
 }
 
 /** Shows the path up to a step, and keeps the rest of it ahead. */
@@ -299,35 +367,40 @@ function moveAmongActions(event) {
   event.preventDefault();
 }
 
+const moves = {
+  ArrowUp: () => jump(at - 1),
+  ArrowLeft: () => jump(at - 1),
+  ArrowDown: () => (at < route.length - 1 ? jump(at + 1) : document.querySelector('#actions button')?.focus()),
+  ArrowRight: () => moves.ArrowDown(),
+  Home: () => jump(0),
+  End: () => jump(route.length - 1),
+  v: () => jump(shown.first),
+};
+
 function onKey(event) {
   if (event.altKey || event.ctrlKey || event.metaKey) {
     return;
   }
   if (document.activeElement?.closest('#actions')) {
     moveAmongActions(event);
-    return;
-  }
-  const last = route.length - 1;
-  const forward = () => (at < last ? jump(at + 1) : document.querySelector('#actions button')?.focus());
-  const moves = {
-    ArrowUp: () => jump(at - 1),
-    ArrowLeft: () => jump(at - 1),
-    ArrowDown: forward,
-    ArrowRight: forward,
-    Home: () => jump(0),
-    End: () => jump(last),
-  };
-  if (moves[event.key]) {
+  } else if (Object.hasOwn(moves, event.key)) {
     moves[event.key]();
     event.preventDefault();
   }
 }
 
 async function open() {
-  about = await get('/.about');
+  about = await source.about();
+  known = [indicesOf(about.fragment)];
   drawAbout();
+  const buttons = { 'to-start': 'Home', back: 'ArrowLeft', on: 'ArrowRight', 'to-end': 'End', 'to-violation': 'v' };
+  Object.entries(buttons).forEach(([id, key]) => byId(id).addEventListener('click', moves[key]));
   addEventListener('hashchange', follow);
   addEventListener('keydown', onKey);
+  addEventListener('resize', () => {
+    fitDiagram();
+    showStep();
+  });
   await follow();
 }
 
