@@ -109,7 +109,8 @@ async fn the_admin_endpoint_tells_how_a_replica_is() {
     for line in ["pbft_view 0", "pbft_view_active 1", "pbft_requests_executed_total 1"] {
         assert!(metrics.lines().any(|other| other == line), "no `{line}` in\n{metrics}");
     }
-    assert!(metrics.lines().all(|line| line.starts_with("# ") || line.starts_with("pbft_")));
+    let starts = |line: &str| ["# ", "pbft_", "process_"].iter().any(|start| line.starts_with(start));
+    assert!(metrics.lines().all(starts), "{metrics}");
 
     // Nothing but GET and HEAD is answered, for no unknown name, and junk ends the connection, not the replica.
     let post =

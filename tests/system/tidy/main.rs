@@ -3,6 +3,7 @@
 mod commands;
 mod crates;
 mod faults;
+mod monitoring;
 mod paper;
 mod paths;
 mod picture;
