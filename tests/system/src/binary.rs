@@ -57,6 +57,11 @@ pub fn example(name: &str) -> PathBuf {
     build(&["--example", name], name)
 }
 
+/// A program of the workspace, built if it is not there or not up to date.
+pub fn program(name: &str) -> PathBuf {
+    build(&["--bin", name], name)
+}
+
 /// Cargo, called in the workspace, without the network, for the target directory that this program is in.
 pub fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
