@@ -102,6 +102,15 @@ fn crates_know_only_whom_they_may() {
 }
 
 #[test]
+fn crates_for_others_have_what_a_registry_shows() {
+    let root = commands::root();
+    let unfit = crates::FOR_OTHERS.iter().flat_map(|one| crates::unfit_for_others(&root, one));
+    let unfit: Vec<String> = unfit.collect();
+    assert!(unfit.is_empty(), "{unfit:#?}");
+    assert!(crates::unfit_for_others(&root, "conformance/plant").len() >= 3, "not for others");
+}
+
+#[test]
 fn the_picture_of_the_crates_is_true() {
     let differences = picture::differences(&commands::root());
     assert!(differences.is_empty(), "docs/images/architecture.svg: {differences:#?}");
