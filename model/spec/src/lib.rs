@@ -41,7 +41,7 @@
 //!
 //! # An example
 //!
-//! Every state of the smallest configuration with a Byzantine primary and a view change, and every property in each:
+//! Every state of a small configuration, a Byzantine primary and two requests, and every property in each:
 //!
 //! ```
 //! use pbft_model::properties::violated;
@@ -49,7 +49,7 @@
 //! use stateright::Model;
 //! use std::collections::HashSet;
 //!
-//! let config: Config = "n4-b0-v1-s1-d1".parse()?;
+//! let config: Config = "n4-b0-v0-s1-d2".parse()?;
 //! let model = Pbft::new(config);
 //! let mut open = model.init_states();
 //! let mut seen: HashSet<_> = open.iter().cloned().collect();
