@@ -26,7 +26,8 @@ fn entries(yaml: &Yaml) -> BTreeMap<String, String> {
 /// What the workflow gets if the example calls it: the defaults, and what the example says.
 fn inputs() -> BTreeMap<String, String> {
     let declared = &yaml(WORKFLOW)["on"]["workflow_call"]["inputs"];
-    let said = entries(&yaml(&format!("{EXAMPLE}/.github/workflows/pbft.yml"))["jobs"]["verify"]["with"]);
+    let said =
+        entries(&yaml(&format!("{EXAMPLE}/.github/workflows/pbft.yml"))["jobs"]["verify"]["with"]);
     let declared = declared.as_hash().expect("inputs");
     let mut inputs = BTreeMap::new();
     for (name, input) in declared {

@@ -13,8 +13,25 @@ const TARGET: [&str; 2] = ["job", "instance"];
 
 /// The functions and words of PromQL that the files use, beside names of metrics and labels.
 const WORDS: [&str; 19] = [
-    "up", "max", "min", "sum", "count", "by", "on", "and", "or", "rate", "increase", "time",
-    "histogram_quantile", "label_values", "p50", "p99", "ALERTS", "without", "ignoring",
+    "up",
+    "max",
+    "min",
+    "sum",
+    "count",
+    "by",
+    "on",
+    "and",
+    "or",
+    "rate",
+    "increase",
+    "time",
+    "histogram_quantile",
+    "label_values",
+    "p50",
+    "p99",
+    "ALERTS",
+    "without",
+    "ignoring",
 ];
 
 /// Names of metrics with the labels of each.
@@ -194,7 +211,9 @@ fn documents_name_metrics_that_are_there() {
     for text in crate::source::all_texts(&root).iter().filter(|text| text.path.ends_with(".md")) {
         let spans = text.content.split('`').skip(1).step_by(2);
         for word in spans.flat_map(|span| span.split(|c: char| !is_word(c))) {
-            let of_a_crate = |word: &str| crate::crates::manifests().any(|(_, name)| name.replace('-', "_") == word);
+            let of_a_crate = |word: &str| {
+                crate::crates::manifests().any(|(_, name)| name.replace('-', "_") == word)
+            };
             if word.starts_with("pbft_") && !of_a_crate(word) {
                 count += 1;
                 let histogram = exposed.contains_key(&format!("{word}_bucket"));

@@ -87,10 +87,13 @@ pub(crate) fn questions(front: &Text) -> Vec<(String, (String, String))> {
     answered.collect()
 }
 
+/// Pages that were written with wider lines, and are to be wrapped when their text is next changed.
+const WIDE: [&str; 3] = ["docs/explorer.md", "docs/performance.md", "docs/traces.md"];
+
 /// Lines of prose that are wider than a screen is. Tables and blocks cannot be wrapped.
 pub(crate) fn documents_have_short_lines(text: &Text) -> Vec<String> {
     const COLUMNS: usize = 120;
-    if !is_document(&text) {
+    if !is_document(&text) || WIDE.contains(&&*text.path) {
         return Vec::new();
     }
     let mut is_code = false;
@@ -118,7 +121,8 @@ mod tests {
 
     #[test]
     fn links_to_headings_that_are_gone_are_found() {
-        let page = Text::sample("docs/a.md", "# A\n\n## Here\n[b](b.md#there) [c](#here) [d](#gone)\n");
+        let page =
+            Text::sample("docs/a.md", "# A\n\n## Here\n[b](b.md#there) [c](#here) [d](#gone)\n");
         let other = Text::sample("docs/b.md", "# B\n[a](a.md#here) [a](a.md) [x](x.rs#L1)\n");
         let lost = lost_anchors(&[page, other]);
         let expected = ["docs/b.md has no heading #there", "docs/a.md has no heading #gone"];

@@ -89,7 +89,9 @@ mod tests {
             resident_pages: 77.0,
         };
         assert_eq!(Stat::read(text, 100.0), Some(expected));
-        for cut in ["", "42 (a", "42 (a) S 1 2", "42 (a) S x x x x x x x x x x x x x x x x x x x x x"] {
+        for cut in
+            ["", "42 (a", "42 (a) S 1 2", "42 (a) S x x x x x x x x x x x x x x x x x x x x x"]
+        {
             assert_eq!(Stat::read(cut, 100.0), None, "{cut}");
         }
         assert_eq!(booted("cpu 1 2\nbtime 1700000000\nprocesses 3\n"), Some(1_700_000_000.0));
@@ -101,7 +103,11 @@ mod tests {
     fn this_process_is_described() {
         let value = |name: &str| {
             let samples = samples();
-            samples.iter().find(|sample| sample.name == name).map(|sample| sample.value).expect(name)
+            samples
+                .iter()
+                .find(|sample| sample.name == name)
+                .map(|sample| sample.value)
+                .expect(name)
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
         let age = now - value("process_start_time_seconds");

@@ -45,7 +45,10 @@ fn the_page_on_reliability_has_the_rules_and_the_numbers() {
     let read = |path| std::fs::read_to_string(commands::root().join(path)).expect("a page");
     let rules = format!("{} rules", Rule::ALL.len());
     assert!(read("README.md").contains(&format!("simulated clusters, {rules}")), "{rules}");
-    assert!(read("docs/claims.md").contains(&format!("In every run {rules} are checked")), "{rules}");
+    assert!(
+        read("docs/claims.md").contains(&format!("In every run {rules} are checked")),
+        "{rules}"
+    );
     for rule in Rule::OF_ONE {
         assert!(page.contains(&format!("`{}`,", rule.name())), "{} holds alone", rule.name());
     }
