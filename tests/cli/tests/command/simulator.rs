@@ -42,7 +42,10 @@ fn the_page_on_reliability_has_the_rules_and_the_numbers() {
         let row = format!("| `{}` | {} |", rule.name(), rule.text());
         assert!(page.contains(&row), "{row}");
     }
-    let read = |path| std::fs::read_to_string(commands::root().join(path)).expect("a page");
+    let read = |path| {
+        let text = std::fs::read_to_string(commands::root().join(path)).expect("a page");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
     let rules = format!("{} rules", Rule::ALL.len());
     assert!(read("README.md").contains(&format!("simulated clusters, {rules}")), "{rules}");
     assert!(
