@@ -35,11 +35,9 @@ impl Sample {
     /// The value of `label` in that sample of `name` which is 1.
     pub(super) fn label(&self, name: &str, label: &str) -> Option<&str> {
         let start = format!("{name}{{");
-        let mut named = self.values.range(start.clone()..);
-        let (labels, _) = named
-            .by_ref()
-            .take_while(|(key, _)| key.starts_with(&start))
-            .find(|(_, value)| **value == 1.0)?;
+        let named = self.values.range(start.clone()..);
+        let mut named = named.take_while(|(key, _)| key.starts_with(&start));
+        let (labels, _) = named.find(|(_, value)| **value == 1.0)?;
         let (_, rest) = labels.split_once(&format!("{label}=\""))?;
         rest.split('"').next()
     }
