@@ -307,7 +307,7 @@ fn top_shows_every_replica_with_its_rates() {
     assert_eq!(deposits, 40);
     let (code, table) = top("");
     assert_eq!(code, Some(0), "{table}");
-    assert!(table.contains("0 primary") && table.contains("4 of 4 replicas vote"), "{table}");
+    assert!(table.contains("0 primary") && table.contains("4 of 4 replicas vote in view"), "{table}");
     cluster.signal_group(Signal::INT);
     assert_eq!(cluster.wait().code(), Some(0), "{}", cluster.last_words());
     let (code, text) = top("--format json");

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const PAGES: &str = "docs/";
 
 /// Its table of contents.
-const CONTENTS: &str = "docs/SUMMARY.md";
+pub(crate) const CONTENTS: &str = "docs/SUMMARY.md";
 
 /// Its first page.
 pub(crate) const FRONT: &str = "docs/README.md";

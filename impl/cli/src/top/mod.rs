@@ -226,13 +226,25 @@ impl Overview {
     }
 
     fn verdict(&self) -> Result<Exit, CliError> {
-        let Self { replicas, quorum, votes, .. } = self;
         match self.executes() {
             true => Ok(Exit::Done),
             false => Err(CliError::NoQuorum {
-                problem: format!("{votes} of {replicas} vote in one view, a quorum is {quorum}"),
-                remedy: "`pbft status` says why the others do not".to_owned(),
+                problem: self.to_string(),
+                remedy: "`pbft status` says why the others do not vote".to_owned(),
             }),
+        }
+    }
+}
+
+impl std::fmt::Display for Overview {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { replicas, quorum, view, votes } = self;
+        match quorum {
+            0 => f.write_str("no replica answers"),
+            _ => write!(
+                f,
+                "{votes} of {replicas} replicas vote in view {view}, a quorum is {quorum}"
+            ),
         }
     }
 }
@@ -287,13 +299,11 @@ fn print_table(cluster: &Overview, rows: &[Row]) {
     let millis =
         |time: Option<f64>| time.map_or("-".to_owned(), |time| format!("{:.1} ms", time * 1e3));
     for Row { address, shown } in rows {
-        let one = match shown {
-            Ok(one) => one,
-            Err(why) => {
-                let dash = || "-".to_owned();
-                table.add_row([dash(), dash(), why.clone(), address.clone()]);
-                continue;
-            }
+        let Ok(one) = shown else {
+            let known = vec!["-".to_owned(), "-".to_owned(), "no answer".to_owned()];
+            let unknown = std::iter::repeat_n("-".to_owned(), 8);
+            table.add_row(known.into_iter().chain(unknown).chain([address.clone()]));
+            continue;
         };
         let leads = one.id == cluster.primary() && one.view == cluster.view;
         let mebibytes = |bytes: f64| format!("{:.0} MiB", bytes / f64::from(1 << 20));
@@ -313,9 +323,13 @@ fn print_table(cluster: &Overview, rows: &[Row]) {
         ]);
     }
     outln!("{table}");
-    let Overview { replicas, quorum, view, votes } = cluster;
+    for Row { address, shown } in rows {
+        if let Err(why) = shown {
+            outln!("{address}: {why}");
+        }
+    }
     let executes = if cluster.executes() { "" } else { ": NOTHING IS EXECUTED" };
-    outln!("view {view}: {votes} of {replicas} replicas vote, a quorum is {quorum}{executes}");
+    outln!("{cluster}{executes}");
 }
 
 #[cfg(test)]
@@ -339,9 +353,13 @@ mod tests {
         assert!(!Overview::of(&split).executes(), "in two views");
         let waits = [row(0, 1, "votes"), row(1, 1, "votes"), row(2, 1, "recovering"), gone.clone()];
         let error = Overview::of(&waits).verdict().expect_err("too few");
-        assert!(error.to_string().contains("2 of 4 vote in one view, a quorum is 3"), "{error}");
+        assert!(
+            error.to_string().contains("2 of 4 replicas vote in view 1, a quorum is 3"),
+            "{error}"
+        );
         let nobody = Overview::of(&[gone]);
-        assert!(!nobody.executes() && nobody.votes == 0, "who is not there does not vote");
+        assert!(!nobody.executes(), "who is not there does not vote");
+        assert_eq!(nobody.to_string(), "no replica answers");
     }
 
     #[test]
