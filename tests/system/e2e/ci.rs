@@ -1,11 +1,11 @@
 //! The workflow that other projects call: its steps, run as GitHub runs them, with what the example hands over.
 
-use pbft_tests::binary::{program, workspace_root};
+use pbft_tests::binary::{pbft_binary, program, workspace_root};
 use pbft_tests::cluster::Turn;
 use pbft_tests::ports::free_ports;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -64,10 +64,11 @@ impl Job {
         let directory = tempfile::tempdir().expect("temporary directory");
         let record = workspace_root().join(EXAMPLE).join("record.sh");
         fs::copy(record, directory.path().join("record.sh")).expect("copied");
-        let tools = ["pbft", "pbft-conform", "pbft-model", "pbft-sim"].map(program);
-        let path = tools[0].parent().expect("a directory").display().to_string();
-        assert!(tools.iter().all(|tool| tool.parent() == tools[0].parent()));
-        let path = format!("{path}:{}", std::env::var("PATH").unwrap_or_default());
+        let tools = ["pbft-conform", "pbft-model", "pbft-sim"].map(program);
+        let tools = tools.iter().map(PathBuf::as_path).chain([pbft_binary()]);
+        let places = tools.filter_map(|tool| Some(tool.parent()?.display().to_string()));
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = places.chain([path]).collect::<Vec<_>>().join(":");
         Self { directory, variables, path, base_port: free_ports(16) }
     }
 

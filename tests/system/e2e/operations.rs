@@ -279,16 +279,13 @@ fn top_shows_every_replica_with_its_rates() {
     let _turn = Turn::take();
     let directory = tempfile::tempdir().expect("temporary directory");
     let (mut cluster, _) = up(directory.path(), free_ports(16));
-    let top = |words: &str| {
-        let (code, text) = say(directory.path(), &format!("top --once --interval 1500 {words}"));
-        (code, text)
-    };
+    let top = |words: &str| say(directory.path(), &format!("top --once --interval 1500{words}"));
     let deposits = std::thread::scope(|scope| {
         let load = scope.spawn(|| {
             let deposit = |_| say(directory.path(), "bank deposit alice 1").0 == Some(0);
             (0..40).map(deposit).filter(|done| *done).count()
         });
-        let (code, text) = top("--format json");
+        let (code, text) = top(" --format json");
         assert_eq!(code, Some(0), "{text}");
         let shown = json(&text);
         assert_eq!((&shown["voters"], &shown["quorum"]), (&4.into(), &3.into()), "{shown}");
@@ -307,10 +304,13 @@ fn top_shows_every_replica_with_its_rates() {
     assert_eq!(deposits, 40);
     let (code, table) = top("");
     assert_eq!(code, Some(0), "{table}");
-    assert!(table.contains("0 primary") && table.contains("4 of 4 replicas vote in view"), "{table}");
+    assert!(
+        table.contains("0 primary") && table.contains("4 of 4 replicas vote in view"),
+        "{table}"
+    );
     cluster.signal_group(Signal::INT);
     assert_eq!(cluster.wait().code(), Some(0), "{}", cluster.last_words());
-    let (code, text) = top("--format json");
+    let (code, text) = top(" --format json");
     assert_eq!(code, Some(4), "nobody is there: {text}");
     assert_eq!(say(directory.path(), "top --once --dir nowhere").0, Some(2));
 }
