@@ -1,6 +1,8 @@
-//! What README.md and docs/conformance.md say of the replays is what the presets do.
+//! What README.md, docs/claims.md and docs/conformance.md say of the replays is what the presets do.
 
 use pbft_conformance::replay::plan::{Plan, Preset};
+use pbft_plant::tool::catalogue;
+use pbft_plant::workspace::Kind;
 use std::fs;
 use std::path::Path;
 
@@ -47,15 +49,26 @@ fn says(document: &str, sentence: &str) {
 fn the_graphs_are_as_many_as_it_is_said() {
     let (quick, release) = (Plan::quick(), Plan::of(Preset::Release));
     let (graphs, scheduled) = (word(quick.replayed.len()), word(release.scheduled.len()));
-    let readme = document("README.md");
+    let (readme, claims) = (document("README.md"), document("docs/claims.md"));
     says(&readme, &format!("every edge of {graphs} graphs replayed"));
+    says(&readme, &format!("{scheduled} graphs, each schedule"));
+    says(&claims, &format!("replays every edge of {graphs} graphs"));
     let behind = word(quick.behind.len());
-    says(&readme, &format!("and of {behind} that are larger every edge behind the first slot"));
-    says(&readme, &format!("every edge of {scheduled} graphs under every schedule"));
+    says(&claims, &format!("and of {behind} that are larger every edge behind the first slot"));
+    says(&claims, &format!("Every edge of {scheduled} graphs under every schedule"));
     let page = document("docs/conformance.md");
     says(&page, &format!("all of {graphs} graphs"));
     says(&page, &format!("all of {scheduled} graphs, one in 64 of the others"));
     says(&page, &format!("for each of {} larger graphs", word(quick.walked.len())));
+}
+
+#[test]
+fn the_planted_bugs_are_as_many_as_it_is_said() {
+    let bugs = catalogue(Kind::Bugs).expect("a catalogue").entries().len();
+    says(&document("README.md"), &format!("{bugs} planted bugs: conformance catches each"));
+    says(&document("README.md"), &format!("{bugs} bugs planted in the code"));
+    says(&document("docs/claims.md"), &format!("{bugs} bugs of core, client and node"));
+    says(&document("docs/reliability.md"), &format!("have {bugs} planted bugs"));
 }
 
 #[test]

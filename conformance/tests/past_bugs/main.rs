@@ -184,4 +184,8 @@ fn the_document_has_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/past-bugs.md");
     let document = std::fs::read_to_string(path).expect("docs/past-bugs.md");
     assert!(document.contains(&table), "docs/past-bugs.md must have this table:\n{table}");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(path).expect("README.md");
+    let says = format!("{} bugs of other systems", PAST_BUGS.len());
+    assert!(readme.contains(&says), "README.md must say: {says}");
 }

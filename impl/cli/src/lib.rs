@@ -22,6 +22,7 @@ mod status;
 mod submit;
 mod suspect;
 mod testnet;
+mod top;
 mod up;
 
 pub use bank::{BankArguments, BankCommand};
@@ -43,6 +44,7 @@ pub use status::StatusArguments;
 pub use submit::SubmitArguments;
 pub use suspect::SuspectArguments;
 pub use testnet::TestnetArguments;
+pub use top::TopArguments;
 pub use up::UpArguments;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -100,6 +102,8 @@ pub enum Command {
     Repl(ReplArguments),
     /// Asks every replica how it is
     Status(StatusArguments),
+    /// Shows all replicas side by side, with rates and latencies, again and again
+    Top(TopArguments),
     /// Compares the digests of all replicas' states
     Hash(HashArguments),
     /// Asks the admin endpoint of a replica
@@ -189,6 +193,7 @@ fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Submit(arguments) => submit::run(&arguments),
         Command::Repl(arguments) => repl::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Hash(arguments) => compare::hash(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),

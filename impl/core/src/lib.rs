@@ -20,6 +20,75 @@
 //! computes it, too, before they follow. Timers double while nothing is executed, and are halved
 //! at a checkpoint without a suspicion.
 //!
+//! # An example
+//!
+//! Four replicas in memory agree on one operation and execute it. The signatures are a hash that anybody could compute; a
+//! real caller brings keys.
+//!
+//! ```
+//! use pbft_core::crypto::{Signer, Statement, Verifier, sign, verify};
+//! use pbft_core::message::{Message, Request};
+//! use pbft_core::types::{ClientId, Digest, Lane, Principal, ReplicaId, Session, Signature, Timestamp};
+//! use pbft_core::{Durable, Effect, Input, Membership, Params, Replica, ServiceState};
+//! use std::collections::VecDeque;
+//! use std::sync::Arc;
+//!
+//! struct Toy;
+//!
+//! impl Signer for Toy {
+//!     fn sign(&self, statement: &Statement<'_>) -> Signature {
+//!         let mut signature = Signature::default();
+//!         let bytes = statement.bytes();
+//!         signature.r[0] = bytes.iter().fold(7, |sum: u8, byte| sum.wrapping_mul(31) ^ byte);
+//!         signature
+//!     }
+//! }
+//!
+//! impl Verifier for Toy {
+//!     fn verify(&self, _: Principal, statement: &Statement<'_>, signature: &Signature) -> bool {
+//!         self.sign(statement) == *signature
+//!     }
+//! }
+//!
+//! let cluster = Digest([7; 32]);
+//! let membership = Membership::new(4).expect("at least four");
+//! let params = |id| Arc::new(Params::new(ReplicaId(id), membership, cluster));
+//! let start = |id| Replica::recover(params(id), Arc::new(Toy), Durable::default(), ServiceState::default());
+//! let mut replicas: Vec<Replica> = (0..4).map(|id| start(id).0).collect();
+//!
+//! // Client 0 asks the primary of view 0.
+//! let (client, lane, timestamp, session) = (ClientId(0), Lane(0), Timestamp(1), Session(1));
+//! let request = Request { client, lane, timestamp, session, operation: b"add 1".to_vec() };
+//! let request = Message::Request(Arc::new(sign(&Toy, cluster, request)));
+//! let request = verify(&params(0), &Toy, request).expect("well signed");
+//! let mut inputs = VecDeque::from([(ReplicaId(0), Input::Request(request))]);
+//!
+//! let mut executed = 0;
+//! while let Some((id, input)) = inputs.pop_front() {
+//!     // A rejection changes nothing: here, votes that come when nobody needs them any more.
+//!     let Ok(effects) = replicas[id.0 as usize].step(input) else { continue };
+//!     for effect in effects {
+//!         match effect {
+//!             Effect::Broadcast(message) => {
+//!                 for to in membership.others(id) {
+//!                     let message = verify(&params(to.0), &Toy, message.clone()).expect("well signed");
+//!                     inputs.push_back((to, Input::Message { from: id, message }));
+//!                 }
+//!             }
+//!             Effect::Execute { seq, requests, .. } => {
+//!                 executed += requests.len();
+//!                 let results = requests.iter().map(|_| b"done".as_slice().into()).collect();
+//!                 // The answer comes before any other input of this replica.
+//!                 inputs.push_front((id, Input::Executed { seq, results, chunks: None }));
+//!             }
+//!             // Here a real caller writes, sets timers and answers the client.
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! assert_eq!(executed, 4, "each replica executed it");
+//! ```
+//!
 //! # Where it is
 //!
 //! | Part | Module |

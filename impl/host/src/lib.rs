@@ -22,6 +22,31 @@
 //! * [`Watcher`]: sees every step.
 //! * [`frame`] and [`codec`]: what travels, and as which bytes.
 //!
+//! # An example
+//!
+//! A frame from the network is held to its size and decoded before anybody looks at a signature. What is wrong with it is a
+//! value, never a panic.
+//!
+//! ```
+//! use pbft_core::message::Message;
+//! use pbft_core::types::Digest;
+//! use pbft_core::{Membership, Params, types::ReplicaId};
+//! use pbft_host::codec;
+//! use pbft_host::frame::{FrameError, FrameLimits};
+//!
+//! let membership = Membership::new(4).expect("at least four");
+//! let limits = FrameLimits::new(&Params::new(ReplicaId(0), membership, Digest([7; 32])));
+//!
+//! assert!(matches!(limits.decode_message(b"junk"), Err(FrameError::Codec(_))));
+//!
+//! let message = Message::FetchBatch(Digest([1; 32]));
+//! let frame = codec::encode(&message).expect("encodable");
+//! assert_eq!(limits.decode_message(&frame), Ok(message));
+//!
+//! let longer = [frame, vec![0]].concat();
+//! assert!(limits.decode_message(&longer).is_err(), "not a byte too many");
+//! ```
+//!
 //! What is not here: connections and who may open them, queues and whose turn it is, waiting, files.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic))]
 

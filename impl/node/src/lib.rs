@@ -24,6 +24,42 @@
 //! * [`supervise`]: tasks that may not end unnoticed.
 //! * [`config`] and [`keys`]: who is who; [`node`] puts a replica together.
 //!
+//! # An example
+//!
+//! A service, which is all that a program has to bring. [`node::Node::start`] runs a replica of it, and
+//! [`client::Client::submit`] asks the cluster; `docs/embedding.md` in the repository has the whole program.
+//!
+//! ```
+//! use pbft_core::types::ClientId;
+//! use pbft_node::service::{Service, ServiceId};
+//! use pbft_node::state::{State, StateView};
+//!
+//! /// Counts what each client has asked for.
+//! struct Counter;
+//!
+//! impl Service for Counter {
+//!     fn id(&self) -> ServiceId {
+//!         ServiceId::new("counter", 1)
+//!     }
+//!
+//!     fn execute(&self, state: &mut State<'_>, client: ClientId, _operation: &[u8]) -> Vec<u8> {
+//!         let key = client.0.to_be_bytes();
+//!         let count = state.get(&key).and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)));
+//!         let count = (count.unwrap_or(0) + 1).to_be_bytes();
+//!         match state.put(&key, &count) {
+//!             Ok(()) => count.to_vec(),
+//!             Err(error) => format!("refused: {error}").into_bytes(),
+//!         }
+//!     }
+//!
+//!     fn query(&self, state: &mut StateView, client: ClientId, _query: &[u8]) -> Vec<u8> {
+//!         state.get(&client.0.to_be_bytes()).unwrap_or_default()
+//!     }
+//! }
+//!
+//! assert_eq!(Counter.id().to_string(), "counter/1");
+//! ```
+//!
 //! A replica without its store refuses to start; [`recover`] lets it come back. [`inspect`] reads a store that nobody
 //! has open. What is not here: MAC authenticators, changes of membership.
 

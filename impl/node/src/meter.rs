@@ -31,6 +31,8 @@ pub(crate) struct Meter {
 impl Meter {
     /// A meter for a replica as it starts.
     pub(crate) fn new(metrics: Arc<Metrics>, params: &Params, replica: &Replica) -> Self {
+        metrics.replicas.set(params.membership.n() as u64);
+        metrics.quorum.set(params.membership.quorum() as u64);
         let view = replica.status().view.0;
         let (window, events) = (params.window, Events::new(replica));
         let withheld = 0;
@@ -66,7 +68,7 @@ impl Meter {
             Effect::Persist(Record::Prepared(certificate)) => {
                 if let Some(passed) = self.passed.get_mut(&certificate.pre_prepare.body.seq) {
                     let took = passed.accepted.elapsed();
-                    self.metrics.prepare_micros.observe_duration(took);
+                    self.metrics.prepare.observe(took);
                     passed.prepared = Some(Instant::now());
                 }
             }
@@ -77,7 +79,7 @@ impl Meter {
                 self.metrics.batch_requests.observe(requests.len() as u64);
                 self.metrics.batch_bytes.observe(bytes as u64);
                 if let Some(prepared) = self.passed.remove(seq).and_then(|p| p.prepared) {
-                    self.metrics.commit_micros.observe_duration(prepared.elapsed());
+                    self.metrics.commit.observe(prepared.elapsed());
                 }
             }
             _ => {}

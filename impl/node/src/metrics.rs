@@ -1,7 +1,7 @@
 //! What a replica counts while it runs. Plain numbers that any task may add to and any task may read; how they are
 //! shown is somebody else's business. [`Metrics::families`] lists them all.
 //!
-//! Counters start at zero with the process. Durations are in microseconds, sizes in bytes.
+//! Counters start at zero with the process. Durations are kept in microseconds and shown in seconds; sizes are in bytes.
 
 pub use crate::lost_lines::LostLines;
 use pbft_core::Standing;
@@ -159,11 +159,6 @@ impl Histogram {
         self.sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// Counts a duration, in microseconds.
-    pub fn observe_duration(&self, duration: std::time::Duration) {
-        self.observe(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-    }
-
     /// What was counted so far.
     pub fn snapshot(&self) -> HistogramSnapshot {
         let mut count = 0;
@@ -173,6 +168,26 @@ impl Histogram {
             buckets.extend(self.bounds.get(position).map(|bound| (*bound, count)));
         }
         HistogramSnapshot { buckets, count, sum: self.sum.load(Ordering::Relaxed) }
+    }
+}
+
+/// A histogram of durations.
+#[derive(Debug)]
+pub struct Durations(Histogram);
+
+impl Durations {
+    fn new(bounds: &'static [u64]) -> Self {
+        Self(Histogram::new(bounds))
+    }
+
+    /// Counts `duration`.
+    pub fn observe(&self, duration: std::time::Duration) {
+        self.0.observe(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// What was counted so far, in microseconds.
+    pub fn snapshot(&self) -> HistogramSnapshot {
+        self.0.snapshot()
     }
 }
 
@@ -214,6 +229,8 @@ macro_rules! metrics {
 }
 
 metrics! {
+    replicas: Gauge = "replicas", "How many replicas the cluster has, n";
+    quorum: Gauge = "quorum", "How many replicas must vote in one view for anything to be executed";
     view: Gauge = "view", "The current view";
     active: Gauge = "view_active", "1 while the replica takes part in its view";
     low_water_mark: Gauge = "low_water_mark", "The last stable checkpoint, h";
@@ -237,9 +254,9 @@ metrics! {
     requests_executed: Counter = "requests_executed_total", "Requests executed";
     batch_requests: Histogram(COUNTS) = "batch_requests", "Requests in an executed batch";
     batch_bytes: Histogram(BYTES) = "batch_bytes", "Operation bytes in an executed batch";
-    prepare_micros: Histogram(MICROSECONDS) = "prepare_microseconds",
+    prepare: Durations(MICROSECONDS) = "prepare_seconds",
         "From accepting a pre-prepare to its prepared certificate";
-    commit_micros: Histogram(MICROSECONDS) = "commit_microseconds",
+    commit: Durations(MICROSECONDS) = "commit_seconds",
         "From the prepared certificate to execution";
 
     peer_queue: Gauge = "peer_queue_depth",
@@ -248,7 +265,7 @@ metrics! {
         "Verified requests of clients that wait for the driver";
     group_steps: Histogram(COUNTS) = "group_steps", "Steps that shared one write to the disk";
     commits: Counter = "disk_commits_total", "Writes made durable";
-    commit_micros_disk: Histogram(MICROSECONDS) = "disk_commit_microseconds",
+    disk_commit: Durations(MICROSECONDS) = "disk_commit_seconds",
         "How long making a write durable took";
     disk_full: Counter = "disk_full_total", "Writes that found the disk full and were tried again";
 
@@ -309,6 +326,8 @@ pub enum Value {
     OneOf(Vec<(&'static str, u64)>),
     /// A distribution.
     Histogram(HistogramSnapshot),
+    /// A distribution of durations, in microseconds.
+    Durations(HistogramSnapshot),
 }
 
 trait Shown {
@@ -349,6 +368,12 @@ impl Shown for OneOf {
 impl Shown for Histogram {
     fn value(&self) -> Value {
         Value::Histogram(self.snapshot())
+    }
+}
+
+impl Shown for Durations {
+    fn value(&self) -> Value {
+        Value::Durations(self.snapshot())
     }
 }
 

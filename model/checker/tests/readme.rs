@@ -1,4 +1,4 @@
-//! The numbers that README.md gives for the model are those on record.
+//! The numbers that README.md and docs/claims.md give for the model are those on record.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,37 +31,58 @@ fn searched(preset: Preset) -> Vec<Config> {
     entries.map(|entry| entry.config).collect()
 }
 
-fn lines() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    fs::read_to_string(path).expect("README.md")
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// In one line, so that a sentence is found however it is wrapped.
-fn readme() -> String {
-    lines().split_whitespace().collect::<Vec<_>>().join(" ")
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The row of the table of claims that ends with a command.
-fn claim<'a>(readme: &'a str, start: &str) -> &'a str {
-    let row = readme.lines().find(|line| line.starts_with(&format!("| {start} |")));
-    row.unwrap_or_else(|| panic!("README.md claims nothing that begins with: {start}"))
+/// The page with all claims.
+fn claims() -> String {
+    in_one_line(&read("docs/claims.md"))
+}
+
+/// The row of README.md that makes a claim.
+fn row(title: &str) -> String {
+    let readme = read("README.md");
+    let row = readme.lines().find(|line| line.starts_with(&format!("| {title} |")));
+    row.unwrap_or_else(|| panic!("README.md does not claim: {title}")).to_owned()
+}
+
+/// The section of docs/claims.md on a claim.
+fn section(title: &str) -> String {
+    let page = read("docs/claims.md");
+    let heading = format!("\n### {title}\n");
+    let (_, rest) = page.split_once(&heading).unwrap_or_else(|| panic!("no section: {title}"));
+    in_one_line(rest.split("\n##").next().unwrap_or(rest))
+}
+
+/// Whether `title` is a row of README.md, too, and has `text` there and in its section.
+fn both_say(title: &str, text: &str) {
+    for said in [row(title), section(title)] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
 }
 
 #[test]
 fn the_claims_have_the_numbers_on_record() {
-    let (readme, searched) = (lines(), searched(Preset::Quick));
+    let searched = searched(Preset::Quick);
     let counts = searched.iter().filter_map(golden::counts);
     let states: u64 = counts.map(|(states, _)| states).sum();
-    let safe = claim(&readme, "The protocol is safe");
-    let size = format!("{} configurations, {} states", searched.len(), commas(states));
-    assert!(safe.contains(&size), "{size}: {safe}");
-    assert!(safe.contains(&format!("{} properties", PROPERTIES.len() - 1)), "{safe}");
+    let safe = "The protocol is safe";
+    both_say(safe, &format!("{} configurations, {} states", searched.len(), commas(states)));
+    both_say(safe, &format!("{} properties", PROPERTIES.len() - 1));
 
     let rows = record().expect("a record");
     let killed = rows.iter().filter(|row| row.fate.is_found_out()).count();
-    let fails = claim(&readme, "The model can fail");
-    let fates = format!("{} rules broken one by one: {killed} are", rows.len());
-    assert!(fails.contains(&fates), "{fates}: {fails}");
+    let fates = format!("{} rules broken one by one: {killed} are found out", rows.len());
+    both_say("The model can fail", &fates);
+    let mutants = format!("{} mutants of the model", rows.len());
+    assert!(in_one_line(&read("README.md")).contains(&mutants), "{mutants}");
 
     let made = generated::record::read().expect("a record");
     let count = |is: fn(&Fate) -> bool| made.iter().filter(|(_, fate)| is(fate)).count();
@@ -73,6 +94,7 @@ fn the_claims_have_the_numbers_on_record() {
         made.len(),
         count(|fate| fate.reason().is_some()),
     );
+    let fails = section("The model can fail");
     assert!(fails.contains(&fates), "{fates}: {fails}");
 }
 
@@ -80,8 +102,8 @@ fn the_claims_have_the_numbers_on_record() {
 #[test]
 fn the_claim_names_the_bounds_that_are_searched() {
     let quick = searched(Preset::Quick);
-    let readme = readme();
-    let claims = |text: &str| assert!(readme.contains(text), "README.md does not say: {text}");
+    let safe = section("The protocol is safe");
+    let claims = |text: &str| assert!(safe.contains(text), "{text}: {safe}");
 
     let shapes: BTreeSet<_> =
         quick.iter().map(|config| (config.replicas(), config.byzantine_count())).collect();
@@ -111,7 +133,7 @@ fn the_claim_names_the_bounds_that_are_searched() {
 /// What the claim says of bounds that meet is what the table of pairs says.
 #[test]
 fn the_claim_says_which_bounds_meet() {
-    let (quick, readme) = (Meetings::of(Preset::Quick), readme());
+    let (quick, safe) = (Meetings::of(Preset::Quick), section("The protocol is safe"));
     let missing: Vec<_> = quick.missing().map(|pair| pair.axes.clone()).collect();
     assert_eq!(missing, [[Axis::SecondViewChange, Axis::Restarts]]);
     let met = quick.triples.iter().filter(|triple| triple.config.is_some()).count();
@@ -119,10 +141,10 @@ fn the_claim_says_which_bounds_meet() {
         "each pair meets in some configuration, but for crashes with a second view change, and {met} of {} triples do",
         quick.triples.len()
     );
-    assert!(readme.contains(&says), "{says}");
+    assert!(safe.contains(&says), "{says}: {safe}");
 }
 
-/// The nightly preset is as large as README.md says, as far as it is on record.
+/// The nightly preset is as large as docs/claims.md says, as far as it is on record.
 #[test]
 fn the_nightly_preset_has_the_numbers_on_record() {
     let nightly = searched(Preset::Nightly);
@@ -130,5 +152,5 @@ fn the_nightly_preset_has_the_numbers_on_record() {
     assert_eq!(counts.len(), nightly.len(), "all are on record");
     let states: u64 = counts.iter().map(|(states, _)| states).sum();
     let says = format!("{} searches, {} states, all visited", nightly.len(), commas(states));
-    assert!(readme().contains(&says), "{says}");
+    assert!(claims().contains(&says), "{says}");
 }

@@ -39,6 +39,30 @@
 //! only; a write puts that on the disk and then its messages on the wire; and the replica may crash between the two. Where it
 //! has none, every step is durable at once. A restart would then be the identity, so no action stands for it.
 //!
+//! # An example
+//!
+//! Every state of a small configuration, a Byzantine primary and two requests, and every property in each:
+//!
+//! ```
+//! use pbft_model::properties::violated;
+//! use pbft_model::{Config, Pbft};
+//! use stateright::Model;
+//! use std::collections::HashSet;
+//!
+//! let config: Config = "n4-b0-v0-s1-d2".parse()?;
+//! let model = Pbft::new(config);
+//! let mut open = model.init_states();
+//! let mut seen: HashSet<_> = open.iter().cloned().collect();
+//! while let Some(state) = open.pop() {
+//!     assert!(violated(&model, &state).is_empty());
+//!     let next = model.next_steps(&state).into_iter().map(|(_, next)| next);
+//!     open.extend(next.filter(|next| seen.insert(next.clone())));
+//! }
+//! println!("{} states", seen.len());
+//! # assert!(seen.len() > 100);
+//! # Ok::<(), pbft_model::ConfigError>(())
+//! ```
+//!
 //! # What is checked
 //!
 //! [`properties`], in every reachable state. All but one are about safety. The last, [`progress`], is what can be said of liveness

@@ -313,7 +313,9 @@ fn comparison(title: &str, ours: &[Measurement], sizes: &[Size], delay: Duration
         beside(one, mode, size, delay).into_iter().chain(more).collect()
     };
     let rows = ours.iter().zip(sizes).map(row);
-    let head = BESIDE.into_iter().chain(more).map(str::to_owned).collect();
+    let named = |head: &str| head.replace("our op/s", "our op/s, virtual");
+    let named = |head: &str| named(head).replace("our total, s", "our total, s, virtual");
+    let head = BESIDE.into_iter().chain(more).map(named).collect();
     Table { title: title.to_owned(), rows: std::iter::once(head).chain(rows).collect() }
 }
 

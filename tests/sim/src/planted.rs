@@ -337,4 +337,20 @@ mod tests {
             assert!(!bugs.entry(bug).is_some_and(is_out_of_reach), "{bug} need not be listed");
         }
     }
+
+    #[test]
+    fn the_documents_say_how_many_are_hunted() {
+        let bugs = catalogue(Kind::Bugs).expect("a catalogue");
+        let hunted = bugs.entries().iter().filter(|entry| is_expected(entry)).count();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for (path, says) in [
+            ("README.md", format!("{hunted} of these bugs")),
+            ("docs/claims.md", format!("{hunted} of these bugs are hunted")),
+            ("docs/reliability.md", format!("find {hunted} of them")),
+        ] {
+            let page = std::fs::read_to_string(root.join(path)).expect("a page");
+            let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(page.contains(&says), "{path}: {says}");
+        }
+    }
 }

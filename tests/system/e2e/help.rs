@@ -27,6 +27,8 @@ const BESIDE_A_CLUSTER: &[(&str, i32)] = &[
     ("pbft status", 0),
     ("pbft status --dir cluster --format json", 0),
     ("pbft status --all", 0),
+    ("pbft top --once", 0),
+    ("pbft top --once --format json", 0),
     ("pbft hash", 0),
     ("pbft hash --format json", 0),
     ("pbft probe ready --dir cluster/replica-0", 0),

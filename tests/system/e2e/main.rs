@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod catching_up;
+mod ci;
 #[path = "../tidy/commands.rs"]
 mod commands;
 mod copies;

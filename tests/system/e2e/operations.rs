@@ -1,13 +1,15 @@
 //! What operators use: comparison of replicas, the admin endpoint, logs for machines, bundles, keys, sessions.
 
-use crate::readme::say;
+use crate::readme::{say, up};
 use pbft_core::types::ReplicaId;
 use pbft_ledger::{Account, Record};
 use pbft_node::admin;
 use pbft_node::store::{Identity, Store};
-use pbft_tests::cluster::{ProcessCluster, Shape, agreement, wait_for};
+use pbft_tests::cluster::{ProcessCluster, Shape, Turn, agreement, wait_for};
+use pbft_tests::ports::free_ports;
 use pbft_tests::process::{pbft, run_pbft, wait_until};
 use pbft_tests::workload::bank;
+use rustix::process::Signal;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -109,7 +111,9 @@ async fn the_admin_endpoint_tells_how_a_replica_is() {
     for line in ["pbft_view 0", "pbft_view_active 1", "pbft_requests_executed_total 1"] {
         assert!(metrics.lines().any(|other| other == line), "no `{line}` in\n{metrics}");
     }
-    assert!(metrics.lines().all(|line| line.starts_with("# ") || line.starts_with("pbft_")));
+    let starts =
+        |line: &str| ["# ", "pbft_", "process_"].iter().any(|start| line.starts_with(start));
+    assert!(metrics.lines().all(starts), "{metrics}");
 
     // Nothing but GET and HEAD is answered, for no unknown name, and junk ends the connection, not the replica.
     let post =
@@ -268,4 +272,45 @@ fn a_replica_is_made_once_from_its_files() {
     }
     let again = say(directory, &format!("{init} {key} --never-ran"));
     assert_eq!(again.0, Some(2), "nothing is overwritten");
+}
+
+#[test]
+fn top_shows_every_replica_with_its_rates() {
+    let _turn = Turn::take();
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let (mut cluster, _) = up(directory.path(), free_ports(16));
+    let top = |words: &str| say(directory.path(), &format!("top --once --interval 1500{words}"));
+    let deposits = std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let deposit = |_| say(directory.path(), "bank deposit alice 1").0 == Some(0);
+            (0..40).map(deposit).filter(|done| *done).count()
+        });
+        let (code, text) = top(" --format json");
+        assert_eq!(code, Some(0), "{text}");
+        let shown = json(&text);
+        assert_eq!((&shown["voters"], &shown["quorum"]), (&4.into(), &3.into()), "{shown}");
+        let replicas = shown["replicas"].as_array().expect("a list");
+        let ids: Vec<_> = replicas.iter().map(|one| one["replica"].as_u64()).collect();
+        assert_eq!(ids, [Some(0), Some(1), Some(2), Some(3)]);
+        assert_eq!(replicas[0]["primary"], true, "of view 0");
+        for one in replicas {
+            assert!(one["requests_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{one}");
+            let disk = one["disk_commit_p99_seconds"].as_f64();
+            assert!(disk.is_none_or(|seconds| seconds > 0.0 && seconds < 10.0), "{one}");
+            assert!(one["resident_memory_bytes"].as_f64().is_some_and(|b| b > 1e6), "{one}");
+        }
+        load.join().expect("it ends")
+    });
+    assert_eq!(deposits, 40);
+    let (code, table) = top("");
+    assert_eq!(code, Some(0), "{table}");
+    assert!(
+        table.contains("0 primary") && table.contains("4 of 4 replicas vote in view"),
+        "{table}"
+    );
+    cluster.signal_group(Signal::INT);
+    assert_eq!(cluster.wait().code(), Some(0), "{}", cluster.last_words());
+    let (code, text) = top(" --format json");
+    assert_eq!(code, Some(4), "nobody is there: {text}");
+    assert_eq!(say(directory.path(), "top --once --dir nowhere").0, Some(2));
 }

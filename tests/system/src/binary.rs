@@ -57,6 +57,14 @@ pub fn example(name: &str) -> PathBuf {
     build(&["--example", name], name)
 }
 
+/// A program of the workspace: what `cargo test --workspace` has built for its own package's tests, or, where that was not
+/// asked for, built now. Who runs one test alone may get the program of an earlier build.
+pub fn program(name: &str) -> PathBuf {
+    let executable = own_executable();
+    let profile = executable.ancestors().nth(2).map(|directory| directory.join(name));
+    profile.filter(|path| path.exists()).unwrap_or_else(|| build(&["--bin", name], name))
+}
+
 /// Cargo, called in the workspace, without the network, for the target directory that this program is in.
 pub fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

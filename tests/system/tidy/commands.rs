@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Commands of cargo itself.
-const CARGO: [&str; 11] = [
-    "bench", "build", "check", "clippy", "doc", "fmt", "install", "mutants", "run", "test", "tree",
+const CARGO: [&str; 12] = [
+    "bench", "build", "check", "clippy", "doc", "fmt", "install", "mutants", "package", "run",
+    "test", "tree",
 ];
 
 /// A command in a document.

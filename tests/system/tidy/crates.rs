@@ -1,6 +1,7 @@
 //! Which crate may know of which.
 
 use crate::source::Text;
+use std::path::Path;
 use toml::{Table, Value};
 
 /// The crates of this workspace, and which of the others each may depend on. What model and core share is nothing:
@@ -111,6 +112,64 @@ const OURS: [(&str, &str, &[&str]); 17] = [
         ],
     ),
 ];
+
+/// The crates that others would use. Each has what a registry shows, and can be packaged without the rest.
+pub(crate) const FOR_OTHERS: [&str; 4] = ["impl/core", "impl/host", "impl/node", "model/spec"];
+
+/// The categories of crates.io that are used.
+const CATEGORIES: [&str; 5] = [
+    "algorithms",
+    "data-structures",
+    "database-implementations",
+    "network-programming",
+    "simulation",
+];
+
+/// What a registry would refuse, or its readers would miss, of a crate for others.
+pub(crate) fn unfit_for_others(root: &Path, directory: &str) -> Vec<String> {
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let home = root.join(directory);
+    let manifest: Table = read(&home.join("Cargo.toml")).parse().unwrap_or_default();
+    let workspace: Table = read(&root.join("Cargo.toml")).parse().unwrap_or_default();
+    let get = |table: &Table, key: &str| table.get(key).and_then(Value::as_table).cloned();
+    let package = get(&manifest, "package").unwrap_or_default();
+    let list = |key: &str| {
+        let values = package.get(key).and_then(Value::as_array).into_iter().flatten();
+        values.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut findings = Vec::new();
+    let mut demand = |holds: bool, what: &str| {
+        if !holds {
+            findings.push(format!("{directory}: {what}"));
+        }
+    };
+    let description = package.get("description").and_then(Value::as_str).unwrap_or_default();
+    demand((20..=130).contains(&description.chars().count()), "a description of a line");
+    demand(!description.ends_with('.'), "a description without a full stop");
+    let keywords = list("keywords");
+    let is_keyword = |word: &String| word.len() <= 20 && word.is_ascii();
+    demand((1..=5).contains(&keywords.len()), "one to five keywords");
+    demand(keywords.iter().all(is_keyword), "keywords of at most twenty characters");
+    let categories = list("categories");
+    demand((1..=5).contains(&categories.len()), "one to five categories");
+    demand(categories.iter().all(|one| CATEGORIES.contains(&&**one)), "known categories");
+    demand(["license", "rust-version"].iter().all(|key| package.contains_key(*key)), "a licence");
+    let readme = package.get("readme").and_then(Value::as_str).unwrap_or_default();
+    demand(!readme.is_empty() && read(&home.join(readme)).starts_with("# "), "a README");
+    let front = read(&home.join("src/lib.rs"));
+    let front = front.lines().take_while(|line| line.starts_with("//!"));
+    demand(front.filter(|line| *line == "//! ```").count() >= 2, "an example that runs, in front");
+    // Packaged alone, a crate finds the others by their versions.
+    let all = get(&workspace, "workspace").unwrap_or_default();
+    let version = get(&all, "package").and_then(|package| package.get("version").cloned());
+    let known = get(&all, "dependencies").unwrap_or_default();
+    for name in dependencies(&manifest, &["dependencies"]) {
+        let ours = OURS.iter().any(|(_, own, _)| *own == name);
+        let wanted = known.get(&name).and_then(|known| known.get("version"));
+        demand(!ours || wanted == version.as_ref(), &format!("the version of {name}"));
+    }
+    findings
+}
 
 /// All that the core may depend on: no runtime, no clock, no chance, no logger.
 const CORE: [&str; 3] = ["serde", "sha2", "thiserror"];

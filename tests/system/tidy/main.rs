@@ -3,10 +3,12 @@
 mod commands;
 mod crates;
 mod faults;
+mod monitoring;
 mod paper;
 mod paths;
 mod picture;
 mod rules;
+mod site;
 mod source;
 
 use source::{Text, all_texts};
@@ -100,6 +102,15 @@ fn crates_know_only_whom_they_may() {
 }
 
 #[test]
+fn crates_for_others_have_what_a_registry_shows() {
+    let root = commands::root();
+    let unfit = crates::FOR_OTHERS.iter().flat_map(|one| crates::unfit_for_others(&root, one));
+    let unfit: Vec<String> = unfit.collect();
+    assert!(unfit.is_empty(), "{unfit:#?}");
+    assert!(crates::unfit_for_others(&root, "conformance/plant").len() >= 3, "not for others");
+}
+
+#[test]
 fn the_picture_of_the_crates_is_true() {
     let differences = picture::differences(&commands::root());
     assert!(differences.is_empty(), "docs/images/architecture.svg: {differences:#?}");
@@ -132,6 +143,35 @@ fn the_paths_in_documents_are_there() {
     let texts = all_texts(&root);
     let lost: Vec<String> = texts.iter().flat_map(|text| paths::dangling(&root, text)).collect();
     assert!(lost.is_empty(), "{lost:#?}");
+}
+
+#[test]
+fn every_page_of_the_site_is_in_its_contents() {
+    let lost = site::not_in_contents(&all_texts(&commands::root()));
+    assert!(lost.is_empty(), "docs/SUMMARY.md does not name these once: {lost:#?}");
+}
+
+#[test]
+fn the_places_that_links_name_are_there() {
+    let lost = site::lost_anchors(&all_texts(&commands::root()));
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
+/// From the first page an answer is one click away.
+#[test]
+fn ten_questions_are_answered() {
+    let texts = all_texts(&commands::root());
+    let front = texts.iter().find(|text| text.path == site::FRONT).expect("the first page");
+    let questions = site::questions(front);
+    assert_eq!(questions.len(), 10, "{questions:#?}");
+    for (question, (path, _)) in questions {
+        assert!(texts.iter().any(|text| text.path == path), "{question}: there is no {path}");
+    }
+}
+
+#[test]
+fn documents_have_short_lines() {
+    holds(site::documents_have_short_lines);
 }
 
 #[test]

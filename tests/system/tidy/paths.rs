@@ -39,6 +39,31 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
     targets.filter(|target| !target.is_empty() && !target.contains(':') && !target.contains(' '))
 }
 
+/// The links of a document that lead to files: their paths from the root, and their anchors, which may be empty.
+pub(crate) fn links_to(text: &Text) -> Vec<(String, String)> {
+    let here = Path::new(&text.path).parent().unwrap_or(Path::new(""));
+    let targets = text.content.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let targets = targets.filter(|target| !target.contains([':', ' ', '\n']));
+    let found = targets.map(|target| {
+        let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let path = if file.is_empty() { PathBuf::from(&text.path) } else { from_root(here, file) };
+        (path.to_string_lossy().into_owned(), anchor.to_owned())
+    });
+    found.collect()
+}
+
+/// Where `target` is, seen from the root.
+fn from_root(here: &Path, target: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    for part in here.join(target).components() {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            part => path.push(part),
+        }
+    }
+    path
+}
+
 fn is_there(root: &Path, here: &Path, target: &str) -> bool {
     let mut path = PathBuf::from(root);
     for part in here.join(target).components() {

@@ -1,30 +1,52 @@
 //! Metrics in Prometheus' text format, version 0.0.4.
 
-use crate::metrics::{Family, Metrics, Value};
+use super::process;
+use crate::frame::WIRE_VERSION;
+use crate::metrics::{Family, HistogramSnapshot, Metrics, Value};
+use std::fmt;
 use std::fmt::Write as _;
 
 /// What the text is.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of a replica, as text.
+/// All metrics of a replica, as text, with what the operating system says of its process.
 pub fn exposition(metrics: &Metrics) -> String {
-    let families = metrics.families();
     let mut text = String::new();
-    for family in &families {
-        // Writing to a string cannot fail.
+    // Writing to a string cannot fail.
+    let _ = write_build(&mut text);
+    for family in &metrics.families() {
         let _ = write_family(&mut text, family);
+    }
+    for sample in process::samples() {
+        let _ = write_sample(&mut text, &sample);
     }
     text
 }
 
-fn write_family(text: &mut String, Family { name, help, value }: &Family) -> std::fmt::Result {
+/// Which program this is. The value is always 1: what is of interest are the labels.
+fn write_build(text: &mut String) -> fmt::Result {
+    let version = env!("CARGO_PKG_VERSION");
+    head(text, "pbft_build_info", "The version of the node and of its wire format", "gauge")?;
+    let labels = format!("version=\"{version}\",wire_version=\"{WIRE_VERSION}\"");
+    writeln!(text, "pbft_build_info{{{labels}}} 1")
+}
+
+fn write_sample(text: &mut String, sample: &process::Sample) -> fmt::Result {
+    head(text, sample.name, sample.help, sample.kind)?;
+    writeln!(text, "{} {}", sample.name, sample.value)
+}
+
+fn head(text: &mut String, name: &str, help: &str, kind: &str) -> fmt::Result {
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}")
+}
+
+fn write_family(text: &mut String, Family { name, help, value }: &Family) -> fmt::Result {
     let kind = match value {
         Value::Counter(_) | Value::ByReason(..) => "counter",
         Value::Gauge(_) | Value::OneOf(_) => "gauge",
-        Value::Histogram(_) => "histogram",
+        Value::Histogram(_) | Value::Durations(_) => "histogram",
     };
-    writeln!(text, "# HELP pbft_{name} {help}")?;
-    writeln!(text, "# TYPE pbft_{name} {kind}")?;
+    head(text, &format!("pbft_{name}"), help, kind)?;
     match value {
         Value::Counter(number) | Value::Gauge(number) => writeln!(text, "pbft_{name} {number}"),
         // Reasons are names in the code: nothing in them needs to be escaped.
@@ -34,15 +56,26 @@ fn write_family(text: &mut String, Family { name, help, value }: &Family) -> std
         Value::OneOf(names) => names
             .iter()
             .try_for_each(|(own, is_so)| writeln!(text, "pbft_{name}{{{name}=\"{own}\"}} {is_so}")),
-        Value::Histogram(histogram) => {
-            for (bound, count) in &histogram.buckets {
-                writeln!(text, "pbft_{name}_bucket{{le=\"{bound}\"}} {count}")?;
-            }
-            writeln!(text, "pbft_{name}_bucket{{le=\"+Inf\"}} {}", histogram.count)?;
-            writeln!(text, "pbft_{name}_sum {}", histogram.sum)?;
-            writeln!(text, "pbft_{name}_count {}", histogram.count)
+        Value::Histogram(histogram) => write_histogram(text, name, histogram, |count| count as f64),
+        Value::Durations(histogram) => {
+            write_histogram(text, name, histogram, |micros| micros as f64 / 1e6)
         }
     }
+}
+
+/// Bounds and sum are shown in the unit that `shown` makes of them.
+fn write_histogram(
+    text: &mut String,
+    name: &str,
+    histogram: &HistogramSnapshot,
+    shown: fn(u64) -> f64,
+) -> fmt::Result {
+    for (bound, count) in &histogram.buckets {
+        writeln!(text, "pbft_{name}_bucket{{le=\"{}\"}} {count}", shown(*bound))?;
+    }
+    writeln!(text, "pbft_{name}_bucket{{le=\"+Inf\"}} {}", histogram.count)?;
+    writeln!(text, "pbft_{name}_sum {}", shown(histogram.sum))?;
+    writeln!(text, "pbft_{name}_count {}", histogram.count)
 }
 
 #[cfg(test)]
@@ -70,6 +103,48 @@ mod tests {
         let lines = "pbft_x_bucket{le=\"1\"} 2\npbft_x_bucket{le=\"10\"} 4\npbft_x_bucket{le=\"+Inf\"} 5\n\
                      pbft_x_sum 24\npbft_x_count 5\n";
         assert_eq!(text(Value::Histogram(histogram)), head("histogram") + lines);
+        let buckets = vec![(50, 2), (2_500_000, 4)];
+        let durations = HistogramSnapshot { buckets, count: 5, sum: 3_000_001 };
+        let lines = "pbft_x_bucket{le=\"0.00005\"} 2\npbft_x_bucket{le=\"2.5\"} 4\n\
+                     pbft_x_bucket{le=\"+Inf\"} 5\npbft_x_sum 3.000001\npbft_x_count 5\n";
+        assert_eq!(text(Value::Durations(durations)), head("histogram") + lines);
+    }
+
+    /// The rules of Prometheus for names, which `promtool check metrics` knows, too.
+    #[test]
+    fn what_is_shown_keeps_to_the_conventions() {
+        let metrics = Metrics::default();
+        metrics.rejections.add("duplicate");
+        let shown = exposition(&metrics);
+        let mut kinds = std::collections::BTreeMap::new();
+        for line in shown.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["#", "HELP", name, _, ..] => drop(kinds.insert(name, "")),
+                ["#", "TYPE", name, kind] => {
+                    assert_eq!(kinds.insert(name, kind), Some(""), "{name}: first the help");
+                }
+                [sample, value] => {
+                    let full = sample.split('{').next().unwrap_or_default();
+                    let of_histogram =
+                        ["_bucket", "_sum", "_count"].iter().find_map(|end| full.strip_suffix(end));
+                    let name = of_histogram.filter(|name| kinds.contains_key(name)).unwrap_or(full);
+                    assert!(kinds.contains_key(name), "{line}");
+                    assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{line}");
+                }
+                _ => panic!("{line}"),
+            }
+        }
+        for (name, kind) in &kinds {
+            let is_counter = *kind == "counter";
+            assert_eq!(name.ends_with("_total"), is_counter, "{name} is a {kind}");
+            assert!(!name.contains(':'), "{name}: a colon is for recording rules");
+            let scaled = ["milli", "micro", "nano", "kilo", "mega", "minutes", "hours"];
+            assert!(!scaled.iter().any(|unit| name.contains(unit)), "{name}: base units only");
+        }
+        for name in ["pbft_build_info", "process_start_time_seconds", "process_cpu_seconds_total"] {
+            assert!(kinds.contains_key(name), "{name}");
+        }
     }
 
     #[test]

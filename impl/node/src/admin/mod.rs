@@ -7,6 +7,7 @@
 
 mod exposition;
 mod host;
+mod process;
 mod slots;
 
 pub use exposition::{CONTENT_TYPE, exposition};

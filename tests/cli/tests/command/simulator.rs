@@ -42,8 +42,16 @@ fn the_page_on_reliability_has_the_rules_and_the_numbers() {
         let row = format!("| `{}` | {} |", rule.name(), rule.text());
         assert!(page.contains(&row), "{row}");
     }
-    let readme = std::fs::read_to_string(commands::root().join("README.md")).expect("the page");
-    assert!(readme.contains(&format!("; {} rules, agreement", Rule::ALL.len())), "rules");
+    let read = |path| {
+        let text = std::fs::read_to_string(commands::root().join(path)).expect("a page");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let rules = format!("{} rules", Rule::ALL.len());
+    assert!(read("README.md").contains(&format!("simulated clusters, {rules}")), "{rules}");
+    assert!(
+        read("docs/claims.md").contains(&format!("In every run {rules} are checked")),
+        "{rules}"
+    );
     for rule in Rule::OF_ONE {
         assert!(page.contains(&format!("`{}`,", rule.name())), "{} holds alone", rule.name());
     }
