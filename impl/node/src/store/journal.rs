@@ -34,7 +34,7 @@ pub(super) const JOURNAL_FILE: &str = "data.journal";
 pub(super) const JOURNAL_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The file grows by so much at a time, so that a commit seldom waits for the file system's own notes.
-const EXTENT: usize = 1024 * 1024;
+const EXTENT: usize = 256 * 1024;
 
 const HEADER: usize = 20;
 

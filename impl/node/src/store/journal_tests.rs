@@ -143,7 +143,7 @@ fn a_commit_whose_sectors_reach_the_disk_in_any_order_has_happened_or_not() {
 fn damage_before_the_last_commit_is_refused() {
     let scene = Scene::new(9..=12);
     let whole = &scene.after.0;
-    for at in 0..scene.last().start {
+    for at in (0..scene.last().start).step_by(5) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
         let error = scene.with(damaged).expect_err("damaged").to_string();
