@@ -39,7 +39,7 @@ const TRY_STABILISE: Handler = in_core!("checkpoint.rs", "Replica::try_stabilise
 const ON_EXECUTED: Handler = in_core!("execution.rs", "Replica::on_executed");
 const ON_INSTALLED: Handler = in_core!("transfer.rs", "Replica::on_installed");
 const APPEND: Handler = in_node!("store/transaction.rs", "Transaction::append");
-const EXECUTED: Handler = in_node!("store/transaction.rs", "Transaction::executed");
+const EXECUTED: Handler = in_node!("store/transaction.rs", "Transaction::record_execution");
 const COLLECT_COMMITS: Handler = in_core!("normal_case.rs", "Replica::collect_commits");
 const PERFORM_ALL: Handler = in_host!("host.rs", "Host::perform_all");
 const ADVANCE: Handler = in_core!("normal_case.rs", "Replica::advance");
@@ -55,7 +55,7 @@ pub const RECOVERY: &[Handler] = &[
 pub const SYNC: &[Handler] = &[
     in_host!("host.rs", "Host::end_group"),
     in_host!("host.rs", "Host::commit"),
-    in_node!("store/transaction.rs", "Transaction::begin"),
+    in_node!("store/journal.rs", "Journal::append"),
 ];
 /// The digest of a batch.
 pub const BATCH_DIGEST: &[Handler] = &[in_core!("canonical.rs", "Batch::digest")];

@@ -32,6 +32,8 @@ pub(super) const POWER: &[Handler] = &[
     in_host!("perform.rs", "Host::append"),
     in_node!("store/mod.rs", "Store::read_log"),
     in_node!("store/transaction.rs", "Transaction::fold"),
+    in_node!("store/transaction.rs", "Transaction::redo"),
+    in_node!("store/journal.rs", "Journal::append"),
     in_node!("driver.rs", "Driver::group"),
 ];
 

@@ -31,7 +31,8 @@ pub(super) const FILES: &[Handler] = &[
     in_node!("store/mod.rs", "Store::examine"),
     in_node!("store/identity.rs", "Identity::check"),
     in_node!("store/seal.rs", "Seal::write"),
-    in_node!("store/mod.rs", "Store::count_incarnation"),
+    in_node!("store/mod.rs", "Store::caught_up"),
+    in_node!("store/transaction.rs", "Transaction::count_incarnation"),
 ];
 
 /// A directory that is gone when the story is over.
@@ -240,6 +241,9 @@ pub(super) fn files(story: &Story) -> Outcome {
     demand(Kind::Restart, "one who only looks has changed it", before == after)
 }
 
+/// The files that a copy of a store would have.
+const OF_A_STORE: [&str; 2] = [STORE_FILE, "data.journal"];
+
 /// A store that has lost writes that were acknowledged is refused: messages may depend on them.
 pub(super) fn lost_writes(story: &Story) -> Outcome {
     story.about("a replica with a store in files", FILES);
@@ -263,11 +267,13 @@ pub(super) fn lost_writes(story: &Story) -> Outcome {
         commits += metrics.commits.get();
         demand(Kind::Harness, "nothing was written", metrics.commits.get() > 0)?;
         expect(Kind::Restart, "what is sealed", format!("commits = {commits:020}\n"), seal()?)?;
-        let now = std::fs::read(directory.join(STORE_FILE)).map_err(harness)?;
+        let now = OF_A_STORE.map(|name| std::fs::read(directory.join(name)));
         older.get_or_insert((now, metrics.commits.get()));
     }
-    let Some((bytes, known)) = older else { return Err(harness("no store")) };
-    std::fs::write(directory.join(STORE_FILE), bytes).map_err(harness)?;
+    let Some((files, known)) = older else { return Err(harness("no store")) };
+    for (name, bytes) in OF_A_STORE.iter().zip(files) {
+        std::fs::write(directory.join(name), bytes.map_err(harness)?).map_err(harness)?;
+    }
     let lost = format!("its last {} acknowledged commit(s) are lost", commits - known);
     opens("an older store", &lost, Store::open(directory, identity(0)))?;
     std::fs::remove_file(directory.join("store.seal")).map_err(harness)?;

@@ -10,7 +10,7 @@ fn store() -> Store {
 
 /// Executes operations one after the other and returns the results as text.
 fn run(store: &mut Store, operations: &[&str]) -> Vec<String> {
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     let results = transaction
         .with_state(|state| {
             operations
@@ -195,7 +195,7 @@ proptest! {
     #[test]
     fn any_bytes_get_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         let mut store = store();
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         let result = transaction
             .with_state(|state| Ledger.execute(state, ClientId(0), &bytes))
             .expect("executed");

@@ -172,8 +172,7 @@ impl Driver {
             }
         };
         if let Ok(()) = &result {
-            self.host.disk_mut().catch_up()?;
-            self.host.disk_mut().sync_seal()?;
+            self.host.disk_mut().settle()?;
         }
         if let (Ok(()) | Err(DriverError::Halted(_)), Some(observer)) =
             (&result, &mut self.watch.observer)

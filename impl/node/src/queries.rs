@@ -100,7 +100,7 @@ mod tests {
     async fn queries_are_answered_bounded_and_may_fail_alone() {
         let identity = Identity::new(Digest::default(), ReplicaId(0));
         let mut store = Store::in_memory(&MemoryDisk::default(), identity).expect("opened");
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         transaction.with_state(|state| state.put(b"key", b"v")).expect("open").expect("small");
         transaction.commit().expect("committed");
         let queries = Queries::new(Arc::new(Talker), store.reader(), 60);

@@ -24,7 +24,7 @@ fn falsify(cluster: &ProcessCluster, id: u32, account: &str, balance: u64) {
     let mut store = Store::open(&cluster.replica_directory(id), identity).expect("a store");
     let key = Record::key(&Account::new(account).expect("a name"));
     let record = Record { balance, count: 1, entries: Vec::new() };
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     let put = transaction.with_state(|state| state.put(&key, &record.encode())).expect("open");
     put.expect("small");
     transaction.commit().expect("committed");

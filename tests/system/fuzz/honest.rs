@@ -69,7 +69,7 @@ pub(crate) fn store() -> StoreFiles {
         let pre_prepare = craft::pre_prepare(0, seq, batch.digest(), 0);
         let prepares = [2, 3].map(|id| craft::signed_prepare(0, seq, batch.digest(), id)).to_vec();
         let certificate = PreparedCertificate { pre_prepare: pre_prepare.clone(), prepares };
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         let proposal = Arc::new(Proposal { pre_prepare, batch });
         transaction.append(&Record::Accepted(proposal)).expect("appended");
         transaction.append(&Record::Prepared(Arc::new(certificate))).expect("appended");

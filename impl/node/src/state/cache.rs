@@ -39,6 +39,11 @@ impl Starts {
         Self(bytes)
     }
 
+    /// What [`Starts::as_bytes`] has given.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -172,7 +177,7 @@ mod tests {
         cache: &mut ChunkCache,
         change: impl FnOnce(&mut State<'_>),
     ) {
-        let mut state = State::new(write.open_table(TABLE).expect("open"), None, cache);
+        let mut state = State::new(write.open_table(TABLE).expect("open"), None, cache, None);
         change(&mut state);
         state.finish().expect("written");
     }

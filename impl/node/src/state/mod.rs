@@ -15,7 +15,7 @@ pub(crate) use chunk::chunk_pairs;
 pub(crate) use chunk::{put_pair, unchunk};
 pub use view::StateView;
 
-use crate::store::StoreError;
+use crate::store::{Change, StoreError};
 use pbft_core::types::SeqNum;
 use pbft_host::Undo;
 use redb::{AccessGuard, ReadableTable, StorageError, Table};
@@ -62,6 +62,8 @@ pub struct State<'txn> {
     chunks: &'txn mut ChunkCache,
     /// What the keys that the operation under way has changed had before, oldest first.
     before: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Where the changes are noted, if the journal keeps them.
+    changes: Option<&'txn mut Vec<Change>>,
     failure: Option<StoreError>,
 }
 
@@ -87,8 +89,9 @@ impl<'txn> State<'txn> {
         table: Table<'txn, Bytes, Bytes>,
         former: Option<Former<'txn>>,
         chunks: &'txn mut ChunkCache,
+        changes: Option<&'txn mut Vec<Change>>,
     ) -> Self {
-        Self { table, former, chunks, before: Vec::new(), failure: None }
+        Self { table, former, chunks, before: Vec::new(), changes, failure: None }
     }
 
     pub(crate) fn finish(self) -> Result<(), StoreError> {
@@ -116,6 +119,13 @@ impl<'txn> State<'txn> {
             self.chunks.changed(key);
             if let Some(former) = &mut self.former {
                 former.keep(key, old.as_deref())?;
+            }
+            if let Some(changes) = &mut self.changes {
+                let key = key.to_vec();
+                changes.push(match value {
+                    Some(value) => Change::Put { key, value: value.to_vec() },
+                    None => Change::Delete { key },
+                });
             }
         }
         Ok(old)

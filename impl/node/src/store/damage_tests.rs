@@ -1,5 +1,6 @@
 //! What disks do to stores: they are full, they lose what was acknowledged, they change a byte.
 
+use super::journal::JOURNAL_FILE;
 use super::tests::{accepted, execute, identity, snapshot};
 use super::*;
 
@@ -7,11 +8,11 @@ use super::*;
 fn a_full_disk_is_told_from_a_broken_one_and_used_again() {
     let disk = MemoryDisk::default();
     let mut store = Store::in_memory(&disk, identity(0)).expect("opened");
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     transaction.append(&accepted(1)).expect("appended");
     transaction.commit().expect("committed");
     let before = store.durable().clone();
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     transaction.append(&accepted(2)).expect("appended");
     disk.set_full(true);
     let failed = transaction.commit().expect_err("no room");
@@ -20,14 +21,13 @@ fn a_full_disk_is_told_from_a_broken_one_and_used_again() {
     disk.set_full(false);
     store.reopen().expect("room again");
     assert_eq!(store.durable(), &before, "what was not acknowledged did not happen");
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     transaction.append(&accepted(2)).expect("appended");
     transaction.commit().expect("committed");
     disk.set_failing(true);
-    let failed = store.begin().and_then(|mut transaction| {
-        transaction.append(&accepted(3))?;
-        transaction.commit()
-    });
+    let mut transaction = store.begin();
+    transaction.append(&accepted(3)).expect("appended");
+    let failed = transaction.commit();
     assert!(!failed.expect_err("broken").is_full());
 }
 
@@ -66,8 +66,8 @@ fn a_real_disk_that_is_full_loses_nothing_and_is_used_again() {
     let mut seq = 0;
     let failed = loop {
         let before = store.durable().clone();
-        let written = store.begin().and_then(|mut transaction| {
-            transaction.append(&accepted(seq + 1))?;
+        let mut transaction = store.begin();
+        let written = transaction.append(&accepted(seq + 1)).and_then(|()| {
             transaction
                 .with_state(|state| state.put(&seq.to_be_bytes(), &[7; 20_000]))?
                 .expect("small");
@@ -94,7 +94,7 @@ fn written(directory: &Path) -> Durable {
     let mut store = Store::create(directory, identity(0)).expect("created");
     execute(&mut store, 2, &[(b"a", &[7; 9000]), (b"b", &[8; 9000])]);
     for seq in 1..=20 {
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         transaction.append(&accepted(seq)).expect("appended");
         transaction.commit().expect("committed");
     }
@@ -134,23 +134,20 @@ fn a_damaged_byte_is_noticed_wherever_it_matters() {
 #[test]
 fn a_last_commit_that_is_lost_after_it_was_acknowledged_is_noticed() {
     let directory = tempfile::tempdir().expect("temporary directory");
-    let path = directory.path().join(STORE_FILE);
+    let path = directory.path().join(JOURNAL_FILE);
     let mut store = Store::create(directory.path(), identity(0)).expect("created");
     let mut images = Vec::new();
     for seq in 1..=5 {
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         transaction.append(&accepted(seq)).expect("appended");
         transaction.commit().expect("committed");
         images.push(std::fs::read(&path).expect("read"));
     }
     let seal = std::fs::read(directory.path().join("store.seal")).expect("read");
     drop(store);
-    // Killed after the last commit, one byte of which the disk then damages: the database falls back to the commit
-    // before it, and takes the last one for cut off.
+    // Killed after the last commit, one byte of which the disk then damages: what is left looks like one that was cut off.
     let [.., before, last] = &images[..] else { panic!("five images") };
-    let header = 4096;
-    let at =
-        (header..last.len()).find(|at| before[*at] != last[*at]).expect("something was written");
+    let at = (0..last.len()).rfind(|at| before[*at] != last[*at]).expect("something was written");
     let mut damaged = last.clone();
     damaged[at] ^= 0x10;
     std::fs::write(&path, &damaged).expect("written");

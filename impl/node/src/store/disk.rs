@@ -6,15 +6,29 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A medium for [`super::Store::in_memory`]. Clones share their content.
+/// A medium for [`super::Store::in_memory`], with the two files of a store. Clones share their content.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
-    medium: Arc<Mutex<Medium>>,
-    failing: Arc<AtomicBool>,
-    full: Arc<AtomicBool>,
+    database: Arc<Mutex<Medium>>,
+    journal: Arc<Mutex<Medium>>,
+    state: Arc<State>,
 }
 
+/// How the disk is.
 #[derive(Debug, Default)]
+struct State {
+    failing: AtomicBool,
+    full: AtomicBool,
+}
+
+/// One of the files.
+#[derive(Clone, Debug)]
+pub(super) struct MemoryFile {
+    medium: Arc<Mutex<Medium>>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
 struct Medium {
     bytes: Vec<u8>,
     /// How to take back what was not synced, the latest last.
@@ -22,8 +36,13 @@ struct Medium {
     syncs: u64,
 }
 
+impl std::fmt::Debug for Medium {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Medium").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
 /// Takes back one change.
-#[derive(Debug)]
 enum Undo {
     Write { start: usize, before: Vec<u8> },
     Shrink { len: usize },
@@ -31,38 +50,54 @@ enum Undo {
 }
 
 impl MemoryDisk {
-    /// A disk with this content.
-    pub(super) fn holding(bytes: Vec<u8>) -> Self {
-        let medium = Medium { bytes, ..Medium::default() };
-        Self { medium: Arc::new(Mutex::new(medium)), ..Self::default() }
+    /// A disk with these contents of database and journal.
+    pub(super) fn holding(database: Vec<u8>, journal: Vec<u8>) -> Self {
+        let file = |bytes| Arc::new(Mutex::new(Medium { bytes, ..Medium::default() }));
+        Self { database: file(database), journal: file(journal), state: Arc::default() }
+    }
+
+    /// The database's file.
+    pub(super) fn database(&self) -> MemoryFile {
+        MemoryFile { medium: Arc::clone(&self.database), state: Arc::clone(&self.state) }
+    }
+
+    /// The journal's file.
+    pub(super) fn journal(&self) -> MemoryFile {
+        MemoryFile { medium: Arc::clone(&self.journal), state: Arc::clone(&self.state) }
     }
 
     /// From now on every write and sync fails, or works again.
     pub fn set_failing(&self, failing: bool) {
-        self.failing.store(failing, Ordering::SeqCst);
+        self.state.failing.store(failing, Ordering::SeqCst);
     }
 
     /// From now on there is no room for any write, or there is again.
     pub fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
+        self.state.full.store(full, Ordering::SeqCst);
     }
 
     /// Whether nothing was ever written.
     pub fn is_empty(&self) -> bool {
-        self.lock().bytes.is_empty()
+        lock(&self.database).bytes.is_empty()
     }
 
-    /// How often everything written was made to stay.
+    /// How often everything written to a file was made to stay.
     pub fn syncs(&self) -> u64 {
-        self.lock().syncs
+        lock(&self.database).syncs + lock(&self.journal).syncs
     }
 
     /// Another disk, with what would be on this one if the power failed now: everything up to the last sync. What is
     /// still written to this one, by a store that is closed for instance, does not reach it.
     pub fn after_power_cut(&self) -> Self {
-        let medium = self.lock();
-        let mut bytes = medium.bytes.clone();
-        for undo in medium.unsynced.iter().rev() {
+        Self::holding(lock(&self.database).synced(), lock(&self.journal).synced())
+    }
+}
+
+impl Medium {
+    /// What was synced.
+    fn synced(&self) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        for undo in self.unsynced.iter().rev() {
             match undo {
                 Undo::Write { start, before } => {
                     bytes[*start..start + before.len()].copy_from_slice(before);
@@ -71,17 +106,22 @@ impl MemoryDisk {
                 Undo::Grow { tail } => bytes.extend(tail),
             }
         }
-        let medium = Medium { bytes, ..Medium::default() };
-        let medium = Arc::new(Mutex::new(medium));
-        Self { medium, failing: Arc::default(), full: Arc::default() }
+        bytes
     }
+}
 
+fn lock(medium: &Mutex<Medium>) -> MutexGuard<'_, Medium> {
+    medium.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MemoryFile {
     fn lock(&self) -> MutexGuard<'_, Medium> {
-        self.medium.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.medium)
     }
 
     fn check(&self) -> io::Result<()> {
-        match (self.failing.load(Ordering::SeqCst), self.full.load(Ordering::SeqCst)) {
+        let State { failing, full } = &*self.state;
+        match (failing.load(Ordering::SeqCst), full.load(Ordering::SeqCst)) {
             (true, _) => Err(io::Error::other("this disk was told to fail")),
             (false, true) => Err(io::ErrorKind::StorageFull.into()),
             (false, false) => Ok(()),
@@ -97,7 +137,7 @@ fn span(offset: u64, len: usize, bytes: &[u8]) -> io::Result<std::ops::Range<usi
     }
 }
 
-impl StorageBackend for MemoryDisk {
+impl StorageBackend for MemoryFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.lock().bytes.len() as u64)
     }

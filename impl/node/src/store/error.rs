@@ -63,7 +63,9 @@ pub enum StoreError {
         what: String,
     },
     /// The operating system refused.
-    #[error("{path}: {source}; check the disk, and that this user may read and write there")]
+    #[error(
+        "{path}: {source}; check the disk and its free space, and that this user may write there"
+    )]
     Io {
         /// The file.
         path: PathBuf,

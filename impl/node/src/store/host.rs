@@ -18,7 +18,7 @@ impl Store {
         &mut self,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let mut transaction = self.begin()?;
+        let mut transaction = self.begin();
         let changed = change(&mut transaction)?;
         transaction.put_off();
         Ok(changed)

@@ -62,7 +62,7 @@ impl Compared {
     }
 
     fn change(&mut self, key: u8, value: Option<Vec<u8>>) {
-        let mut transaction = self.store.begin().expect("begun");
+        let mut transaction = self.store.begin();
         let changed = transaction.with_state(|state| match &value {
             Some(value) => state.put(&[key], value),
             None => {
@@ -83,7 +83,7 @@ impl Compared {
             Step::Put(key, number) => self.change(key, Some(value(number))),
             Step::Delete(key) => self.change(key, None),
             Step::Lose(key) => {
-                let mut lost = self.store.begin().expect("begun");
+                let mut lost = self.store.begin();
                 lost.with_state(|state| state.put(&[key], b"lost")).expect("open").expect("small");
                 lost.chunks().expect("read");
             }
@@ -94,7 +94,7 @@ impl Compared {
             }
             Step::Stable(back) => {
                 let Some(seq) = self.kept.keys().rev().nth(back).copied() else { return };
-                let mut transaction = self.store.begin().expect("begun");
+                let mut transaction = self.store.begin();
                 transaction.append(&stable(seq.0)).expect("appended");
                 transaction.commit().expect("committed");
                 self.kept = self.kept.split_off(&oldest_kept(self.kept.keys().copied(), seq));
@@ -114,7 +114,7 @@ impl Compared {
         pairs.insert(vec![key], b"fetched".to_vec());
         self.seq += 1;
         let here: Vec<_> = self.kept.values().flat_map(chunks).collect();
-        let mut transaction = self.store.begin().expect("begun");
+        let mut transaction = self.store.begin();
         for bytes in chunks(&pairs).iter().filter(|bytes| !here.contains(bytes)) {
             transaction.stage(chunk_digest(bytes), bytes).expect("staged");
         }
@@ -186,7 +186,7 @@ fn a_checkpoint_keeps_what_changes_after_it_and_no_more() {
         (former, read.open_table(CHECKPOINTS).expect("open").len().expect("read"))
     };
     assert_eq!(lengths(&store), (3 * 200, 4));
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     transaction.append(&stable(4)).expect("appended");
     transaction.commit().expect("committed");
     assert_eq!(lengths(&store), (200, 2), "what checkpoints 1 and 2 had is not needed any more");
@@ -197,7 +197,7 @@ fn a_fetched_state_changes_only_what_differs() {
     let mut source = filled();
     let mut store = filled();
     let manifest = execute(&mut source, 2, &[(&5_000u32.to_be_bytes(), b"other")]);
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     let known = transaction.chunks().expect("read").ids;
     let (mut bytes, mut staged) = (0, 0);
     for (index, chunk) in manifest.chunks.iter().enumerate() {
@@ -222,7 +222,7 @@ fn a_fetched_state_that_is_another_is_refused() {
     let mut store = filled();
     let bytes = chunks(&BTreeMap::from([(b"key".to_vec(), b"value".to_vec())])).remove(0);
     let twice = vec![ChunkId::of(&bytes); 2];
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     transaction.stage(twice[0].digest, &bytes).expect("staged");
     let refused = transaction.install(&Manifest::new(SeqNum(9), Vec::new(), twice));
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");

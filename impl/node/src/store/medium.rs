@@ -1,8 +1,10 @@
 //! Where a store lives, and how it is opened there.
 
-use super::identity::IDENTITY_FILE;
+use super::identity::{IDENTITY_FILE, Identity};
+use super::journal::{self, JOURNAL_BYTES_MAX, JOURNAL_FILE, Journal};
 use super::seal::{SEAL_FILE, Seal};
 use super::{MemoryDisk, STORE_FILE, StoreError};
+use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError};
 use std::io::Read as _;
 use std::panic::AssertUnwindSafe;
@@ -32,6 +34,31 @@ impl Medium {
         match self {
             Self::Directory(_, seal, _) => seal.write(commits),
             Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Opens the journal of `identity`'s store. If none `is_due`, a version without one has made the store, and it is made.
+    pub(super) fn journal(&self, identity: &Identity, is_due: bool) -> Result<Journal, StoreError> {
+        match self {
+            Self::Directory(directory, ..) => {
+                let path = directory.join(JOURNAL_FILE);
+                let open = || std::fs::File::options().read(true).write(true).open(&path);
+                let file = match open() {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        if is_due {
+                            let what = "it is missing".to_owned();
+                            return Err(StoreError::Corrupt { path, what });
+                        }
+                        journal::create(directory)?;
+                        open()
+                    }
+                    file => file,
+                };
+                let file = file.map_err(|source| StoreError::Io { path: path.clone(), source })?;
+                let file = FileBackend::new(file).map_err(|error| StoreError::at(&path, error))?;
+                Journal::open(file, path, identity)
+            }
+            Self::Memory(disk) => Journal::open(disk.journal(), JOURNAL_FILE.into(), identity),
         }
     }
 }
@@ -78,39 +105,51 @@ pub(super) fn open_verified(directory: &Path, cache_bytes: usize) -> Result<Data
     verified(&path, cache_bytes, |builder| builder.open(&path))
 }
 
-/// What is in a database file that nobody has open.
-pub(super) fn copy(path: &Path) -> Result<MemoryDisk, StoreError> {
-    let io = |source| StoreError::Io { path: path.to_owned(), source };
-    let mut file = match std::fs::File::open(path) {
+/// What is in the files of a store that nobody has open.
+pub(super) fn copy(directory: &Path) -> Result<MemoryDisk, StoreError> {
+    let (path, journal) = (directory.join(STORE_FILE), directory.join(JOURNAL_FILE));
+    let io = |source| StoreError::Io { path: path.clone(), source };
+    let mut file = match std::fs::File::open(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(StoreError::Missing { path: path.to_owned() });
+            return Err(StoreError::Missing { path });
         }
         file => file.map_err(io)?,
     };
     match file.try_lock_shared() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
-            return Err(StoreError::Locked { path: path.to_owned() });
+            return Err(StoreError::Locked { path });
         }
         Err(std::fs::TryLockError::Error(source)) => return Err(io(source)),
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(io)?;
-    match bytes.is_empty() {
-        true => Err(StoreError::Empty { path: path.to_owned() }),
-        false => Ok(MemoryDisk::holding(bytes)),
+    if bytes.is_empty() {
+        return Err(StoreError::Empty { path });
     }
+    let mut entries = Vec::new();
+    match std::fs::File::open(&journal) {
+        // A version without a journal has made it.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        file => {
+            // One byte more than it may have is too many.
+            let read = file
+                .and_then(|file| file.take(2 * JOURNAL_BYTES_MAX as u64).read_to_end(&mut entries));
+            read.map_err(|source| StoreError::Io { path: journal, source })?;
+        }
+    }
+    Ok(MemoryDisk::holding(bytes, entries))
 }
 
 /// Opens a copy of the database file at `path`, all of whose pages are sound.
 pub(super) fn open_copy(path: &Path, disk: &MemoryDisk) -> Result<Database, StoreError> {
-    verified(path, CACHE_BYTES, |builder| builder.create_with_backend(disk.clone()))
+    verified(path, CACHE_BYTES, |builder| builder.create_with_backend(disk.database()))
 }
 
 /// Moves the files of a store that is lost into a new directory beside them, which is returned; `None` if there are
 /// none.
 pub(super) fn set_aside(directory: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let files: Vec<_> = [STORE_FILE, IDENTITY_FILE, SEAL_FILE]
+    let files: Vec<_> = [STORE_FILE, JOURNAL_FILE, IDENTITY_FILE, SEAL_FILE]
         .into_iter()
         .filter(|name| directory.join(name).symlink_metadata().is_ok())
         .collect();

@@ -1,21 +1,25 @@
 //! The replica's disk: the durable log, the service's state, the reply table and the checkpoints, in one
-//! transactional file (redb).
+//! transactional file (redb) with a journal before it.
 //!
 //! Everything that a group of steps asks to be durable goes into one write transaction, and nothing that depends on it leaves
-//! the machine before [`Transaction::commit`] has returned. The log is cut short whenever a checkpoint is stable:
-//! then the records are folded into one [`Durable`]. A store belongs to one replica of one cluster for ever, and
+//! the machine before [`Transaction::commit`] has returned. Most commits are an entry of the journal; the database has them in
+//! memory until one is written there, when a checkpoint is stable for instance. Whoever opens a store does the entries of
+//! the journal again. The log is cut short whenever a checkpoint is stable: then the records are folded into one [`Durable`]. A store belongs to one replica of one cluster for ever, and
 //! refuses to be opened as anybody else's.
 
+mod change;
 mod disk;
 mod error;
 mod host;
 mod identity;
+mod journal;
 mod kept;
 mod medium;
 mod seal;
 mod tables;
 mod transaction;
 
+pub(crate) use change::Change;
 pub use disk::MemoryDisk;
 pub use error::StoreError;
 pub use identity::Identity;
@@ -24,6 +28,7 @@ pub use transaction::Transaction;
 
 use crate::codec;
 use crate::state::{ChunkCache, Chunks, Pair, StateView};
+use journal::{Entry, Journal};
 use medium::Medium;
 use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{Manifest, chunk_digest};
@@ -38,8 +43,8 @@ use seal::Seal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tables::{
-    COMMITS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, LOG, META, REPLIES, SERVICE,
-    STAGED,
+    COMMITS, DURABLE, EVIDENCE, EXECUTED, IDENTITY, INCARNATION, JOURNALED, LOG, META, REPLIES,
+    SERVICE, STAGED,
 };
 use transaction::Open;
 
@@ -60,8 +65,15 @@ pub struct Store {
     incarnation: u64,
     /// How many commits there were.
     commits: u64,
-    /// The fold of the committed log.
+    journal: Journal,
+    /// What is in the journal and was not done again yet.
+    to_redo: Vec<Entry>,
+    /// Until which commit the database has what was not records.
+    in_database: u64,
+    /// The fold of the committed records.
     durable: Durable,
+    /// The records that are in the journal and not in the database's log.
+    unlogged: Vec<Record>,
     /// The key of the next log record.
     next_record: u64,
     /// The chunks of the committed state; `None` after a transaction that never happened.
@@ -89,6 +101,7 @@ impl Store {
         }
         identity.write(directory)?;
         let seal = Seal::create(directory)?;
+        journal::create(directory)?;
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(&path);
         let database = database.map_err(|e| StoreError::at(&path, e))?;
         tables::initialise(&database, &identity, durable).map_err(|e| e.with_path(&path))?;
@@ -103,7 +116,7 @@ impl Store {
     }
 
     /// Opens the store of `identity`'s replica in `directory`, and reads all of it. Whatever is wrong with it, nothing
-    /// that a vote depends on is changed.
+    /// that a vote depends on is changed. What is in the journal is written to the database.
     pub fn open(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
         Self::open_with(directory, identity, CACHE_BYTES)
     }
@@ -130,24 +143,26 @@ impl Store {
         let medium = Medium::Directory(directory.to_owned(), seal, cache_bytes);
         let store = Self::load(database, medium, path, identity)?;
         store.check_seal(sealed)?;
+        let store = store.caught_up(Opening::Counted)?;
         if !is_named {
             identity.write(directory)?;
             tracing::warn!(
                 "the store is this replica's, but store.id was missing: it is written again"
             );
         }
-        store.counted()
+        Ok(store)
     }
 
     /// Opens a store in memory, empty or as an earlier one left it: the same code on another medium.
     pub fn in_memory(disk: &MemoryDisk, identity: Identity) -> Result<Self, StoreError> {
         let path = PathBuf::from("memory");
         let fresh = disk.is_empty();
-        let database = Database::builder().create_with_backend(disk.clone())?;
+        let database = Database::builder().create_with_backend(disk.database())?;
         if fresh {
             tables::initialise(&database, &identity, &Durable::default())?;
         }
-        Self::load(database, Medium::Memory(disk.clone()), path, identity)?.counted()
+        let medium = Medium::Memory(disk.clone());
+        Self::load(database, medium, path, identity)?.caught_up(Opening::Counted)
     }
 
     /// Moves the files of a lost store in `directory` out of the way, and says where to; `None` if there are none.
@@ -159,22 +174,14 @@ impl Store {
     /// open.
     pub fn examine(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(STORE_FILE);
-        let disk = medium::copy(&path)?;
+        let disk = medium::copy(directory)?;
         let database = medium::open_copy(&path, &disk)?;
         let identity = read_identity(&database).map_err(|e| e.with_path(&path))?;
         let store = Self::load(database, Medium::Memory(disk), path, identity)?;
         if let Ok((_, sealed)) = Seal::open(directory) {
             store.check_seal(sealed)?;
         }
-        store.with_last_incarnation()
-    }
-
-    fn with_last_incarnation(mut self) -> Result<Self, StoreError> {
-        let read = self.database.begin_read()?;
-        if let Some(bytes) = read.open_table(META)?.get(INCARNATION)? {
-            self.incarnation = decode("incarnation", bytes.value())?;
-        }
-        Ok(self)
+        store.caught_up(Opening::Uncounted)
     }
 
     /// How many writes were acknowledged so far.
@@ -199,9 +206,12 @@ impl Store {
         Ok(())
     }
 
-    /// Makes sure that the number of commits is on the disk beside the store, too. Called at an orderly end; commits
-    /// do not wait for it.
-    pub fn sync_seal(&self) -> Result<(), StoreError> {
+    /// Writes everything to the database, and makes sure that the number of commits is on the disk beside it. Called at an
+    /// orderly end; commits do not wait for it.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        self.catch_up()?;
+        let (number, path) = (self.commits, self.path.clone());
+        self.begin().into_database(number).map_err(|e| e.with_path(&path))?;
         match &self.medium {
             Medium::Directory(_, seal, _) => seal.sync(),
             Medium::Memory(_) => Ok(()),
@@ -226,31 +236,31 @@ impl Store {
         path: PathBuf,
         identity: Identity,
     ) -> Result<Self, StoreError> {
+        check_identity(&database, &identity, &path)?;
+        let has_journal = has_journal(&database).map_err(|e| e.with_path(&path))?;
         let database = Arc::new(database);
         let mut store = Self {
             open: None,
             readers: Arc::new(Mutex::new(Arc::downgrade(&database))),
             database,
+            journal: medium.journal(&identity, has_journal)?,
+            to_redo: Vec::new(),
+            in_database: 0,
             medium,
             path,
             identity,
             incarnation: 0,
             commits: 0,
             durable: Durable::default(),
+            unlogged: Vec::new(),
             next_record: 0,
             chunks: None,
             checkpoint: None,
         };
-        check_identity(&*store.database, &identity, &store.path)?;
         store.read_log().map_err(|e| e.with_path(&store.path))?;
         // Before the replica runs: nobody is to wait for it.
         store.read_chunks().map_err(|e| e.with_path(&store.path))?;
         Ok(store)
-    }
-
-    fn counted(mut self) -> Result<Self, StoreError> {
-        self.count_incarnation().map_err(|e| e.with_path(&self.path))?;
-        Ok(self)
     }
 
     fn read_log(&mut self) -> Result<(), StoreError> {
@@ -262,12 +272,23 @@ impl Store {
         if let Some(bytes) = meta.get(COMMITS)? {
             self.commits = decode("number of commits", bytes.value())?;
         }
+        if let Some(bytes) = meta.get(INCARNATION)? {
+            self.incarnation = decode("incarnation", bytes.value())?;
+        }
         for entry in read.open_table(LOG)?.iter()? {
             let (key, bytes) = entry?;
             let record: Record = decode("log record", bytes.value())?;
             self.durable.apply(&record);
             self.next_record = key.value() + 1;
         }
+        let journaled = match meta.get(JOURNALED)? {
+            Some(bytes) => decode("number of commits before the journal", bytes.value())?,
+            None => self.commits,
+        };
+        self.in_database = self.commits;
+        self.to_redo = self.journal.read(journaled)?;
+        self.commits =
+            self.to_redo.last().map_or(self.commits, |last| last.number.max(self.commits));
         Ok(())
     }
 
@@ -278,23 +299,40 @@ impl Store {
         Ok(())
     }
 
-    fn count_incarnation(&mut self) -> Result<(), StoreError> {
-        let write = self.database.begin_write()?;
-        {
-            let mut meta = write.open_table(META)?;
-            let last: u64 = match meta.get(INCARNATION)? {
-                Some(bytes) => decode("incarnation", bytes.value())?,
-                None => 0,
-            };
-            self.incarnation = last + 1;
-            meta.insert(INCARNATION, &*codec::encode(&self.incarnation)?)?;
+    /// Does again what is in the journal, and writes it to the database.
+    fn caught_up(mut self, opening: Opening) -> Result<Self, StoreError> {
+        let (path, number, in_database) = (self.path.clone(), self.commits, self.in_database);
+        let incarnation = self.incarnation + 1;
+        let entries = std::mem::take(&mut self.to_redo);
+        let redo = |mut transaction: Transaction<'_>| {
+            for Entry { number, changes } in entries {
+                transaction.redo(changes, number <= in_database)?;
+            }
+            if let Opening::Counted = opening {
+                transaction.count_incarnation(incarnation)?;
+            }
+            transaction.into_database(number).map(drop)
+        };
+        redo(self.begin()).map_err(|e| e.with_path(&path))?;
+        if let Opening::Counted = opening {
+            self.incarnation = incarnation;
         }
-        write.commit()?;
-        Ok(())
+        Ok(self)
+    }
+
+    /// Commit `number` has happened, with these records.
+    fn committed<'r>(
+        &mut self,
+        number: u64,
+        records: impl Iterator<Item = &'r Record>,
+    ) -> &mut Self {
+        self.commits = number;
+        records.for_each(|record| self.durable.apply(record));
+        self
     }
 
     /// Begins the one write transaction.
-    pub fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+    pub fn begin(&mut self) -> Transaction<'_> {
         Transaction::begin(self)
     }
 
@@ -306,7 +344,7 @@ impl Store {
     /// Commits what was put off, if anything was.
     pub fn catch_up(&mut self) -> Result<(), StoreError> {
         match self.is_behind() {
-            true => self.begin()?.commit(),
+            true => self.begin().commit(),
             false => Ok(()),
         }
     }
@@ -392,8 +430,17 @@ impl Store {
 
     /// How many records the log holds beside their fold.
     pub fn log_records(&self) -> Result<u64, StoreError> {
-        Ok(self.database.begin_read()?.open_table(LOG)?.len()?)
+        let logged = self.database.begin_read()?.open_table(LOG)?.len()?;
+        Ok(logged + self.unlogged.len() as u64)
     }
+}
+
+/// Whether the opening of a store is one more incarnation of its replica.
+#[derive(Clone, Copy)]
+enum Opening {
+    Counted,
+    /// Of a copy, to look at it.
+    Uncounted,
 }
 
 /// Reads the service's committed state. It does not keep the store open.
@@ -434,6 +481,11 @@ fn check_identity(
 ) -> Result<(), StoreError> {
     let found = read_identity(database).map_err(|e| e.with_path(path))?;
     expected.compare(&found, path)
+}
+
+/// Whether there is a journal before the database.
+fn has_journal(database: &Database) -> Result<bool, StoreError> {
+    Ok(database.begin_read()?.open_table(META)?.get(JOURNALED)?.is_some())
 }
 
 fn read_identity(database: &impl ReadableDatabase) -> Result<Identity, StoreError> {

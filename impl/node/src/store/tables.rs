@@ -37,6 +37,9 @@ pub(super) const INCARNATION: &str = "incarnation";
 pub(super) const DURABLE: &str = "durable";
 /// In [`META`]: the number of this commit; see the seal.
 pub(super) const COMMITS: &str = "commits";
+/// In [`META`]: the last commit whose records are in the log; those of later ones are in the journal. A store of a version
+/// without a journal does not have it.
+pub(super) const JOURNALED: &str = "journaled";
 /// In [`META`]: the last batch executed.
 pub(super) const EXECUTED: &str = "executed";
 
@@ -51,6 +54,7 @@ pub(super) fn initialise(
         let mut meta = write.open_table(META)?;
         meta.insert(IDENTITY, &*codec::encode(identity)?)?;
         meta.insert(DURABLE, &*codec::encode(durable)?)?;
+        meta.insert(JOURNALED, &*codec::encode(&0_u64)?)?;
         write.open_table(LOG)?;
         write.open_table(REPLIES)?;
         write.open_table(SERVICE)?;

@@ -79,7 +79,7 @@ fn reply_chunks(seq: u64) -> Vec<Arc<[u8]>> {
 
 /// Executes a batch that puts `pairs`, and takes a checkpoint after it.
 pub(super) fn execute(store: &mut Store, seq: u64, pairs: &[(&[u8], &[u8])]) -> Manifest {
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     transaction
         .with_state(|state| {
             pairs.iter().for_each(|(key, value)| state.put(key, value).expect("small"));
@@ -100,11 +100,11 @@ pub(super) fn execute(store: &mut Store, seq: u64, pairs: &[(&[u8], &[u8])]) -> 
 fn what_is_committed_survives_and_nothing_else() {
     for medium in Medium::both() {
         let mut store = medium.open();
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         transaction.append(&accepted(1)).expect("appended");
         transaction.append(&accepted(2)).expect("appended");
         transaction.commit().expect("committed");
-        let mut lost = store.begin().expect("begun");
+        let mut lost = store.begin();
         lost.append(&accepted(3)).expect("appended");
         lost.with_state(|state| state.put(b"lost", b"")).expect("open").expect("small");
         drop(lost);
@@ -145,7 +145,7 @@ fn a_stable_checkpoint_cuts_the_log_and_lets_go_of_earlier_checkpoints() {
         execute(&mut store, 2, &[(b"a", b"1")]);
         execute(&mut store, 4, &[(b"a", b"2")]);
         execute(&mut store, 6, &[(b"a", b"3")]);
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         (1..=6).for_each(|seq| transaction.append(&accepted(seq)).expect("appended"));
         transaction.append(&stable(6)).expect("appended");
         transaction.append(&accepted(7)).expect("appended");
@@ -182,7 +182,7 @@ fn chunks_that_checkpoints_share_are_kept_as_long_as_one_needs_them() {
         }
         assert!(manifests[0].chunks.len() > 3);
         assert_eq!(manifests[0].chunks[3..], manifests[2].chunks[3..], "unchanged");
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         transaction.append(&stable(6)).expect("appended");
         transaction.commit().expect("committed");
         for manifest in &manifests[1..] {
@@ -198,7 +198,7 @@ fn chunks_that_checkpoints_share_are_kept_as_long_as_one_needs_them() {
 fn a_checkpoint_that_was_stable_before_it_was_kept_is_whole() {
     let mut store = Medium::Memory(MemoryDisk::default()).open();
     execute(&mut store, 2, &[(b"a", b"1")]);
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     // Nothing has changed, so there is nothing new to keep; and then what was kept goes.
     let chunks = transaction.chunks().expect("read");
     transaction.append(&stable(4)).expect("appended");
@@ -214,12 +214,12 @@ fn a_transaction_that_never_happened_leaves_no_digest() {
     let mut store = Medium::Memory(MemoryDisk::default()).open();
     execute(&mut store, 2, &[(b"a", b"1")]);
     let before = store.state_digest().expect("read");
-    let mut lost = store.begin().expect("begun");
+    let mut lost = store.begin();
     lost.with_state(|state| state.put(b"a", b"2")).expect("open").expect("small");
     let changed = lost.chunks().expect("read");
     drop(lost);
     assert_eq!(store.state_digest().expect("read"), before);
-    let mut again = store.begin().expect("begun");
+    let mut again = store.begin();
     assert_ne!(again.chunks().expect("read"), changed);
     again.with_state(|state| state.put(b"a", b"2")).expect("open").expect("small");
     assert_eq!(again.chunks().expect("read"), changed);
@@ -231,7 +231,7 @@ fn a_reader_sees_what_is_committed_until_the_store_is_closed() {
     let reader = store.reader();
     execute(&mut store, 2, &[(b"a", b"1")]);
     let mut view = reader.view().expect("read").expect("open");
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     transaction.with_state(|state| state.put(b"a", b"2")).expect("open").expect("small");
     assert_eq!((view.seq(), view.get(b"a")), (SeqNum(2), Some(b"1".to_vec())));
     transaction.commit().expect("committed");
@@ -251,7 +251,7 @@ fn a_fetched_state_replaces_what_was_there() {
         execute(&mut store, 2, &[(b"old", b"gone"), (b"a", b"1")]);
         let mut replies = ReplyTable::default();
         replies.record(ClientId(2), Lane(1), reply(9));
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         for index in 1..manifest.chunks.len() as u32 {
             let bytes = source.state_part(SeqNum(8), StatePart::Chunk(index)).expect("read");
             let digest = manifest.chunks[index as usize].digest;
@@ -280,7 +280,7 @@ fn fetched_chunks_survive_and_those_that_nobody_needs_are_dropped() {
     for medium in Medium::both() {
         let mut store = medium.open();
         let chunks: [&[u8]; 3] = [b"one", b"two", b"three"];
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         for bytes in chunks {
             transaction.stage(chunk_digest(bytes), bytes).expect("staged");
         }
@@ -291,7 +291,7 @@ fn fetched_chunks_survive_and_those_that_nobody_needs_are_dropped() {
         let mut expected = chunks.map(chunk_digest).to_vec();
         expected.sort_unstable();
         assert_eq!(staged(&store), expected);
-        let mut transaction = store.begin().expect("begun");
+        let mut transaction = store.begin();
         transaction.retain_staged(&BTreeSet::from([chunk_digest(b"two")])).expect("dropped");
         transaction.commit().expect("committed");
         assert_eq!(staged(&store), [chunk_digest(b"two")]);
@@ -303,7 +303,7 @@ fn an_incomplete_state_is_not_installed() {
     let mut store = Medium::Memory(MemoryDisk::default()).open();
     let missing = [0, 9].map(|byte| ChunkId { digest: Digest([byte; 32]), len: 1 });
     let manifest = Manifest::new(SeqNum(8), Vec::new(), missing.to_vec());
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     let refused = transaction.install(&manifest);
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })));
 }
@@ -319,7 +319,7 @@ fn each_opening_is_counted() {
 #[test]
 fn evidence_is_kept_once_a_slot() {
     let mut store = Medium::Memory(MemoryDisk::default()).open();
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     let contradiction = |first: u8| {
         let vote = |digest| {
             let (digest, replica) = (Digest([digest; 32]), ReplicaId(3));
@@ -339,11 +339,11 @@ fn evidence_is_kept_once_a_slot() {
 fn a_failing_disk_fails_the_commit() {
     let disk = MemoryDisk::default();
     let mut store = Store::in_memory(&disk, identity(0)).expect("opened");
-    let mut transaction = store.begin().expect("begun");
+    let mut transaction = store.begin();
     transaction.append(&accepted(1)).expect("appended");
     disk.set_failing(true);
     let failed = transaction.commit();
-    assert!(matches!(failed, Err(StoreError::Database { .. })), "{failed:?}");
+    assert!(matches!(failed, Err(StoreError::Io { .. })), "{failed:?}");
 }
 
 /// Everything in a directory, to show that nothing changed.

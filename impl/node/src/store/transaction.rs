@@ -1,8 +1,9 @@
 //! One write transaction: everything that a group of steps makes durable together.
 
+use super::change::{Change, ReplyChunk};
 use super::tables::{
-    CHECKPOINTS, COMMITS, DURABLE, EVIDENCE, EXECUTED, FORMER, LOG, META, REPLIES, REPLY_CHUNKS,
-    SERVICE, STAGED,
+    CHECKPOINTS, COMMITS, DURABLE, EVIDENCE, EXECUTED, FORMER, JOURNALED, LOG, META, REPLIES,
+    REPLY_CHUNKS, SERVICE, STAGED,
 };
 use super::{Store, StoreError, decode_manifest, kept};
 use crate::codec;
@@ -12,7 +13,7 @@ use pbft_core::evidence::Contradiction;
 use pbft_core::manifest::{ChunkId, Manifest, chunk_digest, oldest_kept};
 use pbft_core::message::{Request, StatePart};
 use pbft_core::replies::{LastReply, ReplyTable};
-use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
+use pbft_core::types::{ClientId, Digest, Lane, ReplicaId, SeqNum, View};
 use redb::{ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,17 +25,27 @@ const EVIDENCE_MAX: u64 = 4096;
 type Places = BTreeMap<Digest, (SeqNum, StatePart)>;
 
 /// What is written and not committed.
+#[derive(Default)]
 pub(super) struct Open {
+    /// The database's transaction, from the first change on that is not for the log alone.
+    in_database: Option<InDatabase>,
+    /// What changes, in order, for the journal.
+    changes: Vec<Change>,
+    /// Where among the changes those begin that are not folded.
+    folded: Option<usize>,
+    /// Whether something changes that the journal does not take: the commit is written to the database as a whole.
+    is_whole: bool,
+    /// Where the chunks begin that the host was told of last.
+    pub(super) starts: Starts,
+}
+
+/// A transaction of the database.
+struct InDatabase {
     write: WriteTransaction,
-    /// The records of this transaction, for the log's fold.
-    records: Vec<Record>,
-    next_record: u64,
     /// The store's, taken until the commit: a transaction that never happens leaves nothing known.
     chunks: ChunkCache,
     /// The last checkpoint that is kept.
     checkpoint: Option<SeqNum>,
-    /// Where the chunks begin that the host was told of last.
-    pub(super) starts: Starts,
 }
 
 /// An open write transaction. Dropped without a commit, it never happened.
@@ -45,7 +56,7 @@ pub struct Transaction<'s> {
 
 impl std::fmt::Debug for Open {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Open").field("next_record", &self.next_record).finish_non_exhaustive()
+        f.debug_struct("Open").field("changes", &self.changes.len()).finish_non_exhaustive()
     }
 }
 
@@ -55,22 +66,29 @@ impl std::fmt::Debug for Transaction<'_> {
     }
 }
 
+impl Open {
+    /// The records that no fold covers.
+    fn unfolded(&self) -> impl Iterator<Item = &Record> {
+        let changes = self.changes.iter().skip(self.folded.unwrap_or_default());
+        changes.filter_map(|change| match change {
+            Change::Record(record) => Some(record),
+            _ => None,
+        })
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Record(record) => Some(record),
+            _ => None,
+        })
+    }
+}
+
 impl<'s> Transaction<'s> {
     /// Begins, or goes on with what was [put off](Self::put_off).
-    pub(super) fn begin(store: &'s mut Store) -> Result<Self, StoreError> {
-        if let Some(open) = store.open.take() {
-            return Ok(Self { store, open });
-        }
-        let mut write = store.database.begin_write()?;
-        write.set_durability(redb::Durability::Immediate)?;
-        let (next_record, checkpoint) = (store.next_record, store.checkpoint);
-        let chunks = match store.chunks.take() {
-            Some(chunks) => chunks,
-            None => kept::written(&write)?.chunk_cache()?,
-        };
-        let (records, starts) = (Vec::new(), Starts::default());
-        let open = Open { write, records, next_record, chunks, checkpoint, starts };
-        Ok(Self { store, open })
+    pub(super) fn begin(store: &'s mut Store) -> Self {
+        let open = store.open.take().unwrap_or_default();
+        Self { store, open }
     }
 
     /// Leaves everything to the next transaction, which commits it together with its own writes. Nothing may depend on
@@ -79,46 +97,131 @@ impl<'s> Transaction<'s> {
         self.store.open = Some(self.open);
     }
 
+    /// The database's transaction.
+    fn in_database(&mut self) -> Result<&mut InDatabase, StoreError> {
+        let Self { store, open } = self;
+        if open.in_database.is_none() {
+            let write = store.database.begin_write()?;
+            let chunks = match store.chunks.take() {
+                Some(chunks) => chunks,
+                None => kept::written(&write)?.chunk_cache()?,
+            };
+            let checkpoint = store.checkpoint;
+            open.in_database = Some(InDatabase { write, chunks, checkpoint });
+        }
+        open.in_database.as_mut().ok_or_else(|| StoreError::corrupt("no transaction was begun"))
+    }
+
+    fn write(&mut self) -> Result<&WriteTransaction, StoreError> {
+        Ok(&self.in_database()?.write)
+    }
+
+    /// The same, for something that the journal does not take.
+    fn write_whole(&mut self) -> Result<&WriteTransaction, StoreError> {
+        self.open.is_whole = true;
+        self.write()
+    }
+
     /// Makes everything durable. After an error nothing may leave the machine any more: what is on the disk is
     /// not known, and asking again could be answered by a page cache that has forgotten the failure.
     pub fn commit(self) -> Result<(), StoreError> {
-        let Self { store, open } = self;
-        let Open { write, records, next_record, chunks, checkpoint, .. } = open;
-        let commits = store.commits + 1;
-        write.open_table(META)?.insert(COMMITS, &*codec::encode(&commits)?)?;
-        write.commit().map_err(|e| StoreError::from(e).with_path(&store.path))?;
-        store.medium.seal(commits)?;
-        store.commits = commits;
-        records.iter().for_each(|record| store.durable.apply(record));
-        store.next_record = next_record;
-        store.chunks = Some(chunks);
-        store.checkpoint = checkpoint;
+        let number = self.store.commits + 1;
+        let path = self.store.path.clone();
+        let entry = match self.open.is_whole {
+            true => None,
+            false => Some(codec::encode(&self.open.changes)?),
+        };
+        let store = match entry.filter(|entry| self.store.journal.has_room(entry.len())) {
+            Some(entry) => self.into_journal(number, &entry),
+            None => self.into_database(number),
+        };
+        store.map_err(|error| error.with_path(&path))?.medium.seal(number)
+    }
+
+    /// The commit is an entry of the journal. The database has it in memory.
+    fn into_journal(self, number: u64, entry: &[u8]) -> Result<&'s mut Store, StoreError> {
+        let Self { store, mut open } = self;
+        store.journal.append(number, entry)?;
+        if let Some(mut in_database) = open.in_database.take() {
+            in_database.write.set_durability(redb::Durability::None)?;
+            in_database.commit(number, store)?;
+        }
+        store.unlogged.extend(open.unfolded().cloned());
+        Ok(store.committed(number, open.records()))
+    }
+
+    /// The commit is on the database's disk, and with it all that was in the journal.
+    pub(super) fn into_database(mut self, number: u64) -> Result<&'s mut Store, StoreError> {
+        self.in_database()?;
+        let Self { store, mut open } = self;
+        if open.folded.is_some() {
+            store.unlogged.clear();
+        }
+        store.unlogged.extend(open.unfolded().cloned());
+        if let Some(mut in_database) = open.in_database.take() {
+            store.next_record = in_database.log(store.next_record, &store.unlogged)?;
+            let mut meta = in_database.write.open_table(META)?;
+            meta.insert(JOURNALED, &*codec::encode(&number)?)?;
+            drop(meta);
+            in_database.write.set_durability(redb::Durability::Immediate)?;
+            in_database.commit(number, store)?;
+        }
+        store.unlogged.clear();
+        store.journal.begin_anew();
+        Ok(store.committed(number, open.records()))
+    }
+
+    /// Does again what a commit in the journal has done. `is_there` if the database has it, but for its records.
+    pub(super) fn redo(&mut self, changes: Vec<Change>, is_there: bool) -> Result<(), StoreError> {
+        for change in changes {
+            match change {
+                Change::Record(record) => self.append(&record)?,
+                _ if is_there => {}
+                Change::Put { key, value } => self
+                    .with_state(|state| state.put(&key, &value))?
+                    .map_err(|error| StoreError::corrupt(format!("the journal has {error}")))?,
+                Change::Delete { key } => drop(self.with_state(|state| state.delete(&key))?),
+                Change::Executed { seq, replies } => self.record_execution(seq, replies)?,
+                Change::Checkpoint { manifest, starts, replies } => {
+                    let manifest = decode_manifest(&manifest)?;
+                    let replies: Vec<_> = replies.into_iter().map(|chunk| chunk.0).collect();
+                    self.store_checkpoint(&manifest, &replies, &Starts::from_bytes(starts))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One more opening is counted.
+    pub(super) fn count_incarnation(&mut self, incarnation: u64) -> Result<(), StoreError> {
+        let mut meta = self.write_whole()?.open_table(META)?;
+        meta.insert(super::tables::INCARNATION, &*codec::encode(&incarnation)?)?;
         Ok(())
     }
 
     /// Adds a record to the log. A stable checkpoint folds the log, and lets go of earlier checkpoints.
     pub fn append(&mut self, record: &Record) -> Result<(), StoreError> {
-        self.open.records.push(record.clone());
-        if let Record::Stable(_) = record {
-            return self.fold();
+        self.open.changes.push(Change::Record(record.clone()));
+        match record {
+            Record::Stable(_) => self.fold(),
+            _ => Ok(()),
         }
-        self.open.write.open_table(LOG)?.insert(self.open.next_record, &*codec::encode(record)?)?;
-        self.open.next_record += 1;
-        Ok(())
     }
 
     fn fold(&mut self) -> Result<(), StoreError> {
         let mut durable = self.store.durable.clone();
-        self.open.records.iter().for_each(|record| durable.apply(record));
+        self.open.records().for_each(|record| durable.apply(record));
+        self.open.folded = Some(self.open.changes.len());
         let stable = durable.low_water_mark;
-        self.open.write.open_table(META)?.insert(DURABLE, &*codec::encode(&durable)?)?;
-        self.open.write.open_table(LOG)?.retain(|_, _| false)?;
+        let write = self.write_whole()?;
+        write.open_table(META)?.insert(DURABLE, &*codec::encode(&durable)?)?;
+        write.open_table(LOG)?.retain(|_, _| false)?;
         self.forget_states_before(stable)
     }
 
     /// Lets go of the states that are not served any more, and of what only they had.
     fn forget_states_before(&mut self, stable: SeqNum) -> Result<(), StoreError> {
-        let write = &self.open.write;
+        let write = self.write_whole()?;
         let mut checkpoints = write.open_table(CHECKPOINTS)?;
         let stored = checkpoints.iter()?.map(|entry| Ok(SeqNum(entry?.0.value())));
         let oldest = oldest_kept(stored.collect::<Result<Vec<_>, StoreError>>()?, stable);
@@ -144,12 +247,18 @@ impl<'s> Transaction<'s> {
         &mut self,
         use_state: impl FnOnce(&mut State<'_>) -> R,
     ) -> Result<R, StoreError> {
-        let Open { write, chunks, checkpoint, .. } = &mut self.open;
+        self.in_database()?;
+        let Open { in_database, changes, is_whole, .. } = &mut self.open;
+        let Some(InDatabase { write, chunks, checkpoint }) = in_database else {
+            return Err(StoreError::corrupt("no transaction was begun"));
+        };
         let former = match *checkpoint {
             Some(checkpoint) => Some(Former { checkpoint, table: write.open_table(FORMER)? }),
             None => None,
         };
-        let mut state = State::new(write.open_table(SERVICE)?, former, chunks);
+        // Of what is written as a whole the journal needs nothing.
+        let changes = (!*is_whole).then_some(changes);
+        let mut state = State::new(write.open_table(SERVICE)?, former, chunks, changes);
         let result = use_state(&mut state);
         state.finish()?;
         Ok(result)
@@ -161,19 +270,32 @@ impl<'s> Transaction<'s> {
         seq: SeqNum,
         results: impl IntoIterator<Item = (&'r Request, LastReply)>,
     ) -> Result<(), StoreError> {
-        let mut replies = self.open.write.open_table(REPLIES)?;
-        for (request, reply) in results {
-            let key = (request.client.0, request.lane.0);
-            replies.insert(key, &*codec::encode(&reply)?)?;
+        let results = results.into_iter();
+        let replies = results.map(|(request, reply)| (request.client, request.lane, reply));
+        self.record_execution(seq, replies.collect())
+    }
+
+    fn record_execution(
+        &mut self,
+        seq: SeqNum,
+        results: Vec<(ClientId, Lane, LastReply)>,
+    ) -> Result<(), StoreError> {
+        let write = self.write()?;
+        let mut replies = write.open_table(REPLIES)?;
+        for (client, lane, reply) in &results {
+            let key = (client.0, lane.0);
+            replies.insert(key, &*codec::encode(reply)?)?;
         }
-        self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
+        write.open_table(META)?.insert(EXECUTED, &*codec::encode(&seq)?)?;
+        drop(replies);
+        self.open.changes.push(Change::Executed { seq, replies: results });
         Ok(())
     }
 
     /// The chunks of the service's state.
     pub(crate) fn chunks(&mut self) -> Result<Chunks, StoreError> {
-        let service = self.open.write.open_table(SERVICE)?;
-        Ok(self.open.chunks.chunks(&service)?)
+        let InDatabase { write, chunks, .. } = self.in_database()?;
+        Ok(chunks.chunks(&write.open_table(SERVICE)?)?)
     }
 
     /// Keeps a checkpoint of the state as it is now, to serve it: the service's chunks begin at `starts`, and `replies`
@@ -184,7 +306,8 @@ impl<'s> Transaction<'s> {
         replies: &[Arc<[u8]>],
         starts: &Starts,
     ) -> Result<(), StoreError> {
-        let mut table = self.open.write.open_table(REPLY_CHUNKS)?;
+        let InDatabase { write, checkpoint, .. } = self.in_database()?;
+        let mut table = write.open_table(REPLY_CHUNKS)?;
         for bytes in replies {
             table.insert(&chunk_digest(bytes).0, &**bytes)?;
         }
@@ -194,26 +317,35 @@ impl<'s> Transaction<'s> {
                 return Err(StoreError::corrupt(what));
             }
         }
-        let mut checkpoints = self.open.write.open_table(CHECKPOINTS)?;
-        checkpoints.insert(manifest.seq.0, (&*manifest.encode(), starts.as_bytes()))?;
-        self.open.checkpoint = Some(manifest.seq);
+        let mut checkpoints = write.open_table(CHECKPOINTS)?;
+        let encoded = manifest.encode();
+        checkpoints.insert(manifest.seq.0, (&*encoded, starts.as_bytes()))?;
+        *checkpoint = Some(manifest.seq);
+        drop((table, checkpoints));
+        let replies = replies.iter().cloned().map(ReplyChunk).collect();
+        let starts = starts.as_bytes().to_vec();
+        self.open.changes.push(Change::Checkpoint { manifest: encoded, starts, replies });
         Ok(())
     }
 
     /// A part of a checkpoint, also of one that this transaction stored.
-    pub fn state_part(&self, seq: SeqNum, part: StatePart) -> Result<Option<Vec<u8>>, StoreError> {
-        kept::written(&self.open.write)?.part(seq, part)
+    pub fn state_part(
+        &mut self,
+        seq: SeqNum,
+        part: StatePart,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        kept::written(self.write()?)?.part(seq, part)
     }
 
     /// Keeps a fetched chunk.
     pub fn stage(&mut self, digest: Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        self.open.write.open_table(STAGED)?.insert(&digest.0, bytes)?;
+        self.write_whole()?.open_table(STAGED)?.insert(&digest.0, bytes)?;
         Ok(())
     }
 
     /// Lets go of the fetched chunks that are not `needed`.
     pub fn retain_staged(&mut self, needed: &BTreeSet<Digest>) -> Result<(), StoreError> {
-        let mut staged = self.open.write.open_table(STAGED)?;
+        let mut staged = self.write_whole()?.open_table(STAGED)?;
         staged.retain(|digest, _| needed.contains(&Digest(*digest)))?;
         Ok(())
     }
@@ -221,24 +353,25 @@ impl<'s> Transaction<'s> {
     /// Replaces the service's state and the reply table by the chunks of `manifest`: fetched ones, and those that are
     /// here anyway. The checkpoint is kept, to serve it.
     pub fn install(&mut self, manifest: &Manifest) -> Result<ReplyTable, StoreError> {
-        let places = kept::written(&self.open.write)?.places()?;
-        let chunk = |of: &ChunkId| self.chunk(of, &places).map(Arc::from);
-        let replies = manifest.reply_chunks().iter().map(chunk);
+        let places = kept::written(self.write_whole()?)?.places()?;
+        let mut chunk = |of: &ChunkId| self.chunk(of, &places).map(Arc::from);
+        let replies = manifest.reply_chunks().iter().map(&mut chunk);
         let replies = replies.collect::<Result<Vec<Arc<[u8]>>, StoreError>>()?;
         let table = ReplyTable::from_chunks(replies.iter().map(|bytes| &**bytes));
         let table = table.ok_or_else(|| StoreError::corrupt("a fetched reply table is none"))?;
         let starts = self.replace_state(manifest.service_chunks(), &places)?;
         self.replace_replies(&table)?;
-        self.open.write.open_table(META)?.insert(EXECUTED, &*codec::encode(&manifest.seq)?)?;
-        self.open.write.open_table(STAGED)?.retain(|_, _| false)?;
+        let write = self.write_whole()?;
+        write.open_table(META)?.insert(EXECUTED, &*codec::encode(&manifest.seq)?)?;
+        write.open_table(STAGED)?.retain(|_, _| false)?;
         self.store_checkpoint(manifest, &replies, &starts)?;
         Ok(table)
     }
 
     /// The bytes of a fetched chunk, or of one that a kept checkpoint has.
-    fn chunk(&self, chunk: &ChunkId, places: &Places) -> Result<Vec<u8>, StoreError> {
+    fn chunk(&mut self, chunk: &ChunkId, places: &Places) -> Result<Vec<u8>, StoreError> {
         let digest = &chunk.digest;
-        if let Some(bytes) = self.open.write.open_table(STAGED)?.get(&digest.0)? {
+        if let Some(bytes) = self.write()?.open_table(STAGED)?.get(&digest.0)? {
             return Ok(bytes.value().to_vec());
         }
         let kept =
@@ -274,7 +407,7 @@ impl<'s> Transaction<'s> {
     }
 
     fn replace_replies(&mut self, replies: &ReplyTable) -> Result<(), StoreError> {
-        let mut table = self.open.write.open_table(REPLIES)?;
+        let mut table = self.write_whole()?.open_table(REPLIES)?;
         table.retain(|_, _| false)?;
         for (client, lane, reply) in replies.iter() {
             table.insert((client.0, lane.0), &*codec::encode(reply)?)?;
@@ -291,12 +424,33 @@ impl<'s> Transaction<'s> {
         seq: SeqNum,
         contradiction: &Contradiction,
     ) -> Result<bool, StoreError> {
-        let mut table = self.open.write.open_table(EVIDENCE)?;
+        let mut table = self.write_whole()?.open_table(EVIDENCE)?;
         let key = (replica.0, view.0, seq.0);
         let is_kept = table.len()? < EVIDENCE_MAX && table.get(key)?.is_none();
         if is_kept {
             table.insert(key, &*codec::encode(contradiction)?)?;
         }
         Ok(is_kept)
+    }
+}
+
+impl InDatabase {
+    /// Adds records to the log, the first with this key; the key of the next.
+    fn log(&mut self, mut key: u64, records: &[Record]) -> Result<u64, StoreError> {
+        let mut log = self.write.open_table(LOG)?;
+        for record in records {
+            log.insert(key, &*codec::encode(record)?)?;
+            key += 1;
+        }
+        Ok(key)
+    }
+
+    /// Commits the transaction, as number `number`. What it has found out is the store's.
+    fn commit(self, number: u64, store: &mut Store) -> Result<(), StoreError> {
+        let Self { write, chunks, checkpoint } = self;
+        write.open_table(META)?.insert(COMMITS, &*codec::encode(&number)?)?;
+        write.commit()?;
+        (store.chunks, store.checkpoint) = (Some(chunks), checkpoint);
+        Ok(())
     }
 }

@@ -124,7 +124,7 @@ fn fill(cluster: &ProcessCluster, id: u32, size: usize) -> Result<usize, String>
     let identity = Identity::new(cluster.cluster.id(), ReplicaId(id));
     let directory = cluster.replica_directory(id);
     let mut store = Store::open(&directory, identity).map_err(|e| e.to_string())?;
-    let mut transaction = store.begin().map_err(|e| e.to_string())?;
+    let mut transaction = store.begin();
     let filled = transaction.with_state(|state| {
         let (mut bytes, mut number) = (0, 0u64);
         while bytes < size {

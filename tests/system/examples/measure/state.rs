@@ -109,7 +109,7 @@ fn fill_store(cluster: &Cluster, directory: &Path, id: u32, keys: u64) -> Result
     let mut store = Store::open(&directory.join(format!("cluster/replica-{id}")), identity)?;
     let mut sorted: Vec<[u8; 8]> = (0..keys).map(key).collect();
     sorted.sort_unstable();
-    let mut transaction = store.begin()?;
+    let mut transaction = store.begin();
     for keys in sorted.chunks(AT_A_TIME) {
         transaction.with_state(|state| {
             keys.iter().for_each(|key| state.put(key, &value(0)).expect("small"));
