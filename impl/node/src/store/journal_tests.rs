@@ -47,18 +47,16 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(seqs: std::ops::RangeInclusive<u64>) -> Self {
+    fn new(last: u64) -> Self {
         let disk = MemoryDisk::default();
         let mut store = open(&disk).expect("opened");
         (1..=8).for_each(|seq| commit(&mut store, seq));
         let mut transaction = store.begin();
         transaction.append(&stable(3)).expect("appended");
         transaction.commit().expect("committed");
-        let mut last = *seqs.end();
-        seqs.for_each(|seq| commit(&mut store, seq));
+        (9..=last).for_each(|seq| commit(&mut store, seq));
         let before = (bytes(&disk), held(&store));
-        last += 1;
-        commit(&mut store, last);
+        commit(&mut store, last + 1);
         let after = (bytes(&disk), held(&store));
         let disk = disk.after_power_cut();
         Self { database: database(&disk), before, after }
@@ -104,8 +102,8 @@ fn most_commits_write_nothing_to_the_database_and_wait_once() {
 
 #[test]
 fn a_commit_that_is_cut_off_at_any_byte_has_happened_or_not() {
-    for seqs in [9..=12, 9..=8] {
-        let scene = Scene::new(seqs);
+    for last in [12, 8] {
+        let scene = Scene::new(last);
         let last = scene.last();
         for cut in last.start..=last.end {
             let journal = [&scene.after.0[..cut], &scene.before.0[cut..]].concat();
@@ -121,7 +119,7 @@ fn a_commit_that_is_cut_off_at_any_byte_has_happened_or_not() {
 fn a_commit_whose_sectors_reach_the_disk_in_any_order_has_happened_or_not() {
     // Sectors of 64 bytes, so that the commit has several.
     const SECTOR: usize = 64;
-    let scene = Scene::new(9..=12);
+    let scene = Scene::new(12);
     let last = scene.last();
     let sectors: Vec<usize> = (last.start / SECTOR..last.end.div_ceil(SECTOR)).collect();
     assert!((3..12).contains(&sectors.len()), "{sectors:?}");
@@ -141,7 +139,7 @@ fn a_commit_whose_sectors_reach_the_disk_in_any_order_has_happened_or_not() {
 
 #[test]
 fn damage_before_the_last_commit_is_refused() {
-    let scene = Scene::new(9..=12);
+    let scene = Scene::new(12);
     let whole = &scene.after.0;
     for at in (0..scene.last().start).step_by(5) {
         let mut damaged = whole.clone();
@@ -153,7 +151,7 @@ fn damage_before_the_last_commit_is_refused() {
 
 #[test]
 fn a_journal_that_begins_too_late_or_is_anothers_is_refused() {
-    let scene = Scene::new(9..=12);
+    let scene = Scene::new(12);
     // The database as it was made, with the journal of a later time.
     let fresh = MemoryDisk::default();
     drop(open(&fresh).expect("opened"));
@@ -267,7 +265,7 @@ proptest! {
         at in 0_usize..2000,
         len in 0_usize..3000,
     ) {
-        let scene = Scene::new(9..=10);
+        let scene = Scene::new(10);
         let mut journal = scene.after.0.clone();
         journal.truncate(len.max(at));
         journal.splice(at.min(journal.len())..(at + noise.len()).min(journal.len()), noise);
