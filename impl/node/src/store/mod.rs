@@ -313,7 +313,7 @@ impl Store {
             if let Opening::Counted = opening {
                 transaction.count_incarnation(incarnation)?;
             }
-            transaction.into_database(number).map(drop)
+            transaction.into_database(number)
         };
         redo(self.begin()).map_err(|e| e.with_path(&path))?;
         if let Opening::Counted = opening {
@@ -323,14 +323,9 @@ impl Store {
     }
 
     /// Commit `number` has happened, with these records.
-    fn committed<'r>(
-        &mut self,
-        number: u64,
-        records: impl Iterator<Item = &'r Record>,
-    ) -> &mut Self {
+    fn committed<'r>(&mut self, number: u64, records: impl Iterator<Item = &'r Record>) {
         self.commits = number;
         records.for_each(|record| self.durable.apply(record));
-        self
     }
 
     /// Begins the one write transaction.

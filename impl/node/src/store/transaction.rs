@@ -69,19 +69,54 @@ impl std::fmt::Debug for Transaction<'_> {
 impl Open {
     /// The records that no fold covers.
     fn unfolded(&self) -> impl Iterator<Item = &Record> {
-        let changes = self.changes.iter().skip(self.folded.unwrap_or_default());
-        changes.filter_map(|change| match change {
-            Change::Record(record) => Some(record),
-            _ => None,
-        })
+        records(&self.changes[self.folded.unwrap_or_default()..])
     }
 
-    fn records(&self) -> impl Iterator<Item = &Record> {
-        self.changes.iter().filter_map(|change| match change {
-            Change::Record(record) => Some(record),
-            _ => None,
-        })
+    /// The commit is an entry of the journal. The database has it in memory.
+    fn into_journal(
+        mut self,
+        store: &mut Store,
+        number: u64,
+        entry: &[u8],
+    ) -> Result<(), StoreError> {
+        store.journal.append(number, entry)?;
+        if let Some(mut in_database) = self.in_database.take() {
+            in_database.write.set_durability(redb::Durability::None)?;
+            in_database.commit(number, store)?;
+        }
+        store.unlogged.extend(self.unfolded().cloned());
+        store.committed(number, records(&self.changes));
+        Ok(())
     }
+
+    /// The commit is on the database's disk, and with it all that was in the journal.
+    fn into_database(mut self, store: &mut Store, number: u64) -> Result<(), StoreError> {
+        let mut in_database = match self.in_database.take() {
+            Some(begun) => begun,
+            None => InDatabase::begin(store)?,
+        };
+        if self.folded.is_some() {
+            store.unlogged.clear();
+        }
+        store.unlogged.extend(self.unfolded().cloned());
+        store.next_record = in_database.log(store.next_record, &store.unlogged)?;
+        let mut meta = in_database.write.open_table(META)?;
+        meta.insert(JOURNALED, &*codec::encode(&number)?)?;
+        drop(meta);
+        in_database.write.set_durability(redb::Durability::Immediate)?;
+        in_database.commit(number, store)?;
+        store.unlogged.clear();
+        store.journal.begin_anew();
+        store.committed(number, records(&self.changes));
+        Ok(())
+    }
+}
+
+fn records(changes: &[Change]) -> impl Iterator<Item = &Record> {
+    changes.iter().filter_map(|change| match change {
+        Change::Record(record) => Some(record),
+        _ => None,
+    })
 }
 
 impl<'s> Transaction<'s> {
@@ -99,17 +134,7 @@ impl<'s> Transaction<'s> {
 
     /// The database's transaction.
     fn in_database(&mut self) -> Result<&mut InDatabase, StoreError> {
-        let Self { store, open } = self;
-        if open.in_database.is_none() {
-            let write = store.database.begin_write()?;
-            let chunks = match store.chunks.take() {
-                Some(chunks) => chunks,
-                None => kept::written(&write)?.chunk_cache()?,
-            };
-            let checkpoint = store.checkpoint;
-            open.in_database = Some(InDatabase { write, chunks, checkpoint });
-        }
-        open.in_database.as_mut().ok_or_else(|| StoreError::corrupt("no transaction was begun"))
+        begun(self.store, &mut self.open.in_database)
     }
 
     fn write(&mut self) -> Result<&WriteTransaction, StoreError> {
@@ -126,49 +151,22 @@ impl<'s> Transaction<'s> {
     /// not known, and asking again could be answered by a page cache that has forgotten the failure.
     pub fn commit(self) -> Result<(), StoreError> {
         let number = self.store.commits + 1;
-        let path = self.store.path.clone();
         let entry = match self.open.is_whole {
             true => None,
             false => Some(codec::encode(&self.open.changes)?),
         };
-        let store = match entry.filter(|entry| self.store.journal.has_room(entry.len())) {
-            Some(entry) => self.into_journal(number, &entry),
-            None => self.into_database(number),
+        let Self { store, open } = self;
+        let committed = match entry.filter(|entry| store.journal.has_room(entry.len())) {
+            Some(entry) => open.into_journal(store, number, &entry),
+            None => open.into_database(store, number),
         };
-        store.map_err(|error| error.with_path(&path))?.medium.seal(number)
+        committed.map_err(|error| error.with_path(&store.path))?;
+        store.medium.seal(number)
     }
 
-    /// The commit is an entry of the journal. The database has it in memory.
-    fn into_journal(self, number: u64, entry: &[u8]) -> Result<&'s mut Store, StoreError> {
-        let Self { store, mut open } = self;
-        store.journal.append(number, entry)?;
-        if let Some(mut in_database) = open.in_database.take() {
-            in_database.write.set_durability(redb::Durability::None)?;
-            in_database.commit(number, store)?;
-        }
-        store.unlogged.extend(open.unfolded().cloned());
-        Ok(store.committed(number, open.records()))
-    }
-
-    /// The commit is on the database's disk, and with it all that was in the journal.
-    pub(super) fn into_database(mut self, number: u64) -> Result<&'s mut Store, StoreError> {
-        self.in_database()?;
-        let Self { store, mut open } = self;
-        if open.folded.is_some() {
-            store.unlogged.clear();
-        }
-        store.unlogged.extend(open.unfolded().cloned());
-        if let Some(mut in_database) = open.in_database.take() {
-            store.next_record = in_database.log(store.next_record, &store.unlogged)?;
-            let mut meta = in_database.write.open_table(META)?;
-            meta.insert(JOURNALED, &*codec::encode(&number)?)?;
-            drop(meta);
-            in_database.write.set_durability(redb::Durability::Immediate)?;
-            in_database.commit(number, store)?;
-        }
-        store.unlogged.clear();
-        store.journal.begin_anew();
-        Ok(store.committed(number, open.records()))
+    /// Makes everything durable in the database, and with it all that is in the journal, as commit `number`.
+    pub(super) fn into_database(self, number: u64) -> Result<(), StoreError> {
+        self.open.into_database(self.store, number)
     }
 
     /// Does again what a commit in the journal has done. `is_there` if the database has it, but for its records.
@@ -210,7 +208,7 @@ impl<'s> Transaction<'s> {
 
     fn fold(&mut self) -> Result<(), StoreError> {
         let mut durable = self.store.durable.clone();
-        self.open.records().for_each(|record| durable.apply(record));
+        records(&self.open.changes).for_each(|record| durable.apply(record));
         self.open.folded = Some(self.open.changes.len());
         let stable = durable.low_water_mark;
         let write = self.write_whole()?;
@@ -247,11 +245,8 @@ impl<'s> Transaction<'s> {
         &mut self,
         use_state: impl FnOnce(&mut State<'_>) -> R,
     ) -> Result<R, StoreError> {
-        self.in_database()?;
         let Open { in_database, changes, is_whole, .. } = &mut self.open;
-        let Some(InDatabase { write, chunks, checkpoint }) = in_database else {
-            return Err(StoreError::corrupt("no transaction was begun"));
-        };
+        let InDatabase { write, chunks, checkpoint } = begun(self.store, in_database)?;
         let former = match *checkpoint {
             Some(checkpoint) => Some(Former { checkpoint, table: write.open_table(FORMER)? }),
             None => None,
@@ -434,7 +429,27 @@ impl<'s> Transaction<'s> {
     }
 }
 
+/// The transaction under way, or a new one.
+fn begun<'o>(
+    store: &mut Store,
+    in_database: &'o mut Option<InDatabase>,
+) -> Result<&'o mut InDatabase, StoreError> {
+    match in_database {
+        Some(begun) => Ok(begun),
+        none => Ok(none.insert(InDatabase::begin(store)?)),
+    }
+}
+
 impl InDatabase {
+    fn begin(store: &mut Store) -> Result<Self, StoreError> {
+        let write = store.database.begin_write()?;
+        let chunks = match store.chunks.take() {
+            Some(chunks) => chunks,
+            None => kept::written(&write)?.chunk_cache()?,
+        };
+        Ok(Self { write, chunks, checkpoint: store.checkpoint })
+    }
+
     /// Adds records to the log, the first with this key; the key of the next.
     fn log(&mut self, mut key: u64, records: &[Record]) -> Result<u64, StoreError> {
         let mut log = self.write.open_table(LOG)?;
