@@ -160,7 +160,11 @@ impl Driver {
     /// Runs until [`Inbox::stop`], or until something makes going on wrong.
     pub async fn run(mut self) -> Result<(), DriverError> {
         let result = loop {
-            match self.run_to_the_end().await {
+            let ended = match self.run_to_the_end().await {
+                Ok(()) => self.host.disk_mut().settle().map_err(DriverError::from),
+                stopped => stopped,
+            };
+            match ended {
                 Err(DriverError::Store(error)) if error.is_full() => {
                     match self.wait_for_space(&error).await {
                         Ok(true) => {}
@@ -171,9 +175,6 @@ impl Driver {
                 result => break result,
             }
         };
-        if let Ok(()) = &result {
-            self.host.disk_mut().settle()?;
-        }
         if let (Ok(()) | Err(DriverError::Halted(_)), Some(observer)) =
             (&result, &mut self.watch.observer)
         {

@@ -164,6 +164,25 @@ fn a_last_commit_that_is_lost_after_it_was_acknowledged_is_noticed() {
     assert_eq!(store.durable().accepted.len(), 4);
 }
 
+/// A database that was closed has the pairs of a commit whose records were in the journal alone.
+#[test]
+fn a_last_commit_whose_records_are_lost_is_noticed() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path().join(JOURNAL_FILE);
+    drop(written(directory.path()));
+    let mut store = Store::open(directory.path(), identity(0)).expect("opened");
+    let mut transaction = store.begin();
+    transaction.append(&accepted(21)).expect("appended");
+    transaction.with_state(|state| state.put(b"c", b"value")).expect("open").expect("small");
+    transaction.commit().expect("committed");
+    drop(store);
+    let mut journal = std::fs::read(&path).expect("read");
+    journal[30] ^= 0x10;
+    std::fs::write(&path, journal).expect("written");
+    let error = Store::open(directory.path(), identity(0)).expect_err("a vote is lost");
+    assert!(error.is_lost() && error.to_string().contains("1 commit(s) are lost"), "{error}");
+}
+
 #[test]
 fn a_store_is_examined_without_being_changed() {
     let directory = tempfile::tempdir().expect("temporary directory");

@@ -289,9 +289,15 @@ impl Store {
         };
         self.in_database = self.commits;
         self.to_redo = self.journal.read(journaled)?;
-        self.commits =
-            self.to_redo.last().map_or(self.commits, |last| last.number.max(self.commits));
-        Ok(())
+        self.commits = self.to_redo.last().map_or(journaled, |last| last.number);
+        // A database that was closed has what it had in memory, but for the records.
+        match self.in_database.checked_sub(self.commits) {
+            None | Some(0) => Ok(()),
+            Some(lost) => {
+                let what = format!("the records of its last {lost} commit(s) are lost");
+                Err(StoreError::corrupt(what))
+            }
+        }
     }
 
     fn read_chunks(&mut self) -> Result<(), StoreError> {
