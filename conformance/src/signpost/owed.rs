@@ -115,6 +115,8 @@ const OWED: &[Row] = &[
             in_core!("transfer.rs", "Replica::on_fetch_state"),
             in_host!("perform.rs", "Host::serve"),
             in_host!("perform.rs", "Host::perform"),
+            // After a restart it has those that the store kept.
+            in_node!("store/transaction.rs", "Transaction::redo"),
         ],
     ),
     row(
