@@ -139,7 +139,9 @@ async fn two_processes_with_one_key_are_named() {
     let mut cluster = ProcessCluster::create(Shape::default());
     let (own, twin) = (cluster.replica_directory(3), cluster.directory().join("twin"));
     std::fs::create_dir(&twin).expect("created");
-    for file in ["cluster.toml", "replica.key", "data.redb", "store.id", "store.seal"] {
+    for file in
+        ["cluster.toml", "replica.key", "data.redb", "data.journal", "store.id", "store.seal"]
+    {
         std::fs::copy(own.join(file), twin.join(file)).expect("copied");
     }
     (0..4).for_each(|id| cluster.start_replica(id));

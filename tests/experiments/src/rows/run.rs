@@ -177,7 +177,8 @@ fn read(page: &str) -> Result<String, String> {
         return Err(format!("docs/README.md does not name {name}"));
     }
     let mut links = 0;
-    for link in content.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+    let named = content.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    for link in named.filter(|link| !link.contains("://")) {
         let file = link.split('#').next().unwrap_or(link);
         if !root.join("docs").join(file).exists() {
             return Err(format!("{page}: there is no {file}"));
