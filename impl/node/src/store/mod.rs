@@ -272,7 +272,7 @@ impl Store {
             self.durable = decode("durable", bytes.value())?;
         }
         if let Some(bytes) = meta.get(COMMITS)? {
-            self.commits = decode("number of commits", bytes.value())?;
+            self.in_database = decode("number of commits", bytes.value())?;
         }
         if let Some(bytes) = meta.get(INCARNATION)? {
             self.incarnation = decode("incarnation", bytes.value())?;
@@ -285,9 +285,8 @@ impl Store {
         }
         let journaled = match meta.get(JOURNALED)? {
             Some(bytes) => decode("number of commits before the journal", bytes.value())?,
-            None => self.commits,
+            None => self.in_database,
         };
-        self.in_database = self.commits;
         self.to_redo = self.journal.read(journaled)?;
         self.commits = self.to_redo.last().map_or(journaled, |last| last.number);
         // A database that was closed has what it had in memory, but for the records.
