@@ -1,11 +1,9 @@
 //! A replica that lost its memory: what it starts from, that it says nothing that it may have said otherwise before,
 //! and that it is a replica like any other in the end. The oracle in `common` remembers what it forgot.
 
-mod common;
-
-use common::craft::request;
-use common::service::Service;
-use common::{Cluster, Envelope, params};
+use crate::common::craft::request;
+use crate::common::service::Service;
+use crate::common::{Cluster, Envelope, params};
 use core::time::Duration;
 use pbft_core::amnesia::AmnesiaError;
 use pbft_core::message::Message;

@@ -1,10 +1,8 @@
 //! Small questions have large answers: what a peer is given between two ticks has a bound, and progress never depends on
 //! it.
 
-mod common;
-
-use common::craft::{self, batch_of, request_on};
-use common::{Cluster, without};
+use crate::common::craft::{self, batch_of, request_on};
+use crate::common::{Cluster, without};
 use pbft_core::RejectionKind;
 use pbft_core::message::{Batch, FetchState, Message, StatePart};
 use pbft_core::params::HELP_BYTES_MAX;

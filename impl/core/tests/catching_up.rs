@@ -1,9 +1,7 @@
 //! How a replica that lacks something gets it: the batches and the state that a NEW-VIEW names, and what it slept through.
 
-mod common;
-
-use common::craft::{self, request};
-use common::{Cluster, without};
+use crate::common::craft::{self, request};
+use crate::common::{Cluster, without};
 use pbft_core::RejectionKind;
 use pbft_core::message::{Message, StatePart};
 use pbft_core::types::{SeqNum, View};

@@ -1,11 +1,9 @@
 //! Loss, reordering, crashes and restarts, at every step and by seed. After the trouble ends, everything that a client
 //! asked for must be executed everywhere, and all states must be equal.
 
-mod common;
-
-use common::Cluster;
-use common::craft::{self, request};
-use common::random::{self, Disorder, Rng};
+use crate::common::Cluster;
+use crate::common::craft::{self, request};
+use crate::common::random::{self, Disorder, Rng};
 use core::time::Duration;
 use pbft_core::types::View;
 use pbft_core::{Input, Timer};
@@ -108,7 +106,7 @@ fn a_new_view_whose_batch_comes_by_another_way_is_entered() {
     cluster.request(0, &request(1, 1)).expect("accepted");
     cluster.run_where(|e| e.to.0 != 3 && e.message.kind() != "commit");
     (0..4).for_each(|id| drop(cluster.input(id, Input::Suspect)));
-    let pass = |e: &common::Envelope| e.message.kind() != "batch";
+    let pass = |e: &crate::common::Envelope| e.message.kind() != "batch";
     cluster.run_where(pass);
     assert_eq!(cluster.view(3), (View(1), false), "waits");
     cluster.pass_where(Duration::from_millis(400), pass);
@@ -202,9 +200,9 @@ fn loss_crashes_and_suspicion_at_all_sizes() {
     }
 }
 
-/// Searches much further: `cargo test -p pbft-core --test disorder -- --ignored`.
+/// Searches much further: `cargo test -p pbft-core --test core disorder -- --ignored`.
 #[test]
-#[ignore = "minutes: cargo test -p pbft-core --test disorder -- --ignored"]
+#[ignore = "minutes: cargo test -p pbft-core --test core disorder -- --ignored"]
 fn loss_crashes_and_suspicion_over_many_seeds() {
     explore(1000..20_000, disorderly);
 }

@@ -1,10 +1,10 @@
 //! What two signed statements prove of their signer, and what they do not.
 
-mod common;
-
-use common::Cluster;
-use common::craft::{batch, new_view, prepared, signed_commit, signed_view_change, view_change};
-use common::keys::{CLUSTER, TestVerifier, replica_key, signed};
+use crate::common::Cluster;
+use crate::common::craft::{
+    batch, new_view, prepared, signed_commit, signed_view_change, view_change,
+};
+use crate::common::keys::{CLUSTER, TestVerifier, replica_key, signed};
 use pbft_core::crypto::sign;
 use pbft_core::evidence::{Contradiction, SignedVote};
 use pbft_core::message::{Message, ViewChange};
@@ -19,7 +19,7 @@ fn alone(id: u32) -> Cluster {
 }
 
 fn statement(cluster: &Cluster, from: u32, message: Message) -> SignedVote {
-    let message = common::keys::verified(&cluster.params(1), message);
+    let message = crate::common::keys::verified(&cluster.params(1), message);
     SignedVote::in_input(&Input::Message { from: ReplicaId(from), message }).expect("a statement")
 }
 

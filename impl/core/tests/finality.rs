@@ -1,10 +1,8 @@
 //! What is final stays provable: whoever has executed a batch proves to others that they may, also after a restart, until a
 //! stable checkpoint covers it.
 
-mod common;
-
-use common::craft::{self, request};
-use common::{Cluster, Envelope, without};
+use crate::common::craft::{self, request};
+use crate::common::{Cluster, Envelope, without};
 use pbft_core::message::Message;
 use pbft_core::types::{SeqNum, View};
 use pbft_core::{Input, Record};

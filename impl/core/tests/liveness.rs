@@ -1,9 +1,7 @@
 //! Patience, slow primaries, and replicas that left a view alone.
 
-mod common;
-
-use common::craft::{request, status, view_change};
-use common::{Cluster, Envelope, without};
+use crate::common::craft::{request, status, view_change};
+use crate::common::{Cluster, Envelope, without};
 use core::time::Duration;
 use pbft_core::types::{ReplicaId, SeqNum, View};
 use pbft_core::{Input, Timer};

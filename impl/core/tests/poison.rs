@@ -1,10 +1,8 @@
 //! Requests that convince some replicas and not others (D24): what a faulty client, or a faulty replica, can do with them.
 
-mod common;
-
-use common::craft::{batch_of, proposal, request};
-use common::keys::{TestVerifier, replica_key};
-use common::params;
+use crate::common::craft::{batch_of, proposal, request};
+use crate::common::keys::{TestVerifier, replica_key};
+use crate::common::params;
 use core::time::Duration;
 use pbft_core::crypto::{Audience, Statement, Verifier, verify};
 use pbft_core::message::{Message, Request, Signed};

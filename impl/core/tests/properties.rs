@@ -1,12 +1,10 @@
 //! What holds for all inputs, tried on arbitrary ones.
 
-mod common;
-
-use common::craft;
-use common::keys::{TestVerifier, signed};
-use common::lone::Lone;
-use common::params;
-use common::tape::Tape;
+use crate::common::craft;
+use crate::common::keys::{TestVerifier, signed};
+use crate::common::lone::Lone;
+use crate::common::params;
+use crate::common::tape::Tape;
 use pbft_core::Membership;
 use pbft_core::canonical::Canonical;
 use pbft_core::client::{ClientEffect, ClientInput, ClientLane, Patience};
@@ -153,10 +151,11 @@ proptest! {
 /// The arbitrary inputs above are no empty gesture: every kind of input is accepted by some of them.
 #[test]
 fn arbitrary_inputs_reach_every_handler() {
-    let mut rng = common::random::Rng(1);
+    let mut rng = crate::common::random::Rng(1);
     let mut accepted = BTreeSet::new();
     for _ in 0..1500 {
-        let tape = |rng: &mut common::random::Rng| (0..64).map(|_| rng.next() as u8).collect();
+        let tape =
+            |rng: &mut crate::common::random::Rng| (0..64).map(|_| rng.next() as u8).collect();
         let tapes: Vec<Vec<u8>> = (0..60).map(|_| tape(&mut rng)).collect();
         accepted.extend(run(&tapes).accepted);
     }

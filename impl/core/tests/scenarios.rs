@@ -1,10 +1,8 @@
 //! Whole runs of a cluster. The oracle of the test cluster checks agreement, exactly-once, equal states and votes
 //! that are durable and never contradict one another after every single effect; the tests say what must happen beside.
 
-mod common;
-
-use common::craft::{self, request};
-use common::{Cluster, Envelope};
+use crate::common::craft::{self, request};
+use crate::common::{Cluster, Envelope};
 use pbft_core::types::{SeqNum, View};
 use pbft_core::{HaltReason, Input, Timer};
 use std::collections::BTreeSet;

@@ -1,10 +1,10 @@
 //! What needs no signature is checked before the first signature is.
 
-mod common;
-
-use common::craft::{self, batch, new_view, prepared, request, request_on, signed_view_change};
-use common::keys::TestVerifier;
-use common::{Cluster, params};
+use crate::common::craft::{
+    self, batch, new_view, prepared, request, request_on, signed_view_change,
+};
+use crate::common::keys::TestVerifier;
+use crate::common::{Cluster, params};
 use pbft_core::RejectionKind;
 use pbft_core::crypto::{Statement, Verifier, verify};
 use pbft_core::message::{Batch, Message, Proposal, Signed, ViewChange};

@@ -1,9 +1,7 @@
 //! Transfers over links that take time, from sources of which one is faulty, while the others go on.
 
-mod common;
-
-use common::craft::request;
-use common::{Cluster, Envelope, without};
+use crate::common::craft::request;
+use crate::common::{Cluster, Envelope, without};
 use core::time::Duration;
 use pbft_core::message::Message;
 use pbft_core::types::{ReplicaId, SeqNum};

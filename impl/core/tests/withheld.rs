@@ -1,9 +1,7 @@
 //! Certificates whose batch their owner serves to nobody: a view change goes on without it.
 
-mod common;
-
-use common::craft::{self, request};
-use common::{Cluster, Envelope};
+use crate::common::craft::{self, request};
+use crate::common::{Cluster, Envelope};
 use core::time::Duration;
 use pbft_core::bodies::BODIES_MAX;
 use pbft_core::message::{Message, Proposal};

@@ -1,7 +1,7 @@
 //! §4.3: checkpoints, stability, garbage collection.
 
-use super::common::craft::{self, batch, checkpoint, committed, stable};
 use super::{Cluster, alone, equivocation, outside, refused, words};
+use crate::common::craft::{self, batch, checkpoint, committed, stable};
 use pbft_core::message::Message;
 use pbft_core::types::{Digest, ReplicaId, SeqNum};
 use pbft_core::{Effect, HaltReason, Input, Rejection, Timer};

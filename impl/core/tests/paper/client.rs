@@ -1,8 +1,8 @@
 //! §4.1: the client.
 
-use super::common::craft::{self, request, request_on};
-use super::common::keys::{CLIENTS, CLUSTER, TestVerifier, checked, signed};
 use super::{Cluster, alone, refused, words};
+use crate::common::craft::{self, request, request_on};
+use crate::common::keys::{CLIENTS, CLUSTER, TestVerifier, checked, signed};
 use pbft_core::crypto::{Statement, Verifier, verify, verify_reply};
 use pbft_core::message::{Message, Signed};
 use pbft_core::types::{ClientId, Lane, Principal, Session, Signature, Timestamp, View};

@@ -1,11 +1,11 @@
 //! §4.2: pre-prepare, prepare, commit.
 
-use super::common::craft::{self, batch, commit, committed, prepare, proposal, request};
-use super::common::keys::{TestVerifier, checked};
-use super::common::params;
 use super::{
     Cluster, REFUSED, alone, equivocation, not_primary, outside, refused, words, wrong_view,
 };
+use crate::common::craft::{self, batch, commit, committed, prepare, proposal, request};
+use crate::common::keys::{TestVerifier, checked};
+use crate::common::params;
 use pbft_core::crypto::verify;
 use pbft_core::message::{Batch, Message};
 use pbft_core::params::{ClientAuthentication, Params};
@@ -28,7 +28,7 @@ pub(super) fn a_message_comes_from_another_member() {
     refused(cluster.inject(3, 1, craft::checkpoint(2, digest, 2)), borrowed.clone());
     refused(cluster.inject(3, 1, craft::status(2, 0, true, 0, 0)), borrowed);
     // A client's channel carries requests only.
-    let vote = super::common::keys::verified(&cluster.params(1), prepare(0, 1, digest, 2));
+    let vote = crate::common::keys::verified(&cluster.params(1), prepare(0, 1, digest, 2));
     refused(cluster.input(1, Input::Request(vote)), Rejection::NotRequested);
 }
 

@@ -1,8 +1,8 @@
 //! §4.3 and §6.2 of the journal version: fetching state.
 
 use super::checkpoint::executed;
-use super::common::craft::{batch, stable};
 use super::{Cluster, alone, refused, words};
+use crate::common::craft::{batch, stable};
 use pbft_core::manifest::{ChunkId, Manifest, chunk_digest};
 use pbft_core::message::{FetchState, Message, StateData, StatePart};
 use pbft_core::replies::{LastReply, ReplyTable};

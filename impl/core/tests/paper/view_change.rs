@@ -1,12 +1,12 @@
 //! §4.4: view changes.
 
 use super::checkpoint::executed;
-use super::common::craft::{
+use super::{Cluster, alone, not_primary, outside, refused, words, wrong_view};
+use crate::common::craft::{
     self, batch, commit, new_view, prepare, prepared, proposal, request, signed_view_change,
     stable, view_change, view_change_body,
 };
-use super::common::keys::signed;
-use super::{Cluster, alone, not_primary, outside, refused, words, wrong_view};
+use crate::common::keys::signed;
 use pbft_core::message::{Message, PreparedCertificate, ViewChange};
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{Effect, Input, Rejection, Timer};

@@ -1,16 +1,13 @@
 //! The paper as tests: one test a rule of §4.1 to §4.4, and one a guard. Each sets one replica up, acts as everybody
 //! else, and checks. The test cluster demands of every refusal that the replica is exactly as before.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod checkpoint;
 mod client;
 mod normal_case;
 mod transfer;
 mod view_change;
 
-use common::Cluster;
+use crate::common::Cluster;
 use pbft_core::RejectionKind;
 use pbft_core::types::{Digest, ReplicaId, SeqNum, View};
 use pbft_core::{Effect, Rejection};
