@@ -266,6 +266,30 @@ pub(super) fn put_off_together(story: &Story) -> Outcome {
     demand(Kind::Timer, "nothing was written after 6 ms", syncs(&cluster)? > before)
 }
 
+fn often(params: &mut Params) {
+    one_a_batch(params);
+    params.status_interval = ms(10);
+}
+
+/// What a replica says is on its disk, even where the write could wait longer and what is said is no vote.
+pub(super) fn said_while_put_off(story: &Story) -> Outcome {
+    story.about("a backup that executes three milliseconds before it says STATUS", PUT_OFF);
+    let spec = Spec { replicas: 4, bounds: often };
+    let mut cluster = Cluster::start(story, spec)?;
+    cluster.ask(0, &request(1, 0, 1, "write 1 2 3"))?;
+    let commits = cluster.run(|letter| !is_commit_to_1(&letter.message, letter.to))?;
+    story.sleep(ms(7));
+    commits.iter().try_for_each(|letter| cluster.deliver(letter))?;
+    story.sleep(ms(2));
+    cluster.said(1)?;
+    expect(Kind::Timer, "executed, on the disk", 0, executed(&cluster.node(1)?.disk)?)?;
+    story.sleep(ms(2));
+    cluster.collect(1)?;
+    let status = vec![(10, "status".to_owned())];
+    expect(Kind::Timer, "STATUS", status, cluster.said_when(1)?)?;
+    expect(Kind::NotDurable, "executed, on the disk", 1, executed(&cluster.node(1)?.disk)?)
+}
+
 fn executed(disk: &MemoryDisk) -> Outcome<u64> {
     let identity =
         pbft_node::store::Identity::new(super::cluster::CLUSTER, pbft_core::types::ReplicaId(1));

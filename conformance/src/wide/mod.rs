@@ -53,6 +53,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("a batch that waits, to the millisecond", clock::TIMERS, clock::batches),
     scenario("a write that waits", clock::PUT_OFF, clock::put_off),
     scenario("writes that wait together", clock::PUT_OFF, clock::put_off_together),
+    scenario("a word while a write waits", clock::PUT_OFF, clock::said_while_put_off),
     scenario("a full disk", space::FULL, space::full),
     scenario("a full disk, and an end", space::FULL, space::full_and_stopped),
     scenario("a disk that fails", space::ENDS, space::fails),

@@ -12,6 +12,7 @@ use pbft_core::{Params, Standing};
 use pbft_node::driver::DriverError;
 use pbft_node::frame::{ClientFrame, RefusalReason, ReplicaFrame, StatusReport};
 use pbft_node::inbox::{InboxError, Life};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 pub(super) const FULL: &[Handler] = &[
@@ -20,6 +21,7 @@ pub(super) const FULL: &[Handler] = &[
     in_node!("driver/space.rs", "Driver::restart"),
     in_node!("driver/report.rs", "Driver::report_without_space"),
     in_node!("store/mod.rs", "Store::reopen"),
+    in_node!("store/error.rs", "StoreError::is_full"),
     in_host!("host.rs", "Host::shed"),
     in_node!("meter.rs", "Meter::on_standing"),
 ];
@@ -62,7 +64,7 @@ pub(super) fn full(story: &Story) -> Outcome {
     let checkpoint = cluster.report(2)?;
     cluster.said(2)?;
     told(&mut cluster);
-    cluster.node(2)?.disk.set_full(true);
+    cluster.node(2)?.disk.set_full(Some(ErrorKind::StorageFull));
     let began = story.now();
     cluster.ask(0, &request(1, 0, 2, "write 1 5 2"))?;
     cluster.run(|_| true)?;
@@ -72,12 +74,18 @@ pub(super) fn full(story: &Story) -> Outcome {
     looks_full(&mut cluster, 1)?;
     says_so(&mut cluster, checkpoint)?;
     story.about("time passes", FULL);
-    story.sleep(began + ms(2999) - story.now());
+    story.sleep(began + ms(1500) - story.now());
+    looks_full(&mut cluster, 2)?;
+    story.about("a quota is used up", FULL);
+    cluster.node(2)?.disk.set_full(Some(ErrorKind::QuotaExceeded));
+    story.sleep(ms(1499));
     looks_full(&mut cluster, 3)?;
+    story.about("a file may not grow", FULL);
+    cluster.node(2)?.disk.set_full(Some(ErrorKind::FileTooLarge));
     story.sleep(ms(2));
     looks_full(&mut cluster, 4)?;
     story.about("there is room, which it sees a second after it looked last", FULL);
-    cluster.node(2)?.disk.set_full(false);
+    cluster.node(2)?.disk.set_full(None);
     story.sleep(ms(990));
     looks_full(&mut cluster, 4)?;
     story.sleep(ms(10));
@@ -172,7 +180,7 @@ pub(super) fn full_and_stopped(story: &Story) -> Outcome {
     let mut cluster = Cluster::start(story, SPEC)?;
     cluster.ask(0, &request(1, 0, 1, "write 1 5 1"))?;
     cluster.run(|_| true)?;
-    cluster.node(2)?.disk.set_full(true);
+    cluster.node(2)?.disk.set_full(Some(ErrorKind::StorageFull));
     cluster.ask(0, &request(1, 0, 2, "write 1 5 2"))?;
     cluster.run(|_| true)?;
     let (ended, disk) = cluster.stop(2)?;

@@ -12,6 +12,7 @@ use pbft_node::codec;
 use pbft_node::driver::DriverError;
 use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 pub(super) const SURPLUS: &[Handler] = &[
@@ -103,11 +104,11 @@ pub(super) fn after_a_full_disk(story: &Story) -> Outcome {
     let prepares = || held.iter().filter(|letter| is_prepare(letter));
     expect(Kind::Harness, "PREPAREs for replica 2", 2, prepares().count())?;
     cluster.said(2)?;
-    cluster.node(2)?.disk.set_full(true);
+    cluster.node(2)?.disk.set_full(Some(ErrorKind::StorageFull));
     prepares().try_for_each(|letter| cluster.deliver(letter))?;
     cluster.settle_one(2)?;
     expect(Kind::NotDurable, "what it says without room", Vec::new(), cluster.said(2)?)?;
-    cluster.node(2)?.disk.set_full(false);
+    cluster.node(2)?.disk.set_full(None);
     story.sleep(Duration::from_secs(3));
     cluster.settle_one(2)?;
     cluster.said(2)?;

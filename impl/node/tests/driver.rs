@@ -16,6 +16,7 @@ use pbft_node::inbox::{InboxError, Unread};
 use pbft_node::keyring::KeySigner;
 use pbft_node::network::Outgoing;
 use pbft_node::store::{Identity, MemoryDisk, Store};
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
 #[tokio::test(start_paused = true)]
@@ -44,7 +45,7 @@ async fn a_replica_whose_disk_is_full_says_nothing_until_there_is_space() {
     let frame = request(0, 1, "deposit alice 1");
     cluster.node(0).inbox.client_frame(CLIENT, &frame).expect("taken");
     cluster.run().await;
-    cluster.node(2).disk.set_full(true);
+    cluster.node(2).disk.set_full(Some(ErrorKind::StorageFull));
     cluster.replies.clear();
     let frame = request(0, 2, "deposit alice 1");
     cluster.node(0).inbox.client_frame(CLIENT, &frame).expect("taken");
@@ -70,7 +71,7 @@ async fn a_replica_whose_disk_is_full_says_nothing_until_there_is_space() {
     }
     assert!(metrics.disk_full.get() >= 2, "{}", metrics.disk_full.get());
 
-    cluster.node(2).disk.set_full(false);
+    cluster.node(2).disk.set_full(None);
     for _ in 0..20 {
         tokio::time::advance(params(0, 4).status_interval).await;
         cluster.run().await;

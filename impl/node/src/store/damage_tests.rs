@@ -3,6 +3,7 @@
 use super::journal::JOURNAL_FILE;
 use super::tests::{accepted, execute, identity, snapshot};
 use super::*;
+use std::io::ErrorKind;
 
 #[test]
 fn a_full_disk_is_told_from_a_broken_one_and_used_again() {
@@ -14,11 +15,11 @@ fn a_full_disk_is_told_from_a_broken_one_and_used_again() {
     let before = store.durable().clone();
     let mut transaction = store.begin();
     transaction.append(&accepted(2)).expect("appended");
-    disk.set_full(true);
+    disk.set_full(Some(ErrorKind::StorageFull));
     let failed = transaction.commit().expect_err("no room");
     assert!(failed.is_full(), "{failed:?}");
     assert!(store.reopen().expect_err("still no room").is_full());
-    disk.set_full(false);
+    disk.set_full(None);
     store.reopen().expect("room again");
     assert_eq!(store.durable(), &before, "what was not acknowledged did not happen");
     let mut transaction = store.begin();

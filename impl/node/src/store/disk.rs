@@ -18,7 +18,7 @@ pub struct MemoryDisk {
 #[derive(Debug, Default)]
 struct State {
     failing: AtomicBool,
-    full: AtomicBool,
+    full: Mutex<Option<io::ErrorKind>>,
 }
 
 /// One of the files.
@@ -71,9 +71,9 @@ impl MemoryDisk {
         self.state.failing.store(failing, Ordering::SeqCst);
     }
 
-    /// From now on there is no room for any write, or there is again.
-    pub fn set_full(&self, full: bool) {
-        self.state.full.store(full, Ordering::SeqCst);
+    /// From now on there is no room for any write, and this is what the system says of it; or there is room again.
+    pub fn set_full(&self, full: Option<io::ErrorKind>) {
+        *self.state.full.lock().unwrap_or_else(PoisonError::into_inner) = full;
     }
 
     /// Whether nothing was ever written.
@@ -121,10 +121,12 @@ impl MemoryFile {
 
     fn check(&self) -> io::Result<()> {
         let State { failing, full } = &*self.state;
-        match (failing.load(Ordering::SeqCst), full.load(Ordering::SeqCst)) {
-            (true, _) => Err(io::Error::other("this disk was told to fail")),
-            (false, true) => Err(io::ErrorKind::StorageFull.into()),
-            (false, false) => Ok(()),
+        if failing.load(Ordering::SeqCst) {
+            return Err(io::Error::other("this disk was told to fail"));
+        }
+        match *full.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(kind) => Err(kind.into()),
+            None => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@ use pbft_host::Disk as _;
 use pbft_node::state::State;
 use pbft_node::store::{Identity, MemoryDisk, Store, StoreError};
 use std::fmt;
+use std::io::ErrorKind::StorageFull;
 
 /// The most accounts of a bank.
 const ACCOUNTS_MAX: usize = 256;
@@ -101,7 +102,7 @@ impl Stored {
 
     pub(super) fn set_full(&mut self, full: bool) {
         self.full = full;
-        self.medium.set_full(full);
+        self.medium.set_full(full.then_some(StorageFull));
     }
 
     pub(super) fn set_sync_fails(&mut self, fails: bool) {
@@ -112,7 +113,7 @@ impl Stored {
     /// The power goes.
     pub(super) fn crash(&mut self) {
         self.medium = self.medium.after_power_cut();
-        self.medium.set_full(self.full);
+        self.medium.set_full(self.full.then_some(StorageFull));
         self.medium.set_failing(self.failing);
         self.store = None;
     }
